@@ -1,0 +1,64 @@
+# genre_spark on two commands: `make demo` and `make test`. `make help` lists the rest.
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+VENV ?= $(ROOT)/.venv
+BIN := $(VENV)/bin
+WORK ?= $(ROOT)/work/demo
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint unit format ui clean benchmarks check-java
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(ROOT)/Makefile
+
+demo: install check-java ## run the whole pipeline on generated data and show what came out
+	@cd $(ROOT) && $(BIN)/genre-spark run --config conf/demo.yaml paths.work=$(WORK) \
+	  paths.genres_csv=$(WORK)/data/genres.csv paths.posters=$(WORK)/data/posters paths.metadata=$(WORK)/data
+	@echo "or, from this folder: make ui"
+
+ui: install ## open the demo's runs in the MLflow UI at http://127.0.0.1:5000
+	@$(BIN)/mlflow ui --backend-store-uri sqlite:///$(WORK)/mlflow.db --host 127.0.0.1 --port 5000
+
+test: install check-java lint ## install, then run every check and test
+	@cd $(ROOT) && $(BIN)/python -m pytest -m "not slow"
+
+test-all: install check-java lint ## the same, with the tests that take minutes: kills, clusters, search, notebooks
+	@cd $(ROOT) && $(BIN)/python -m pytest
+
+lint: install ## ruff, mypy and import-linter alone
+	@cd $(ROOT) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+
+unit: install ## the tests that start no Spark cluster and run no whole job
+	@cd $(ROOT) && $(BIN)/python -m pytest -m "not e2e and not cluster and not slow"
+
+format: install ## let ruff format and mend what it can
+	@cd $(ROOT) && $(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+benchmarks: install check-java ## install what the benchmarks compare with; benchmarks/README.md has the commands
+	@$(BIN)/python -m pip install -q -c $(ROOT)/constraints.txt -e '$(ROOT)[dev,benchmarks,efficientnet]'
+	@sed -n '1,40p' $(ROOT)/benchmarks/README.md
+
+clean: ## remove the demo's tables, models and runs (not the virtual environment)
+	@rm -rf $(WORK)
+
+# The stamp holds a checksum, so that a fresh checkout's new file times do not ask for the network again.
+install: ## make the virtual environment and install the version set
+	@sum=$$(cat $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | cksum); \
+	if [ "$$(cat $(VENV)/.installed 2>/dev/null)" = "$$sum" ]; then exit 0; fi; \
+	python=""; \
+	for candidate in $(PYTHON) python3.11 python3.12 python3.10 python3 python; do \
+	  if "$$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; \
+	  then python="$$candidate"; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "genre_spark needs Python 3.10, 3.11 or 3.12 and found $$(python3 --version 2>&1 || echo none): install one (for example: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; fi; \
+	echo "installing with $$($$python --version) into $(VENV) (6 GB with CUDA, some minutes; only once)"; \
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV); \
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(ROOT)/constraints.txt -e '$(ROOT)[dev]'; \
+	echo "$$sum" > $(VENV)/.installed
+
+check-java:
+	@java="$${JAVA_HOME:+$$JAVA_HOME/bin/}java"; \
+	version=$$("$$java" -version 2>&1 | awk -F'"' '/version/{print $$2}' || true); \
+	major=$${version%%.*}; \
+	if ! [ "$${major:-0}" -ge 17 ] 2>/dev/null; then \
+	  echo "genre_spark needs Java 17 or newer and found $${version:-none}: install a JDK (for example: apt install openjdk-17-jdk-headless) or set JAVA_HOME to one" >&2; exit 2; fi

@@ -1,0 +1,292 @@
+"""Time the multi-label estimators against scikit-learn with joblib, against plain Spark ML loops, and across workers.
+
+    python benchmarks/multilabel.py --json multilabel.json            # two cores, everything
+    python benchmarks/multilabel.py --only br_local predict --rows 2000
+
+Both sides of a ratio run in this process, one after the other, on the same synthetic table with the session started and
+its Python workers warm. `time_...` is ours over theirs, `speed_...` theirs over ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from joblib import cpu_count
+from pyspark.ml.classification import RandomForestClassifier as SparkForest
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+
+import genre_spark.multilabel as ml
+from genre_spark.session import spark_session
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def synthetic(rows: int, features: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and labels that depend on them and on each other: about three labels a row of 19."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, features)).astype(np.float32).astype(np.float64)
+    hidden = np.tanh(x[:, : min(features, 30)] @ rng.normal(size=(min(features, 30), 8)) / 3)
+    score = hidden @ rng.normal(size=(8, labels)) + 0.5 * rng.normal(size=(rows, labels))
+    shares = np.geomspace(0.35, 0.05, labels)
+    return x, (score > [np.quantile(score[:, label], 1 - share) for label, share in enumerate(shares)]).astype(float)
+
+
+def to_spark(spark: SparkSession, x: np.ndarray, y: np.ndarray, partitions: int) -> DataFrame:
+    import pandas as pd  # noqa: PLC0415
+
+    table = spark.createDataFrame(pd.DataFrame({"x": list(x), "labels": list(y)}))
+    data = table.select(array_to_vector("x").alias("features"), "labels").repartition(partitions).cache()
+    data.count()
+    return data
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+@contextmanager
+def session(master: str) -> Iterator[SparkSession]:
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.memory": "6g",
+        "spark.driver.maxResultSize": "3g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.executor.memory": "2g",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+    }
+    with spark_session(app_name="multilabel benchmark", master=master, settings=settings) as spark:
+        yield spark
+
+
+def warm(spark: SparkSession, cores: int) -> None:
+    """Start the Python workers, so that nobody's time has it."""
+    x, y = synthetic(200, 5, 3)
+    small = to_spark(spark, x, y, cores)
+    model = ml.BinaryRelevance(classifier=RandomForestClassifier(n_estimators=2)).fit(small)
+    model.transform(small).write.format("noop").mode("overwrite").save()
+    small.unpersist()
+
+
+def sklearn_relevance(x: np.ndarray, y: np.ndarray, forest: RandomForestClassifier) -> None:
+    for label in range(y.shape[1]):
+        clone(forest).set_params(n_jobs=-1, random_state=label).fit(x, y[:, label])
+
+
+def sklearn_chains(x: np.ndarray, y: np.ndarray, forest: RandomForestClassifier, chains: int) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(chains):
+        rows = rng.integers(0, len(x), len(x))
+        order = rng.permutation(y.shape[1])
+        for position, label in enumerate(order):
+            inputs = np.hstack([x[rows], y[rows][:, order[:position]]])
+            clone(forest).set_params(n_jobs=-1, random_state=position).fit(inputs, y[rows, label])
+
+
+def br_local(spark: SparkSession, options: argparse.Namespace) -> dict[str, float]:
+    x, y = synthetic(options.rows, options.features, options.labels)
+    data = to_spark(spark, x, y, options.cores)
+    forest = RandomForestClassifier(n_estimators=options.trees)
+    ours = seconds(lambda: ml.BinaryRelevance(classifier=forest).fit(data))
+    theirs = seconds(lambda: sklearn_relevance(x, y, forest))
+    data.unpersist()
+    return {"time_br_local_vs_sklearn": ours / theirs, "seconds_br_local": ours, "seconds_br_sklearn": theirs}
+
+
+def ecc_local(spark: SparkSession, options: argparse.Namespace) -> dict[str, float]:
+    x, y = synthetic(options.rows, options.features, options.labels)
+    data = to_spark(spark, x, y, options.cores)
+    forest = RandomForestClassifier(n_estimators=options.ecc_trees)
+    ensemble = ml.EnsembleOfClassifierChains(classifier=forest, numModels=options.chains)
+    kept: list = []
+    ours = seconds(lambda: kept.append(ensemble.fit(data)))
+    theirs = seconds(lambda: sklearn_chains(x, y, forest, options.chains))
+    data.unpersist()
+    data = to_spark(spark, x[:2000], y[:2000], options.cores)
+    started = seconds(lambda: kept[0].transform(data.limit(10)).collect())
+    data.unpersist()
+    return {
+        "time_ecc_local_vs_sklearn": ours / theirs,
+        "seconds_ecc_local": ours,
+        "seconds_ecc_sklearn": theirs,
+        "seconds_ecc_first_prediction": started,
+    }
+
+
+def spark_loop(data: DataFrame, labels: int, forest: SparkForest) -> list:
+    """The fits of binary relevance as one would write them: label by label, on cached data."""
+    return [
+        forest.copy().setLabelCol("label").fit(data.select("features", F.col("labels")[label].alias("label")))
+        for label in range(labels)
+    ]
+
+
+def br_spark(spark: SparkSession, options: argparse.Namespace) -> dict[str, float]:
+    x, y = synthetic(options.rows, options.features, options.labels)
+    data = to_spark(spark, x, y, options.cores)
+    forest = SparkForest(numTrees=options.spark_trees, seed=1)
+    spark_loop(data, 1, forest)  # the JVM compiles the trees' code once for both sides
+    theirs = seconds(lambda: spark_loop(data, options.labels, forest))
+    estimator = ml.BinaryRelevance(classifier=forest, parallelism=options.parallelism)
+    ours = seconds(lambda: estimator.fit(data))
+    data.unpersist()
+    return {
+        "speed_br_spark_parallel_vs_sequential": theirs / ours,
+        "seconds_br_spark": ours,
+        "seconds_br_spark_loop": theirs,
+    }
+
+
+def predict(spark: SparkSession, options: argparse.Namespace) -> dict[str, float]:
+    x, y = synthetic(2000, options.features, options.labels)
+    data = to_spark(spark, x, y, options.cores)
+    model = ml.BinaryRelevance(classifier=SparkForest(numTrees=50, seed=1), parallelism=4).fit(data)
+    data.unpersist()
+    columns = [F.randn(index).alias(f"x{index}") for index in range(options.features)]
+    table = spark.range(0, options.predict_rows, 1, 2 * options.cores).select(*columns)
+    many = table.select(array_to_vector(F.array(*table.columns)).alias("features")).cache()
+    many.count()
+
+    def one_after_the_other() -> None:
+        scored = many
+        for label, part in enumerate(model.models):
+            copy = part.copy()
+            copy.setFeaturesCol("features").setProbabilityCol(f"p{label}").setPredictionCol("").setRawPredictionCol("")
+            scored = copy.transform(scored)
+        scored.write.format("noop").mode("overwrite").save()
+
+    model.transform(many.limit(10)).collect()
+    ours = seconds(lambda: model.transform(many).write.format("noop").mode("overwrite").save())
+    theirs = seconds(one_after_the_other)
+    many.unpersist()
+    return {"speed_predict_vs_sequential": theirs / ours, "seconds_predict": ours, "seconds_predict_spark": theirs}
+
+
+def cluster_fit(spark: SparkSession, options: argparse.Namespace) -> dict[str, float]:
+    """Fit both kinds once on the cluster of this session; called in a process of its own."""
+    x, y = synthetic(options.rows, options.features, options.labels)
+    data = to_spark(spark, x, y, 2)
+    warm(spark, 2)
+    forest = RandomForestClassifier(n_estimators=options.trees // 2)
+    local = seconds(lambda: ml.BinaryRelevance(classifier=forest).fit(data))
+    trees = SparkForest(numTrees=options.spark_trees, seed=1)
+    spark_loop(data, 1, trees)
+    relevance = ml.BinaryRelevance(classifier=trees, parallelism=options.parallelism)
+    return {"local": local, "spark": seconds(lambda: relevance.fit(data))}
+
+
+@contextmanager
+def standalone_cluster(workers: int) -> Iterator[str]:
+    """Start a Spark master and single-core workers on loopback; yield the master's address."""
+    import pyspark  # noqa: PLC0415
+
+    home = Path(pyspark.__file__).parent
+    environment = {**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    port = 7000 + os.getpid() % 2000
+    master = f"spark://127.0.0.1:{port}"
+    classes = home / "bin" / "spark-class"
+    deploy = "org.apache.spark.deploy"
+    with tempfile.TemporaryDirectory() as folder:
+        log = (Path(folder) / "cluster.log").open("wb")
+        web = ["--webui-port", "0"]
+        commands = [[str(classes), f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", str(port), *web]]
+        commands += [
+            [str(classes), f"{deploy}.worker.Worker", "-c", "1", "-m", "2g", "-d", f"{folder}/w{number}", *web, master]
+            for number in range(workers)
+        ]
+        started = []
+        try:
+            for command in commands:
+                started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+                time.sleep(4)
+            yield master
+        finally:
+            for process in reversed(started):
+                process.terminate()
+                process.wait(timeout=30)
+            log.close()
+
+
+def cluster(_: SparkSession | None, options: argparse.Namespace) -> dict[str, float]:
+    times = {}
+    for workers in (1, 2):
+        with standalone_cluster(workers) as master:
+            passed = [f"--{name}={getattr(options, name)}" for name in ("rows", "features", "labels", "trees")]
+            command = [sys.executable, __file__, "--cluster-master", master, *passed]
+            command += [f"--spark-trees={options.spark_trees}", f"--parallelism={options.parallelism}"]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+            times[workers] = json.loads(output.strip().splitlines()[-1])
+    report = {f"speed_two_workers_vs_one_{kind}": times[1][kind] / times[2][kind] for kind in ("local", "spark")}
+    return report | {f"seconds_{kind}_{n}_workers": times[n][kind] for n in (1, 2) for kind in ("local", "spark")}
+
+
+PARTS = {
+    "br_local": br_local,
+    "ecc_local": ecc_local,
+    "br_spark": br_spark,
+    "predict": predict,
+    "cluster": cluster,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--features", type=int, default=100)
+    parser.add_argument("--labels", type=int, default=19)
+    parser.add_argument("--trees", type=int, default=50, help="of a scikit-learn forest")
+    parser.add_argument("--ecc-trees", type=int, default=10, help="of a forest of the chains")
+    parser.add_argument("--chains", type=int, default=10)
+    parser.add_argument("--spark-trees", type=int, default=20, help="of a Spark ML forest")
+    parser.add_argument("--parallelism", type=int, default=4)
+    parser.add_argument("--predict-rows", type=int, default=1_000_000)
+    parser.add_argument("--cores", type=int, default=cpu_count())
+    parser.add_argument("--json", action="store_true", help="print one object with all ratios and seconds")
+    parser.add_argument("--cluster-master", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.cluster_master:
+        with session(options.cluster_master) as spark:
+            print(json.dumps(cluster_fit(spark, options)))
+        return 0
+    found: dict[str, float] = {}
+    inside = [name for name in options.only if name != "cluster"]
+    if inside:
+        with session(f"local[{options.cores}]") as spark:
+            warm(spark, options.cores)
+            for name in inside:
+                found |= PARTS[name](spark, options)
+    if "cluster" in options.only:
+        found |= cluster(None, options)
+    ratios = {name: round(value, 3) for name, value in found.items() if name.startswith(("time_", "speed_"))}
+    times = {name: round(value, 2) for name, value in found.items() if name not in ratios}
+    if options.json:
+        print(json.dumps({"ratios": ratios, "seconds": times, "cores": options.cores, "rows": options.rows}))
+    else:
+        for name, value in {**ratios, **times}.items():
+            print(f"{name:45s} {value:>10}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,324 @@
+"""Compare the multi-label methods with what other systems reach on the same splits.
+
+python benchmarks/multilabel_quality.py --data DATA/multilabel --datasets emotions scene --seeds 5
+
+Each reference row names a method, a library and a decision rule; ours is decided by the same rule. A figure meets its
+reference when its mean over the seeds lies within two standard deviations (or 0.01) of it, or beyond on the better
+side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pyspark.ml.classification import RandomForestClassifier as SparkForest
+from pyspark.ml.linalg import Vectors, VectorUDT
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import ArrayType, DoubleType, StructField, StructType
+from sklearn import metrics
+from sklearn.ensemble import RandomForestClassifier
+
+import genre_spark.multilabel as ml
+from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
+from genre_spark.multilabel.fit_local import TrainingMatrix, fit_part
+from genre_spark.multilabel.fit_spark import FittedPart
+from genre_spark.multilabel.native import grow_trees
+from genre_spark.multilabel.statistics import TrainingStatistics
+from genre_spark.multilabel.thresholds import apply_thresholds
+from genre_spark.session import spark_session
+
+METRICS = ("hamming", "jaccard_zd0", "subset_acc", "micro_f1", "macro_f1")
+
+
+def measure(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    return {
+        "hamming": metrics.hamming_loss(truth, prediction),
+        "jaccard_zd0": metrics.jaccard_score(truth, prediction, average="samples", zero_division=0),
+        "subset_acc": metrics.accuracy_score(truth, prediction),
+        "micro_f1": metrics.f1_score(truth, prediction, average="micro", zero_division=0),
+        "macro_f1": metrics.f1_score(truth, prediction, average="macro", zero_division=0),
+    }
+
+
+def decide(rule: str, scores: np.ndarray, prediction: np.ndarray, cardinality: float) -> np.ndarray:
+    """Return predictions by the decision rule of a reference row."""
+    if rule == "never empty":
+        best = apply_thresholds(scores, 0.5, top=1)
+        return np.where(prediction.sum(axis=1, keepdims=True) > 0, prediction, best)
+    if rule == "pcut":
+        return (scores >= best_cut(scores, cardinality)).astype(float)
+    return prediction
+
+
+def best_cut(scores: np.ndarray, cardinality: float) -> float:
+    """Return the threshold of PCut: MEKA and the reference programs fit it on the batch that they predict."""
+    cuts = np.unique(scores)
+    counts = np.array([(scores >= cut).sum() / len(scores) for cut in cuts])
+    return float(cuts[np.abs(counts - cardinality).argmin()])
+
+
+# ours -> rule -> the rows of reference.csv that decide in the same way: (method, library prefix)
+COMPARISONS: dict[str, dict[str, list[tuple[str, str]]]] = {
+    "BR": {
+        "own": [
+            ("BR-RF", "sklearn"),
+            ("BR-RF (package default)", "Mulan"),
+            ("BR-RF scores>=.5, empty allowed", "utiml"),
+            ("BR-RF t=.5", "MEKA"),
+        ],
+        "never empty": [("BR-RF+topfix", "sklearn"), ("BR-RF (package default)", "utiml")],
+        "pcut": [("BR-RF PCut1", "MEKA")],
+    },
+    "CC": {
+        "own": [
+            ("CC-RF random order", "sklearn"),
+            ("CC-RF given order", "scikit-multilearn"),
+            ("CC-RF (package default)", "Mulan"),
+            ("CC-RF t=.5", "MEKA"),
+        ],
+        "never empty": [("CC-RF (package default)", "utiml")],
+    },
+    "ECC mean": {
+        "own": [("ECC-RF m=10 bag, mean prob>=.5", "own")],
+        "pcut": [("ECC-RF m=10 bag, mean prob+PCut", "own")],
+    },
+    "ECC votes": {
+        "own": [("ECC-RF m=10 bag, votes>=.5", "own"), ("ECC-RF t=.5", "MEKA")],
+        "pcut": [("ECC-RF m=10 bag, votes+PCut", "own"), ("ECC-RF PCut1", "MEKA")],
+    },
+    "LP": {
+        "own": [
+            ("LP-RF", "own"),
+            ("LP-RF", "scikit-multilearn"),
+            ("LP-RF (package default)", "Mulan"),
+            ("LP-RF t=.5", "MEKA"),
+            ("LP-RF (package default)", "utiml"),
+        ]
+    },
+    "PS": {
+        "own": [
+            ("PS-RF p=3 A b=2", "own"),
+            ("PS-RF (package default)", "Mulan"),
+            ("PS-RF t=.5", "MEKA"),
+            ("PS-RF (package default)", "utiml"),
+        ]
+    },
+    "EPS votes": {
+        "own": [
+            ("EPS-RF m=10 63% p=3 A b=2, votes>=.5", "own"),
+            ("EPS-RF (package default)", "Mulan"),
+            ("EPS-RF t=.5", "MEKA"),
+            ("EPS-RF scores>=.5, empty allowed", "utiml"),
+        ],
+        "pcut": [("EPS-RF PCut1", "MEKA")],
+    },
+    "EPS mean": {"own": [("EPS-RF m=10 63% p=3 A b=2, mean prob>=.5", "own")]},
+    "RAkEL disjoint": {
+        "own": [
+            ("RAkELd-RF k=3", "own"),
+            ("RAkELd-RF k=3", "scikit-multilearn"),
+            ("RAkELd-RF (package default)", "Mulan"),
+            ("RAkELd-RF t=.5", "MEKA"),
+        ],
+    },
+    "RAkEL": {
+        "own": [
+            ("RAkELo-RF k=3 m=2L votes>=.5", "own"),
+            ("RAkELo-RF k=3 m=2L", "scikit-multilearn"),
+            ("RAkELo-RF (package default)", "Mulan"),
+            ("RAkELo-RF scores>=.5, empty allowed", "utiml"),
+        ],
+        "pcut": [("RAkELo-RF votes, PCut1", "MEKA")],
+    },
+    "RAkEL mean": {"own": [("RAkELo-RF k=3 m=2L mean prob>=.5", "own")]},
+    "HOMER": {
+        "own": [("HOMER-BR-RF balanced k=3", "own"), ("HOMER-RF (package default)", "Mulan")],
+        "never empty": [("HOMER-RF (package default)", "utiml")],
+    },
+    "native": {
+        "own": [("RF-native", "sklearn")],
+        "never empty": [("RF-native+topfix", "sklearn")],
+        "oob exact_match": [("RF-native+global-t(exact match,OOB)", "sklearn")],
+        "oob f1_per_label": [("RF-native+per-label-t(F1,OOB)", "sklearn")],
+        "pcut": [("RF-native+PCut(train card)", "sklearn")],
+    },
+    "native entropy": {
+        "own": [("RF-native-entropy", "sklearn")],
+        "never empty": [("RF-native-entropy+topfix", "sklearn")],
+    },
+    "most common labelset": {"own": [("most-common-labelset", "own")]},
+    "random": {"own": [("random p=card/L", "own")]},
+    "prior": {"own": [("label-prior>=.5", "own")]},
+    "BR (Spark ML)": {"own": [("BR-RF", "sklearn")]},
+    "CC (Spark ML)": {"own": [("CC-RF random order", "sklearn")]},
+    "LP (Spark ML)": {"own": [("LP-RF", "own")]},
+}
+
+
+def build(method: str, trees: int, seed: int) -> ml.BinaryRelevance:
+    """Return the estimator of a method."""
+    forest = RandomForestClassifier(n_estimators=trees)
+
+    # grown out and with sqrt(features) a split, as the other libraries' forests are
+    def spark() -> SparkForest:
+        return SparkForest(numTrees=trees, maxDepth=25, maxBins=64, featureSubsetStrategy="sqrt", maxMemoryInMB=1024)
+
+    makers = {
+        "BR": lambda: ml.BinaryRelevance(classifier=forest),
+        "CC": lambda: ml.ClassifierChain(classifier=forest),
+        "ECC mean": lambda: ml.EnsembleOfClassifierChains(classifier=forest),
+        "ECC votes": lambda: ml.EnsembleOfClassifierChains(classifier=forest, scores="votes"),
+        "LP": lambda: ml.LabelPowerset(classifier=forest),
+        "PS": lambda: ml.PrunedSets(classifier=forest),
+        "EPS votes": lambda: ml.EnsembleOfPrunedSets(classifier=forest),
+        "EPS mean": lambda: ml.EnsembleOfPrunedSets(classifier=forest, scores="mean"),
+        "RAkEL disjoint": lambda: ml.RAkEL(classifier=forest, overlapping=False),
+        "RAkEL": lambda: ml.RAkEL(classifier=forest),
+        "RAkEL mean": lambda: ml.RAkEL(classifier=forest, scores="mean"),
+        "HOMER": lambda: ml.HOMER(classifier=forest),
+        "native": lambda: ml.MultilabelRandomForest(classifier=forest),
+        "native entropy": lambda: ml.MultilabelRandomForest(classifier=forest.set_params(criterion="entropy")),
+        "most common labelset": ml.MostCommonLabelset,
+        "random": ml.RandomLabels,
+        "prior": ml.LabelPrior,
+        "BR (Spark ML)": lambda: ml.BinaryRelevance(classifier=spark()),
+        "CC (Spark ML)": lambda: ml.ClassifierChain(classifier=spark()),
+        "LP (Spark ML)": lambda: ml.LabelPowerset(classifier=spark()),
+    }
+    return makers[method]().setSeed(seed)
+
+
+def load(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    table = pd.read_parquet(folder / f"{part}.parquet")
+    columns = [[name for name in table if name[0] == kind and name[1:].isdigit()] for kind in "xl"]
+    return table[columns[0]].to_numpy(float), table[columns[1]].to_numpy(float)
+
+
+def fit_here(estimator: ml.BinaryRelevance, x: np.ndarray, y: np.ndarray) -> MultilabelModel:
+    """Make the same fits as the estimator's Spark tasks, in this process: what a table costs, without a session."""
+    statistics = TrainingStatistics(len(x), x.shape[1], y.shape[1], y.sum(axis=0))
+    matrix = TrainingMatrix(x.astype(np.float32), y.astype(np.uint8), None)
+    if isinstance(estimator, ml.MultilabelRandomForest):
+        forest = estimator.getClassifier()
+        scorer = grow_trees(forest, matrix, range(forest.n_estimators), estimator.getSeed())
+        return estimator._finish([FittedPart(scorer)], {}, statistics)
+    if not isinstance(estimator, ProblemTransformation):
+        raise TypeError(f"{type(estimator).__name__}: has no fits, run it with Spark")
+    fits, structure = estimator._plan(statistics, lambda: y.T @ y)
+    parts = [FittedPart(*fit_part(fit, matrix, estimator.getClassifier())) for fit in fits]
+    return estimator._finish(parts, structure, statistics)
+
+
+def to_spark(spark: SparkSession, x: np.ndarray, y: np.ndarray) -> DataFrame:
+    schema = StructType([StructField("features", VectorUDT()), StructField("labels", ArrayType(DoubleType()))])
+    rows = [(Vectors.dense(a), b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+    return spark.createDataFrame(rows, schema).repartition(2)
+
+
+def run_method(
+    spark: SparkSession | None, folder: Path, method: str, seeds: int, trees: int
+) -> tuple[dict[str, list[dict[str, float]]], float]:
+    """Return for each decision rule the metrics of each seed, and the mean seconds of a fit with its prediction."""
+    x, y = load(folder, "train")
+    test, truth = load(folder, "test")
+    train = None
+    if spark is not None:
+        train = to_spark(spark, x, y).cache()
+        train.count()
+    found: dict[str, list[dict[str, float]]] = {rule: [] for rule in COMPARISONS[method]}
+    seconds = []
+    for seed in range(seeds):
+        started = time.perf_counter()
+        estimator = build(method, trees, seed)
+        model = fit_here(estimator, x, y) if train is None else estimator.fit(train)
+        scores, prediction = model.predict_proba(test), model.predict(test)
+        seconds.append(time.perf_counter() - started)
+        for rule, values in found.items():
+            if rule.startswith("oob "):
+                if train is None:
+                    continue
+                tuner = ml.ThresholdTuner(rule=rule.removeprefix("oob ")).fit(model.outOfBag(train))
+                decided = tuner.predict(scores)
+            else:
+                decided = decide(rule, scores, prediction, float(y.sum() / len(y)))
+            values.append(measure(truth, decided))
+    if train is not None:
+        train.unpersist()
+    return {rule: values for rule, values in found.items() if values}, float(np.mean(seconds))
+
+
+def compare(reference: pd.DataFrame, dataset: str, method: str, found: dict[str, list[dict[str, float]]]) -> list[dict]:
+    rows = []
+    for rule, values in found.items():
+        means = pd.DataFrame(values).mean()
+        for name, library in COMPARISONS[method][rule]:
+            known = reference[
+                (reference.dataset == dataset) & (reference.method == name) & reference.library.str.startswith(library)
+            ].set_index("metric")
+            if known.empty:
+                continue
+            for metric in METRICS:
+                theirs, sd = float(known.loc[metric, "mean"]), float(np.nan_to_num(known.loc[metric, "sd"]))
+                better = theirs - means[metric] if metric == "hamming" else means[metric] - theirs
+                rows.append(
+                    {
+                        "dataset": dataset,
+                        "method": method,
+                        "rule": rule,
+                        "reference": f"{name} [{known['library'].iloc[0]}]",
+                        "metric": metric,
+                        "ours": round(float(means[metric]), 4),
+                        "theirs": theirs,
+                        "meets": bool(better >= -max(0.01, 2 * sd)),
+                        "their_seconds": float(known["seconds"].iloc[0]),
+                    }
+                )
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with NAME/train.parquet and reference.csv")
+    parser.add_argument("--datasets", nargs="+", default=["emotions", "scene"])
+    parser.add_argument("--methods", nargs="+", default=[name for name in COMPARISONS if "Spark ML" not in name])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--trees", type=int, default=100)
+    parser.add_argument("--master", default="local[2]")
+    parser.add_argument("--in-process", action="store_true", help="make the same fits here, without Spark")
+    parser.add_argument("--json", type=Path, help="write all comparisons here")
+    options = parser.parse_args(arguments)
+    reference = pd.read_csv(options.data / "reference.csv")
+    settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.driver.memory": "4g"}
+    rows: list[dict] = []
+    session = spark_session(app_name="multilabel quality", master=options.master, settings=settings)
+    with nullcontext() if options.in_process else session as spark:
+        for dataset in options.datasets:
+            for method in options.methods:
+                found, seconds = run_method(spark, options.data / dataset, method, options.seeds, options.trees)
+                compared = compare(reference, dataset, method, found)
+                for row in compared:
+                    row["seconds"] = round(seconds, 2)
+                rows += compared
+                for reference_name in dict.fromkeys((row["rule"], row["reference"]) for row in compared):
+                    lines = [row for row in compared if (row["rule"], row["reference"]) == reference_name]
+                    cells = "  ".join(
+                        f"{row['metric']} {row['ours']:.4f}/{row['theirs']:.4f}{' ' if row['meets'] else '!'}"
+                        for row in lines
+                    )
+                    print(f"{dataset:12s} {method:16s} {seconds:6.1f}s {reference_name[1]:55s} {cells}", flush=True)
+                if options.json:
+                    options.json.write_text(json.dumps(rows, indent=1))
+    missed = sum(not row["meets"] for row in rows)
+    print(f"{len(rows) - missed} of {len(rows)} figures meet their reference")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

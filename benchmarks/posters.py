@@ -1,0 +1,160 @@
+"""How fast posters become a table: against bare processes and against other tools, in one run.
+
+    python benchmarks/posters.py [--posters 10000] [--folder DIR] [--rounds 3] [--slope 50000] [--json]
+
+Rates count work only; the Spark session is there before the clock starts. Ratios: larger is better.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ["PYTHONPATH"] = os.pathsep.join([*sys.path[:1], os.environ.get("PYTHONPATH", "")])
+
+import poster_peers
+from poster_files import link_posters, make_posters, warm
+from poster_limits import prepare_limit
+
+from genre_spark.config.posters import PostersConfig
+from genre_spark.session import spark_session
+from genre_spark.transforms.posters import prepare_posters
+
+
+def main() -> None:
+    options = _options()
+    with _work(options.work) as work, _session(options.cores, work) as spark:
+        folder = options.folder or make_posters(work / "posters", options.posters)
+        names = [str(path) for path in sorted(folder.glob("*.jpg"))]
+        megabytes = warm(folder) / 1e6
+        _say(f"{len(names)} posters, {megabytes:.0f} MB, {options.cores} cores, rounds: {options.rounds}")
+        seconds: dict[str, list[float]] = {}
+
+        def note(name: str, value: float | None, count: int) -> None:
+            if value is not None:
+                seconds.setdefault(name, []).append(value / count)
+                _say(f"  {name:28} {count / value:8.0f} posters/s   {value:6.2f} s")
+
+        def ours(name: str, source: Path, **settings: object) -> float:
+            out = work / "out"
+            begin = time.perf_counter()
+            prepared = prepare_posters(
+                spark,
+                str(source),
+                table=str(out / "posters"),
+                rejects_table=str(out / "rejects"),
+                config=PostersConfig.model_validate(settings),
+            )
+            spent = time.perf_counter() - begin
+            if prepared.unchanged or prepared.manifest.rows != sum(1 for _ in source.glob("*.jpg")):
+                raise RuntimeError(f"{name}: {prepared.manifest.rows} posters were prepared")
+            shutil.rmtree(out)
+            return spent
+
+        def limit(source: Path, encoding: str) -> float:
+            spent = prepare_limit(source, work / "limit", encoding=encoding, processes=options.cores)
+            shutil.rmtree(work / "limit")
+            return spent
+
+        small = link_posters(folder, work / "warm", 600)
+        ours("warm-up", small, encoding="jpeg", keep_originals=False)
+        for _ in range(options.rounds):
+            note("limit jpeg", limit(folder, "jpeg"), len(names))
+            note("ours jpeg", ours("jpeg", folder, encoding="jpeg", keep_originals=False), len(names))
+            note("ours stored", ours("stored", folder, encoding="jpeg"), len(names))
+            note("limit raw", limit(folder, "raw"), len(names))
+            note("ours raw", ours("raw", folder, encoding="raw"), len(names))
+        rate = {name: 1 / statistics.median(values) for name, values in seconds.items()}
+        ratios = {
+            "prepare_jpeg_vs_limit": rate["ours jpeg"] / rate["limit jpeg"],
+            "prepare_raw_vs_limit": rate["ours raw"] / rate["limit raw"],
+            "prepare_stored_vs_jpeg_limit": rate["ours stored"] / rate["limit jpeg"],
+        }
+        if options.slope > len(names):
+            large = link_posters(folder, work / "large", options.slope)
+            more = options.slope - len(names)
+            slope_limit = limit(large, "jpeg") - len(names) / rate["limit jpeg"]
+            slope_ours = ours("large", large, encoding="jpeg", keep_originals=False) - len(names) / rate["ours jpeg"]
+            note("limit slope", slope_limit, more)
+            note("ours slope", slope_ours, more)
+            ratios["prepare_slope_vs_limit"] = slope_limit / slope_ours
+        few = names[: options.peers]
+        if few:
+            note("petastorm writer", poster_peers.petastorm_writer(spark, few, work / "petastorm"), len(few))
+            note("binaryFile + Pillow", poster_peers.binary_file_pillow(spark, folder, work / "binary", few), len(few))
+            hugging = poster_peers.huggingface_map(names, work / "hf", processes=options.cores)
+            note("Hugging Face map", hugging, len(names))
+            peers = {
+                "prepare_vs_petastorm_writer": "petastorm writer",
+                "prepare_vs_binaryfile_pillow": "binaryFile + Pillow",
+                "prepare_vs_huggingface": "Hugging Face map",
+            }
+            for name, peer in peers.items():
+                if peer in seconds:
+                    ratios[name] = rate["ours jpeg"] * statistics.median(seconds[peer])
+    rates = {name: round(1 / statistics.median(values), 1) for name, values in seconds.items()}
+    _report({"posters": len(names), "cores": options.cores, "rates": rates, "ratios": ratios}, as_json=options.json)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--posters", type=int, default=10_000, help="posters to generate")
+    parser.add_argument("--folder", type=Path, help="a folder of ID.jpg to use instead")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of which the median counts")
+    parser.add_argument("--slope", type=int, default=50_000, help="posters of the second size; 0: leave it out")
+    parser.add_argument("--peers", type=int, default=2_000, help="posters for the slow peers; 0: leave peers out")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 2, help="cores of Spark and of the limit")
+    parser.add_argument("--work", type=Path, help="folder for all files; default: a temporary one")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _work(folder: Path | None) -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="genre_spark-posters-", dir=folder))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _session(cores: int, work: Path) -> Iterator[object]:
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": "2g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": str(work / "spark"),
+    }
+    log = work / "spark.log"
+    with spark_session(app_name="posters", master=f"local[{cores}]", settings=settings, log_file=log) as spark:
+        yield spark
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _report(result: dict[str, object], *, as_json: bool) -> None:
+    ratios = result["ratios"]
+    assert isinstance(ratios, dict)
+    result["ratios"] = {name: round(value, 3) for name, value in ratios.items()}
+    for name, value in result["ratios"].items():
+        _say(f"  {name:32} {value:6.2f}")
+    if as_json:
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

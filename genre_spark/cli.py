@@ -1,0 +1,148 @@
+"""The command line: `genre-spark STAGE --config FILE [key=value ...] [--json] [--force]`.
+
+Exit codes: 0 done, 1 failure, 2 bad input or configuration. With --json, standard output holds one JSON object and
+nothing else; everything for people goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from genre_spark import __version__
+from genre_spark.config import Config, load_config
+from genre_spark.errors import GenreSparkError
+from genre_spark.pipelines.registry import STAGES, StageEntry
+from genre_spark.pipelines.run import run as run_all
+from genre_spark.pipelines.run import run_stage, stages_of
+from genre_spark.pipelines.stage import StageResult
+from genre_spark.report import describe_result, how_to_open
+from genre_spark.session import job_progress, spark_session
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a stage, or all of them, and return the exit code."""
+    options = _parser().parse_intermixed_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("genre_spark").setLevel(logging.INFO)
+    config: Config | None = None
+    try:
+        config = load_config(options.config, options.overrides)
+        results = _run(options, config)
+    except GenreSparkError as error:
+        _complain(f"{options.stage}: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain(f"{options.stage}: interrupted; start it again and it goes on with what is left to do")
+        return 130
+    except Exception as error:
+        _complain(_unexpected(options.stage, error, config))
+        return 1
+    if options.json:
+        value: Any = [asdict(result) for result in results] if options.stage == "run" else asdict(results[0])
+        print(json.dumps({"stage": "run", "stages": value} if options.stage == "run" else value))
+    elif options.stage in ("run", "evaluate", "compare"):
+        print(how_to_open(config))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    stages = "\n".join(f"  {entry.name:18}{entry.summary}" for entry in STAGES.values())
+    parser = argparse.ArgumentParser(
+        prog="genre-spark",
+        description="Predict the genres of movies from posters and metadata, on Apache Spark.",
+        epilog=f"stages:\n{stages}\n  {'run':18}all of them in order\n\n"
+        "example:\n  genre-spark run --config conf/demo.yaml paths.work=/tmp/demo cnn.epochs=2",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("stage", choices=[*STAGES, "run"], metavar="STAGE", help="one of the stages below")
+    parser.add_argument("--config", required=True, metavar="FILE", help="a recipe, for example conf/demo.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings over the recipe's")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
+    parser.add_argument("--force", action="store_true", help="repeat the stage even if nothing has changed")
+    parser.add_argument("--version", action="version", version=f"genre-spark {__version__}")
+    return parser
+
+
+def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
+    entries = stages_of(config) if options.stage == "run" else [STAGES[options.stage]]
+    _check_inputs(entries, config)
+    out = sys.stderr if options.json else sys.stdout
+    results: list[StageResult] = []
+    with ExitStack() as stack:
+        session = _session_on_demand(stack, options.stage, config)
+        if options.stage == "run":
+            finished: Iterator[StageResult] = run_all(session, config, force=options.force, announce=_announce)
+        else:
+            _announce(entries[0], 1, 1)
+            finished = iter([run_stage(entries[0], session, config, force=options.force)])
+        for result in finished:
+            print(describe_result(result), file=out, flush=True)
+            results.append(result)
+    return results
+
+
+def _check_inputs(entries: Sequence[StageEntry], config: Config) -> None:
+    """Tell what is wrong with the first stage's inputs before a JVM is started."""
+    entries[0].load().check(config)
+    if len(entries) > 1 and config.sample_data is None:
+        for entry in entries[1:]:
+            entry.load().check_paths(config)
+
+
+def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable[[], SparkSession]:
+    """Return a function that starts the Spark session when it is first called; the stack stops it."""
+    started: list[SparkSession] = []
+
+    def session() -> SparkSession:
+        if not started:
+            logs = None if "://" in config.paths.work else Path(config.paths.work) / "logs" / "spark.log"
+            spark = stack.enter_context(
+                spark_session(
+                    app_name=f"genre_spark {stage}",
+                    master=config.spark.master,
+                    conf_file=config.spark.conf_file,
+                    settings=config.spark.settings,
+                    log_file=logs,
+                )
+            )
+            stack.enter_context(job_progress(spark, stage))
+            started.append(spark)
+        return started[0]
+
+    return session
+
+
+def _announce(entry: StageEntry, number: int, count: int) -> None:
+    place = f"[{number}/{count}] " if count > 1 else ""
+    print(f"{place}{entry.name}: {entry.summary}", file=sys.stderr, flush=True)
+
+
+def _complain(text: str) -> None:
+    print(f"genre-spark: {text}", file=sys.stderr, flush=True)
+
+
+def _unexpected(stage: str, error: Exception, config: Config | None) -> str:
+    """Keep the traceback for whoever mends it, in a file where there is a place for one."""
+    details = "".join(traceback.format_exception(error))
+    if config is None or "://" in config.paths.work:
+        return f"{stage}: failed: {error}\n{details}"
+    file = Path(config.paths.work) / "logs" / f"{stage}-error.txt"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(details, encoding="utf-8")
+    except OSError:
+        return f"{stage}: failed: {error}\n{details}"
+    first = str(error).strip().splitlines() or [type(error).__name__]
+    summary = f"{stage}: failed: {type(error).__name__}: {first[0]}"
+    return f"{summary}\n  details: {file}\n  Spark's log: {file.parent}/spark.log"

@@ -1,0 +1,102 @@
+"""Settings of the poster networks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from genre_spark.config.posters import FeedConfig
+from genre_spark.config.section import Section
+
+
+class AugmentationConfig(Section):
+    """Random changes of training posters, made on the training device; 0 and false switch each off."""
+
+    flip: bool = Field(False, description="mirror every second poster")
+    crop: float = Field(0.0, ge=0, lt=0.5, description="share of height and width cut away at random places, at most")
+    colour: float = Field(0.0, ge=0, le=1, description="strength of random brightness, contrast and saturation")
+
+
+class ScheduleConfig(Section):
+    """How the learning rate moves over the training."""
+
+    kind: Literal["constant", "cosine", "linear"] = Field("constant", description="course after the warm-up")
+    warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear rise from 0")
+    final: float = Field(0.0, ge=0, le=1, description="share of the learning rate left at the end")
+
+
+class FineTuneConfig(Section):
+    """Second stage of transfer: the top block of the network is trained too, at a low rate."""
+
+    epochs: int = Field(0, ge=0, description="passes over the training samples; 0: no second stage")
+    learning_rate: float = Field(1e-5, gt=0, description="of the top block and the head")
+
+
+class DistributionConfig(Section):
+    """Processes that train together; each reads its own share of the samples."""
+
+    processes: int = Field(1, ge=1, le=1024, description="training processes; with GPUs one each")
+    where: Literal["local", "executors"] = Field("local", description="on the driver's machine, or as Spark tasks")
+    backend: Literal["auto", "gloo", "nccl"] = Field("auto", description="nccl on GPUs, gloo on CPUs")
+
+
+class CnnConfig(Section):
+    """A network and its training."""
+
+    architecture: str = Field("lenet", min_length=1, description="a name of the registry in vision.models")
+    name: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the trained model; null: the architecture's"
+    )
+    pretrained: str = Field(
+        "auto",
+        min_length=1,
+        description="auto: from an installed package where the architecture has one; none; download; or a file",
+    )
+    freeze: Literal["none", "backbone"] = Field(
+        "none", description="backbone: only the head is trained, on features that Spark computes once"
+    )
+    hidden: int = Field(0, ge=0, description="units of a hidden layer in the head of pretrained networks; 0: none")
+    height: int | None = Field(None, ge=1, le=4096, description="pixels the network sees; null: as stored")
+    width: int | None = Field(None, ge=1, le=4096, description="pixels the network sees; null: as stored")
+    epochs: int = Field(10, ge=1, description="passes over the training samples at most")
+    batch_size: int = Field(32, ge=1, description="posters a step, over all processes")
+    learning_rate: float = Field(0.001, gt=0, description="of the optimiser")
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(0.0, ge=0, description="of the optimiser; not on biases and normalisation")
+    schedule: ScheduleConfig = ScheduleConfig()
+    loss: Literal["bce", "bce_positive", "asymmetric", "bpmll"] = Field(
+        "bce", description="bce_positive weighs the positives of a rare genre more"
+    )
+    positive_weight_limit: float = Field(10.0, ge=1, description="largest weight of a positive under bce_positive")
+    dropout: float = Field(0.25, ge=0, lt=1, description="share of activations dropped in the fully connected layers")
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient; null: no clipping")
+    patience: int = Field(5, ge=1, description="epochs without a better validation loss before training stops")
+    weights: Literal["none", "sampling"] = Field("none", description="weight of a sample in the loss")
+    augmentation: AugmentationConfig = AugmentationConfig()
+    fine_tune: FineTuneConfig = FineTuneConfig()
+    precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, float32 on CPU")
+    compile: bool = Field(False, description="compile the network with torch.compile")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
+    threads: int | None = Field(None, ge=1, description="CPU threads of a training process; null: cores / processes")
+    checkpoint_minutes: float = Field(5.0, ge=0, description="minutes between checkpoints inside an epoch")
+    distribution: DistributionConfig = DistributionConfig()
+    feed: FeedConfig = FeedConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CnnConfig:
+        if (self.height is None) != (self.width is None):
+            raise ValueError("both of height and width, or neither")
+        if self.batch_size < self.distribution.processes:
+            raise ValueError(
+                f"batch_size >= distribution.processes, not {self.batch_size} < {self.distribution.processes}"
+            )
+        if self.fine_tune.epochs and self.freeze == "none":
+            raise ValueError("fine_tune.epochs = 0 where nothing is frozen (freeze: none)")
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """Name of the trained model: of its folder, its predictions table and its rows in comparisons."""
+        return self.name or self.architecture

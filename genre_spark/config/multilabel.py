@@ -1,0 +1,63 @@
+"""Settings of the multi-label models on feature vectors."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from genre_spark.config.section import Section
+
+Method = Literal[
+    "binary_relevance",
+    "classifier_chain",
+    "ensemble_of_classifier_chains",
+    "label_powerset",
+    "rakel",
+    "rakel_disjoint",
+    "pruned_sets",
+    "ensemble_of_pruned_sets",
+    "homer",
+    "multilabel_random_forest",
+    "most_common_labelset",
+    "random_labels",
+    "label_prior",
+]
+
+
+class ForestConfig(Section):
+    """The random forest under a multi-label method."""
+
+    backend: Literal["spark", "sklearn"] = Field(
+        "spark", description="spark: each fit is a distributed job; sklearn: each fit is one task"
+    )
+    trees: int = Field(50, ge=1, description="trees of each forest")
+    max_depth: int = Field(10, ge=1, le=30, description="levels of splits")
+    min_leaf: int = Field(1, ge=1, description="rows that a leaf has at least")
+
+
+class MultilabelConfig(Section):
+    """Which multi-label methods to train, on what."""
+
+    methods: tuple[Method, ...] = Field(
+        ("binary_relevance",), min_length=1, description="methods to train: one, several, or 'all'"
+    )
+    classifier: Literal["random_forest", "extra_trees", "logistic_regression"] = Field(
+        "random_forest",
+        description="base classifier; extra_trees needs forest.backend=sklearn; multilabel_random_forest has its own",
+    )
+    forest: ForestConfig = ForestConfig()
+    parallelism: int = Field(2, ge=1, description="fits that run at once (backend spark)")
+    weights: Literal["none", "sampling", "inverse_frequency", "effective_number"] = Field(
+        "none",
+        description="weight of a row in training: 1; the inverse of its probability of being sampled; or the mean of "
+        "its genres' class weights, by inverse frequency or effective number",
+    )
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _all_methods(cls, value: Any) -> Any:
+        """Take 'all', alone or in a list, as every method."""
+        if value == "all" or (isinstance(value, list | tuple) and list(value) == ["all"]):
+            return get_args(Method)
+        return (value,) if isinstance(value, str) else value

@@ -1,0 +1,51 @@
+"""Where inputs lie and where every table goes."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from genre_spark.config.section import Section
+
+
+class PathsConfig(Section):
+    """Inputs of the Letterboxd layout and the work folder; local paths or URLs (hdfs, s3a, gs, abfss)."""
+
+    genres_csv: str = Field(description="CSV of id,genre; plain or .gz")
+    posters: str = Field(description="folder of ID.jpg, or a zip or tar archive of them")
+    metadata: str = Field(description="folder of movies.csv, countries.csv, ... (each plain or .gz)")
+    work: str = Field(description="folder that all tables, models and the MLflow store go to")
+
+    def table(self, *names: str) -> str:
+        """Return the folder of a table under the work folder."""
+        return "/".join([self.work.rstrip("/"), *names])
+
+    @property
+    def genres(self) -> str:
+        """Folder of the genres table."""
+        return self.table("genres")
+
+    @property
+    def posters_table(self) -> str:
+        """Folder of the posters table."""
+        return self.table("posters")
+
+    @property
+    def features(self) -> str:
+        """Folder of the features table."""
+        return self.table("features")
+
+    def rejects(self, stage: str) -> str:
+        """Folder of the rejects table of a stage."""
+        return self.table("rejects", stage)
+
+    def samples(self, split: str) -> str:
+        """Folder of a samples table; split is train, validation or test."""
+        return self.table("samples", split)
+
+    def predictions(self, model: str, split: str) -> str:
+        """Folder of a model's predictions for a split."""
+        return self.table("predictions", model, split)
+
+    def model(self, model: str) -> str:
+        """Folder of a trained model."""
+        return self.table("models", model)

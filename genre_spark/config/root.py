@@ -1,0 +1,40 @@
+"""The whole configuration."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from genre_spark.config.cnn import CnnConfig
+from genre_spark.config.embeddings import EmbeddingsConfig
+from genre_spark.config.evaluation import EvaluationConfig
+from genre_spark.config.features import FeaturesConfig
+from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
+from genre_spark.config.multilabel import MultilabelConfig
+from genre_spark.config.paths import PathsConfig
+from genre_spark.config.posters import PostersConfig
+from genre_spark.config.runtime import MlflowConfig, SparkConfig
+from genre_spark.config.sample_data import SampleDataConfig
+from genre_spark.config.search import SearchConfig
+from genre_spark.config.section import Section
+
+
+class Config(Section):
+    """All settings of a recipe; every section but `paths` has defaults."""
+
+    paths: PathsConfig
+    seed: int = Field(7, ge=0, lt=2**31, description="of everything that is drawn at random")
+    spark: SparkConfig = SparkConfig()
+    mlflow: MlflowConfig = MlflowConfig()
+    sample_data: SampleDataConfig | None = Field(
+        None, description="generated data; without this section make-sample refuses to write over the data in paths"
+    )
+    genres: GenresConfig = GenresConfig()
+    posters: PostersConfig = PostersConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    split: SplitConfig = SplitConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    multilabel: MultilabelConfig = MultilabelConfig()
+    cnn: CnnConfig = CnnConfig()
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
+    search: SearchConfig = SearchConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()

@@ -1,0 +1,39 @@
+"""The one tree of errors: what a user can mend ends with exit code 2, what the program could not do with 1."""
+
+from __future__ import annotations
+
+
+class GenreSparkError(Exception):
+    """Base of every error that genre_spark raises on purpose; its text is meant for the user."""
+
+    exit_code = 1
+
+
+class UserError(GenreSparkError):
+    """Something the user gave is wrong; the text has the name, the value and what was expected."""
+
+    exit_code = 2
+
+
+class InvalidConfigError(UserError):
+    """A configuration key is unknown, of the wrong type or out of range."""
+
+
+class InvalidInputError(UserError):
+    """An input file, folder, table or column cannot be used at all."""
+
+
+class MissingTableError(UserError):
+    """A table that a stage reads has not been written (whole) yet."""
+
+
+class InvalidLabelsError(UserError):
+    """Labels are not a multi-hot vector of the expected length."""
+
+
+class StageFailedError(GenreSparkError):
+    """A stage could not finish for a reason that is not in its input."""
+
+
+class TrainingDivergedError(StageFailedError):
+    """The loss became NaN or infinite."""

@@ -1,0 +1,1 @@
+"""From a table of probabilities, whoever made it, to baselines, curves, tables and pictures."""

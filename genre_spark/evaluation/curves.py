@@ -1,0 +1,179 @@
+"""What every threshold on a grid would give: counted in one distributed pass, whatever the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.schemas import LABELS, PROBABILITIES
+
+Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
+
+STEPS = 200
+_COUNTS = "position int, value double"
+
+
+@dataclass(frozen=True)
+class ThresholdCurves:
+    """Counts at every threshold of a grid; a label is on where its probability is >= the threshold.
+
+    Attributes:
+        thresholds: ascending from 0 to 1, (T,).
+        true_positives: (L, T).
+        predicted: rows on which a label is predicted, (L, T).
+        support: rows that truly have a label, (L,).
+        exact: rows whose labelset is predicted exactly, (T,).
+        jaccard: sum over the rows of the Jaccard index, (T,).
+        rows: number of rows.
+    """
+
+    thresholds: Vector
+    true_positives: Matrix
+    predicted: Matrix
+    support: Vector
+    exact: Vector
+    jaccard: Vector
+    rows: int
+
+    @property
+    def subset_accuracy(self) -> Vector:
+        """Share of rows whose labelset is predicted exactly, (T,)."""
+        return self.exact / self.rows
+
+    @property
+    def jaccard_samples(self) -> Vector:
+        """Mean Jaccard index of the rows, 0 where nothing is true and nothing predicted, (T,)."""
+        return self.jaccard / self.rows
+
+    @property
+    def hamming_loss(self) -> Vector:
+        """Share of wrong decisions, (T,)."""
+        wrong = self.predicted + self.support[:, None] - 2 * self.true_positives
+        return wrong.sum(axis=0) / (self.rows * len(self.support))
+
+    @property
+    def precision(self) -> Matrix:
+        """Precision of each label, 0 where it is not predicted, (L, T)."""
+        return _ratio(self.true_positives, self.predicted)
+
+    @property
+    def recall(self) -> Matrix:
+        """Recall of each label, 0 where it is never true, (L, T)."""
+        return _ratio(self.true_positives, np.broadcast_to(self.support[:, None], self.predicted.shape))
+
+    @property
+    def f1(self) -> Matrix:
+        """F1 of each label, (L, T)."""
+        return _ratio(2 * self.true_positives, self.predicted + self.support[:, None])
+
+    @property
+    def f1_macro(self) -> Vector:
+        """Mean F1 of the labels, (T,)."""
+        return np.asarray(self.f1.mean(axis=0))
+
+    @property
+    def f1_micro(self) -> Vector:
+        """F1 of all decisions together, (T,)."""
+        return _ratio(2 * self.true_positives.sum(axis=0), self.predicted.sum(axis=0) + self.support.sum())
+
+    @property
+    def cardinality(self) -> Vector:
+        """Mean number of predicted labels a row, (T,)."""
+        return self.predicted.sum(axis=0) / self.rows
+
+
+def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS) -> ThresholdCurves:
+    """Count what each of steps + 1 evenly spaced thresholds from 0 to 1 would give.
+
+    Every row falls into one bin a label; cumulated from above, the bins are the counts at each threshold. What comes
+    back to the driver are 2 L T + 2 T + 1 numbers.
+
+    Args:
+        predictions: with array columns `labels` (0 or 1) and `probabilities` (0..1), (L,) a row.
+        labels: L.
+        steps: intervals of the grid.
+
+    Raises:
+        InvalidInputError: there is no row, or a row has another number of labels.
+    """
+    grid = np.linspace(0.0, 1.0, steps + 1)
+
+    def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        total = np.zeros(2 * labels * len(grid) + 2 * len(grid) + 1)
+        for batch in batches:
+            if batch.num_rows:
+                truth, scores = (_matrix(column, labels) for column in batch.columns)
+                total += count_batch(truth, scores, grid)
+        filled = np.flatnonzero(total)
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(filled.astype(np.int32)), pa.array(total[filled])], names=["position", "value"]
+        )
+
+    columns = predictions.select(F.col(LABELS).cast("array<double>"), F.col(PROBABILITIES).cast("array<double>"))
+    sums = columns.mapInArrow(count, _COUNTS).groupBy("position").agg(F.sum("value").alias("value"))
+    total = np.zeros(2 * labels * len(grid) + 2 * len(grid) + 1)
+    for row in sums.collect():  # no more rows than `total` has entries
+        total[row["position"]] = row["value"]
+    if not total[-1]:
+        raise InvalidInputError("predictions: no rows, expected at least one")
+    on, off = total[: 2 * labels * len(grid)].reshape(2, labels, len(grid))
+    exact, jaccard = total[2 * labels * len(grid) : -1].reshape(2, len(grid))
+    true_positives, false_positives = (bins[:, ::-1].cumsum(axis=1)[:, ::-1] for bins in (on, off))
+    return ThresholdCurves(
+        grid, true_positives, true_positives + false_positives, on.sum(axis=1), exact, jaccard, int(total[-1])
+    )
+
+
+def count_batch(truth: Matrix, scores: Matrix, grid: Vector) -> Vector:
+    """Return the counts of one batch, flat: bins of true labels, bins of false ones, exact rows, Jaccard sums, rows.
+
+    Args:
+        truth: 0 or 1, (N, L).
+        scores: (N, L); below the grid's first value no threshold is reached.
+        grid: thresholds, ascending, (T,).
+    """
+    rows, labels = truth.shape
+    steps = len(grid)
+    last = np.searchsorted(grid, scores, side="right") - 1  # the highest threshold that a score reaches, -1: none
+    true = truth > 0
+    places = np.arange(labels)[None, :] * steps + last
+    bins = [np.bincount(places[mask & (last >= 0)], minlength=labels * steps) for mask in (true, ~true)]
+
+    # A row is exact for thresholds above its best false label up to its worst true one.
+    first_right = np.where(true, -1, last).max(axis=1, initial=-1) + 1
+    last_right = np.where(true, last, steps - 1).min(axis=1, initial=steps - 1)
+    right = first_right <= last_right
+    changes = np.bincount(first_right[right], minlength=steps + 1) - np.bincount(
+        last_right[right] + 1, minlength=steps + 1
+    )
+    exact = np.cumsum(changes)[:steps]
+
+    jaccard = np.zeros(steps)
+    sizes = true.sum(axis=1)
+    for step in range(steps):
+        chosen = last >= step
+        hits = (chosen & true).sum(axis=1)
+        union = sizes + chosen.sum(axis=1) - hits
+        jaccard[step] = np.divide(hits, union, out=np.zeros(rows), where=union > 0).sum()
+    return np.concatenate([*bins, exact, jaccard, [rows]]).astype(np.float64)
+
+
+def _matrix(column: pa.Array, labels: int) -> Matrix:
+    """Return a column of lists as a matrix (N, L) without a copy."""
+    lengths = np.diff(column.offsets.to_numpy())
+    if column.null_count or (lengths != labels).any():
+        raise InvalidInputError(f"predictions: a row with {lengths.min()} labels, expected {labels} in every row")
+    values: Vector = column.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(-1, labels)
+
+
+def _ratio(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(np.shape(part)), where=np.asarray(whole) > 0)

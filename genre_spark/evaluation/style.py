@@ -1,0 +1,47 @@
+"""One style for all pictures: colours, sizes and axes, without matplotlib's global state."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#22262b"
+FAINT = "#d9dde2"
+SERIES = ("#2f6db3", "#e08a2e", "#3f9a68", "#b1497b", "#7a6bb8", "#8d8d8d")
+"""Colours of the first, second, ... series; a picture with more should be split."""
+DIVERGING = "RdBu_r"
+SEQUENTIAL = "Blues"
+_SMALL, _USUAL, _LARGE = 8, 9, 11  # points
+
+
+def new_figure(
+    width: float, height: float, *, title: str, columns: int = 1, rows: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of the given size in inches, and its axes from left to right and top to bottom."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure.suptitle(title, fontsize=_LARGE, color=INK, fontweight="bold", x=0.01, ha="left")
+    axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for ax in axes:
+        tidy_axes(ax)
+    return figure, axes
+
+
+def tidy_axes(ax: Axes) -> None:
+    """Leave two thin axes and small labels."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(FAINT)
+    ax.tick_params(labelsize=_SMALL, colors=INK, length=3, color=FAINT)
+
+
+def name_axes(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
+    """Write an axes' title and the names of its two directions."""
+    ax.set_title(title, fontsize=_USUAL, color=INK, loc="left")
+    ax.set_xlabel(x, fontsize=_USUAL, color=INK)
+    ax.set_ylabel(y, fontsize=_USUAL, color=INK)
+
+
+def add_legend(ax: Axes, *, columns: int = 1) -> None:
+    """Add a legend without a frame, where it covers least."""
+    ax.legend(fontsize=_SMALL, frameon=False, ncols=columns, loc="best", labelcolor=INK)

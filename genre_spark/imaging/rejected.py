@@ -1,0 +1,28 @@
+"""Why an image cannot be used, as a value that becomes a row of the rejects table."""
+
+from __future__ import annotations
+
+from genre_spark.errors import GenreSparkError
+
+EMPTY = "empty"
+NOT_AN_IMAGE = "not an image"
+TRUNCATED = "truncated"
+NO_PIXELS = "no pixels"
+TOO_SMALL = "too small"
+TOO_MANY_PIXELS = "too many pixels"
+TOO_MANY_SCANS = "too many scans"
+NOT_DECODABLE = "not decodable"
+
+
+class RejectedImage(GenreSparkError):  # noqa: N818 - not an error of the program: the image is what is wrong
+    """An image that cannot be used.
+
+    Attributes:
+        reason: one of this module's constants, to be counted.
+        detail: what was seen, for people.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

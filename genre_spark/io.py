@@ -1,0 +1,212 @@
+"""Tables that appear whole or not at all, on any file system, without relying on rename.
+
+A table is a folder: Parquet data under names that nobody else uses, and `_manifest.json`, written last, that lists
+the data that counts. Data of a killed run is not in the manifest and is removed by the next commit. Readers go
+through `read_table` / `table_files`, which know only the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import fsspec
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from genre_spark.errors import InvalidInputError, MissingTableError
+
+__all__ = [
+    "TableManifest",
+    "commit_table",
+    "file_digest",
+    "fingerprint",
+    "join",
+    "read_json",
+    "read_manifest",
+    "read_table",
+    "require_manifest",
+    "table_files",
+    "write_json",
+    "write_table",
+]
+
+MANIFEST = "_manifest.json"
+
+
+@dataclass(frozen=True)
+class TableManifest:
+    """What a whole table consists of.
+
+    Attributes:
+        name: the table's name, for messages.
+        fingerprint: digest of everything that the table's content depends on.
+        paths: files or folders of Parquet, relative to the table's folder.
+        rows: number of rows.
+        details: what else belongs to the table (its vocabulary, statistics), JSON values.
+    """
+
+    name: str
+    fingerprint: str
+    paths: tuple[str, ...]
+    rows: int
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the file system of a path or URL and the path on it; Spark's s3a is s3 here."""
+    url = path.replace("s3a://", "s3://", 1) if path.startswith("s3a://") else path
+    return fsspec.core.url_to_fs(url)
+
+
+def join(folder: str, *names: str) -> str:
+    """Join a folder (path or URL) and names with slashes."""
+    return "/".join([folder.rstrip("/"), *names])
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a 16-digit hexadecimal digest of JSON values."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def file_digest(path: str) -> str:
+    """Return a digest that changes when a file does: its name, size and time of modification.
+
+    Raises:
+        InvalidInputError: there is no such file.
+    """
+    system, inner = filesystem(path)
+    if not system.exists(inner):
+        raise InvalidInputError(f"{path}: no such file or folder")
+    info = system.info(inner)
+    stamp = info.get("mtime") or info.get("LastModified") or info.get("last_modified") or info.get("etag")
+    return fingerprint(path.rsplit("/", 1)[-1], info.get("size"), str(stamp))
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """Return the object in a JSON file, or None when the file is missing or was not written whole."""
+    system, inner = filesystem(path)
+    try:
+        with system.open(inner, "rb") as file:
+            value = json.loads(file.read().decode("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def write_json(path: str, value: Mapping[str, Any]) -> None:
+    """Write a JSON file so that a reader sees the old or the new content, never a part.
+
+    On object stores a put is atomic; on a local disk the content goes to a neighbour that then takes the name.
+    """
+    system, inner = filesystem(path)
+    system.makedirs(inner.rsplit("/", 1)[0], exist_ok=True)
+    content = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8")
+    local = "file" in system.protocol if isinstance(system.protocol, tuple) else system.protocol == "file"
+    target = f"{inner}.{uuid.uuid4().hex[:8]}.tmp" if local else inner
+    with system.open(target, "wb") as file:
+        file.write(content)
+    if local:
+        import os  # noqa: PLC0415
+
+        os.replace(target, inner)  # noqa: PTH105 - paths here are strings of any file system
+
+
+def read_manifest(table: str) -> TableManifest | None:
+    """Return a table's manifest, or None when the table has not been written whole."""
+    value = read_json(join(table, MANIFEST))
+    if value is None:
+        return None
+    return TableManifest(**{**value, "paths": tuple(value["paths"])})
+
+
+def require_manifest(table: str, *, made_by: str) -> TableManifest:
+    """Return a table's manifest.
+
+    Raises:
+        MissingTableError: the table has not been written (whole) yet; the text names the stage that writes it.
+    """
+    manifest = read_manifest(table)
+    if manifest is None:
+        raise MissingTableError(f"{table}: no such table yet; expected the output of `genre-spark {made_by}`")
+    return manifest
+
+
+def commit_table(table: str, manifest: TableManifest) -> None:
+    """Make the manifest's data the table, then remove data that no longer belongs to it."""
+    write_json(join(table, MANIFEST), asdict(manifest))
+    system, inner = filesystem(table)
+    keep = {path.split("/", 1)[0] for path in manifest.paths}
+    for entry in system.ls(inner, detail=False):
+        name = str(entry).rstrip("/").rsplit("/", 1)[-1]
+        if name.startswith(("data-", ".data-")) and name not in keep:
+            system.rm(entry, recursive=True)
+
+
+def write_table(
+    frame: DataFrame,
+    table: str,
+    *,
+    name: str,
+    fingerprint: str,
+    details: Mapping[str, Any] | None = None,
+    partitions: int | None = None,
+    options: Mapping[str, str] | None = None,
+) -> TableManifest:
+    """Write a DataFrame as a whole new version of a table, replacing the old one when all of it is there.
+
+    Args:
+        frame: what to write.
+        table: folder (path or URL).
+        name: the table's name, for messages.
+        fingerprint: digest of what the content depends on.
+        details: JSON values to keep in the manifest.
+        partitions: number of files, or None for as many as the frame has partitions.
+        options: of Spark's Parquet writer.
+    """
+    folder = f"data-{fingerprint}-{uuid.uuid4().hex[:8]}"
+    target = join(table, folder)
+    (frame if partitions is None else frame.coalesce(partitions)).write.options(**(options or {})).parquet(target)
+    rows = frame.sparkSession.read.schema(frame.schema).parquet(target).count()
+    manifest = TableManifest(name, fingerprint, (folder,), rows, details or {})
+    commit_table(table, manifest)
+    return manifest
+
+
+def read_table(spark: SparkSession, table: str, schema: StructType | None = None, *, made_by: str) -> DataFrame:
+    """Return the rows of a whole table.
+
+    Raises:
+        MissingTableError: the table has not been written (whole) yet.
+    """
+    manifest = require_manifest(table, made_by=made_by)
+    paths = [join(table, path) for path in manifest.paths]
+    reader = spark.read if schema is None else spark.read.schema(schema)
+    if not paths:
+        if schema is None:
+            raise InvalidInputError(f"{table}: the table is empty, expected at least one row")
+        return spark.createDataFrame([], schema)
+    return reader.parquet(*paths)
+
+
+def table_files(table: str, *, made_by: str) -> list[str]:
+    """Return the Parquet files of a whole table (paths or URLs), sorted by name."""
+    manifest = require_manifest(table, made_by=made_by)
+    return sorted(_parquet_files(join(table, path) for path in manifest.paths))
+
+
+def _parquet_files(paths: Iterable[str]) -> Iterable[str]:
+    for path in paths:
+        system, inner = filesystem(path)
+        if system.isfile(inner):
+            yield path
+            continue
+        for entry in system.ls(inner, detail=False):
+            name = str(entry).rsplit("/", 1)[-1]
+            if name.endswith(".parquet") and not name.startswith(("_", ".")):
+                yield join(path, name)

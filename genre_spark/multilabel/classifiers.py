@@ -1,0 +1,106 @@
+"""The base classifier of a multi-label method: a Spark ML estimator, or a scikit-learn one."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pyspark.ml import Estimator
+from pyspark.ml.param import Param, Params
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.ensemble import RandomForestClassifier
+
+from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.multilabel import archives
+from genre_spark.multilabel.params import CommonParams, HasParallelism, set_params
+
+__all__ = ["Classifier", "ClassifierParams", "HasClassifier", "load_sklearn", "trust_types"]
+
+Classifier = Any  # pyspark.ml.Estimator, or a scikit-learn classifier, which has no common type with it
+P = TypeVar("P", bound="HasClassifier")
+
+_trusted: set[str] = set()
+
+
+class ClassifierParams(CommonParams, total=False):
+    """Keyword arguments of the estimators that have a base classifier."""
+
+    classifier: Classifier
+    parallelism: int
+
+
+class HasClassifier(HasParallelism):
+    """The base classifier, and how many of its fits run at once."""
+
+    classifier: Param[Any] = Param(
+        Params._dummy(),
+        "classifier",
+        "base classifier: a probabilistic Spark ML estimator (each fit is a distributed job), or a scikit-learn "
+        "classifier with predict_proba (each fit is one Spark task)",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._setDefault(classifier=RandomForestClassifier(n_estimators=100), parallelism=4)
+
+    def getClassifier(self) -> Classifier:
+        """Return the base classifier."""
+        return self.getOrDefault(self.classifier)
+
+    def setClassifier(self: P, value: Classifier) -> P:
+        """Set the base classifier, a Spark ML or a scikit-learn one."""
+        return set_params(self, {"classifier": value})
+
+    @property
+    def fits_on_spark(self) -> bool:
+        """Whether the base classifier is a Spark ML estimator (data-parallel)."""
+        return isinstance(self.getClassifier(), Estimator)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        self._check_classifier()
+
+    def _check_classifier(self) -> None:
+        classifier = self.getClassifier()
+        name = f"{type(self).__name__}.classifier"
+        if isinstance(classifier, Estimator):
+            wanted = ("featuresCol", "labelCol", "probabilityCol")
+            missing = [param for param in wanted if not classifier.hasParam(param)]
+            if missing:
+                raise InvalidConfigError(
+                    f"{name}: {type(classifier).__name__} has no {missing[0]}, expected a classifier "
+                    "that gives probabilities"
+                )
+        elif not (isinstance(classifier, BaseEstimator) and is_classifier(classifier)):
+            raise InvalidConfigError(f"{name}: {classifier!r}, expected a Spark ML or scikit-learn classifier")
+        elif not hasattr(classifier, "predict_proba"):
+            raise InvalidConfigError(
+                f"{name}: {type(classifier).__name__} has no predict_proba, expected a classifier "
+                "that gives probabilities (CalibratedClassifierCV gives it to any other)"
+            )
+        self._require("parallelism", self.getParallelism() >= 1, "must be >= 1")
+
+
+def trust_types(*names: str) -> None:
+    """Allow stored models to hold types from outside scikit-learn, numpy and scipy, by full name.
+
+    Models are stored with skops, which builds only types that it is told to:
+    `trust_types("xgboost.sklearn.XGBClassifier")`.
+    """
+    _trusted.update(names)
+
+
+def load_sklearn(payload: bytes, role: str) -> BaseEstimator:
+    """Return the scikit-learn estimator of a skops archive.
+
+    Raises:
+        InvalidInputError: when it holds a type that nobody trusts.
+    """
+    types = archives.get_untrusted_types(payload)
+    known = ("sklearn", "numpy", "scipy")
+    unknown = [name for name in types if name.split(".")[0] not in known and name not in _trusted]
+    if unknown:
+        raise InvalidInputError(
+            f"{role}: stored with types {unknown}, expected those of scikit-learn; if they are right, allow them with "
+            f"genre_spark.multilabel.trust_types({', '.join(map(repr, unknown))})"
+        )
+    return archives.loads(payload, trusted=types)

@@ -1,0 +1,194 @@
+"""Readers and writers of the multi-label stages: JSON, Parquet and skops, never pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyspark
+from pyarrow import parquet
+from pyspark.ml import Estimator, Model
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+from pyspark.sql import SparkSession
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.multilabel import archives
+from genre_spark.multilabel.classifiers import load_sklearn
+from genre_spark.multilabel.fit_spark import FittedPart, SparkModelScorer
+from genre_spark.multilabel.forests import ForestScorer
+from genre_spark.multilabel.scorers import ConstantScorer, LinearScorer, Scorer, pack_arrays, unpack_arrays
+from genre_spark.multilabel.sklearn_export import SkopsScorer
+
+__all__ = ["EstimatorReader", "EstimatorWriter", "ModelReader", "ModelWriter", "read_scorer"]
+
+_CLASSIFIER = "classifier"
+_PARTS = "part int, kind string, payload binary, classes binary"
+_SCORERS: dict[str, Any] = {
+    "constant": ConstantScorer,
+    "linear": LinearScorer,
+    "forest": ForestScorer,
+    "skops": SkopsScorer,
+}
+_FILE = 2**27  # bytes of parts in a file
+FORMAT = 1
+
+
+def _handle(io: MLWriter | MLReader) -> Any:
+    """Return what DefaultParamsWriter and -Reader want: a SparkSession since 4.0, a SparkContext before."""
+    return io.sparkSession if int(pyspark.__version__.split(".")[0]) >= 4 else io.sc
+
+
+def _params_without_classifier(instance: Any) -> dict[str, Any]:
+    return {param.name: value for param, value in instance._paramMap.items() if param.name != _CLASSIFIER}
+
+
+class EstimatorWriter(MLWriter):
+    """Write an estimator: Params as Spark ML does, the base classifier beside them."""
+
+    def __init__(self, instance: Any) -> None:
+        super().__init__()
+        self.instance = instance
+
+    def saveImpl(self, path: str) -> None:
+        """Write to the path."""
+        instance = self.instance.copy()
+        instance._defaultParamMap = {
+            param: value for param, value in instance._defaultParamMap.items() if param.name != _CLASSIFIER
+        }
+        kind = self._classifier_kind()
+        extra = {"format": FORMAT, "classifier": kind}
+        params = _params_without_classifier(instance)
+        DefaultParamsWriter.saveMetadata(instance, path, _handle(self), extraMetadata=extra, paramMap=params)
+        if kind is None:
+            return
+        classifier = self.instance.getClassifier()
+        if kind == "spark":
+            classifier.write().session(self.sparkSession).save(f"{path}/classifier")
+            return
+        row = (0, "skops", bytearray(archives.dumps(classifier)), None)
+        self.sparkSession.createDataFrame([row], _PARTS).coalesce(1).write.parquet(f"{path}/classifier_skops")
+
+    def _classifier_kind(self) -> str | None:
+        if not self.instance.hasParam(_CLASSIFIER) or not self.instance.isSet(_CLASSIFIER):
+            return None
+        return "spark" if isinstance(self.instance.getClassifier(), Estimator) else "skops"
+
+
+class EstimatorReader(MLReader[Any]):
+    """Read what EstimatorWriter wrote."""
+
+    def __init__(self, cls: type[Any]) -> None:
+        super().__init__()
+        self.cls = cls
+
+    def load(self, path: str) -> Any:
+        """Read from the path."""
+        metadata = DefaultParamsReader.loadMetadata(path, _handle(self), _class_name(self.cls))
+        instance = self.cls()
+        instance._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(instance, metadata)
+        if instance.hasParam(_CLASSIFIER) and metadata.get("classifier"):
+            instance.setClassifier(self._classifier(path, metadata["classifier"]))
+        return instance
+
+    def _classifier(self, path: str, kind: str) -> Any:
+        if kind == "spark":
+            return DefaultParamsReader.loadParamsInstance(f"{path}/classifier", _handle(self))
+        row = self.sparkSession.read.parquet(f"{path}/classifier_skops").first()
+        return load_sklearn(bytes(row["payload"] if row else b""), path)
+
+
+class ModelWriter(MLWriter):
+    """Write a model: Params, its structure as JSON, and one row of Parquet for each fitted part.
+
+    Parts are arrays or skops archives. Only classifiers that have no such form are written by their own writers.
+    """
+
+    def __init__(self, instance: Any) -> None:
+        super().__init__()
+        self.instance = instance
+
+    def saveImpl(self, path: str) -> None:
+        """Write to the path."""
+        model = self.instance
+        extra = {
+            "format": FORMAT,
+            "structure": model.structure,
+            "numLabels": model.numLabels,
+            "numFeatures": model.numFeatures,
+        }
+        DefaultParamsWriter.saveMetadata(model, path, _handle(self), extraMetadata=extra)
+        rows = [_part_row(index, part) for index, part in enumerate(model.parts)]
+        size = sum(len(row[2]) for row in rows)
+        table = self.sparkSession.createDataFrame(rows, _PARTS).coalesce(1 + size // _FILE)
+        table.write.parquet(f"{path}/parts")
+        for index, part in enumerate(model.parts):
+            if isinstance(part.scorer, SparkModelScorer):
+                _write_spark_model(part.scorer.model, f"{path}/models/{index}", self.sparkSession)
+
+
+def _write_spark_model(model: Model, path: str, spark: SparkSession) -> None:
+    model.write().session(spark).save(path)  # type: ignore[attr-defined]
+
+
+def _part_row(index: int, part: FittedPart) -> tuple[int, str, bytearray, bytearray | None]:
+    scorer = part.scorer
+    classes = None if part.classes is None else bytearray(pack_arrays({"classes": part.classes}))
+    if isinstance(scorer, SparkModelScorer):
+        return index, scorer.kind, bytearray(str(scorer.n_classes).encode()), classes
+    return index, scorer.kind, bytearray(scorer.to_bytes()), classes
+
+
+class ModelReader(MLReader[Any]):
+    """Read what ModelWriter wrote."""
+
+    def __init__(self, cls: type[Any]) -> None:
+        super().__init__()
+        self.cls = cls
+
+    def load(self, path: str) -> Any:
+        """Read from the path."""
+        metadata = DefaultParamsReader.loadMetadata(path, _handle(self), _class_name(self.cls))
+        return self._build(path, metadata, self.sparkSession.read.parquet(f"{path}/parts").collect())
+
+    def load_local(self, path: str) -> Any:
+        """Read from a folder of this machine, without Spark."""
+        folder = Path(path)
+        files = sorted((folder / "metadata").glob("part-*"))
+        if not files:
+            raise InvalidInputError(f"{path}: no stored model, expected a folder with metadata and parts")
+        text = "".join(file.read_text(encoding="utf-8") for file in files)
+        metadata = DefaultParamsReader._parseMetaData(text, _class_name(self.cls))
+        return self._build(path, metadata, parquet.read_table(folder / "parts").to_pylist())
+
+    def _build(self, path: str, metadata: dict[str, Any], found: Sequence[Any]) -> Any:
+        rows = sorted(found, key=lambda row: row["part"])
+        parts = [self._part(path, row) for row in rows]
+        model = self.cls(
+            parts=parts,
+            structure=metadata["structure"],
+            numLabels=metadata["numLabels"],
+            numFeatures=metadata["numFeatures"],
+        )
+        model._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(model, metadata)
+        return model
+
+    def _part(self, path: str, row: Any) -> FittedPart:
+        classes = None if row["classes"] is None else unpack_arrays(bytes(row["classes"]))["classes"]
+        payload = bytes(row["payload"])
+        if row["kind"] == "spark":
+            model: Any = DefaultParamsReader.loadParamsInstance(f"{path}/models/{row['part']}", _handle(self))
+            return FittedPart(SparkModelScorer(model, int(payload)), classes, model)
+        return FittedPart(read_scorer(row["kind"], payload), classes)
+
+
+def read_scorer(kind: str, payload: bytes) -> Scorer:
+    """Build a scorer from its kind and bytes."""
+    scorer: Scorer = _SCORERS[kind].from_bytes(payload)
+    return scorer
+
+
+def _class_name(cls: type[Any]) -> str:
+    return f"{cls.__module__}.{cls.__name__}"

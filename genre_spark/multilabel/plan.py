@@ -1,0 +1,83 @@
+"""A multi-label method as a list of single-target fits: what each fit sees and what it learns, whoever fits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["AnyLabel", "Labelsets", "Pruning", "RowSample", "Subproblem", "derive_seed"]
+
+
+def derive_seed(*parts: int) -> int:
+    """Return a seed in 0..2^31-1 for one fit out of many: a hash, so that neighbours share nothing."""
+    return int(np.random.SeedSequence([part % 2**63 for part in parts]).generate_state(1)[0] >> 1)
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """The training rows of one fit.
+
+    Attributes:
+        kind: all rows; a bootstrap (N draws with replacement); or a subsample without replacement.
+        fraction: share of the rows that a subsample keeps, 0..1.
+        seed: of the draws.
+        any_of: keep only rows with at least one of these labels on (a node of HOMER); empty keeps every row.
+    """
+
+    kind: Literal["all", "bootstrap", "subsample"] = "all"
+    fraction: float = 1.0
+    seed: int = 0
+    any_of: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class AnyLabel:
+    """Binary target: 1 where at least one of the labels is on (a label itself, or HOMER's meta-label)."""
+
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """How pruned sets treat rows whose labelset occurs at most `threshold` times (Read et al. 2008).
+
+    Attributes:
+        threshold: p, a labelset is kept when it occurs more often.
+        strategy: "A" keeps the `keep` best frequent subsets by size, then count; "B" all those larger than `keep`.
+        keep: b.
+    """
+
+    threshold: int = 3
+    strategy: Literal["A", "B"] = "A"
+    keep: int = 2
+
+
+@dataclass(frozen=True)
+class Labelsets:
+    """Multi-class target: the combination of these labels, each distinct one in training being a class."""
+
+    labels: tuple[int, ...]
+    pruning: Pruning | None = None
+
+
+@dataclass(frozen=True)
+class Subproblem:
+    """One fit of the base classifier.
+
+    Attributes:
+        target: what it learns.
+        sample: from which rows.
+        appended: labels that follow the features as further inputs, in this order (a link of a classifier chain).
+        seed: of the base classifier.
+    """
+
+    target: AnyLabel | Labelsets
+    sample: RowSample = field(default_factory=RowSample)
+    appended: tuple[int, ...] = ()
+    seed: int = 0
+
+
+Labels = NDArray[np.uint8]

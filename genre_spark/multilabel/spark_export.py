@@ -1,0 +1,130 @@
+"""Turn fitted Spark ML classifiers into scorers, so that predicting takes one pass and no plan node a model."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import numpy as np
+from pyspark.ml import Model
+from pyspark.ml.classification import (
+    DecisionTreeClassificationModel,
+    GBTClassificationModel,
+    LogisticRegressionModel,
+    NaiveBayesModel,
+    RandomForestClassificationModel,
+)
+from pyspark.ml.linalg import DenseMatrix, Matrix
+
+from genre_spark.multilabel.forests import CategoricalSplits, ForestArrays, ForestScorer, TreeNodes
+from genre_spark.multilabel.scorers import LinearScorer, Scorer
+from genre_spark.session import json_of_java
+
+__all__ = ["export_model"]
+
+_logger = logging.getLogger(__name__)
+
+
+def export_model(model: Model) -> Scorer | None:
+    """Return the scorer that gives the same probabilities as a fitted Spark ML classifier.
+
+    Returns None for classifiers that have no such form here (they are then kept and applied as they are), and where
+    the JVM cannot be asked for the trees (Spark Connect, or a Spark whose inside has changed).
+    """
+    if isinstance(model, LogisticRegressionModel):
+        return LinearScorer(_dense(model.coefficientMatrix), model.interceptVector.toArray())
+    if isinstance(model, NaiveBayesModel) and model.getOrDefault("modelType") == "multinomial":
+        return LinearScorer(_dense(model.theta), model.pi.toArray())
+    if isinstance(model, DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel):
+        try:
+            return _export_trees(model)
+        except Exception as error:  # any failure inside the JVM's private classes means the same: apply it as it is
+            _logger.warning("%s: cannot read its trees (%s), it is applied by Spark itself", model.uid, error)
+    return None
+
+
+def _dense(matrix: Matrix) -> np.ndarray:
+    return (matrix if isinstance(matrix, DenseMatrix) else matrix.toDense()).toArray()  # type: ignore[attr-defined]
+
+
+def _export_trees(
+    model: DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel,
+) -> ForestScorer:
+    boosted = isinstance(model, GBTClassificationModel)
+    parts: list[Any] = [model] if isinstance(model, DecisionTreeClassificationModel) else model.trees
+    weights = model.treeWeights if isinstance(model, GBTClassificationModel) else [1.0] * len(parts)
+    sets: dict[tuple[int, tuple[float, ...]], int] = {}
+    trees = [
+        _flatten(json.loads(json_of_java(part._java_obj.rootNode())), model.numFeatures, sets, weight, boosted)
+        for part, weight in zip(parts, weights, strict=True)
+    ]
+    arrays = ForestArrays.from_trees(trees, model.numFeatures, _categories(sets))
+    return ForestScorer(arrays, n_classes=model.numClasses, link="boosted" if boosted else "mean")
+
+
+def _categories(sets: dict[tuple[int, tuple[float, ...]], int]) -> CategoricalSplits | None:
+    if not sets:
+        return None
+    return CategoricalSplits(
+        feature=np.array([feature for feature, _ in sets], dtype=np.int32),
+        starts=np.cumsum([0, *(len(members) for _, members in sets)], dtype=np.int64),
+        members=np.concatenate([members for _, members in sets]),
+    )
+
+
+def _flatten(
+    root: dict[str, Any],
+    features: int,
+    sets: dict[tuple[int, tuple[float, ...]], int],
+    weight: float,
+    boosted: bool,
+) -> TreeNodes:
+    """Return the nodes of a tree in preorder.
+
+    Args:
+        root: the fields of Spark's node classes, children nested.
+        features: number of features; categorical splits are numbered from there on.
+        sets: (feature, categories that go left) -> number of the split; grows.
+        weight: of the tree in a boosted sum.
+        boosted: leaves answer with a number instead of with class counts.
+    """
+    feature: list[int] = []
+    threshold: list[float] = []
+    right: list[int] = []
+    values: list[list[float]] = []
+    waiting: list[tuple[dict[str, Any], int]] = [(root, -1)]
+    while waiting:
+        node, parent = waiting.pop()
+        index = len(feature)
+        if parent >= 0:
+            right[parent] = index
+        split = node.get("split")
+        right.append(0)
+        if split is None:
+            feature.append(-1)
+            threshold.append(0.0)
+            values.append([node["prediction"] * weight] if boosted else _distribution(node["impurityStats"]["stats"]))
+            continue
+        if "threshold" in split:
+            feature.append(split["featureIndex"])
+            threshold.append(split["threshold"])
+        else:
+            key = (split["featureIndex"], tuple(sorted(split["_leftCategories"])))
+            feature.append(features + sets.setdefault(key, len(sets)))
+            threshold.append(0.5)
+        waiting.append((node["rightChild"], index))
+        waiting.append((node["leftChild"], -1))  # popped first: the left child follows its parent
+    return TreeNodes(
+        feature=np.array(feature, dtype=np.int32),
+        threshold=np.array(threshold, dtype=np.float64),
+        right=np.array(right, dtype=np.int32),
+        values=np.array(values, dtype=np.float64),
+    )
+
+
+def _distribution(stats: list[float]) -> list[float]:
+    """Return a leaf's class counts as p(class); of two classes only the second is kept."""
+    total = sum(stats)
+    shares = [count / total for count in stats] if total > 0 else [1.0 / len(stats)] * len(stats)
+    return [shares[1]] if len(shares) == 2 else shares

@@ -1,0 +1,198 @@
+"""What a fit must know of its training data before it starts, from one pass that also checks every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from genre_spark.errors import InvalidInputError, InvalidLabelsError, UserError
+from genre_spark.multilabel.columns import Matrix, decode_arrays, decode_vector_struct
+
+__all__ = [
+    "PartitionSummary",
+    "TrainingStatistics",
+    "check_features",
+    "check_labels",
+    "merge_summaries",
+    "summarise_rows",
+]
+
+SUMMARY_SCHEMA = "rows long, features long, labels long, label_counts array<double>, refused string, message string"
+_ERRORS: dict[str, type[UserError]] = {"labels": InvalidLabelsError, "input": InvalidInputError}
+
+
+@dataclass(frozen=True)
+class TrainingStatistics:
+    """Size of the training data and how often each label is on.
+
+    Attributes:
+        rows: number of rows, N.
+        features: length of the feature vectors.
+        labels: number of labels, L.
+        label_counts: rows in which a label is on, (L,).
+    """
+
+    rows: int
+    features: int
+    labels: int
+    label_counts: NDArray[np.float64]
+
+    @property
+    def cardinality(self) -> float:
+        """Mean number of labels a row (label cardinality)."""
+        return float(self.label_counts.sum() / self.rows)
+
+
+def check_labels(labels: Matrix, role: str) -> None:
+    """Refuse labels other than 0 and 1.
+
+    Raises:
+        InvalidLabelsError: with the first such value and its position.
+    """
+    wrong = (labels != 0) & (labels != 1)
+    if wrong.any():
+        row, label = (int(part[0]) for part in np.nonzero(wrong))
+        raise InvalidLabelsError(f"{role}: value {labels[row, label]:g} of label {label}, expected 0 or 1")
+
+
+def check_features(features: Matrix, role: str, names: list[str] | None = None) -> None:
+    """Refuse NaN and infinite features.
+
+    Raises:
+        InvalidInputError: with the first such feature, by name where the column's metadata has names.
+    """
+    if np.isfinite(features.sum()):  # a sum is finite only without NaN and infinity; cheaper than a mask
+        return
+    wrong = ~np.isfinite(features)
+    if not wrong.any():
+        return  # finite numbers whose sum is too large
+    row, column = (int(part[0]) for part in np.nonzero(wrong))
+    name = f" ({names[column]})" if names and column < len(names) else ""
+    raise InvalidInputError(
+        f"{role}: {features[row, column]} in feature {column}{name}, expected finite numbers: "
+        "impute them (pyspark.ml.feature.Imputer) or set handleInvalid='keep' for a classifier that takes them"
+    )
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """How the rows of a training set are checked.
+
+    Attributes:
+        features_role: name of the features column in messages.
+        labels_role: name of the labels column in messages.
+        feature_names: names of the features, where known.
+        allow_invalid: NaN and infinite features pass.
+    """
+
+    features_role: str
+    labels_role: str
+    feature_names: list[str] | None
+    allow_invalid: bool
+
+    def decode(self, batch: pa.RecordBatch) -> tuple[Matrix, Matrix, NDArray[np.float64]]:
+        """Return features, labels and weights of a batch of projected rows, checked."""
+        columns = {name: batch.column(index) for index, name in enumerate(batch.schema.names)}
+        features = decode_vector_struct(columns["features"], self.features_role)
+        try:
+            labels = decode_arrays(columns["labels"], self.labels_role)
+        except InvalidInputError as error:
+            raise InvalidLabelsError(str(error)) from error
+        check_labels(labels, self.labels_role)
+        if not self.allow_invalid:
+            check_features(features, self.features_role, self.feature_names)
+        if columns["weight"].null_count:
+            raise InvalidInputError("weights: null, expected numbers >= 0")
+        weights = columns["weight"].to_numpy(zero_copy_only=False)
+        if not (weights >= 0).all() or not np.isfinite(weights).all():
+            bad = weights[~(weights >= 0) | ~np.isfinite(weights)][0]
+            raise InvalidInputError(f"weights: {bad:g}, expected finite numbers >= 0")
+        return features, labels, weights
+
+
+@dataclass
+class PartitionSummary:
+    """Counts of the rows seen so far, in one partition or over all of them."""
+
+    rows: int = 0
+    features: int = 0
+    labels: int = 0
+    label_counts: NDArray[np.float64] | None = None
+
+    def add(self, rows: int, features: int, label_counts: NDArray[np.float64], check: RowCheck) -> None:
+        """Add a batch or a partition.
+
+        Raises:
+            InvalidInputError, InvalidLabelsError: when its vectors have other lengths than those before.
+        """
+        if rows == 0:
+            return
+        if self.label_counts is None:
+            self.rows, self.features, self.labels = rows, features, len(label_counts)
+            self.label_counts = label_counts.copy()
+            return
+        if features != self.features:
+            raise InvalidInputError(
+                f"{check.features_role}: vectors of length {self.features} and {features}, expected one length"
+            )
+        if len(label_counts) != self.labels:
+            raise InvalidLabelsError(
+                f"{check.labels_role}: vectors of length {self.labels} and {len(label_counts)}, expected one length"
+            )
+        self.rows += rows
+        self.label_counts += label_counts
+
+    def to_batch(self, error: UserError | None = None) -> pa.RecordBatch:
+        """Return the one row that a partition sends to the driver."""
+        refused = None if error is None else "labels" if isinstance(error, InvalidLabelsError) else "input"
+        counts = [] if self.label_counts is None else self.label_counts.tolist()
+        return pa.RecordBatch.from_pydict(
+            {
+                "rows": pa.array([self.rows], pa.int64()),
+                "features": pa.array([self.features], pa.int64()),
+                "labels": pa.array([self.labels], pa.int64()),
+                "label_counts": pa.array([counts], pa.list_(pa.float64())),
+                "refused": pa.array([refused], pa.string()),
+                "message": pa.array([None if error is None else str(error)], pa.string()),
+            }
+        )
+
+
+def summarise_rows(projected: DataFrame, check: RowCheck) -> TrainingStatistics:
+    """Check every row of the projected training data and count labels, in one pass that returns a row a partition.
+
+    Raises:
+        InvalidInputError, InvalidLabelsError: for the first bad row; also when there is no row.
+    """
+
+    def summarise(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        summary = PartitionSummary()
+        try:
+            for batch in batches:
+                features, labels, _ = check.decode(batch)
+                summary.add(len(labels), features.shape[1], labels.sum(axis=0), check)
+        except UserError as error:  # sent as a value: as an exception it would reach the user as a trace of the worker
+            yield summary.to_batch(error)
+            return
+        yield summary.to_batch()
+
+    return merge_summaries(projected.mapInArrow(summarise, SUMMARY_SCHEMA), check)
+
+
+def merge_summaries(summaries: DataFrame, check: RowCheck) -> TrainingStatistics:
+    """Add up the partitions' rows of SUMMARY_SCHEMA."""
+    total = PartitionSummary()
+    for row in summaries.collect():
+        if row["message"] is not None:
+            raise _ERRORS[row["refused"]](row["message"])
+        total.add(row["rows"], row["features"], np.asarray(row["label_counts"], dtype=np.float64), check)
+    if total.label_counts is None:
+        raise InvalidInputError("training data: no rows, expected at least one")
+    if total.labels == 0:
+        raise InvalidLabelsError(f"{check.labels_role}: vectors of length 0, expected at least one label")
+    return TrainingStatistics(total.rows, total.features, total.labels, total.label_counts)

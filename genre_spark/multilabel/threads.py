@@ -1,0 +1,40 @@
+"""Run functions at once from threads that carry Spark's local properties, in a pool that is always closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+import pyspark
+from pyspark import inheritable_thread_target
+from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
+
+__all__ = ["run_in_threads"]
+
+T = TypeVar("T")
+
+
+def run_in_threads(spark: SparkSession, functions: Sequence[Callable[[], T]], *, parallelism: int) -> list[T]:
+    """Call the functions, at most `parallelism` at a time, and return their results in their order.
+
+    After the first failure no further function is started; those that run are waited for, so that no thread and no
+    Spark job outlives the call. Job groups, descriptions and scheduler pools of the caller hold in the threads too.
+
+    Raises:
+        Exception: the first one that a function raised.
+    """
+    if parallelism == 1 or len(functions) <= 1:
+        return [function() for function in functions]
+    # before 4.0 the session is only taken on Spark Connect
+    takes_session = is_remote() or int(pyspark.__version__.split(".")[0]) >= 4
+    wrap = inheritable_thread_target(spark) if takes_session else inheritable_thread_target
+    with ThreadPoolExecutor(max_workers=min(parallelism, len(functions)), thread_name_prefix="multilabel") as pool:
+        futures = [pool.submit(wrap(function)) for function in functions]
+        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in waiting:
+            future.cancel()
+        for future in done:
+            future.result()
+        return [future.result() for future in futures]

@@ -1,0 +1,82 @@
+"""Stage build-features: the features table, fitted on training movies only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from genre_spark.config import Config
+from genre_spark.errors import InvalidInputError
+from genre_spark.io import file_digest, read_table, require_manifest, write_table
+from genre_spark.pipelines.splitting import split_movies
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.schemas import FEATURES, GENRES_SCHEMA, MOVIE_ID, POSTERS_SCHEMA
+from genre_spark.tracking import TrackedRun
+from genre_spark.transforms.features import fit_feature_pipeline, prepare_columns, summarise_posters
+from genre_spark.transforms.metadata import metadata_files, read_metadata
+from genre_spark.transforms.splits import SPLIT, TRAIN
+
+
+@dataclass(frozen=True)
+class BuildFeaturesResult(StageResult):
+    """Counts: movies, training movies and the length of the feature vector."""
+
+
+def _depends_on(config: Config) -> list[object]:
+    files = metadata_files(config.paths.metadata) if config.features.metadata else {}
+    tables = [require_manifest(config.paths.genres, made_by="group-genres").fingerprint]
+    if config.features.posters:
+        tables.append(require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint)
+    return [
+        config.features.model_dump(mode="json"),
+        config.split.model_dump(mode="json"),
+        config.sampling.require_poster,
+        {name: file_digest(path) for name, path in files.items()},
+        tables,
+    ]
+
+
+@stage("build-features", depends_on=_depends_on, outputs=lambda config: [config.paths.features])
+def run(spark: SparkSession, config: Config, run: TrackedRun) -> BuildFeaturesResult:
+    """Join what is known of every movie that has genres (and a poster, where posters count) into one vector."""
+    run.log_params({"features": config.features.model_dump(mode="json")})
+    movies = _describe(spark, config).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        train = split_movies(spark, config, movies).where(F.col(SPLIT) == TRAIN)
+        training = train.count()
+        if training == 0:
+            raise InvalidInputError(f"build-features: no training movie among {movies.count()}, expected at least one")
+        model = fit_feature_pipeline(train, config.features)
+        model.write().overwrite().save(config.paths.model("features"))
+        vectors = model.transform(movies).select(MOVIE_ID, FEATURES)
+        length = int(vectors.first()[FEATURES].size)  # type: ignore[index]  # there is at least one training movie
+        manifest = write_table(
+            vectors, config.paths.features, name="features", fingerprint=run.digest, details={"length": length}
+        )
+    finally:
+        movies.unpersist()
+    return BuildFeaturesResult(
+        stage="build-features",
+        outputs={"features": config.paths.features, "model": config.paths.model("features")},
+        counts={"movies": manifest.rows, "training_movies": training, "features": length},
+    )
+
+
+def _describe(spark: SparkSession, config: Config) -> DataFrame:
+    paths = config.paths
+    movies = read_table(spark, paths.genres, GENRES_SCHEMA, made_by="group-genres").select(MOVIE_ID)
+    posters = None
+    if config.features.posters:
+        posters = read_table(spark, paths.posters_table, POSTERS_SCHEMA, made_by="prepare-posters")
+        posters = posters.join(movies, MOVIE_ID, "left_semi")
+        movies = posters.select(MOVIE_ID)
+    if config.features.metadata:
+        movies = prepare_columns(read_metadata(spark, paths.metadata, movies))
+    if posters is not None:
+        settings = config.features
+        summaries = summarise_posters(posters, thumbnail=settings.thumbnail, bins=settings.histogram_bins)
+        movies = movies.join(summaries, MOVIE_ID)
+    return movies

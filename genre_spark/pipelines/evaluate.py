@@ -1,0 +1,141 @@
+"""Stage evaluate: every model that has predictions, under three decision rules, beside two baselines."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import astuple
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from genre_spark.config import Config
+from genre_spark.errors import InvalidInputError, MissingTableError
+from genre_spark.evaluation.baselines import fit_label_prior, predict_at_random, predict_most_common
+from genre_spark.evaluation.scores import EXACT_MATCH, NO_RULE, Score
+from genre_spark.io import filesystem, read_manifest, read_table, require_manifest, write_table
+from genre_spark.multilabel.evaluation import MultilabelEvaluator
+from genre_spark.pipelines.model_evaluation import PredictedModel, as_scores, evaluate_model, finite_only
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.schemas import EVALUATION_SCHEMA, LABELS, MOVIE_ID, PREDICTIONS_SCHEMA, WEIGHT
+from genre_spark.tracking import TrackedRun
+
+logger = logging.getLogger("genre_spark")
+
+NAME = "evaluate"
+MADE_BY = "train-multilabel` or `genre-spark train-cnn"
+SPLITS = ("validation", "test")
+
+
+def predicted_models(config: Config) -> list[str]:
+    """Return the names of the models to evaluate, sorted: the configured ones, or all that have predictions.
+
+    Raises:
+        MissingTableError: there are no predictions (whole) on validation and test.
+    """
+    folder = config.paths.table("predictions")
+    if config.evaluation.models is not None:
+        for model in config.evaluation.models:
+            for split in SPLITS:
+                require_manifest(config.paths.predictions(model, split), made_by=MADE_BY)
+        return sorted(config.evaluation.models)
+    system, inner = filesystem(folder)
+    entries = system.ls(inner, detail=False) if system.exists(inner) else []
+    names = sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)
+    whole = [name for name in names if all(read_manifest(config.paths.predictions(name, split)) for split in SPLITS)]
+    if not whole:
+        raise MissingTableError(f"{folder}: no predictions yet; expected the output of `genre-spark {MADE_BY}`")
+    return whole
+
+
+def _depends_on(config: Config) -> list[object]:
+    tables = {
+        model: [
+            require_manifest(config.paths.predictions(model, split), made_by=MADE_BY).fingerprint for split in SPLITS
+        ]
+        for model in predicted_models(config)
+    }
+    train = require_manifest(config.paths.samples("train"), made_by="sample").fingerprint
+    return [config.evaluation.threshold, tables, train]
+
+
+@stage(NAME, depends_on=_depends_on, outputs=lambda config: [config.paths.table("evaluation")])
+def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
+    """Measure all models and the baselines on validation and test, log a child run each, and write one table."""
+    models = [_open_model(spark, config, name) for name in predicted_models(config)]
+    scores: list[Score] = []
+    headline: dict[str, float] = {}
+    for model in models:
+        logger.info("  %s: evaluating", model.name)
+        tags = {"stage": NAME, "family": model.family, "method": model.method, "training_run": model.run_id}
+        with run.child(model.name, tags) as child:
+            found = evaluate_model(model, threshold=config.evaluation.threshold, run=child)
+        scores += found
+        headline |= {
+            f"{model.name}/{s.metric}": s.value
+            for s in found
+            if (s.split, s.rule, s.label) == ("test", EXACT_MATCH, None)
+            and s.metric == "f1_micro"
+            and s.value is not None
+        }
+    scores += _evaluate_baselines(spark, config, run, models[0])
+    table = spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA)
+    details = {"models": [model.name for model in models], "vocabulary": list(models[0].vocabulary)}
+    details["training_runs"] = {model.name: model.run_id for model in models}  # type: ignore[assignment]
+    place = config.paths.table("evaluation")
+    write_table(table, place, name="evaluation", fingerprint=run.digest, details=details, partitions=1)
+    return StageResult(
+        NAME,
+        outputs={"evaluation": place},
+        counts={"models": len(models), "scores": len(scores)},
+        metrics=headline,
+        notes=_compare_movies(models),
+    )
+
+
+def _compare_movies(models: list[PredictedModel]) -> tuple[str, ...]:
+    """Tell when models were not predicted on the same test movies, as after a new sample and only one training."""
+    facts = [F.count(F.lit(1)), F.bit_xor(F.xxhash64(MOVIE_ID))]
+    movies = {model.name: tuple(model.predictions["test"].agg(*facts).first() or ()) for model in models}
+    if len(set(movies.values())) <= 1:
+        return ()
+    counts = ", ".join(f"{name} {found[0]:,}" for name, found in movies.items())
+    return (f"models were predicted on different test movies ({counts}): train them again before comparing them",)
+
+
+def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedModel:
+    details = require_manifest(config.paths.predictions(name, "test"), made_by=MADE_BY).details
+    if not details.get("vocabulary"):
+        raise InvalidInputError(
+            f"{config.paths.predictions(name, 'test')}: no vocabulary in the manifest, expected the names of the labels"
+        )
+    return PredictedModel(
+        name,
+        str(details.get("family", "other")),
+        str(details.get("method", name)),
+        tuple(details["vocabulary"]),
+        str(details.get("run_id", "")),
+        {
+            split: read_table(spark, config.paths.predictions(name, split), PREDICTIONS_SCHEMA, made_by=MADE_BY)
+            for split in SPLITS
+        },
+    )
+
+
+def _evaluate_baselines(spark: SparkSession, config: Config, run: TrackedRun, like: PredictedModel) -> list[Score]:
+    """Measure what one gets without looking at a movie, on the rows that `like` predicted."""
+    train = read_table(spark, config.paths.samples("train"), made_by="sample")
+    prior = fit_label_prior(train.select(LABELS, WEIGHT))
+    scores: list[Score] = []
+    for method in ("most_common", "random"):
+        model = PredictedModel(f"baseline_{method}", "baseline", method, like.vocabulary, "", {})
+        with run.child(model.name, {"stage": NAME, "family": "baseline", "method": method}) as child:
+            for split, rows in like.predictions.items():
+                truth = rows.select(MOVIE_ID, LABELS)
+                if method == "most_common":
+                    predictions = predict_most_common(truth, prior=prior)
+                else:
+                    predictions = predict_at_random(truth, prior=prior, seed=config.seed)
+                metrics = MultilabelEvaluator(probabilitiesCol="").evaluateAll(predictions)
+                scores += as_scores(model, split, NO_RULE, metrics)
+                child.log_metrics({f"{split}/{name}": value for name, value in finite_only(metrics.values.items())})
+    return scores

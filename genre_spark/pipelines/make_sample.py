@@ -1,0 +1,91 @@
+"""Stage make-sample: a made-up data set in the Letterboxd layout, where `paths` says that the inputs lie."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+from pyspark.sql import SparkSession
+
+from genre_spark.config import Config
+from genre_spark.errors import InvalidConfigError
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.synthesis import DatasetSpec, read_report, write_dataset
+from genre_spark.tracking import TrackedRun
+
+logger = logging.getLogger("genre_spark")
+
+NAME = "make-sample"
+_PROGRESS_EVERY = 5.0  # seconds
+
+
+def dataset_spec(config: Config) -> DatasetSpec:
+    """Return what the configuration asks for.
+
+    Raises:
+        InvalidConfigError: it asks for none: `paths` names data of the user's own.
+    """
+    section = config.sample_data
+    if section is None:
+        raise InvalidConfigError(
+            f"sample_data: missing, expected sample_data.movies=1500 or the like; without it paths.genres_csv "
+            f"({config.paths.genres_csv}) is taken for data of your own, which make-sample does not touch"
+        )
+    return DatasetSpec(
+        genres_csv=config.paths.genres_csv,
+        posters=config.paths.posters,
+        metadata=config.paths.metadata,
+        movies=section.movies,
+        seed=config.seed,
+        flaws=section.flaws,
+    )
+
+
+def _missing(config: Config) -> list[str]:
+    """Return nothing when the data set is there, whole; else the folder that is not."""
+    return [] if read_report(dataset_spec(config)) else [config.paths.posters]
+
+
+@stage(
+    NAME,
+    depends_on=lambda config: [asdict(dataset_spec(config))],
+    outputs=_missing,
+)
+def run(spark: SparkSession | None, config: Config, run: TrackedRun) -> StageResult:  # noqa: ARG001
+    """Write genres.csv, the metadata CSVs and the posters of made-up movies; Spark is not needed and may be None."""
+    spec = dataset_spec(config)
+    run.log_params({"movies": spec.movies, "seed": spec.seed, "flaws": spec.flaws})
+    report = write_dataset(spec, report=_progress(spec.movies))
+    rows = sum(report.genres.values())
+    run.log_dict({"genres": dict(report.genres), "flaws": dict(report.flaws)}, "sample.json")
+    return StageResult(
+        NAME,
+        outputs={
+            "genres_csv": config.paths.genres_csv,
+            "posters": config.paths.posters,
+            "metadata": config.paths.metadata,
+        },
+        counts={
+            "movies": report.movies,
+            "posters": report.posters,
+            "genre_rows": rows,
+            "flaws": sum(report.flaws.values()),
+        },
+        notes=(f"planted flaws: {', '.join(f'{n} {kind}' for kind, n in report.flaws.items())}",)
+        if report.flaws
+        else (),
+    )
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    last = time.monotonic()
+
+    def report(done: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _PROGRESS_EVERY:
+            last = time.monotonic()
+            logger.info("%s: %d of %d posters", NAME, min(done, total), total)
+
+    return report

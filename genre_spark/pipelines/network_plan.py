@@ -1,0 +1,91 @@
+"""From samples tables and configuration to a training job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from genre_spark.config import Config
+from genre_spark.errors import InvalidInputError
+from genre_spark.io import join, read_json, require_manifest, table_files, write_json
+from genre_spark.pipelines.network_features import embed_for_training
+from genre_spark.session import job_progress
+from genre_spark.vision.job import TrainingJob
+from genre_spark.vision.models import find_architecture
+from genre_spark.vision.models.registry import Normalisation
+from genre_spark.vision.parts import list_parts
+from genre_spark.vision.samples import count_labels, measure_channels
+from genre_spark.vision.trained import PosterForm
+
+# what changes how a training runs, but not what comes out
+_WITHOUT_EFFECT: dict[str, Any] = {
+    "name": True,
+    "threads": True,
+    "device": True,
+    "checkpoint_minutes": True,
+    "distribution": {"where", "backend"},
+    "feed": {"workers", "prefetch"},
+}
+
+
+def training_settings(config: Config) -> dict[str, Any]:
+    """Return the settings that the trained weights depend on."""
+    settings = config.cnn.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    if config.cnn.freeze == "backbone":
+        settings["mirror"] = config.embeddings.mirror
+    return settings
+
+
+def plan_training(spark: SparkSession, config: Config, *, digest: str) -> TrainingJob:
+    """Look at the samples and return everything that the training processes need.
+
+    Args:
+        spark: computes the channels' mean and deviation, and the features of a frozen backbone.
+        config: the recipe.
+        digest: of the settings and the samples; the checkpoints of a killed run are found by it.
+
+    Raises:
+        MissingTableError: the samples are not there yet.
+        InvalidInputError: they have no images, or there are none.
+        InvalidConfigError: unknown architecture.
+    """
+    architecture = find_architecture(config.cnn.architecture)
+    manifest = require_manifest(config.paths.samples("train"), made_by="sample")
+    files = {
+        split: tuple(table_files(config.paths.samples(split), made_by="sample")) for split in ("train", "validation")
+    }
+    for split, found in files.items():
+        if not list_parts(found, rows=1):
+            raise InvalidInputError(f"{config.paths.samples(split)}: no samples, expected posters to train on")
+    vocabulary = tuple(manifest.details["vocabulary"])
+    posters = PosterForm(int(manifest.details["height"]), int(manifest.details["width"]), config.posters.fit)
+    architecture.check_size(config.cnn.height or posters.height, config.cnn.width or posters.width)
+    checkpoints = join(config.paths.table("checkpoints"), config.cnn.model_name, digest)
+    normalisation = architecture.normalisation
+    if normalisation is None:
+        normalisation = _channels(spark, files["train"], join(checkpoints, "channels.json"))
+    job = TrainingJob(
+        settings=config.cnn,
+        seed=config.seed,
+        train_files=files["train"],
+        validation_files=files["validation"],
+        vocabulary=vocabulary,
+        posters=posters,
+        facts=count_labels(files["train"], len(vocabulary)),
+        normalisation=normalisation,
+        checkpoints=checkpoints,
+        model_file=join(config.paths.model(config.cnn.model_name), "network.pt"),
+        mirror=config.cnn.freeze == "backbone" and config.embeddings.mirror,
+    )
+    return job if config.cnn.freeze == "none" else embed_for_training(spark, config, job)
+
+
+def _channels(spark: SparkSession, files: tuple[str, ...], cache: str) -> Normalisation:
+    known = read_json(cache)
+    if known is None:
+        with job_progress(spark, "mean and deviation of the training posters"):
+            measured = measure_channels(spark, files)
+        known = measured._asdict()
+        write_json(cache, known)
+    return Normalisation(tuple(known["mean"]), tuple(known["std"]))

@@ -1,0 +1,57 @@
+"""Predictions tables of a trained network."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+
+from genre_spark.config import Config
+from genre_spark.io import read_table, table_files, write_table
+from genre_spark.pipelines.network_features import embeddings_table
+from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
+from genre_spark.session import job_progress
+from genre_spark.vision.job import TrainingJob
+from genre_spark.vision.prediction import predict_features, predict_posters
+
+
+def write_predictions(
+    spark: SparkSession, config: Config, job: TrainingJob, *, digest: str, run_id: str
+) -> dict[str, str]:
+    """Predict validation and test with Spark and return split -> table."""
+    name = config.cnn.model_name
+    details = {
+        "vocabulary": list(job.vocabulary),
+        "family": "cnn",
+        "method": config.cnn.architecture,
+        "run_id": run_id,
+    }
+    tables = {}
+    for split in ("validation", "test"):
+        tables[split] = config.paths.predictions(name, split)
+        with job_progress(spark, f"predictions for {split}"):
+            write_table(
+                _predict(spark, config, job, split, digest),
+                tables[split],
+                name=f"predictions of {name} on {split}",
+                fingerprint=digest,
+                details=details,
+                partitions=1 if split == "validation" else None,
+            )
+    return tables
+
+
+def _predict(spark: SparkSession, config: Config, job: TrainingJob, split: str, digest: str) -> DataFrame:
+    samples = config.paths.samples(split)
+    if job.embedded is not None and not config.cnn.fine_tune.epochs:
+        known = read_table(spark, samples, made_by="sample").select(MOVIE_ID, LABELS)
+        features = read_table(spark, embeddings_table(config), made_by="poster-embeddings").select(MOVIE_ID, FEATURES)
+        return predict_features(known.join(features, MOVIE_ID), job.model_file, version=digest, column=FEATURES)
+    return predict_posters(
+        spark,
+        table_files(samples, made_by="sample"),
+        job.model_file,
+        version=digest,
+        labels=len(job.vocabulary),
+        batch_size=config.embeddings.batch_size,
+        threads=config.embeddings.threads,
+        device=config.cnn.device,
+    )

@@ -1,0 +1,50 @@
+"""Stage poster-embeddings: features of all posters from the frozen part of a pretrained network."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from genre_spark.config import Config
+from genre_spark.io import require_manifest
+from genre_spark.pipelines.network_features import embed_posters_table, embeddings_table
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.tracking import TrackedRun
+
+logger = logging.getLogger("genre_spark")
+
+
+@dataclass(frozen=True)
+class PosterEmbeddingsResult(StageResult):
+    """Counts: posters, those of this run, and the length of a feature vector."""
+
+
+def _depends_on(config: Config) -> list[object]:
+    posters = require_manifest(config.paths.posters_table, made_by="prepare-posters")
+    network = [config.cnn.architecture, config.cnn.pretrained, config.cnn.height, config.cnn.width]
+    return [posters.fingerprint, network, config.embeddings.mirror]
+
+
+@stage(
+    "poster-embeddings",
+    depends_on=_depends_on,
+    outputs=lambda config: [embeddings_table(config)],
+    always=True,
+)
+def run(spark: SparkSession, config: Config, run: TrackedRun) -> PosterEmbeddingsResult:
+    """Compute the features of the posters that have none yet; a killed run goes on where it stopped."""
+    run.set_tags({"method": config.cnn.architecture})
+    run.log_params({"embeddings": config.embeddings.model_dump(), "architecture": config.cnn.architecture})
+    backbone, embedded = embed_posters_table(spark, config)
+    return PosterEmbeddingsResult(
+        stage="poster-embeddings",
+        outputs={"embeddings": backbone.table},
+        counts={
+            "posters": embedded.manifest.rows,
+            "computed": embedded.computed,
+            "features": backbone.features,
+        },
+        reused=embedded.computed == 0,
+    )

@@ -1,0 +1,78 @@
+"""prepare-posters: originals -> the posters table, only what is new since the last run."""
+
+from __future__ import annotations
+
+import logging
+
+from pyspark.sql import SparkSession
+
+from genre_spark.config import Config
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.session import job_progress
+from genre_spark.tracking import TrackedRun
+from genre_spark.transforms.poster_listing import require_posters
+from genre_spark.transforms.posters import PreparedPosters, prepare_posters
+
+logger = logging.getLogger("genre_spark")
+
+
+def _depends_on(config: Config) -> list[object]:
+    require_posters(config.paths.posters)
+    return [config.posters.model_dump(), config.paths.posters]
+
+
+@stage(
+    "prepare-posters",
+    depends_on=_depends_on,
+    outputs=lambda config: [config.paths.posters_table, config.paths.rejects("posters")],
+    always=True,
+)
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
+    """Decode, resize and store the posters that are new or changed, and forget those that are gone."""
+    paths = config.paths
+    logger.info("prepare-posters: reading %s", paths.posters)
+    with job_progress(spark, "prepare-posters"):
+        prepared = prepare_posters(
+            spark,
+            paths.posters,
+            table=paths.posters_table,
+            rejects_table=paths.rejects("posters"),
+            config=config.posters,
+        )
+    details = prepared.manifest.details
+    tracked.log_params({"posters": config.posters.model_dump()})
+    tracked.log_dict(dict(details), "posters.json")
+    tracked.log_metrics({f"rejected/{reason}": count for reason, count in prepared.rejected.items()})
+    return StageResult(
+        stage="prepare-posters",
+        outputs={"posters": paths.posters_table, "rejects": paths.rejects("posters")},
+        counts={
+            "posters": prepared.manifest.rows,
+            "decoded": prepared.decoded,
+            "removed": prepared.removed,
+            "rejected": sum(prepared.rejected.values()),
+            "stored as they were": details["kept_as_they_were"],
+        },
+        notes=_notes(prepared),
+        reused=prepared.unchanged,
+    )
+
+
+def _notes(prepared: PreparedPosters) -> tuple[str, ...]:
+    details, notes = prepared.manifest.details, []
+    if prepared.rejected:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(prepared.rejected.items()))
+        notes.append(f"unusable files, by reason: {reasons}")
+    if details["misnamed"]:
+        notes.append(
+            f"{details['misnamed']} files are of another format than their name says, and were read all the same"
+        )
+    shared = details["placeholders"]
+    if shared["posters"]:
+        notes.append(
+            f"{shared['posters']} posters share their bytes with more than {shared['shared_by_more_than']} others "
+            f"({shared['pictures']} pictures); posters.drop_placeholders_over drops such placeholders"
+        )
+    if prepared.manifest.rows == 0:
+        notes.append("no poster could be read")
+    return tuple(notes)

@@ -1,0 +1,49 @@
+"""The stages in the order in which a whole run does them; modules are imported when a stage is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from genre_spark.pipelines.stage import StageFunction
+
+
+@dataclass(frozen=True)
+class StageEntry:
+    """A stage as the command line knows it.
+
+    Attributes:
+        name: for example `group-genres`.
+        summary: one line for the help text.
+        in_run: whether a whole run includes it.
+        needs_spark: whether a Spark session has to be there.
+    """
+
+    name: str
+    summary: str
+    in_run: bool = True
+    needs_spark: bool = True
+
+    def load(self) -> StageFunction:
+        """Import the stage's module and return its `run`."""
+        function: StageFunction = import_module(f"genre_spark.pipelines.{self.name.replace('-', '_')}").run
+        return function
+
+
+STAGES = {
+    entry.name: entry
+    for entry in (
+        StageEntry("make-sample", "write generated data in the Letterboxd layout", needs_spark=False),
+        StageEntry("group-genres", "genres.csv -> one row a movie, and the vocabulary"),
+        StageEntry("prepare-posters", "decode, resize and store posters"),
+        StageEntry("build-features", "metadata and simple poster features, fitted on training movies"),
+        StageEntry("sample", "split and draw the balanced samples"),
+        StageEntry("train-multilabel", "train the multi-label models on the features, and predict"),
+        StageEntry("train-cnn", "train the poster network, and predict"),
+        StageEntry("evaluate", "metrics of every model that has predictions"),
+        StageEntry("compare", "all models side by side"),
+        StageEntry("poster-embeddings", "features of all posters from a pretrained network", in_run=False),
+        StageEntry("search-cnn", "search learning rate and dropout of the network", in_run=False),
+        StageEntry("predict-posters", "genres of all posters, by the trained network", in_run=False),
+    )
+}

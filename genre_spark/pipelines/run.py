@@ -1,0 +1,65 @@
+"""All stages in order, as one MLflow run with a child run a stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from pyspark.sql import SparkSession
+
+from genre_spark.config import Config
+from genre_spark.pipelines.registry import STAGES, StageEntry
+from genre_spark.pipelines.stage import StageResult, git_commit
+from genre_spark.tracking import open_run
+
+
+def stages_of(config: Config) -> list[StageEntry]:
+    """Return the stages that a whole run of this recipe has."""
+    return [
+        entry
+        for entry in STAGES.values()
+        if entry.in_run and not (entry.name == "make-sample" and config.sample_data is None)
+    ]
+
+
+def run(
+    session: Callable[[], SparkSession],
+    config: Config,
+    *,
+    force: bool = False,
+    announce: Callable[[StageEntry, int, int], None] | None = None,
+) -> Iterator[StageResult]:
+    """Run every stage in order and yield each result as it comes; finished stages are not repeated.
+
+    Args:
+        session: gives the session that all stages use; called when the first stage has something to do.
+        config: the recipe.
+        force: repeat finished stages too.
+        announce: called with the stage, its number and the number of stages before each begins.
+    """
+    entries = stages_of(config)
+    started = time.monotonic()
+    with open_run(config, "pipeline", tags={"stage": "run", "git_commit": git_commit()}) as tracked:
+        for number, entry in enumerate(entries, start=1):
+            if announce is not None:
+                announce(entry, number, len(entries))
+            yield run_stage(entry, session, config, parent=tracked.run_id, force=force)
+        tracked.log_metrics({"seconds": round(time.monotonic() - started, 2)})
+
+
+def run_stage(
+    entry: StageEntry,
+    session: Callable[[], SparkSession],
+    config: Config,
+    *,
+    parent: str | None = None,
+    force: bool = False,
+) -> StageResult:
+    """Run one stage, or return its earlier result without starting Spark when nothing has changed."""
+    function = entry.load()
+    earlier = None if force else function.earlier(config)
+    if earlier is not None:
+        return earlier
+    spark = session() if entry.needs_spark else cast("SparkSession", None)
+    return function(spark, config, parent=parent, force=force)

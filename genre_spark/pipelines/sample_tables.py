@@ -1,0 +1,115 @@
+"""Writing samples tables: posters cross one shuffle, files and row groups are uniform draws of the sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from genre_spark.config import Config
+from genre_spark.io import TableManifest, filesystem, read_table, require_manifest, table_files, write_table
+from genre_spark.schemas import (
+    CHANNELS,
+    ENCODING,
+    HEIGHT,
+    IMAGE,
+    LABEL_IDS,
+    LABELS,
+    MOVIE_ID,
+    POSTERS_SCHEMA,
+    WEIGHT,
+    WIDTH,
+)
+from genre_spark.transforms.hashing import priority
+
+__all__ = ["multi_hot", "poster_details", "write_samples"]
+
+_MADE_BY = "prepare-posters"
+_FILE_BYTES = 128 * 2**20
+_GROUP_BYTES = 16 * 2**20
+_SMALLEST_GROUP_BYTES = 2**20
+_GROUPS_WANTED = 16  # for shuffling and sharding by row groups
+_BROADCAST_MOVIES = 2_000_000  # about 100 bytes each: beyond that, posters and movies meet by a shuffled join
+
+
+def multi_hot(labels: int) -> Column:
+    """Return label_ids as array<float> of 0 and 1, as long as the vocabulary."""
+    return F.transform(
+        F.sequence(F.lit(0), F.lit(labels - 1)),
+        lambda label: F.array_contains(F.col(LABEL_IDS), label).cast("float"),
+    )
+
+
+def poster_details(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """Return height, width, channels and encoding of the stored posters, empty where samples have none."""
+    if not config.sampling.require_poster:
+        return {}
+    posters = read_table(spark, config.paths.posters_table, POSTERS_SCHEMA, made_by=_MADE_BY)
+    first = posters.select(HEIGHT, WIDTH, CHANNELS, ENCODING).first()
+    return {} if first is None else first.asDict()
+
+
+def write_samples(
+    spark: SparkSession,
+    config: Config,
+    chosen: DataFrame,
+    *,
+    split: str,
+    rows: int,
+    fingerprint: str,
+    details: Mapping[str, Any],
+) -> TableManifest:
+    """Write the samples table of one split.
+
+    Movies come in the order of a hash, in files that a hash deals them to: every row group is a uniform draw, and the
+    number of files follows from the size of the data alone.
+
+    Args:
+        spark: reads the posters.
+        config: the recipe.
+        chosen: movie_id, label_ids and weight of the split's movies.
+        split: train, validation or test.
+        rows: number of chosen movies.
+        fingerprint: digest of what the content depends on.
+        details: for the manifest; the vocabulary among them.
+    """
+    labels = len(details["vocabulary"])
+    samples = chosen.select(MOVIE_ID, multi_hot(labels).alias(LABELS), WEIGHT)
+    row_bytes = 64 + 4 * labels
+    if config.sampling.require_poster:
+        posters = read_table(spark, config.paths.posters_table, POSTERS_SCHEMA, made_by=_MADE_BY)
+        row_bytes += _bytes_per_poster(config)
+        # Broadcasting the few chosen movies leaves the posters where they are; only those chosen are shuffled.
+        samples = posters.join(F.broadcast(samples) if rows <= _BROADCAST_MOVIES else samples, MOVIE_ID).select(
+            MOVIE_ID, IMAGE, HEIGHT, WIDTH, CHANNELS, ENCODING, LABELS, WEIGHT
+        )
+    total = rows * row_bytes
+    group = min(_GROUP_BYTES, max(_SMALLEST_GROUP_BYTES, total // _GROUPS_WANTED))
+    order = priority(config.seed, "order")
+    return write_table(
+        samples.repartition(max(1, math.ceil(total / _FILE_BYTES)), order).sortWithinPartitions(order),
+        config.paths.samples(split),
+        name=f"samples of {split}",
+        fingerprint=fingerprint,
+        details=details,
+        options={
+            "parquet.block.size": str(group),
+            # Rows are large: sizes of pages and groups are looked at more often than after every hundred rows, and a
+            # dictionary of posters would only be built to be thrown away.
+            "parquet.page.size.row.check.min": "8",
+            f"parquet.enable.dictionary#{IMAGE}": "false",
+        },
+    )
+
+
+def _bytes_per_poster(config: Config) -> int:
+    table = config.paths.posters_table
+    rows = require_manifest(table, made_by=_MADE_BY).rows
+    stored = 0
+    for path in table_files(table, made_by=_MADE_BY):
+        system, inner = filesystem(path)
+        stored += int(system.size(inner) or 0)
+    return stored // max(1, rows)

@@ -1,0 +1,76 @@
+"""Stage search-cnn: learning rate and dropout of the poster network, drawn by Optuna."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+
+from pyspark.sql import SparkSession
+
+from genre_spark.config import Config
+from genre_spark.errors import InvalidConfigError
+from genre_spark.io import join, require_manifest, write_json
+from genre_spark.pipelines.network_plan import plan_training, training_settings
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.tracking import TrackedRun, TrialLogger
+from genre_spark.vision.search import SearchOutcome, search
+from genre_spark.vision.training import EpochRecord
+
+logger = logging.getLogger("genre_spark")
+
+
+@dataclass(frozen=True)
+class SearchCnnResult(StageResult):
+    """Counts: trials; metrics: the lowest validation loss and the settings that gave it."""
+
+
+@dataclass(frozen=True)
+class LoggedTrials:
+    """Sends the epochs of trials to MLflow, from whichever process runs them."""
+
+    trials: TrialLogger
+
+    def __call__(self, number: int, settings: dict[str, float], record: EpochRecord | None) -> None:
+        """Log an epoch, or close the trial's run after the last one."""
+        if record is None:
+            self.trials.close(number)
+            return
+        values = {f"epoch/{name}": value for name, value in asdict(record).items() if name != "epoch"}
+        self.trials.log(number, settings, record.epoch, values)
+
+
+def _search_folder(config: Config) -> str:
+    return config.paths.table("search", config.cnn.model_name)
+
+
+def _depends_on(config: Config) -> list[object]:
+    tables = [require_manifest(config.paths.samples(split), made_by="sample").fingerprint for split in _SPLITS]
+    return [training_settings(config), config.search.model_dump(mode="json", exclude={"trials", "parallelism"}), tables]
+
+
+_SPLITS = ("train", "validation")
+
+
+@stage("search-cnn", depends_on=_depends_on, outputs=lambda _: [], always=True)
+def run(spark: SparkSession, config: Config, run: TrackedRun) -> SearchCnnResult:
+    """Run the trials that the study still lacks, and say which settings were best."""
+    if "://" in config.paths.work:
+        raise InvalidConfigError(f"paths.work: {config.paths.work}, expected a local or mounted folder for a search")
+    run.log_params({"search": config.search.model_dump(mode="json"), "architecture": config.cnn.architecture})
+    job = plan_training(spark, config, digest=f"search-{run.digest}")
+    folder = join(_search_folder(config), run.digest)
+    logged = LoggedTrials(TrialLogger(run.tracking_uri, run.experiment_id, run.run_id))
+    outcome = search(spark, job, config.search, folder, report=logged)
+    write_json(join(_search_folder(config), "best.json"), {**outcome.best, "validation_loss": outcome.best_loss})
+    return SearchCnnResult(
+        stage="search-cnn",
+        outputs={"study": folder},
+        counts={"trials": outcome.trials, "pruned": outcome.pruned},
+        metrics={"validation/validation_loss": outcome.best_loss, **outcome.best},
+        notes=(_advice(outcome),),
+    )
+
+
+def _advice(outcome: SearchOutcome) -> str:
+    words = " ".join(f"cnn.{name}={value:.6g}" for name, value in outcome.best.items())
+    return f"train with the best settings: genre-spark train-cnn --config FILE {words}"

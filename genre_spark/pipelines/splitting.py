@@ -1,0 +1,106 @@
+"""Which movies can be drawn, and which split each one belongs to: the same answer in every stage."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from genre_spark.config import Config
+from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.io import read_table, require_manifest
+from genre_spark.schemas import GENRES_SCHEMA, IMAGE, LABEL_IDS, MOVIE_ID, POSTERS_SCHEMA
+from genre_spark.transforms.hashing import priority
+from genre_spark.transforms.metadata import find_csv, read_text_csv
+from genre_spark.transforms.splits import SPLIT, SPLITS, assign_split
+from genre_spark.transforms.stratification import stratify
+
+__all__ = ["eligible_movies", "split_movies"]
+
+_KEY = "split_key"
+
+
+def eligible_movies(spark: SparkSession, config: Config) -> DataFrame:
+    """Return movie_id and label_ids of the movies that have genres and, where posters are required, a poster.
+
+    Raises:
+        MissingTableError: the genres or the posters table has not been written yet.
+    """
+    genres = read_table(spark, config.paths.genres, GENRES_SCHEMA, made_by="group-genres")
+    movies = genres.select(MOVIE_ID, LABEL_IDS)
+    if not config.sampling.require_poster:
+        return movies
+    return movies.join(_posters(spark, config).select(MOVIE_ID), MOVIE_ID, "left_semi")
+
+
+def split_movies(spark: SparkSession, config: Config, movies: DataFrame) -> DataFrame:
+    """Add the column `split` to movies, by the configured method; with method iterative, ineligible movies drop out.
+
+    Args:
+        spark: reads what the method needs: posters, titles or genres.
+        config: the recipe.
+        movies: with movie_id, and whatever else.
+
+    Raises:
+        InvalidConfigError: method iterative with movies to keep together, or with more movies than it takes on.
+        InvalidInputError: movies with the same title are to be kept together, but there are no titles.
+    """
+    settings = config.split
+    if settings.method == "iterative":
+        return movies.join(_stratified(spark, config), MOVIE_ID)
+    assign = partial(assign_split, test=settings.test, validation=settings.validation, seed=config.seed)
+    if settings.group_by is None:
+        return assign(movies)
+    keys = _poster_keys(spark, config) if settings.group_by == "poster" else _title_keys(spark, config)
+    # A movie without a poster or a title goes by itself.
+    keyed = movies.join(keys, MOVIE_ID, "left").withColumn(_KEY, F.coalesce(_KEY, F.xxhash64(MOVIE_ID)))
+    return assign(keyed, key=_KEY).drop(_KEY)
+
+
+def _posters(spark: SparkSession, config: Config) -> DataFrame:
+    return read_table(spark, config.paths.posters_table, POSTERS_SCHEMA, made_by="prepare-posters")
+
+
+def _poster_keys(spark: SparkSession, config: Config) -> DataFrame:
+    return _posters(spark, config).select(MOVIE_ID, F.xxhash64(IMAGE).alias(_KEY))
+
+
+def _title_keys(spark: SparkSession, config: Config) -> DataFrame:
+    path = find_csv(config.paths.metadata, "movies")
+    if path is None:
+        raise InvalidInputError(
+            f"paths.metadata: {config.paths.metadata} has no movies.csv (nor .csv.gz), expected one since "
+            "split.group_by is title"
+        )
+    rows = read_text_csv(spark, path, ("id", "name", "date"))
+    title, year = F.lower(F.btrim("name")), F.substring("date", 1, 4)
+    return (
+        rows.where(title != "")
+        .select(F.expr("try_cast(id AS bigint)").alias(MOVIE_ID), F.xxhash64(title, year).alias(_KEY))
+        .where(F.col(MOVIE_ID).isNotNull())
+        .groupBy(MOVIE_ID)
+        .agg(F.min(_KEY).alias(_KEY))
+    )
+
+
+def _stratified(spark: SparkSession, config: Config) -> DataFrame:
+    settings = config.split
+    if settings.group_by is not None:
+        raise InvalidConfigError(
+            f"split.group_by: {settings.group_by!r}, expected null with split.method iterative, which deals out movies"
+        )
+    movies = eligible_movies(spark, config)
+    count = movies.count()
+    if count > settings.max_iterative:
+        raise InvalidConfigError(
+            f"split.method: iterative with {count:,} movies, expected at most split.max_iterative "
+            f"({settings.max_iterative:,}) since it runs on the driver; hash takes any number"
+        )
+    labels = len(require_manifest(config.paths.genres, made_by="group-genres").details["vocabulary"])
+    rows = movies.orderBy(priority(config.seed, SPLIT)).collect()
+    rest = 1 - settings.test
+    shares = (rest * (1 - settings.validation), rest * settings.validation, settings.test)
+    parts = stratify([row[LABEL_IDS] for row in rows], shares, labels=labels)
+    dealt = [(row[MOVIE_ID], SPLITS[part]) for row, part in zip(rows, parts, strict=True)]
+    return spark.createDataFrame(dealt, f"{MOVIE_ID} bigint, {SPLIT} string")

@@ -1,0 +1,93 @@
+"""Stage train-cnn: a poster network trained on the samples, and its predictions."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+
+from pyspark.sql import SparkSession
+
+from genre_spark.config import Config
+from genre_spark.io import join, require_manifest
+from genre_spark.pipelines.network_pictures import log_pictures
+from genre_spark.pipelines.network_plan import plan_training, training_settings
+from genre_spark.pipelines.network_predictions import write_predictions
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.tracking import CurveLogger, TrackedRun, log_poster_model, system_metrics
+from genre_spark.vision.curves import draw_curves
+from genre_spark.vision.distribution import launch
+from genre_spark.vision.job import TrainingJob
+from genre_spark.vision.storage import local_copy, remove_folder
+from genre_spark.vision.training import EpochRecord, TrainingOutcome
+
+logger = logging.getLogger("genre_spark")
+_SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class TrainCnnResult(StageResult):
+    """Counts: samples, epochs, the best epoch; metrics: the best epoch's on validation at threshold 0.5."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """Sends an epoch's numbers to MLflow, from whichever process trains."""
+
+    curves: CurveLogger
+
+    def __call__(self, record: EpochRecord) -> None:
+        """Log the numbers at the epoch's step."""
+        values = {name: value for name, value in asdict(record).items() if name != "epoch"}
+        self.curves(record.epoch, {f"epoch/{name}": value for name, value in values.items()})
+
+
+def _depends_on(config: Config) -> list[object]:
+    tables = [require_manifest(config.paths.samples(split), made_by="sample").fingerprint for split in _SPLITS]
+    return [training_settings(config), tables]
+
+
+def _outputs(config: Config) -> list[str]:
+    return [config.paths.predictions(config.cnn.model_name, split) for split in _SPLITS[1:]]
+
+
+@stage("train-cnn", depends_on=_depends_on, outputs=_outputs)
+def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainCnnResult:
+    """Train the configured network, keep the best epoch, predict validation and test."""
+    name = config.cnn.model_name
+    run.set_tags({"family": "cnn", "method": config.cnn.architecture})
+    run.log_params({"cnn": config.cnn.model_dump(mode="json"), "seed": config.seed})
+    job = plan_training(spark, config, digest=run.digest)
+    logger.info("  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary))
+    with system_metrics(run):
+        outcome = launch(job, report=EpochReport(CurveLogger(run.tracking_uri, run.run_id)))
+    best = next(record for record in outcome.history if record.epoch == outcome.best_epoch)
+    _log_training(run, job, outcome, name)
+    manifests = write_predictions(spark, config, job, digest=run.digest, run_id=run.run_id)
+    log_pictures(spark, run, config, job)
+    remove_folder(join(config.paths.table("checkpoints"), name), keep=run.digest)
+    metrics = {
+        f"validation/{key}": getattr(best, key) for key in ("validation_loss", "hamming_loss", "micro_f1", "macro_f1")
+    }
+    return TrainCnnResult(
+        stage="train-cnn",
+        outputs={"model": config.paths.model(name), **{f"predictions {k}": v for k, v in manifests.items()}},
+        counts={
+            "training_posters": job.facts.rows,
+            "epochs": len(outcome.history),
+            "best_epoch": outcome.best_epoch + 1,
+            "images_per_second": round(best.images_per_second, 1),
+        },
+        metrics=metrics,
+    )
+
+
+def _log_training(run: TrackedRun, job: TrainingJob, outcome: TrainingOutcome, name: str) -> None:
+    run.log_figure(draw_curves(outcome.history, title=name, best_epoch=outcome.best_epoch), "curves.png")
+    phases = [""] if job.embedded is None else ["/head", *(["/top"] if job.settings.fine_tune.epochs else [])]
+    for phase in phases:
+        for file in ("best.pt", "last.pt"):
+            with local_copy(f"{job.checkpoints}{phase}/{file}") as local:
+                run.log_file(local, f"checkpoints{phase}")
+    with local_copy(job.model_file) as local:
+        uri = log_poster_model(run, str(local), name)
+    run.set_tags({"model_uri": uri})

@@ -1,0 +1,101 @@
+"""Stage train-multilabel: multi-label models on the features, each with its predictions."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from genre_spark.config import Config
+from genre_spark.io import read_table, require_manifest, write_table
+from genre_spark.multilabel.base import MultilabelModel
+from genre_spark.pipelines.multilabel_methods import make_estimator
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
+from genre_spark.tracking import TrackedRun, log_spark_model
+from genre_spark.transforms.weights import row_weight
+
+logger = logging.getLogger("genre_spark")
+ROWS_PER_PARTITION = 10_000
+_SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class TrainMultilabelResult(StageResult):
+    """Counts: training movies and seconds of fitting a method."""
+
+
+def _depends_on(config: Config) -> list[object]:
+    tables = [
+        require_manifest(config.paths.features, made_by="build-features").fingerprint,
+        *[require_manifest(config.paths.samples(split), made_by="sample").fingerprint for split in _SPLITS],
+    ]
+    return [config.multilabel.model_dump(mode="json"), tables]
+
+
+def _outputs(config: Config) -> list[str]:
+    return [config.paths.predictions(method, split) for method in config.multilabel.methods for split in _SPLITS[1:]]
+
+
+@stage("train-multilabel", depends_on=_depends_on, outputs=_outputs)
+def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainMultilabelResult:
+    """Fit every configured method on the training sample, save it, and predict validation and test."""
+    vocabulary = list(require_manifest(config.paths.samples("train"), made_by="sample").details["vocabulary"])
+    samples = {split: _with_features(spark, config, split) for split in _SPLITS}
+    train = _in_fixed_order(_weighted(config, samples["train"], vocabulary))
+    counts: dict[str, float] = {"training_movies": train.count()}
+    outputs: dict[str, str] = {}
+    for method in config.multilabel.methods:
+        tags = {"stage": "train-multilabel", "family": "multilabel", "method": method}
+        with run.child(method, tags) as child:
+            logger.info("  %s: training on %s movies, %s genres", method, counts["training_movies"], len(vocabulary))
+            child.log_params({"method": method, **config.multilabel.model_dump(mode="json")})
+            started = time.monotonic()
+            model = make_estimator(config.multilabel, method, seed=config.seed, names=vocabulary).fit(train)
+            seconds = round(time.monotonic() - started, 2)
+            child.log_metrics({"fit_seconds": seconds})
+            model.write().overwrite().save(config.paths.model(method))
+            child.set_tags({"model_uri": log_spark_model(child, model, method)})
+            details = {"vocabulary": vocabulary, "family": "multilabel", "method": method, "run_id": child.run_id}
+            for split in _SPLITS[1:]:
+                write_table(
+                    _predictions(model, samples[split]),
+                    config.paths.predictions(method, split),
+                    name=f"predictions of {method} on {split}",
+                    fingerprint=run.digest,
+                    details=details,
+                )
+        counts[f"seconds_{method}"] = seconds
+        outputs[method] = config.paths.model(method)
+    return TrainMultilabelResult(stage="train-multilabel", counts=counts, outputs=outputs)
+
+
+def _with_features(spark: SparkSession, config: Config, split: str) -> DataFrame:
+    samples = read_table(spark, config.paths.samples(split), made_by="sample").select(MOVIE_ID, LABELS, WEIGHT)
+    return samples.join(read_table(spark, config.paths.features, made_by="build-features"), MOVIE_ID)
+
+
+def _weighted(config: Config, train: DataFrame, vocabulary: list[str]) -> DataFrame:
+    """Put class weights in place of the sampling weights where the recipe asks for them."""
+    kind = config.multilabel.weights
+    if kind in ("none", "sampling"):
+        return train
+    weights = require_manifest(config.paths.samples("train"), made_by="sample").details["class_weights"][kind]
+    return train.withColumn(WEIGHT, row_weight([weights[genre] for genre in vocabulary]))
+
+
+def _in_fixed_order(train: DataFrame) -> DataFrame:
+    """Partition by movie and sort: a Spark forest draws its bootstrap a partition, so its trees depend on both."""
+    partitions = max(1, math.ceil(train.count() / ROWS_PER_PARTITION))
+    return train.repartition(partitions, MOVIE_ID).sortWithinPartitions(MOVIE_ID)
+
+
+def _predictions(model: MultilabelModel, samples: DataFrame) -> DataFrame:
+    predicted = model.transform(samples)
+    columns = [vector_to_array(F.col(name), "float32").alias(name) for name in (PROBABILITIES, PREDICTION)]
+    return predicted.select(MOVIE_ID, LABELS, *columns)

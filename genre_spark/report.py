@@ -1,0 +1,36 @@
+"""Results as people read them in a terminal."""
+
+from __future__ import annotations
+
+from genre_spark.config import Config
+from genre_spark.pipelines.stage import StageResult
+from genre_spark.tracking import resolve_tracking_uri
+
+
+def describe_result(result: StageResult) -> str:
+    """Return a stage's result as a few aligned lines: counts, metrics, notes, where the output is."""
+    took = "nothing has changed, the earlier result stands" if result.reused else f"{result.seconds:.1f} s"
+    lines = [f"  {result.stage}: {took}"]
+    lines += [f"    {name.replace('_', ' '):28}{_number(value):>14}" for name, value in result.counts.items()]
+    lines += [f"    {name:28}{value:>14.4f}" for name, value in result.metrics.items()]
+    lines += [f"    note: {note}" for note in result.notes]
+    lines += [f"    {name:20} {place}" for name, place in result.outputs.items()]
+    if result.table:
+        lines += ["", *("    " + line for line in result.table.splitlines()), ""]
+    return "\n".join(lines)
+
+
+def how_to_open(config: Config) -> str:
+    """Return the one command that shows the runs in MLflow."""
+    uri = resolve_tracking_uri(config.mlflow, config.paths.work)
+    if not uri.startswith("sqlite:///"):
+        return f"Runs are in MLflow at {uri}, experiment {config.mlflow.experiment}."
+    return (
+        f"Open the runs, pictures and models in a browser (experiment {config.mlflow.experiment}):\n"
+        f"  mlflow ui --backend-store-uri {uri} --port 5000\n"
+        "then http://127.0.0.1:5000"
+    )
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:,.3f}"

@@ -1,0 +1,118 @@
+"""Names of columns and declared schemas of every stored table; nothing is inferred."""
+
+from __future__ import annotations
+
+from pyspark.ml.linalg import VectorUDT
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+MOVIE_ID = "movie_id"
+GENRES = "genres"
+LABEL_IDS = "label_ids"
+IMAGE = "image"
+HEIGHT = "height"
+WIDTH = "width"
+CHANNELS = "channels"
+ENCODING = "encoding"
+SOURCE = "source"
+FEATURES = "features"
+LABELS = "labels"
+WEIGHT = "weight"
+PROBABILITIES = "probabilities"
+PREDICTION = "prediction"
+REASON = "reason"
+CONTENT = "content"
+
+GENRES_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField(GENRES, ArrayType(StringType(), False), False),  # sorted by name
+        StructField(LABEL_IDS, ArrayType(IntegerType(), False), False),  # positions in the vocabulary, ascending
+    ]
+)
+
+POSTERS_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField(IMAGE, BinaryType(), False),  # RGB; JPEG or PNG bytes, or raw uint8 in CHW order
+        StructField(HEIGHT, IntegerType(), False),  # pixels
+        StructField(WIDTH, IntegerType(), False),  # pixels
+        StructField(CHANNELS, IntegerType(), False),
+        StructField(ENCODING, StringType(), False),  # jpeg, png or raw
+        StructField(SOURCE, StringType(), False),  # where the original lies
+    ]
+)
+
+REJECTS_SCHEMA = StructType(
+    [
+        StructField(SOURCE, StringType(), False),  # file (and line, where there is one) or movie id
+        StructField(REASON, StringType(), False),  # a short constant, to be counted
+        StructField(CONTENT, StringType(), True),  # the line or the detail, bounded in length
+    ]
+)
+
+FEATURES_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField(FEATURES, VectorUDT(), False),
+    ]
+)
+
+# samples: image columns are absent when a recipe uses metadata alone, features when it uses posters alone
+SAMPLES_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField(IMAGE, BinaryType(), True),
+        StructField(LABELS, ArrayType(FloatType(), False), False),  # multi-hot, as long as the vocabulary
+        StructField(WEIGHT, FloatType(), False),  # 1 / probability of being sampled
+    ]
+)
+
+PREDICTIONS_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField(LABELS, ArrayType(FloatType(), False), False),
+        StructField(PROBABILITIES, ArrayType(FloatType(), False), False),  # 0..1
+        StructField(PREDICTION, ArrayType(FloatType(), False), False),  # 0 or 1, at threshold 0.5
+    ]
+)
+
+# one number a row, so that metrics, labels and rules can come without a change of the table
+EVALUATION_SCHEMA = StructType(
+    [
+        StructField("model", StringType(), False),
+        StructField("family", StringType(), False),  # multilabel, cnn, baseline, ...
+        StructField("method", StringType(), False),
+        StructField("split", StringType(), False),  # validation or test
+        StructField("rule", StringType(), False),  # how probabilities became labels: fixed, exact_match, ...
+        StructField("metric", StringType(), False),
+        StructField("label", StringType(), True),  # the genre, or null for all together
+        StructField("value", DoubleType(), True),  # null where the metric is not defined
+    ]
+)
+
+# the CSV files of the Letterboxd layout: column names as in the header, everything read as text
+MOVIES_CSV = ("id", "name", "date", "tagline", "description", "minute", "rating")
+LIST_CSVS = {
+    "countries": ("id", "country"),
+    "languages": ("id", "type", "language"),
+    "studios": ("id", "studio"),
+    "themes": ("id", "theme"),
+    "actors": ("id", "name"),
+    "crew": ("id", "role", "name"),
+}
+GENRES_CSV = ("id", "genre")
+
+
+def text_schema(names: tuple[str, ...]) -> StructType:
+    """Return a schema of nullable strings, for reading a CSV without inference."""
+    return StructType([StructField(name, StringType(), True) for name in names])

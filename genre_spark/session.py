@@ -1,0 +1,180 @@
+"""The one place that knows a SparkContext: starting, adopting and watching the Spark session."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyspark import SparkConf
+from pyspark.sql import SparkSession
+
+from genre_spark.errors import InvalidConfigError
+
+__all__ = ["job_progress", "json_of_java", "read_spark_conf", "spark_session"]
+
+
+def read_spark_conf(path: str) -> dict[str, str]:
+    """Read a spark-defaults file (`key value` or `key=value` a line, # starts a comment)."""
+    settings: dict[str, str] = {}
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        key, _, value = text.replace("=", " ", 1).partition(" ") if "=" in text.split()[0] else text.partition(" ")
+        if not value.strip():
+            raise InvalidConfigError(f"spark.conf_file {path}, line {number}: {text!r}, expected `key value`")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+@contextmanager
+def spark_session(
+    *,
+    app_name: str,
+    master: str | None = None,
+    conf_file: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    log_file: Path | None = None,
+) -> Iterator[SparkSession]:
+    """Yield the active Spark session (left running), or a new one (stopped at the end).
+
+    An active session - a Databricks cluster's, a notebook's - is used as it is. Under spark-submit the JVM exists
+    already: its settings win, `master` and `conf_file` only fill what it left open.
+
+    Args:
+        app_name: name of a new application in Spark's UI.
+        master: for example `local[*]` or `spark://host:7077`; None leaves it to spark-submit or the conf file.
+        conf_file: a file in the format of spark-defaults.conf.
+        settings: settings that override the file's.
+        log_file: where the JVM's own output goes when this process starts the JVM, so that it does not drown the
+            terminal; None leaves it on standard error.
+    """
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        yield active
+        return
+    # Workers would otherwise start whatever `python3` is first on PATH and miss every package of this environment.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    merged = {**(read_spark_conf(conf_file) if conf_file else {}), **(settings or {})}
+    if master:
+        merged["spark.master"] = master
+    under_submit = "PYSPARK_GATEWAY_PORT" in os.environ
+    submitted = SparkConf() if under_submit else SparkConf(loadDefaults=False)
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in merged.items():
+        if not submitted.contains(key):
+            builder = builder.config(key, value)
+    if under_submit:
+        session = builder.getOrCreate()
+    else:
+        with _standard_streams_to(log_file):
+            session = builder.getOrCreate()
+    if not _is_connect(session):
+        session.sparkContext.setLogLevel("ERROR" if log_file is None else "WARN")
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+@contextmanager
+def _standard_streams_to(log_file: Path | None) -> Iterator[None]:
+    """Send file descriptors 1 and 2 to a file while the JVM is started: it inherits them for its whole life."""
+    if log_file is None:
+        yield
+        return
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with log_file.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        for descriptor, standard in zip(saved, (1, 2), strict=True):
+            os.dup2(descriptor, standard)
+            os.close(descriptor)
+
+
+def _is_connect(session: SparkSession) -> bool:
+    return type(session).__module__.startswith("pyspark.sql.connect")
+
+
+@contextmanager
+def job_progress(spark: SparkSession, label: str, *, interval: float = 0.5) -> Iterator[None]:
+    """Show on standard error how many tasks of the running Spark jobs are done, until the block ends.
+
+    A terminal gets one line that is rewritten, a file or pipe a line every ten seconds. Spark Connect has no status
+    tracker: nothing is shown there.
+    """
+    if _is_connect(spark):
+        yield
+        return
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch_jobs, args=(spark, label, interval, done), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _watch_jobs(spark: SparkSession, label: str, interval: float, done: threading.Event) -> None:
+    tracker = spark.sparkContext.statusTracker()
+    terminal = sys.stderr.isatty()
+    started, last_line, shown = time.monotonic(), time.monotonic(), False
+    while not done.wait(interval):
+        finished = total = 0
+        for stage in tracker.getActiveStageIds():
+            info = tracker.getStageInfo(stage)
+            if info is not None:
+                finished, total = finished + info.numCompletedTasks, total + info.numTasks
+        if total == 0:  # no Spark job runs: the line belongs to somebody else
+            shown = _clear_line(shown)
+            continue
+        elapsed = time.monotonic() - started
+        text = f"  {label}: {finished}/{total} tasks of the running jobs, {elapsed:.0f} s"
+        if terminal:
+            sys.stderr.write("\r\x1b[K" + text)
+            sys.stderr.flush()
+            shown = True
+        elif time.monotonic() - last_line >= 10:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+            last_line = time.monotonic()
+    _clear_line(shown)
+
+
+def _clear_line(shown: bool) -> bool:
+    if shown:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+    return False
+
+
+def json_of_java(value: Any) -> str:
+    """Return the private fields of a JVM object as JSON, nested: one call for what py4j would ask field by field.
+
+    For a tree of a fitted forest that is thirty times faster than walking its nodes through py4j.
+
+    Args:
+        value: a py4j JavaObject of the running session's JVM.
+    """
+    jvm: Any = SparkSession.active()._jvm
+    databind, annotation = jvm.com.fasterxml.jackson.databind, jvm.com.fasterxml.jackson.annotation
+    mapper = databind.ObjectMapper()
+    mapper.registerModule(jvm.com.fasterxml.jackson.module.scala.DefaultScalaModule())
+    visibility = getattr(annotation, "JsonAutoDetect$Visibility")
+    mapper.setVisibility(annotation.PropertyAccessor.ALL, visibility.NONE)
+    mapper.setVisibility(annotation.PropertyAccessor.FIELD, visibility.ANY)
+    return str(mapper.writeValueAsString(value))

@@ -1,0 +1,5 @@
+"""A made-up data set in the Letterboxd layout: a specification and an engine that know no Spark."""
+
+from genre_spark.synthesis.dataset import DatasetReport, DatasetSpec, read_report, write_dataset
+
+__all__ = ["DatasetReport", "DatasetSpec", "read_report", "write_dataset"]

@@ -1,0 +1,129 @@
+"""Networks in MLflow: curves while they train, what the machine does meanwhile, checkpoints, and the model to serve."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.models import ModelSignature
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+import genre_spark
+from genre_spark.tracking.runs import TrackedRun
+
+__all__ = ["CurveLogger", "TrialLogger", "log_poster_model", "system_metrics"]
+
+logger = logging.getLogger("genre_spark")
+
+_SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(AnyType(), "image")]),
+    outputs=Schema([ColSpec(AnyType(), "genres"), ColSpec(AnyType(), "probabilities")]),
+    params=ParamSchema([ParamSpec("threshold", "double", 0.5)]),
+)
+_REQUIREMENTS = ("torch", "torchvision", "opencv-python-headless", "pillow", "numpy", "pandas", "pydantic", "fsspec")
+_SECONDS_BETWEEN_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class CurveLogger:
+    """Logs the numbers of an epoch to a run; it can be pickled, so that another process can log too.
+
+    Attributes:
+        tracking_uri: of the store.
+        run_id: of the run.
+    """
+
+    tracking_uri: str
+    run_id: str
+
+    def __call__(self, step: int, values: Mapping[str, float]) -> None:
+        """Log values at a step; a store that does not answer is a warning, not the end of a training."""
+        client = MlflowClient(self.tracking_uri)
+        try:
+            TrackedRun(client, self.run_id, "", self.tracking_uri).log_metrics(values, step=step)
+        except Exception as error:
+            logger.warning("MLflow at %s took no metrics of step %d: %s", self.tracking_uri, step, error)
+
+
+@dataclass(frozen=True)
+class TrialLogger:
+    """Logs the trials of a search as runs below the search's; it can be pickled, so that executors can log too.
+
+    Attributes:
+        tracking_uri: of the store.
+        experiment_id: where the runs go.
+        parent: the search's run.
+        runs: trial -> its run, of this process.
+    """
+
+    tracking_uri: str
+    experiment_id: str
+    parent: str
+    runs: dict[int, str] = field(default_factory=dict)
+
+    def log(self, trial: int, settings: Mapping[str, float], step: int, values: Mapping[str, float]) -> None:
+        """Log an epoch of a trial; the first one opens its run."""
+        client = MlflowClient(self.tracking_uri)
+        if trial not in self.runs:
+            tags = {MLFLOW_PARENT_RUN_ID: self.parent, "trial": str(trial)}
+            run = client.create_run(self.experiment_id, tags=tags, run_name=f"trial-{trial}")
+            self.runs[trial] = run.info.run_id
+            TrackedRun(client, run.info.run_id, self.experiment_id, self.tracking_uri).log_params(settings)
+        TrackedRun(client, self.runs[trial], self.experiment_id, self.tracking_uri).log_metrics(values, step=step)
+
+    def close(self, trial: int) -> None:
+        """End a trial's run."""
+        run_id = self.runs.pop(trial, None)
+        if run_id is not None:
+            MlflowClient(self.tracking_uri).set_terminated(run_id, "FINISHED")
+
+
+@contextmanager
+def system_metrics(run: TrackedRun) -> Iterator[None]:
+    """Log load of processors, memory, disk and GPUs to a run while the block runs."""
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+    monitor = SystemMetricsMonitor(
+        run.run_id, sampling_interval=_SECONDS_BETWEEN_SAMPLES, samples_before_logging=1, tracking_uri=run.tracking_uri
+    )
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
+
+
+def log_poster_model(run: TrackedRun, model_file: str, name: str) -> str:
+    """Log a trained network as a pyfunc and return the URI that `mlflow.pyfunc.load_model` takes.
+
+    The model carries its weights, its preprocessing and a copy of this package: who loads it needs neither Spark nor
+    an installed genre_spark.
+
+    Args:
+        run: the run that trained the network.
+        model_file: the network's file, on a local disk.
+        name: the logged model's name.
+    """
+    package = Path(genre_spark.__file__).parent
+    # MLflow asks for type hints and an example of the input; it insists, whatever filter of warnings is set.
+    with run.as_active(), contextlib.redirect_stderr(io.StringIO()):
+        info = mlflow.pyfunc.log_model(
+            name=name,
+            python_model=str(package / "tracking" / "poster_model.py"),
+            artifacts={"network": model_file},
+            code_paths=[str(package)],
+            signature=_SIGNATURE,
+            # named, because finding them out would load the model in another process
+            pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
+        )
+    return str(info.model_uri)

@@ -1,0 +1,164 @@
+"""A stage as an MLflow run that can be written to from any thread or process that knows its id."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+from genre_spark.config import Config
+from genre_spark.tracking.store import experiment_id, resolve_tracking_uri
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BATCH = 900  # a batch call of MLflow takes at most 1,000 metrics
+
+
+class TrackedRun:
+    """An open MLflow run. Methods log to this run by its id, whatever run is active in the calling thread.
+
+    Attributes:
+        run_id: MLflow's id of the run.
+        digest: fingerprint of everything that the run's results depend on; a stage's tables carry it.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str, experiment: str, tracking_uri: str) -> None:
+        self.client = client
+        self.run_id = run_id
+        self.experiment_id = experiment
+        self.tracking_uri = tracking_uri
+        self.digest = run_id
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        """Log numbers; names such as `f1/Drama` group in the UI."""
+        now = int(time.time() * 1000)
+        items = [Metric(metric_name(name), float(value), now, step) for name, value in metrics.items()]
+        for start in range(0, len(items), _BATCH):
+            self.client.log_batch(self.run_id, metrics=items[start : start + _BATCH])
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Log settings; a nested mapping becomes dotted keys."""
+        items = [Param(key, str(value)[:6000]) for key, value in flatten(params).items()]
+        for start in range(0, len(items), 90):
+            self.client.log_batch(self.run_id, params=items[start : start + 90])
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def log_text(self, text: str, path: str) -> None:
+        """Store a text as an artifact."""
+        self.client.log_text(self.run_id, text, path)
+
+    def log_dict(self, value: Mapping[str, Any], path: str) -> None:
+        """Store a mapping as a .json or .yaml artifact."""
+        self.client.log_dict(self.run_id, dict(value), path)
+
+    def log_table(self, rows: Mapping[str, list[Any]], path: str) -> None:
+        """Store columns of equal length as a table (.json) that the UI shows beside other runs' tables."""
+        self.client.log_table(self.run_id, dict(rows), path)
+
+    def log_figure(self, figure: Figure, path: str) -> None:
+        """Store a matplotlib figure as a picture (.png)."""
+        self.client.log_figure(self.run_id, figure, path, save_kwargs={"dpi": 120, "bbox_inches": "tight"})
+
+    def log_file(self, file: str | Path, folder: str | None = None) -> None:
+        """Store a local file as an artifact."""
+        self.client.log_artifact(self.run_id, str(file), folder)
+
+    @contextmanager
+    def as_active(self) -> Iterator[None]:
+        """Make this MLflow's active run in the calling thread, for model flavours that know no run id."""
+        mlflow.set_tracking_uri(self.tracking_uri)
+        with _kept_environment("MLFLOW_RUN_ID"), mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
+            yield
+
+    @contextmanager
+    def child(self, name: str, tags: Mapping[str, str] | None = None) -> Iterator[TrackedRun]:
+        """Open a run below this one, for a trial or a model."""
+        with _open(self.client, self.experiment_id, self.tracking_uri, name, self.run_id, tags or {}) as run:
+            yield run
+
+
+@contextmanager
+def open_run(
+    config: Config, name: str, *, parent: str | None = None, tags: Mapping[str, str] | None = None
+) -> Iterator[TrackedRun]:
+    """Open a run in the configured store; it ends as FINISHED, FAILED or KILLED with the block.
+
+    Args:
+        config: logged whole as `config.yaml`; its `mlflow` section says where to.
+        name: the run's name, for a stage the stage's.
+        parent: id of the run that this one belongs to.
+        tags: tell runs apart in the UI.
+    """
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    uri = resolve_tracking_uri(config.mlflow, config.paths.work)
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient(uri)
+    experiment = experiment_id(client, config.mlflow, config.paths.work)
+    with _open(client, experiment, uri, name, parent, tags or {}) as run:
+        run.log_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "config.yaml")
+        yield run
+
+
+@contextmanager
+def _open(
+    client: MlflowClient, experiment: str, uri: str, name: str, parent: str | None, tags: Mapping[str, str]
+) -> Iterator[TrackedRun]:
+    merged = {MLFLOW_RUN_NAME: name, **tags, **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
+    run_id = client.create_run(experiment, tags=merged, run_name=name).info.run_id
+    status = "FAILED"
+    try:
+        yield TrackedRun(client, run_id, experiment, uri)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        client.set_terminated(run_id, status)
+
+
+@contextmanager
+def _kept_environment(name: str) -> Iterator[None]:
+    value = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[name] = value
+
+
+def metric_name(name: str) -> str:
+    """Return a name that MLflow takes: letters, digits, `_-. :/` and spaces."""
+    return "".join(char if char.isalnum() or char in "_-. :/" else "_" for char in name)
+
+
+def flatten(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Flatten nested mappings to dotted keys."""
+    flat: dict[str, object] = {}
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            flat.update(flatten(inner, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = inner
+    return flat
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is removed when its block ends, for artifacts on their way to the store."""
+    return tempfile.TemporaryDirectory(prefix="genre_spark-")

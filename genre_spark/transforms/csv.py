@@ -1,0 +1,129 @@
+"""CSV files line by line: every line becomes fields or stays known as unusable, and none is lost or merged unseen."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.io import filesystem
+
+__all__ = ["LINE", "CsvLayout", "read_layout", "split_fields"]
+
+LINE = "value"  # the name that spark.read.text gives its only column
+FIELDS = "fields"
+_HEADER_BYTES = 64 * 1024
+_CHUNK = 4 * 1024 * 1024
+_WHOLE_CHECK_BYTES = 2**30  # larger gzipped files are not read on the driver beforehand
+_BLANKS = " \t\u00a0"
+
+
+@dataclass(frozen=True)
+class CsvLayout:
+    """What must be known of a CSV file before its lines can be read in any order.
+
+    Attributes:
+        path: of the file, for messages.
+        header: the first line as it stands, byte order mark included.
+        columns: the names in it.
+        last_line: the last line when no line break follows it (the file may have been cut there), else None.
+    """
+
+    path: str
+    header: str
+    columns: tuple[str, ...]
+    last_line: str | None
+
+
+def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
+    """Read the header and the end of a CSV file, plain or gzipped (by its name).
+
+    Raises:
+        InvalidInputError: there is no such file, it is empty, not UTF-8, not whole gzip, or lacks a required column.
+    """
+    system, inner = filesystem(path)
+    if not system.isfile(inner):
+        raise InvalidInputError(f"{path}: no such file, expected a CSV of {','.join(required)}")
+    gzipped = path.endswith(".gz")
+    try:
+        with system.open(inner, "rb") as file:
+            head, tail = _read_ends(file, int(system.size(inner) or 0), gzipped=gzipped)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InvalidInputError(f"{path}: not a whole gzip file ({error}), expected a complete .csv.gz") from None
+    if not head.strip():
+        raise InvalidInputError(f"{path}: the file is empty, expected a header of {','.join(required)}")
+    line = head.splitlines()[0]
+    try:
+        header = line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{path}: the header {line[:80]!r} is not UTF-8") from None
+    names = tuple(name.strip() for name in next(csv.reader(io.StringIO(header.lstrip("\ufeff"))), []))
+    missing = [name for name in required if name not in names]
+    if missing:
+        raise InvalidInputError(
+            f"{path}: no column {', '.join(missing)}, expected the columns {', '.join(required)}; "
+            f"the header has {', '.join(names)[:200]}"
+        )
+    repeated = [name for name in required if names.count(name) > 1]
+    if repeated:
+        raise InvalidInputError(f"{path}: the column {repeated[0]} stands more than once in the header, expected once")
+    last = None
+    if tail and not tail.endswith((b"\n", b"\r")):
+        last = tail.splitlines()[-1].decode("utf-8", errors="replace")
+    return CsvLayout(path, header, names, last)
+
+
+def _read_ends(file: io.BufferedReader, size: int, *, gzipped: bool) -> tuple[bytes, bytes]:
+    """Return the first and the last bytes of the text; a gzip stream is checked to its end on the way."""
+    if not gzipped:
+        head = file.read(_HEADER_BYTES)
+        file.seek(max(0, size - _HEADER_BYTES))
+        return head, file.read()
+    with gzip.GzipFile(fileobj=file) as text:
+        head = tail = text.read(_HEADER_BYTES)
+        if size > _WHOLE_CHECK_BYTES:
+            return head, b""
+        while chunk := text.read(_CHUNK):
+            tail = (tail + chunk)[-_HEADER_BYTES:]
+        return head, tail
+
+
+def split_fields(lines: DataFrame, layout: CsvLayout, *, columns: Sequence[str]) -> DataFrame:
+    """Add the named columns to lines: text without the quotes and blanks around it, null in malformed lines.
+
+    A line is malformed when it has more or fewer fields than the header, or an unpaired quote (RFC 4180; a field
+    with a line break in it comes as two lines, both malformed).
+
+    Args:
+        lines: with the column `value`, as `spark.read.text` gives them.
+        layout: of the file that they come from.
+        columns: names of the header.
+    """
+    count = len(layout.columns)
+    line = F.col(LINE)
+    field = r'\s*(?:"((?:[^"]|"")*)"|([^",]*))\s*'
+    pattern = "^" + ",".join([field] * count) + "$"
+    positions = [layout.columns.index(name) for name in columns]
+
+    def quoted(position: int) -> Column:
+        inside = F.regexp_extract(line, pattern, 2 * position + 1)
+        return F.concat(F.regexp_replace(inside, '""', '"'), F.regexp_extract(line, pattern, 2 * position + 2))
+
+    # Few lines have quotes, and splitting is many times cheaper than matching.
+    plain = F.split(line, ",", -1)
+    parts = F.when(
+        F.contains(line, F.lit('"')),
+        F.when(F.rlike(line, F.lit(pattern)), F.array(*[quoted(position) for position in positions])),
+    ).otherwise(F.when(F.size(plain) == count, F.array(*[F.get(plain, F.lit(p)) for p in positions])))
+    split = lines.withColumn(FIELDS, parts)
+    return split.select(
+        *lines.columns,
+        *[F.btrim(F.get(FIELDS, F.lit(i)), F.lit(_BLANKS)).alias(name) for i, name in enumerate(columns)],
+    )

@@ -1,0 +1,60 @@
+"""Where a network runs, how precisely, and with how many threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+from genre_spark.errors import InvalidConfigError, StageFailedError
+
+
+def choose_device(wanted: str, *, local_rank: int = 0) -> torch.device:
+    """Return the device for `auto`, `cpu` or `cuda`; each process of a machine takes a GPU of its own.
+
+    Raises:
+        InvalidConfigError: `cuda` where there is no GPU.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise InvalidConfigError("cnn.device: 'cuda', expected auto or cpu: torch sees no GPU here")
+    if wanted == "cpu" or not available:
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank % torch.cuda.device_count())
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context of mixed precision: bfloat16 where asked for or, under `auto`, on CUDA."""
+    if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Run a block with this many CPU threads in torch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def explained_memory_errors(batch_size: int, height: int, width: int) -> Iterator[None]:
+    """Turn CUDA's out-of-memory error into a sentence that says what to lower."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise StageFailedError(
+            f"CUDA out of memory with cnn.batch_size={batch_size} at {height}x{width} pixels: lower cnn.batch_size, or "
+            f"cnn.height and cnn.width, or set cnn.precision=bf16 ({str(error).splitlines()[0][:160]})"
+        ) from error

@@ -1,0 +1,116 @@
+"""Many processes that train one network, started by Spark's TorchDistributor."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import os
+import re
+import sys
+from dataclasses import asdict
+
+import torch
+import torch.distributed as dist
+from pyspark.ml.torch.distributor import TorchDistributor
+
+from genre_spark.errors import GenreSparkError, StageFailedError
+from genre_spark.vision.job import TrainingJob, run_job
+from genre_spark.vision.storage import load_tensors, remove_folder, save_tensors
+from genre_spark.vision.training import Report, TrainingOutcome
+
+__all__ = ["launch"]
+
+logger = logging.getLogger("genre_spark")
+
+_TIMEOUT = datetime.timedelta(minutes=30)  # of a collective: a rank may have to wait for another one's first batch
+
+
+def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome:
+    """Train with as many processes as the job's settings say, and return when all are done.
+
+    On executors the active Spark session gives the processes their places, one barrier task each.
+
+    Args:
+        job: what to train; its files must be where all processes see them.
+        report: called after every epoch in the first process, so it must be picklable when there are several.
+
+    Raises:
+        GenreSparkError: the error of the process that failed first; the next run goes on from the last checkpoint.
+    """
+    where = job.settings.distribution
+    if where.processes == 1 and where.where == "local":
+        return run_job(job, report=report)
+    errors = f"{job.checkpoints}/errors"
+    remove_folder(errors)
+    use_gpu = torch.cuda.is_available() if where.where == "local" else where.backend == "nccl"
+    use_gpu = use_gpu and job.settings.device != "cpu"
+    backend = where.backend if where.backend != "auto" else ("nccl" if use_gpu else "gloo")
+    distributor = TorchDistributor(num_processes=where.processes, local_mode=where.where == "local", use_gpu=use_gpu)
+    # the processes' output comes through here; standard output belongs to the stage's result
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            distributor.run(_run_rank, job, backend, report)
+        except Exception as error:
+            raise _explain(error, errors, where.processes) from error
+    found = load_tensors(_outcome_file(job))
+    if found is None:
+        raise StageFailedError(f"{_outcome_file(job)}: missing; expected distribution.where=executors to share a disk")
+    return TrainingOutcome.revive(found)
+
+
+def _outcome_file(job: TrainingJob) -> str:
+    return f"{job.checkpoints}/outcome.pt"
+
+
+def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
+    """Be one of the processes; torchrun has set RANK, WORLD_SIZE and where to meet.
+
+    The outcome goes to a file: every process of TorchDistributor writes what its function returns to the same place,
+    and only the first one's is wanted.
+    """
+    logger.addHandler(logging.StreamHandler(sys.stderr))
+    logger.setLevel(logging.INFO)
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    dist.init_process_group(backend, timeout=_TIMEOUT)
+    try:
+        outcome = run_job(job, rank=rank, size=size, local_rank=local_rank, report=report)
+        if rank == 0:
+            save_tensors(_outcome_file(job), asdict(outcome))
+    except BaseException as error:
+        # the others fail too, since they wait for this one in vain; the first error is the one to show
+        kind = type(error).__name__
+        save_tensors(f"{job.checkpoints}/errors/rank-{rank}.pt", {"rank": rank, "kind": kind, "text": str(error)})
+        raise
+    finally:
+        dist.destroy_process_group()
+
+
+def _explain(error: Exception, errors: str, processes: int) -> Exception:
+    """Return the error of a process as it was raised there, or what is known about its end.
+
+    A process that loses its neighbour fails too, so one that was killed is the one to tell of; torchrun's summary has
+    its signal. torchrun itself ends the others with SIGTERM.
+    """
+    text = str(error)
+    for rank, signal in re.findall(r"rank\s*:\s*(\d+)[^\n]*\n\s*exitcode\s*:\s*-(\d+)", text):
+        if signal != "15":
+            return StageFailedError(
+                f"process {rank} of {processes} was killed by signal {signal}; run the stage again to go on from the "
+                "last checkpoint"
+            )
+    found = [load_tensors(f"{errors}/rank-{rank}.pt") for rank in range(processes)]
+    # an error of ours is the cause; the others are what losing a process looks like
+    known = sorted((state for state in found if state), key=lambda state: _error_class(state["kind"]) is None)
+    if known:
+        kind = _error_class(known[0]["kind"]) or StageFailedError
+        return kind(f"process {known[0]['rank']} of {processes}: {known[0]['text']}")
+    return StageFailedError(f"training with {processes} processes failed: {text[-2000:]}")
+
+
+def _error_class(name: str) -> type[GenreSparkError] | None:
+    classes: list[type[GenreSparkError]] = [GenreSparkError]
+    for known in classes:
+        classes.extend(known.__subclasses__())
+    return next((known for known in classes if known.__name__ == name), None)

@@ -1,0 +1,112 @@
+"""A row group of samples in memory: labels as arrays, images as views of Arrow's buffers until they are decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.imaging import decode_stored
+from genre_spark.imaging.storing import CHANNELS
+from genre_spark.schemas import CHANNELS as CHANNELS_COLUMN
+from genre_spark.schemas import ENCODING, HEIGHT, IMAGE, LABELS, MOVIE_ID, WEIGHT, WIDTH
+
+COLUMNS = (MOVIE_ID, IMAGE, LABELS, WEIGHT, HEIGHT, WIDTH, CHANNELS_COLUMN, ENCODING)
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """Pixels of the images of a batch."""
+
+    height: int
+    width: int
+
+
+class SampleRows:
+    """The samples of a row group.
+
+    Attributes:
+        file: where they come from, for messages.
+        movie_ids: int64, (N,).
+        labels: float32, (N, L); L is 0 where the table has no labels.
+        weights: float32, (N,); ones where the table has no weights.
+        nbytes: memory that the images hold.
+    """
+
+    def __init__(self, table: pa.Table, *, file: str, label_count: int) -> None:
+        self.file = file
+        self.movie_ids = _numbers(table[MOVIE_ID], np.int64)
+        rows = len(self.movie_ids)
+        self.labels = _labels(table[LABELS], label_count, file) if label_count else np.zeros((rows, 0), np.float32)
+        has_weights = WEIGHT in table.column_names
+        self.weights = _numbers(table[WEIGHT], np.float32) if has_weights else np.ones(rows, np.float32)
+        self._heights, self._widths = _numbers(table[HEIGHT], np.int64), _numbers(table[WIDTH], np.int64)
+        self._channels = _numbers(table[CHANNELS_COLUMN], np.int64)
+        self._encodings = table[ENCODING].to_pylist()
+        self._data, self._offsets = _images(table[IMAGE], file)
+        self.nbytes = int(self._data.nbytes)
+
+    def image_bytes(self, row: int) -> npt.NDArray[np.uint8]:
+        """Return the stored bytes of an image, uint8, without copying them."""
+        return self._data[self._offsets[row] : self._offsets[row + 1]]
+
+    def decode(self, row: int, out: npt.NDArray[np.uint8]) -> None:
+        """Decode an image into its place in a batch.
+
+        Args:
+            row: of the row group.
+            out: uint8, (3, H, W), RGB, contiguous; an image of another size is resized.
+
+        Raises:
+            InvalidInputError: the image cannot be decoded; the text names the file and the movie.
+        """
+        height, width = int(self._heights[row]), int(self._widths[row])
+        same = out.shape == (CHANNELS, height, width)
+        try:
+            pixels = decode_stored(
+                self.image_bytes(row),
+                self._encodings[row],
+                height,
+                width,
+                int(self._channels[row]),
+                out if same else None,
+            )
+        except (InvalidInputError, cv2.error) as error:
+            raise InvalidInputError(f"{self.file}: movie {self.movie_ids[row]}: {error}") from None
+        if not same:
+            size = out.shape[2], out.shape[1]
+            shrink = height * width > size[0] * size[1]
+            for plane, target in zip(pixels, out, strict=True):
+                cv2.resize(plane, size, dst=target, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+
+
+def _numbers(column: pa.ChunkedArray, kind: type) -> npt.NDArray:
+    return column.to_numpy().astype(kind, copy=False)
+
+
+def _labels(column: pa.ChunkedArray, count: int, file: str) -> npt.NDArray[np.float32]:
+    values = pc.list_flatten(column).to_numpy().astype(np.float32, copy=False)
+    lengths = pc.list_value_length(column)
+    if pc.min(lengths).as_py() != count or pc.max(lengths).as_py() != count:
+        raise InvalidInputError(f"{file}: labels of {pc.min(lengths)} to {pc.max(lengths)} values, expected {count}")
+    return values.reshape(-1, count)
+
+
+def _images(column: pa.ChunkedArray, file: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the bytes of all images in a row, and where each starts."""
+    if column.null_count:
+        raise InvalidInputError(f"{file}: {column.null_count} samples without an image, expected one for each")
+    chunk = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+    rows = len(chunk)
+    if pa.types.is_fixed_size_binary(chunk.type):
+        width = chunk.type.byte_width
+        return np.frombuffer(chunk.buffers()[1], np.uint8), (np.arange(rows + 1) + chunk.offset) * width
+    kind = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
+    offsets = np.frombuffer(chunk.buffers()[1], kind)[chunk.offset : chunk.offset + rows + 1].astype(np.int64)
+    data = chunk.buffers()[2]
+    return np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8), offsets

@@ -1,0 +1,124 @@
+"""The one list of architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from genre_spark.errors import InvalidConfigError, InvalidInputError
+
+__all__ = [
+    "Architecture",
+    "Backbone",
+    "Normalisation",
+    "PretrainedWeights",
+    "architecture_names",
+    "find_architecture",
+    "register",
+]
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation per channel (R, G, B) of pixels 0..255."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET = Normalisation((0.485 * 255, 0.456 * 255, 0.406 * 255), (0.229 * 255, 0.224 * 255, 0.225 * 255))
+
+
+class Backbone(NamedTuple):
+    """The part of a network that can be frozen.
+
+    Attributes:
+        module: float32 (N, 3, H, W), normalised -> (N, features).
+        features: length of the feature vector.
+        top: names of its submodules that fine-tuning trains again; empty where it is never pretrained.
+    """
+
+    module: nn.Module
+    features: int
+    top: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PretrainedWeights:
+    """Where ImageNet weights of a backbone come from.
+
+    Attributes:
+        package: an importable package that carries them, or None.
+        file: the file in that package.
+        extra: the optional dependency of genre_spark that installs the package.
+        torchvision: name of torchvision's weights, for a download.
+        url: address of a download where torchvision has none.
+        convert: from the names of the file to the names of the backbone's parameters; what is left out is not loaded.
+    """
+
+    convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    package: str | None = None
+    file: str = ""
+    extra: str = ""
+    torchvision: str | None = None
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How to build a network.
+
+    Attributes:
+        name: the key in configurations.
+        backbone: height, width (pixels) -> backbone with random weights.
+        head: features, labels, dropout, hidden units -> module (N, features) -> logits (N, labels).
+        normalisation: what the pretrained weights expect; None: the training set's own.
+        weights: ImageNet weights; None: there are none.
+        minimum: height and width below which the layers leave nothing over.
+    """
+
+    name: str
+    backbone: Callable[[int, int], Backbone]
+    head: Callable[[int, int, float, int], nn.Module]
+    normalisation: Normalisation | None = None
+    weights: PretrainedWeights | None = None
+    minimum: tuple[int, int] = (1, 1)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Check that the network can see images of this size.
+
+        Raises:
+            InvalidInputError: they are too small.
+        """
+        if height < self.minimum[0] or width < self.minimum[1]:
+            raise InvalidInputError(
+                f"cnn.architecture {self.name}: images of {height}x{width} pixels, expected at least "
+                f"{self.minimum[0]}x{self.minimum[1]} (height x width)"
+            )
+
+
+_ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def register(architecture: Architecture) -> Architecture:
+    """Add an architecture to the list; a module of `vision.models` does so when it is imported."""
+    _ARCHITECTURES[architecture.name] = architecture
+    return architecture
+
+
+def architecture_names() -> list[str]:
+    """Return the known names, sorted."""
+    return sorted(_ARCHITECTURES)
+
+
+def find_architecture(name: str) -> Architecture:
+    """Return an architecture by name.
+
+    Raises:
+        InvalidConfigError: there is none of that name; the text lists the known ones.
+    """
+    found = _ARCHITECTURES.get(name)
+    if found is None:
+        raise InvalidConfigError(f"cnn.architecture: {name!r}, expected one of {', '.join(architecture_names())}")
+    return found

@@ -1,0 +1,40 @@
+"""ResNet-18 and ResNet-50 (He et al., 2016), torchvision's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from torch import Tensor, nn
+from torchvision import models
+
+from genre_spark.vision.models.heads import small_head
+from genre_spark.vision.models.registry import IMAGENET, Architecture, Backbone, PretrainedWeights, register
+
+
+def residual_blocks(_height: int, _width: int, *, build: Callable[..., nn.Module]) -> Backbone:
+    """Everything up to the mean over the last maps: 512 (18 layers) or 2,048 (50 layers) features at any size."""
+    network = build(weights=None)
+    features = int(network.fc.in_features)  # type: ignore[union-attr, arg-type]
+    network.fc = nn.Identity()
+    return Backbone(network, features, ("layer4",))
+
+
+def _convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if not name.startswith("fc.")}
+
+
+for _name, _build, _weights in (
+    ("resnet18", models.resnet18, "ResNet18_Weights.IMAGENET1K_V1"),
+    ("resnet50", models.resnet50, "ResNet50_Weights.IMAGENET1K_V2"),
+):
+    register(
+        Architecture(
+            _name,
+            partial(residual_blocks, build=_build),
+            small_head,
+            normalisation=IMAGENET,
+            weights=PretrainedWeights(_convert, torchvision=_weights),
+            minimum=(32, 32),
+        )
+    )

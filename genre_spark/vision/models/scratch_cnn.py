@@ -1,0 +1,37 @@
+"""The TMDb study's network from scratch: 3x3 convolutions, 84,064 parameters in six layers, 896 in one."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from genre_spark.vision.models.registry import Architecture, Backbone, register
+
+_WIDTHS = (32, 32, 32, 32, 64, 64)
+_GRID = (4, 3)  # cells of the posters over which the last maps are averaged; posters are higher than wide
+
+
+def convolutions(_height: int, _width: int, *, widths: tuple[int, ...]) -> Backbone:
+    """3x3 convolutions with ReLU, halved after every second one, averaged over a grid of cells.
+
+    The study does not tell how its maps met the dense layer; the grid makes their number independent of the size.
+    """
+    layers: list[nn.Module] = []
+    channels = 3
+    for position, width in enumerate(widths):
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        if position % 2 == 1:
+            layers.append(nn.MaxPool2d(2))
+        channels = width
+    layers += [nn.AdaptiveAvgPool2d(_GRID), nn.Flatten()]
+    return Backbone(nn.Sequential(*layers), channels * _GRID[0] * _GRID[1])
+
+
+def dense_layer(features: int, labels: int, dropout: float, _hidden: int) -> nn.Module:
+    """One fully connected layer."""
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(features, labels))
+
+
+register(Architecture("scratch_cnn", partial(convolutions, widths=_WIDTHS), dense_layer, minimum=(8, 8)))
+register(Architecture("scratch_cnn_one", partial(convolutions, widths=_WIDTHS[:1]), dense_layer))

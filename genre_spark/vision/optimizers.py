@@ -1,0 +1,54 @@
+"""Optimisers and the course of the learning rate."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn, optim
+from torch.optim.lr_scheduler import LambdaLR
+
+from genre_spark.config import CnnConfig, ScheduleConfig
+from genre_spark.errors import InvalidConfigError
+
+
+def build_optimizer(network: nn.Module, config: CnnConfig, *, learning_rate: float) -> optim.Optimizer:
+    """Return the optimiser of the parameters that are not frozen; biases and normalisation do not decay.
+
+    Raises:
+        InvalidConfigError: unknown optimiser; the text lists the known ones.
+    """
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [value for value in trained if value.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [value for value in trained if value.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if config.optimizer == "sgd":
+        return optim.SGD(groups, lr=learning_rate, momentum=config.momentum)
+    if config.optimizer == "adamw":
+        return optim.AdamW(groups, lr=learning_rate)
+    raise InvalidConfigError(f"cnn.optimizer: {config.optimizer!r}, expected one of adamw, sgd")
+
+
+def build_schedule(optimizer: optim.Optimizer, config: ScheduleConfig, *, epochs: int, batches: int) -> LambdaLR:
+    """Return the schedule, a function of the step: linear warm-up, then constant, cosine or linear.
+
+    Args:
+        optimizer: whose rate it moves.
+        config: kind, warm-up and what is left at the end.
+        epochs: of the whole training.
+        batches: steps an epoch.
+    """
+    warmup, total = round(config.warmup_epochs * batches), epochs * batches
+
+    def share(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        done = min(1.0, (step - warmup) / max(1, total - warmup))
+        if config.kind == "cosine":
+            return config.final + (1 - config.final) * (1 + math.cos(math.pi * done)) / 2
+        if config.kind == "linear":
+            return config.final + (1 - config.final) * (1 - done)
+        return 1.0
+
+    return LambdaLR(optimizer, share)

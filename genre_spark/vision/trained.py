@@ -1,0 +1,148 @@
+"""A trained network as one file, with everything that is needed to use it; loadable without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.vision.devices import autocast
+from genre_spark.vision.models import PosterNetwork, build_network
+from genre_spark.vision.storage import load_tensors, save_tensors
+
+__all__ = ["PosterForm", "TrainedNetwork", "load_network", "prepare_for_inference", "save_network"]
+
+_FORMAT = 1
+
+
+class PosterForm(NamedTuple):
+    """How posters were stored for training; whoever brings other posters has to bring them to this form first.
+
+    Attributes:
+        height: pixels.
+        width: pixels.
+        fit: how they came to that size; see `imaging.fit_pixels`.
+    """
+
+    height: int
+    width: int
+    fit: Literal["stretch", "cover", "contain"] = "stretch"
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network in evaluation mode and the genres that its outputs stand for.
+
+    Attributes:
+        network: uint8 posters of any size -> logits.
+        vocabulary: genres in the order of the outputs.
+        device: where it computes.
+        posters: the form of the posters that it was trained on.
+        mirror: whether features are the mean of the poster's and its mirror image's.
+        precision: of the arithmetic, `float32` or `bf16`, `auto` as in training.
+    """
+
+    network: PosterNetwork
+    vocabulary: tuple[str, ...]
+    device: torch.device
+    posters: PosterForm
+    mirror: bool = False
+    precision: str = "auto"
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return the backbone's features, float32 (N, D), of uint8 posters (N, 3, H, W), RGB."""
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            return self._features(images).float().cpu().numpy()
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return probabilities, float32 (N, L), 0..1, of uint8 posters (N, 3, H, W), RGB."""
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            logits: Tensor = self.network.head(self._features(images))
+            return torch.sigmoid(logits.float()).cpu().numpy()
+
+    def probabilities_of_features(self, features: np.ndarray) -> np.ndarray:
+        """Return probabilities, float32 (N, L), of features (N, D) that were computed before."""
+        with torch.inference_mode():
+            logits: Tensor = self.network.head(torch.from_numpy(features).to(self.device))
+            return torch.sigmoid(logits.float()).cpu().numpy()
+
+    def _features(self, images: np.ndarray) -> Tensor:
+        posters = torch.from_numpy(images).to(self.device)
+        features = self.network.features(posters)
+        return (features + self.network.features(posters.flip(3))) / 2 if self.mirror else features
+
+
+def save_network(
+    path: str, network: PosterNetwork, vocabulary: Sequence[str], posters: PosterForm, *, mirror: bool = False
+) -> None:
+    """Write a network, whole or not at all."""
+    state = {
+        "format": _FORMAT,
+        "architecture": network.architecture,
+        "vocabulary": list(vocabulary),
+        "height": network.size[0],
+        "width": network.size[1],
+        "hidden": network.hidden,
+        "mirror": mirror,
+        "posters": list(posters),
+        "network": network.state_dict(),
+    }
+    save_tensors(path, state)
+
+
+def load_network(path: str, *, device: torch.device | None = None) -> TrainedNetwork:
+    """Read a network and make it ready to predict.
+
+    Raises:
+        InvalidInputError: no such file, or not one of `save_network`.
+    """
+    state = load_tensors(path)
+    if state is None:
+        raise InvalidInputError(f"{path}: no such file, expected a trained network")
+    if state.get("format") != _FORMAT or "vocabulary" not in state:
+        raise InvalidInputError(f"{path}: not a trained network of format {_FORMAT}")
+    network = build_network(
+        state["architecture"],
+        len(state["vocabulary"]),
+        state["height"],
+        state["width"],
+        seed=0,
+        hidden=state["hidden"],
+    )
+    network.load_state_dict(state["network"])
+    chosen = device or torch.device("cpu")
+    prepare_for_inference(network.to(chosen))
+    return TrainedNetwork(
+        network, tuple(state["vocabulary"]), chosen, PosterForm(*state["posters"]), mirror=state["mirror"]
+    )
+
+
+def prepare_for_inference(network: PosterNetwork) -> None:
+    """Fold batch normalisation into the convolutions before it and store channels last.
+
+    On one core EfficientNet-Lite0 sees 39 posters of 224x224 a second so, and 17 as it is trained.
+    """
+    network.eval()
+    if not _fold(network.backbone):
+        return
+    network.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.channels_last = True
+
+
+def _fold(module: nn.Module) -> bool:
+    folded, previous = False, None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and previous is not None and isinstance(previous[1], nn.Conv2d):
+            setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
+            setattr(module, name, nn.Identity())
+            folded = True
+        else:
+            folded = _fold(child) or folded
+        previous = (name, child)
+    return folded

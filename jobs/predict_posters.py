@@ -1,0 +1,8 @@
+"""spark-submit jobs/predict_posters.py --config FILE [key=value ...] [--json] [--force]."""
+
+import sys
+
+from genre_spark.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["predict-posters", *sys.argv[1:]]))

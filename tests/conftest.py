@@ -1,0 +1,50 @@
+"""Fixtures shared by all tests: one small Spark session, and the real data where it is there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from genre_spark.session import spark_session
+
+ROOT = Path(__file__).resolve().parent.parent
+
+os.environ["PYSPARK_PYTHON"] = sys.executable
+os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+# Workers of local mode import the package from here, whether it is installed or not.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """A local session with two cores and few partitions, started by the first test that asks for it."""
+    logs = tmp_path_factory.mktemp("spark")
+    with spark_session(
+        app_name="genre_spark tests",
+        master="local[2]",
+        settings={
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.driver.memory": "2g",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": "127.0.0.1",
+            "spark.sql.shuffle.partitions": "4",
+            "spark.sql.warehouse.dir": str(logs / "warehouse"),
+            "spark.sql.session.timeZone": "UTC",
+        },
+        log_file=logs / "spark.log",
+    ) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real Letterboxd data; the test is skipped where it is not there."""
+    folder = Path(os.environ.get("GENRE_SPARK_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "letterboxd" / "genres.csv.gz").is_file():
+        pytest.skip(f"no real data in {folder} (set GENRE_SPARK_DATA to its folder)")
+    return folder

@@ -1,0 +1,27 @@
+"""The whole pipeline on a standalone cluster of a master and two workers gives the tables that local[2] gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.running import spark_submit, table_rows
+from tests.e2e.test_killed import TABLES
+
+pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.slow]
+
+
+def test_a_cluster_gives_the_same_tables_as_local_mode(finished, standalone_cluster, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    done = spark_submit(
+        "run",
+        finished.recipe,
+        f"paths.work={work}",
+        "sample_data=null",
+        "spark.master=null",
+        options=("--master", standalone_cluster, "--conf", "spark.driver.bindAddress=127.0.0.1"),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for table in TABLES:
+        assert table_rows(work / table) == table_rows(finished.work / table), table

@@ -1,0 +1,59 @@
+"""A pipeline killed at several points and started again leaves what an undisturbed one leaves.
+
+The disturbed run also has another number of cores and of shuffle partitions: neither may change a table.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.running import run, start, table_rows
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+TABLES = (
+    "genres",
+    "posters",
+    "rejects/genres",
+    "rejects/posters",
+    "features",
+    "samples/train",
+    "samples/validation",
+    "samples/test",
+    "predictions/binary_relevance/test",
+    "predictions/lenet/test",
+)
+
+
+def _kill_after(record: Path, recipe: Path, *words: str) -> None:
+    """Start the pipeline and kill it, JVM and workers included, a moment after a stage has left its record."""
+    process = start("run", recipe, *words)
+    try:
+        deadline = time.monotonic() + 300
+        while not record.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1.5)
+        assert process.poll() is None, process.communicate()[1]
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_a_killed_pipeline_goes_on_and_leaves_the_same_tables(finished, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    words = (
+        f"paths.work={work}",
+        "sample_data=null",
+        "spark.master=local[1]",
+        'spark.settings={spark.driver.memory: 1g, spark.sql.shuffle.partitions: "5"}',
+    )
+    for stage in ("group-genres", "build-features", "train-multilabel"):
+        _kill_after(work / "stages" / f"{stage}.json", finished.recipe, *words)
+    done = run("run", finished.recipe, *words)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for table in TABLES:
+        assert table_rows(work / table) == table_rows(finished.work / table), table

@@ -1,0 +1,123 @@
+"""The whole pipeline as a user sees it: what it prints, what it leaves, and what a second run does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from genre_spark.pipelines.registry import STAGES
+from tests.e2e.running import environment, run, run_json, spark_submit, table_rows
+
+pytestmark = pytest.mark.e2e
+MODELS = ("binary_relevance", "lenet")
+IN_RUN = [entry.name for entry in STAGES.values() if entry.in_run]
+
+
+def test_every_stage_ran_and_says_what_it_did(finished) -> None:
+    assert list(finished.stages) == IN_RUN
+    for stage in finished.stages.values():
+        assert not stage["reused"]
+        assert stage["outputs"]
+
+
+def test_rows_are_accounted_for_from_file_to_predictions(finished) -> None:
+    genres = {row["movie_id"] for row in table_rows(finished.work / "genres")}
+    posters = {row["movie_id"] for row in table_rows(finished.work / "posters")}
+    samples = {split: table_rows(finished.work / "samples" / split) for split in ("train", "validation", "test")}
+    ids = [row["movie_id"] for rows in samples.values() for row in rows]
+    assert len(ids) == len(set(ids))
+    assert set(ids) <= genres & posters
+    for model in MODELS:
+        for split in ("validation", "test"):
+            predicted = table_rows(finished.work / "predictions" / model / split)
+            assert sorted(row["movie_id"] for row in predicted) == sorted(row["movie_id"] for row in samples[split])
+            assert all(0 <= p <= 1 for row in predicted for p in row["probabilities"])
+
+
+def test_every_planted_flaw_of_a_poster_is_in_rejects_with_a_reason(finished) -> None:
+    reasons = {row["reason"] for row in table_rows(finished.work / "rejects" / "posters")}
+    assert len(reasons) >= 4
+    assert all(reasons)
+
+
+def test_a_second_run_repeats_nothing_and_gives_the_same_answer(finished) -> None:
+    again = {stage["stage"]: stage for stage in run_json("run", finished.recipe)["stages"]}
+    for name, stage in again.items():
+        if name != "prepare-posters":  # looks at the folder each time, and finds nothing new
+            assert stage["reused"], name
+        assert stage["metrics"] == finished.stages[name]["metrics"]
+
+
+@pytest.mark.parametrize("stage", [*IN_RUN, "run"])
+def test_every_job_runs_under_spark_submit(finished, stage: str) -> None:
+    done = spark_submit(stage, finished.recipe, "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1])["stage"] == stage
+
+
+def test_a_failing_job_gives_its_exit_code_to_spark_submit(finished) -> None:
+    done = spark_submit("group-genres", finished.recipe, "paths.genres_csv=nowhere.csv")
+    assert done.returncode == 2
+    assert "nowhere.csv: no such file" in done.stdout  # spark-submit sends both streams of a Python job to this one
+
+
+def test_the_store_has_a_run_for_every_stage_with_its_configuration(finished) -> None:
+    client = MlflowClient(f"sqlite:///{finished.work}/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    (pipeline,) = [run for run in runs if run.data.tags.get("stage") == "run" and "seconds" in run.data.metrics][-1:]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == pipeline.info.run_id]
+    assert {run.info.run_name for run in children} == set(IN_RUN)
+    for child in children:
+        assert child.info.status == "FINISHED"
+        assert "config.yaml" in [item.path for item in client.list_artifacts(child.info.run_id)]
+
+
+def test_the_forest_is_loaded_again_through_mlflow_in_a_fresh_process(finished) -> None:
+    program = f"""
+import mlflow, sys
+from genre_spark.session import spark_session
+mlflow.set_tracking_uri("sqlite:///{finished.work}/mlflow.db")
+runs = mlflow.search_runs(search_all_experiments=True, filter_string="tags.method = 'binary_relevance'")
+uri = runs["tags.model_uri"].dropna().iloc[0]
+with spark_session(app_name="load", master="local[1]", settings={{"spark.ui.enabled": "false"}}) as spark:
+    loaded = mlflow.spark.load_model(uri)
+    from genre_spark.io import read_table
+    features = read_table(spark, "{finished.work}/features", made_by="build-features")
+    print("ROWS", loaded.transform(features).select("probabilities").count())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, env=environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"ROWS {finished.stages['build-features']['counts']['movies']}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "genres.csv"),
+        (b"movie,kind\r\n1,Drama\r\n", "genre"),
+        (b"id,genre\r\n", "genres.csv"),
+    ],
+    ids=["empty file", "other columns", "header only"],
+)
+def test_a_genres_file_that_cannot_be_used_ends_with_2_and_a_sentence(finished, tmp_path, content, message) -> None:
+    file = tmp_path / "genres.csv"
+    file.write_bytes(content)
+    done = run("group-genres", finished.recipe, f"paths.genres_csv={file}", f"paths.work={tmp_path / 'work'}")
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_posters_ends_with_2(finished, tmp_path: Path) -> None:
+    (tmp_path / "posters").mkdir()
+    done = run("prepare-posters", finished.recipe, f"paths.posters={tmp_path}/posters", f"paths.work={tmp_path}/work")
+    assert done.returncode == 2, done.stderr
+    assert "posters" in done.stderr

@@ -1,0 +1,56 @@
+"""The configuration's methods and the estimators behind them."""
+
+from typing import get_args
+
+import pytest
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.pipeline import Pipeline
+
+from genre_spark.config import MultilabelConfig
+from genre_spark.config.multilabel import ForestConfig, Method
+from genre_spark.errors import InvalidConfigError
+from genre_spark.pipelines.multilabel_methods import make_classifier, make_estimator
+from tests.multilabel.tables import ESTIMATORS
+
+LOCAL = ForestConfig(backend="sklearn", trees=3, max_depth=5, min_leaf=2)
+
+
+def test_every_configured_method_is_built_and_every_estimator_can_be_configured():
+    config = MultilabelConfig(methods="all", forest=LOCAL)
+    assert config.methods == get_args(Method)
+    built = {method: make_estimator(config, method, seed=5, names=["a", "b"]) for method in config.methods}
+    assert {type(estimator).__name__ for estimator in built.values()} == set(ESTIMATORS)
+    assert all(estimator.getSeed() == 5 for estimator in built.values())
+    assert all(estimator.getLabelNames() == ["a", "b"] for estimator in built.values())
+
+
+def test_one_method_or_several_are_taken():
+    assert MultilabelConfig(methods="homer").methods == ("homer",)
+    assert MultilabelConfig(methods=["homer", "rakel"]).methods == ("homer", "rakel")
+    with pytest.raises(ValueError, match="binary_relevance"):
+        MultilabelConfig(methods=["binary_relevanze"])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("random_forest", RandomForestClassifier),
+        ("extra_trees", ExtraTreesClassifier),
+        ("logistic_regression", Pipeline),
+    ],
+)
+def test_the_base_classifier_follows_the_configuration(name, kind):
+    classifier = make_classifier(MultilabelConfig(classifier=name, forest=LOCAL), seed=1)
+    assert type(classifier) is kind
+    if kind is not Pipeline:
+        assert (classifier.n_estimators, classifier.max_depth, classifier.min_samples_leaf) == (3, 5, 2)
+
+
+def test_spark_has_no_extra_trees():
+    with pytest.raises(InvalidConfigError, match="extra_trees"):
+        make_classifier(MultilabelConfig(classifier="extra_trees"), seed=1)
+
+
+def test_sampling_weights_are_passed_on():
+    config = MultilabelConfig(weights="sampling", forest=LOCAL)
+    assert make_estimator(config, "rakel", seed=1, names=["a"]).getWeightCol() == "weight"

@@ -1,0 +1,190 @@
+"""Grouping: one row a movie, a vocabulary, and a balance of every row that came in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.io import read_table
+from genre_spark.pipelines.group_genres import read_vocabulary, run
+from genre_spark.schemas import GENRES_SCHEMA, REJECTS_SCHEMA
+from genre_spark.transforms.genres import group_labels
+
+
+@pytest.fixture
+def group(spark: SparkSession, make_config, tmp_path: Path):
+    """Write bytes as genres.csv, run the stage, return (result, movies, rejects, vocabulary)."""
+
+    def go(content: bytes, name: str = "genres.csv", **genres):
+        (tmp_path / name).write_bytes(content)
+        config = make_config(genres=genres, paths={"genres_csv": str(tmp_path / name)})
+        result = run(spark, config)
+        rows = read_table(spark, config.paths.genres, GENRES_SCHEMA, made_by="group-genres").collect()
+        movies = {row.movie_id: (list(row.genres), list(row.label_ids)) for row in rows}
+        assert len(rows) == len(movies), "a movie has one row"
+        rejects = sorted(
+            (row.reason, row.content)
+            for row in read_table(
+                spark, config.paths.rejects("genres"), REJECTS_SCHEMA, made_by="group-genres"
+            ).collect()
+        )
+        counts = result.counts
+        assert counts["rows"] == counts["kept"] + counts["merged"] + counts["rejected"]
+        assert counts["kept"] == sum(len(genres) for genres, _ in movies.values())
+        assert counts["rejected"] == len(rejects)
+        return result, movies, rejects, read_vocabulary(config)
+
+    return go
+
+
+def test_genres_are_sorted_repeated_pairs_merge_and_label_ids_point_into_the_vocabulary(group) -> None:
+    result, movies, rejects, vocabulary = group(
+        b"id,genre\r\n7,Drama\r\n7,Comedy\r\n8,Drama\r\n7,Drama\r\n9,Western\r\n"
+    )
+    assert vocabulary == ["Comedy", "Drama", "Western"]
+    assert movies == {7: (["Comedy", "Drama"], [0, 1]), 8: (["Drama"], [1]), 9: (["Western"], [2])}
+    assert rejects == []
+    assert {key: result.counts[key] for key in ("rows", "kept", "merged", "rejected", "movies", "genres")} == {
+        "rows": 5, "kept": 4, "merged": 1, "rejected": 0, "movies": 3, "genres": 3,
+    }  # fmt: skip
+    assert "5 rows in = 4 kept + 1 merged into an equal row + 0 rejected" in result.notes
+
+
+def test_every_flaw_of_a_row_becomes_a_reject_with_its_reason_and_content(group) -> None:
+    lines = [
+        b"1,Drama", b"x1,Drama", b"-3,Drama", b"9223372036854775808,Drama", b"2023.0,Drama", b",Drama", b"2,",
+        b"3,Drama,more", b"4", b'5,"Drama', b"", b"id,genre", b"6,Dr\xffma", b"9223372036854775807,Comedy", b"0,Drama",
+        b"99999999999999999999999999,Drama", b"-1.5,Drama", b"1e3,Drama", b"2,   ", b"7," + b"x" * 500 + b",",
+    ]  # fmt: skip
+    result, movies, rejects, vocabulary = group(b"id,genre\n" + b"\n".join(lines) + b"\n")
+    assert movies == {1: (["Drama"], [1]), 2**63 - 1: (["Comedy"], [0]), 0: (["Drama"], [1])}
+    assert vocabulary == ["Comedy", "Drama"]
+    reasons = [(reason, (content or "")[:20]) for reason, content in rejects]
+    assert reasons == sorted(
+        [
+            ("id is not a number", "x1,Drama"),
+            ("negative id", "-3,Drama"),
+            ("id above 2^63-1", "9223372036854775808,"),
+            ("decimal id", "2023.0,Drama"),
+            ("empty id", ",Drama"),
+            ("empty genre", "2,"),
+            ("malformed row", "3,Drama,more"),
+            ("malformed row", "4"),
+            ("malformed row", '5,"Drama'),
+            ("empty line", ""),
+            ("repeated header", "id,genre"),
+            ("invalid UTF-8", "6,Dr�ma"),
+            ("id above 2^63-1", "99999999999999999999"),
+            ("negative id", "-1.5,Drama"),
+            ("id is not a number", "1e3,Drama"),
+            ("empty genre", "2,   "),
+            ("malformed row", "7,xxxxxxxxxxxxxxxxxx"),
+        ]
+    )
+    assert max(len(content) for _, content in rejects) == 200
+    assert result.counts["rejected/malformed row"] == 4
+
+
+def test_bom_quotes_blanks_column_order_and_extra_columns_do_not_matter(group) -> None:
+    plain = group(b"id,genre\n1,Drama\n1,TV Movie\n2,Drama\n")[1]
+    dressed = group(
+        '\ufeff"genre" , id,note\r\n"Drama",1,\r\n  TV Movie\t, 1 ,x\r\n"Drama" , "2","a, ""b"""\r\n'.encode()
+    )[1]
+    assert dressed == plain
+
+
+def test_a_gzipped_file_gives_the_same_as_the_plain_one(group) -> None:
+    content = b"id,genre\r\n1,Drama\r\n2,Comedy\r\n"
+    assert group(gzip.compress(content), "genres.csv.gz")[1:] == group(content)[1:]
+
+
+def test_genres_that_differ_in_case_are_kept_apart_and_told(group) -> None:
+    result, _, _, vocabulary = group(b"id,genre\n1,Drama\n2,drama\n")
+    assert vocabulary == ["Drama", "drama"]
+    assert "genres that differ in case alone are kept apart: 'Drama', 'drama'" in result.notes
+
+
+def test_a_given_vocabulary_sets_the_label_ids_and_unknown_genres_are_rejected_or_kept(group) -> None:
+    content = b"id,genre\n1,Drama\n1,Action\n2,Opera\n"
+    result, movies, rejects, vocabulary = group(content, vocabulary=["Drama", "Action", "Western"])
+    assert vocabulary == ["Drama", "Action", "Western"]
+    assert movies == {1: (["Action", "Drama"], [0, 1])}
+    assert rejects == [("unknown genre", "2,Opera")]
+    assert "genres of the vocabulary without a movie: Western" in result.notes
+    _, movies, rejects, vocabulary = group(content, vocabulary=["Drama", "Action", "Western"], unknown="keep")
+    assert vocabulary == ["Drama", "Action", "Western", "Opera"]
+    assert movies[2] == (["Opera"], [3])
+    assert rejects == []
+
+
+def test_a_file_that_ends_in_the_middle_of_a_row_does_not_bring_a_new_genre(group) -> None:
+    _, movies, rejects, vocabulary = group(b"id,genre\r\n1,Drama\r\n2,Comedy\r\n3,Dra")
+    assert vocabulary == ["Comedy", "Drama"]
+    assert rejects == [("cut off at the end of the file", "3,Dra")]
+    assert set(movies) == {1, 2}
+    assert group(b"id,genre\n1,Drama\n2")[2] == [("malformed row", "2")]
+    result, movies, _, _ = group(b"id,genre\n1,Drama\n2,Comedy")
+    assert set(movies) == {1, 2}, "a last row without a line break is a row"
+    assert any("does not end with a line break" in note and "2,Comedy" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        (b"", "genres.csv", "the file is empty"),
+        (b"\n\n", "genres.csv", "the file is empty"),
+        (b"movie,genre\n1,Drama\n", "genres.csv", "no column id, expected the columns id, genre"),
+        (b"id,genre,id\n1,Drama,2\n", "genres.csv", "column id stands more than once"),
+        ("id,genre\n1,Drama\n".encode("utf-16"), "genres.csv", "is not UTF-8"),
+        (b"id,genre\n", "genres.csv", "none of its 0 rows can be used"),
+        (b"id,genre\nx,Drama\n", "genres.csv", "none of its 1 rows can be used.*id is not a number: 1"),
+        (gzip.compress(b"id,genre\n" + bytes(range(48, 58)) * 4000)[:-30], "genres.csv.gz", "not a whole gzip file"),
+        (b"id,genre\n1,Drama\n", "genres.csv.gz", "not a whole gzip file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_at_all_is_told_in_a_sentence(group, content, name, message) -> None:
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        group(content, name)
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_file_and_a_wrong_vocabulary_are_told(spark, make_config) -> None:
+    with pytest.raises(InvalidInputError, match=r"genres\.csv: no such file"):
+        run(spark, make_config())
+    with pytest.raises(InvalidConfigError, match=r"genres\.vocabulary: .*every name once, not 'A' 2 times"):
+        make_config(genres={"vocabulary": ["A", "A"]})
+
+
+def test_vocabulary_json_lies_beside_the_table(group, make_config) -> None:
+    group(b"id,genre\n1,Drama\n2,Drama\n")
+    beside = Path(make_config().paths.genres) / "vocabulary.json"
+    assert json.loads(beside.read_text()) == {"vocabulary": ["Drama"], "rows_per_genre": {"Drama": 2}}
+
+
+@pytest.mark.parametrize("labels", [1, 8, 9, 62, 63, 5000])
+def test_any_number_of_labels_and_any_partitioning_give_the_same_movies(spark: SparkSession, labels: int) -> None:
+    names = [f"g{(label * 7919) % labels:04d}" for label in range(labels)]  # not in alphabetical order
+    wanted = {
+        movie: {(movie * 31 + k * k) % labels for k in range(movie % 9 + 1)} | {labels - 1} for movie in range(60)
+    }
+    pairs = [(movie, names[label]) for movie, ids in wanted.items() for label in ids] * 2
+    for partitions in (1, 5):
+        frame = spark.createDataFrame(pairs, "movie_id bigint, genre string").repartition(partitions)
+        rows = group_labels(frame, vocabulary=names).collect()
+        assert {row.movie_id: list(row.label_ids) for row in rows} == {m: sorted(ids) for m, ids in wanted.items()}
+        assert all(list(row.genres) == sorted(names[label] for label in row.label_ids) for row in rows)
+        assert all(row.rows == 2 * len(row.label_ids) for row in rows)
+
+
+def test_the_real_file_gives_the_known_figures(spark: SparkSession, make_config, real_data: Path) -> None:
+    config = make_config(paths={"genres_csv": str(real_data / "letterboxd" / "genres.csv.gz")})
+    result = run(spark, config)
+    assert (result.counts["rows"], result.counts["kept"], result.counts["rejected"]) == (1_046_849, 1_046_849, 0)
+    assert (result.counts["movies"], result.counts["genres"]) == (676_491, 19)
+    assert round(result.metrics["label_cardinality"], 3) == 1.547
+    assert run(spark, config).reused

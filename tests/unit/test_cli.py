@@ -1,0 +1,63 @@
+"""The command line without Spark: exit codes, where output goes, and messages before a JVM starts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from genre_spark.cli import main
+from genre_spark.pipelines.registry import STAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("paths: {genres_csv: genres.csv, posters: posters, metadata: data, work: work}\n")
+    return file
+
+
+def test_help_lists_every_stage(capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in [*STAGES, "run"])
+
+
+def test_an_unknown_stage_ends_with_2(capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["train-everything", "--config", "x"])
+    assert stopped.value.code == 2
+    assert "train-everything" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["group-genres"], "genres.csv: no such file"),
+        (["run"], "genres.csv: no such file"),
+        (["group-genres", "genres.vocab=1"], "genres.vocab: unknown key"),
+        (["make-sample"], "sample_data: missing"),
+        (["sample"], "no such table yet; expected the output of `genre-spark group-genres`"),
+        (["evaluate"], "predictions"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(recipe, arguments, message, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("genre_spark.cli.spark_session", lambda **_: pytest.fail("Spark must not start"))
+    stage, *words = arguments
+    assert main([stage, "--config", str(recipe), *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_every_stage_has_a_job_of_about_five_lines() -> None:
+    for name in [*STAGES, "run"]:
+        text = (ROOT / "jobs" / f"{name.replace('-', '_')}.py").read_text()
+        assert f'"{name}"' in text
+        assert len(re.findall(r"^\S.*$", text, re.MULTILINE)) <= 6

@@ -1,0 +1,40 @@
+"""Small posters and small trainings; imports no Spark, so that processes of tests start fast."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from genre_spark.config import CnnConfig
+from genre_spark.vision.checkpoints import Checkpoints
+from genre_spark.vision.losses import build_loss
+from genre_spark.vision.memory_feed import MemoryFeed
+from genre_spark.vision.models import build_network
+from genre_spark.vision.training import TrainingPlan
+
+torch.set_num_threads(1)  # these networks are so small that a second thread only waits
+
+VOCABULARY = ("Drama", "Horror", "Western")
+HEIGHT, WIDTH = 80, 76
+AUGMENTED = {"dropout": 0.5, "augmentation": {"flip": True, "crop": 0.1, "colour": 0.2}}
+
+
+def make_posters(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Red for Drama, green for Horror, blue for Western, over noise; every poster has one genre at least."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((count, 3)) < 0.4).astype(np.float32)
+    labels[labels.sum(1) == 0, 0] = 1
+    images = rng.integers(0, 80, (count, 3, HEIGHT, WIDTH), dtype=np.uint8)
+    return images + (labels[:, :, None, None] * 120).astype(np.uint8), labels
+
+
+def set_up(folder, posters, *, epochs=3, name="scratch_cnn_one", **settings):
+    images, labels = posters
+    config = CnnConfig(architecture=name, epochs=epochs, batch_size=8, checkpoint_minutes=0, **settings)
+    network = build_network(name, 3, HEIGHT, WIDTH, seed=1, dropout=config.dropout)
+    feeds = (
+        MemoryFeed(images, labels, batch_size=8, seed=5),
+        MemoryFeed(images[:16], labels[:16], batch_size=8, shuffle=False),
+    )
+    plan = TrainingPlan(config, seed=3, epochs=epochs, learning_rate=config.learning_rate, label=name)
+    return network, build_loss(config.loss), feeds, plan, Checkpoints(str(folder), name)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from genre_spark.errors import InvalidConfigError
+from genre_spark.vision.losses import AsymmetricLoss, BinaryCrossEntropy, BpmllLoss, build_loss, positive_weights
+
+
+def bpmll_by_loops(logits: Tensor, labels: Tensor) -> list[float]:
+    """The definition, word for word."""
+    values = []
+    for scores, truth in zip(logits.tolist(), labels.tolist(), strict=True):
+        on = [c for c, y in zip(scores, truth, strict=True) if y]
+        off = [c for c, y in zip(scores, truth, strict=True) if not y]
+        if not on or not off:
+            values.append(0.0)
+            continue
+        values.append(sum(math.exp(-(k - m)) for k in on for m in off) / (len(on) * len(off)))
+    return values
+
+
+matrices = st.integers(1, 5).flatmap(
+    lambda columns: st.lists(
+        st.lists(st.tuples(st.floats(-4, 4), st.integers(0, 1)), min_size=columns, max_size=columns),
+        min_size=1,
+        max_size=4,
+    )
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices)
+def test_bpmll_is_its_definition(rows):
+    logits = torch.tensor([[score for score, _ in row] for row in rows], dtype=torch.float64)
+    labels = torch.tensor([[float(label) for _, label in row] for row in rows], dtype=torch.float64)
+    assert BpmllLoss()(logits, labels).tolist() == pytest.approx(bpmll_by_loops(logits, labels), rel=1e-9)
+
+
+def test_bpmll_skips_rows_without_labels_and_with_all():
+    labels = torch.tensor([[0.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
+    loss = BpmllLoss()
+    assert loss.counted(labels).tolist() == [0, 0, 1]
+    assert loss(torch.zeros(3, 2), labels).tolist() == [0, 0, 1]
+
+
+def test_bpmll_stays_finite_where_the_exponential_would_not():
+    logits = torch.tensor([[-500.0, 500.0, 3.0]], requires_grad=True)
+    value = BpmllLoss()(logits, torch.tensor([[1.0, 0.0, 0.0]])).sum()
+    value.backward()
+    assert math.isfinite(float(value))
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[0, 0] < 0 < logits.grad[0, 1]  # it still pushes the right way
+
+
+@pytest.mark.parametrize(
+    "loss", [BpmllLoss(), AsymmetricLoss(), BinaryCrossEntropy(), BinaryCrossEntropy(torch.tensor([2.0, 1.0, 5.0]))]
+)
+def test_gradients_are_those_of_finite_differences(loss):
+    torch.manual_seed(0)
+    logits = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([[1, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda values: loss.double()(values, labels).sum(), logits)
+
+
+def test_cross_entropy_takes_logits_and_weighs_positives():
+    logits, labels = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+    expected = (math.log(2) + math.log1p(math.exp(2))) / 2
+    assert float(BinaryCrossEntropy()(logits, labels)) == pytest.approx(expected)
+    weighted = BinaryCrossEntropy(torch.tensor([3.0, 7.0]))(logits, labels)
+    assert float(weighted) == pytest.approx((3 * math.log(2) + math.log1p(math.exp(2))) / 2)
+
+
+def test_asymmetric_loss_without_focus_and_margin_is_cross_entropy():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(5, 4), (torch.rand(5, 4) < 0.5).float()
+    plain = AsymmetricLoss(negative_focus=0, positive_focus=0, margin=0)
+    assert torch.allclose(plain(logits, labels), BinaryCrossEntropy()(logits, labels), atol=1e-6)
+
+
+def test_asymmetric_loss_forgets_very_easy_negatives():
+    assert float(AsymmetricLoss()(torch.tensor([[-9.0]]), torch.tensor([[0.0]]))) == 0
+
+
+def test_positive_weights_are_negatives_by_positives_within_a_limit():
+    weights = positive_weights(torch.tensor([50, 20, 1, 0]), 100, limit=10)
+    assert weights.tolist() == [1, 4, 10, 10]
+
+
+def test_unknown_loss_is_told_with_the_known_ones():
+    with pytest.raises(InvalidConfigError, match="'hinge', expected one of asymmetric, bce, bce_positive, bpmll"):
+        build_loss("hinge")
