@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.schemas import LABELS, PROBABILITIES
+from genre_spark.workers import short_task
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -118,7 +119,7 @@ def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS)
         )
 
     columns = predictions.select(F.col(LABELS).cast("array<double>"), F.col(PROBABILITIES).cast("array<double>"))
-    sums = columns.mapInArrow(count, _COUNTS).groupBy("position").agg(F.sum("value").alias("value"))
+    sums = columns.mapInArrow(short_task(count), _COUNTS).groupBy("position").agg(F.sum("value").alias("value"))
     total = np.zeros(2 * labels * len(grid) + 2 * len(grid) + 1)
     for row in sums.collect():  # no more rows than `total` has entries
         total[row["position"]] = row["value"]

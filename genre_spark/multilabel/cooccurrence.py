@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.multilabel.columns import decode_arrays
+from genre_spark.workers import short_task
 
 __all__ = ["Cooccurrence", "balanced_kmeans", "count_cooccurrence"]
 
@@ -38,7 +39,9 @@ def count_cooccurrence(data: DataFrame, labels: int) -> Matrix:
         names = ["i", "j", "n"]
         yield pa.RecordBatch.from_arrays([pa.array(i), pa.array(j), pa.array(total[i, j])], names=names)
 
-    pairs = chosen.mapInArrow(count, "i long, j long, n double").groupBy("i", "j").agg(F.sum("n").alias("n"))
+    pairs = (
+        chosen.mapInArrow(short_task(count), "i long, j long, n double").groupBy("i", "j").agg(F.sum("n").alias("n"))
+    )
     counts = np.zeros((labels, labels))
     for row in pairs.collect():  # L x L at most
         counts[row["i"], row["j"]] = row["n"]

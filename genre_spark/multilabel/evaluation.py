@@ -30,6 +30,7 @@ from genre_spark.multilabel.metrics import (
 )
 from genre_spark.multilabel.params import HasLabelsCol, HasPredictionCol, HasProbabilitiesCol, HasWeightCol, set_params
 from genre_spark.multilabel.statistics import check_labels
+from genre_spark.workers import short_task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -137,7 +138,7 @@ class MultilabelEvaluator(
             except UserError as error:
                 yield _to_batch([("error", 0, 0.0, 0.0, 0.0)], str(error))
 
-        return _finish(dataset.select(*columns).mapInArrow(points, _POINTS))
+        return _finish(dataset.select(*columns).mapInArrow(short_task(points), _POINTS), curves=curves)
 
 
 def _batch_points(batch: pa.RecordBatch, *, ranking: bool, curves: bool) -> pa.RecordBatch:
@@ -212,24 +213,13 @@ def _concatenate(first: pa.RecordBatch, second: pa.RecordBatch) -> pa.RecordBatc
     return pa.Table.from_batches([first, second]).combine_chunks().to_batches()[0]
 
 
-def _finish(points: DataFrame) -> MultilabelMetrics:
+def _finish(points: DataFrame, *, curves: bool) -> MultilabelMetrics:
     """Add up the points of all batches: a row for each sum, and for each curve its two areas."""
-    grouped = points.groupBy("name", "curve", "score").agg(
+    keys = ["name", "curve", "score"] if curves else ["name", "curve"]
+    grouped = points.groupBy(*keys).agg(
         F.sum("positive").alias("positive"), F.sum("negative").alias("negative"), F.max("message").alias("message")
     )
-    falling = Window.partitionBy("name", "curve").orderBy(F.col("score").desc())
-    running = grouped.withColumns({"tp": F.sum("positive").over(falling), "fp": F.sum("negative").over(falling)})
-    reached = F.col("tp") + F.col("fp")
-    precision = F.when(reached > 0, F.col("tp") / reached).otherwise(0.0)
-    totals = running.groupBy("name", "curve").agg(
-        F.sum("positive").alias("positive"),
-        F.sum("negative").alias("negative"),
-        F.sum(F.col("positive") * precision).alias("precision_area"),
-        # a negative counts the positives above it, and half of those that share its score
-        F.sum(F.col("negative") * (F.col("tp") - F.col("positive") / 2)).alias("roc_area"),
-        F.max("message").alias("message"),
-    )
-    rows = totals.collect()  # 3 L + about 20 rows
+    rows = (_add_areas(grouped) if curves else grouped).collect()  # 3 L + about 20 rows
     for row in rows:
         if row["message"] is not None:
             raise InvalidInputError(row["message"])
@@ -248,8 +238,24 @@ def _finish(points: DataFrame) -> MultilabelMetrics:
         for name in ("hits", "true", "predicted")
         if name in found
     }
-    curves = _areas([found[_CURVE][index] for index in range(labels + 1)]) if _CURVE in found else {}
-    return finish_metrics(weight, sums, counts, curves)
+    areas = _areas([found[_CURVE][index] for index in range(labels + 1)]) if _CURVE in found else {}
+    return finish_metrics(weight, sums, counts, areas)
+
+
+def _add_areas(grouped: DataFrame) -> DataFrame:
+    """Integrate the curves over their scores: a row for each name and curve."""
+    falling = Window.partitionBy("name", "curve").orderBy(F.col("score").desc())
+    running = grouped.withColumns({"tp": F.sum("positive").over(falling), "fp": F.sum("negative").over(falling)})
+    reached = F.col("tp") + F.col("fp")
+    precision = F.when(reached > 0, F.col("tp") / reached).otherwise(0.0)
+    return running.groupBy("name", "curve").agg(
+        F.sum("positive").alias("positive"),
+        F.sum("negative").alias("negative"),
+        F.sum(F.col("positive") * precision).alias("precision_area"),
+        # a negative counts the positives above it, and half of those that share its score
+        F.sum(F.col("negative") * (F.col("tp") - F.col("positive") / 2)).alias("roc_area"),
+        F.max("message").alias("message"),
+    )
 
 
 def _areas(rows: list[Any]) -> dict[str, NDArray[np.float64]]:

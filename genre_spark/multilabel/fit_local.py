@@ -37,7 +37,7 @@ from genre_spark.multilabel.statistics import (
     TrainingStatistics,
     merge_summaries,
 )
-from genre_spark.workers import forget_archives
+from genre_spark.workers import short_task
 
 __all__ = [
     "TrainingMatrix",
@@ -105,7 +105,7 @@ def pack_training(projected: DataFrame, check: RowCheck, *, single: bool) -> Dat
             empty = PartitionSummary().to_batch(error)
             yield _with_blocks(empty, [b"", b"", b"", b""])
 
-    return projected.mapInArrow(pack, _BLOCKS)
+    return projected.mapInArrow(short_task(pack), _BLOCKS)
 
 
 def _pack(batch: pa.RecordBatch, check: RowCheck, kind: Any) -> pa.RecordBatch:
@@ -144,7 +144,7 @@ def summarise_blocks(blocks: DataFrame, check: RowCheck) -> TrainingStatistics:
         yield summary.to_batch()
 
     names = [field.strip().split(" ")[0] for field in SUMMARY_SCHEMA.split(",")]
-    return merge_summaries(blocks.select(*names).mapInArrow(add_up, SUMMARY_SCHEMA), check)
+    return merge_summaries(blocks.select(*names).mapInArrow(short_task(add_up), SUMMARY_SCHEMA), check)
 
 
 def unpack_training(rows: Sequence[dict[str, Any]], *, single: bool, weighted: bool) -> TrainingMatrix:
@@ -201,7 +201,6 @@ def run_tasks(
                 kind, payload, classes = task(index, unpack_training(rows, single=single, weighted=weighted))
         except Exception as error:  # sent as a value: retrying a fit that cannot work helps nobody
             kind, payload, classes = "error", f"{type(error).__name__}: {error}".encode(), None
-        forget_archives()
         yield pa.RecordBatch.from_arrays(
             [
                 pa.array([index], pa.int64()),
@@ -213,7 +212,9 @@ def run_tasks(
         )
 
     results = (
-        with_matrix(blocks, count).mapInArrow(run, "id long, kind string, payload binary, classes binary").collect()
+        with_matrix(blocks, count)
+        .mapInArrow(short_task(run), "id long, kind string, payload binary, classes binary")
+        .collect()
     )
     found = {row["id"]: row for row in results}
     failed = [row for row in results if row["kind"] == "error"]

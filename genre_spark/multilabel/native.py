@@ -36,6 +36,7 @@ from genre_spark.multilabel.plan import derive_seed
 from genre_spark.multilabel.predictors import ForestPredictor, Predictor
 from genre_spark.multilabel.sklearn_export import label_tree
 from genre_spark.multilabel.statistics import RowCheck
+from genre_spark.workers import short_task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -124,7 +125,9 @@ class MultilabelRandomForestModel(MultilabelModel):
 
         check = RowCheck(self.getFeaturesCol(), self.getLabelsCol(), None, self.getHandleInvalid() == "keep")
         blocks = pack_training(training_rows(dataset, self), check, single=True)
-        scored = with_matrix(blocks, slices).mapInArrow(score, "labels array<double>, probabilities array<double>")
+        scored = with_matrix(blocks, slices).mapInArrow(
+            short_task(score), "labels array<double>, probabilities array<double>"
+        )
         return scored.select(
             array_to_vector(F.col("labels")).alias(self.getLabelsCol()),
             array_to_vector(F.col("probabilities")).alias(self.getProbabilitiesCol()),

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 
 from genre_spark.errors import InvalidInputError, InvalidLabelsError, UserError
 from genre_spark.multilabel.columns import Matrix, decode_arrays, decode_vector_struct
+from genre_spark.workers import short_task
 
 __all__ = [
     "PartitionSummary",
@@ -181,7 +182,7 @@ def summarise_rows(projected: DataFrame, check: RowCheck) -> TrainingStatistics:
             return
         yield summary.to_batch()
 
-    return merge_summaries(projected.mapInArrow(summarise, SUMMARY_SCHEMA), check)
+    return merge_summaries(projected.mapInArrow(short_task(summarise), SUMMARY_SCHEMA), check)
 
 
 def merge_summaries(summaries: DataFrame, check: RowCheck) -> TrainingStatistics:

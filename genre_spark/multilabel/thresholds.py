@@ -32,6 +32,7 @@ from genre_spark.multilabel.params import (
     set_params,
 )
 from genre_spark.multilabel.statistics import check_labels
+from genre_spark.workers import short_task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -226,7 +227,7 @@ class ThresholdTuner(Estimator, _TunerParams, DefaultParamsReadable, DefaultPara
                 yield _to_batch(nothing.astype(np.int64), nothing, nothing, nothing, 0.0, 0, str(error))
 
         wanted = self.getOrDefault(self.labelCardinality) if self.isSet(self.labelCardinality) else None
-        return _find_best(dataset.select(*columns).mapInArrow(points, _POINTS), rule, wanted)
+        return _find_best(dataset.select(*columns).mapInArrow(short_task(points), _POINTS), rule, wanted)
 
 
 class _Best:

@@ -19,6 +19,7 @@ from genre_spark.config import FeaturesConfig
 from genre_spark.imaging import decode_stored
 from genre_spark.schemas import CHANNELS, ENCODING, FEATURES, HEIGHT, IMAGE, MOVIE_ID, WIDTH
 from genre_spark.transforms.metadata import LISTS, NUMBERS, TEXT
+from genre_spark.workers import short_task
 
 POSTER = "poster"
 WORDS = "words"
@@ -73,7 +74,7 @@ def summarise_posters(posters: DataFrame, *, thumbnail: int, bins: int) -> DataF
             yield pa.RecordBatch.from_arrays(arrays, names=[MOVIE_ID, POSTER])
 
     selected = posters.select(MOVIE_ID, IMAGE, ENCODING, HEIGHT, WIDTH, CHANNELS)
-    summaries = selected.mapInArrow(summarise, _BATCH_SCHEMA)
+    summaries = selected.mapInArrow(short_task(summarise), _BATCH_SCHEMA)
     return summaries.select(MOVIE_ID, array_to_vector(F.col(POSTER)).alias(POSTER))
 
 

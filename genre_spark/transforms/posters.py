@@ -26,6 +26,7 @@ from genre_spark.transforms.poster_facts import STATE, facts_folder, read_hashes
 from genre_spark.transforms.poster_listing import require_posters
 from genre_spark.transforms.poster_placeholders import PLACEHOLDER, PLACEHOLDER_FROM
 from genre_spark.transforms.poster_plan import Plan, config_fingerprint, plan_posters
+from genre_spark.workers import short_task
 
 _ANSWER = "answer string"
 
@@ -83,7 +84,7 @@ def prepare_posters(
 
 def _plan(spark: SparkSession, source: str, table: str, rejects_table: str, config: PostersConfig) -> Plan:
     run = functools.partial(_answer_plan, source, table, rejects_table, config)
-    (row,) = spark.range(0, 1, 1, 1).mapInArrow(run, _ANSWER).collect()
+    (row,) = spark.range(0, 1, 1, 1).mapInArrow(short_task(run), _ANSWER).collect()
     return _read_plan(row[0])
 
 
@@ -108,7 +109,7 @@ def _run_chunks(spark: SparkSession, job: ChunkJob, todo: Sequence[tuple[int, st
     if not todo:
         return {}
     run = functools.partial(_answer_chunks, job, list(todo))
-    rows = spark.range(0, len(todo), 1, len(todo)).mapInArrow(run, _ANSWER).collect()
+    rows = spark.range(0, len(todo), 1, len(todo)).mapInArrow(short_task(run), _ANSWER).collect()
     return dict(json.loads(row[0]) for row in rows)
 
 

@@ -15,6 +15,7 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.imaging import decode_stored
 from genre_spark.io import filesystem
 from genre_spark.schemas import CHANNELS, ENCODING, HEIGHT, IMAGE, MOVIE_ID, WIDTH
+from genre_spark.workers import short_task
 
 __all__ = ["Part", "list_parts", "map_parts", "read_posters"]
 
@@ -116,4 +117,4 @@ def map_parts(
                 yield from function(listed[number])
 
     numbers = spark.range(0, len(listed), 1, max(1, len(listed)))
-    return numbers.mapInArrow(run, schema)
+    return numbers.mapInArrow(short_task(run), schema)

@@ -14,6 +14,7 @@ from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.parts import Part, list_parts, map_parts, read_posters
 from genre_spark.vision.trained import TrainedNetwork, load_network
+from genre_spark.workers import short_task
 
 __all__ = ["predict_features", "predict_posters", "worker_network"]
 
@@ -91,7 +92,7 @@ def predict_features(features: DataFrame, model_file: str, *, version: str, colu
                     batch.column(MOVIE_ID), batch.column(LABELS), model.probabilities_of_features(matrix)
                 )
 
-    return features.mapInArrow(predict, PREDICTIONS_SCHEMA)
+    return features.mapInArrow(short_task(predict), PREDICTIONS_SCHEMA)
 
 
 def prediction_rows(movie_ids: pa.Array, labels: pa.Array, probabilities: np.ndarray) -> pa.RecordBatch:
