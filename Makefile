@@ -46,11 +46,11 @@ install: ## make the virtual environment and install the version set
 	@sum=$$(cat $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | cksum); \
 	if [ "$$(cat $(VENV)/.installed 2>/dev/null)" = "$$sum" ]; then exit 0; fi; \
 	python=""; \
-	for candidate in $(PYTHON) python3.11 python3.12 python3.10 python3 python; do \
+	for candidate in $(or $(PYTHON),python3.11 python3.12 python3.10 python3 python); do \
 	  if "$$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; \
 	  then python="$$candidate"; break; fi; done; \
 	if [ -z "$$python" ]; then \
-	  echo "genre_spark needs Python 3.10, 3.11 or 3.12 and found $$(python3 --version 2>&1 || echo none): install one (for example: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; fi; \
+	  echo "genre_spark needs Python 3.10, 3.11 or 3.12 and found $$($(or $(PYTHON),python3) --version 2>/dev/null || echo none): install one (for example: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; fi; \
 	echo "installing with $$($$python --version) into $(VENV) (6 GB with CUDA, some minutes; only once)"; \
 	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV); \
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(ROOT)/constraints.txt -e '$(ROOT)[dev]'; \
