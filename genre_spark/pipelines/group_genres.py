@@ -16,7 +16,7 @@ from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import CONTENT, GENRES_CSV, GENRES_SCHEMA, LABEL_IDS, REASON, SOURCE
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.caching import cached
-from genre_spark.transforms.csv import CsvLayout, read_layout
+from genre_spark.transforms.csv import CsvLayout, check_header, read_layout
 from genre_spark.transforms.genres import (
     GENRE,
     IS_LAST,
@@ -42,7 +42,9 @@ def read_vocabulary(config: Config) -> list[str]:
 
 
 def _depends_on(config: Config) -> list[object]:
-    return [config.genres.model_dump(mode="json"), file_digest(config.paths.genres_csv)]
+    digest = file_digest(config.paths.genres_csv)
+    check_header(config.paths.genres_csv, GENRES_CSV)  # told before Spark starts
+    return [config.genres.model_dump(mode="json"), digest]
 
 
 @stage(

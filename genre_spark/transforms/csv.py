@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from genre_spark.errors import InvalidInputError
 from genre_spark.io import filesystem
 
-__all__ = ["LINE", "CsvLayout", "read_layout", "split_fields"]
+__all__ = ["LINE", "CsvLayout", "check_header", "read_layout", "split_fields"]
 
 LINE = "value"  # the name that spark.read.text gives its only column
 FIELDS = "fields"
@@ -42,21 +42,33 @@ class CsvLayout:
     last_line: str | None
 
 
+def check_header(path: str, required: Sequence[str]) -> None:
+    """Look at the first lines of a CSV file, so that a wrong file is told before anything else starts.
+
+    Raises:
+        InvalidInputError: there is no such file, it is empty or holds a header alone, or the header cannot be used.
+    """
+    head, _ = _open_ends(path, required, whole=False)
+    _parse_header(path, head, required)
+    if len(head) < _HEADER_BYTES and not b"".join(head.splitlines()[1:]).strip():
+        raise InvalidInputError(f"{path}: a header and no rows, expected rows of {','.join(required)}")
+
+
 def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
     """Read the header and the end of a CSV file, plain or gzipped (by its name).
 
     Raises:
         InvalidInputError: there is no such file, it is empty, not UTF-8, not whole gzip, or lacks a required column.
     """
-    system, inner = filesystem(path)
-    if not system.isfile(inner):
-        raise InvalidInputError(f"{path}: no such file, expected a CSV of {','.join(required)}")
-    gzipped = path.endswith(".gz")
-    try:
-        with system.open(inner, "rb") as file:
-            head, tail = _read_ends(file, int(system.size(inner) or 0), gzipped=gzipped)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InvalidInputError(f"{path}: not a whole gzip file ({error}), expected a complete .csv.gz") from None
+    head, tail = _open_ends(path, required, whole=True)
+    header, names = _parse_header(path, head, required)
+    last = None
+    if tail and not tail.endswith((b"\n", b"\r")):
+        last = tail.splitlines()[-1].decode("utf-8", errors="replace")
+    return CsvLayout(path, header, names, last)
+
+
+def _parse_header(path: str, head: bytes, required: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     if not head.strip():
         raise InvalidInputError(f"{path}: the file is empty, expected a header of {','.join(required)}")
     line = head.splitlines()[0]
@@ -74,10 +86,23 @@ def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
     repeated = [name for name in required if names.count(name) > 1]
     if repeated:
         raise InvalidInputError(f"{path}: the column {repeated[0]} stands more than once in the header, expected once")
-    last = None
-    if tail and not tail.endswith((b"\n", b"\r")):
-        last = tail.splitlines()[-1].decode("utf-8", errors="replace")
-    return CsvLayout(path, header, names, last)
+    return header, names
+
+
+def _open_ends(path: str, required: Sequence[str], *, whole: bool) -> tuple[bytes, bytes]:
+    """Return the first bytes of the text and, with `whole`, the last ones."""
+    system, inner = filesystem(path)
+    if not system.isfile(inner):
+        raise InvalidInputError(f"{path}: no such file, expected a CSV of {','.join(required)}")
+    gzipped = path.endswith(".gz")
+    try:
+        with system.open(inner, "rb") as file:
+            if whole:
+                return _read_ends(file, int(system.size(inner) or 0), gzipped=gzipped)
+            with gzip.GzipFile(fileobj=file) if gzipped else file as text:
+                return text.read(_HEADER_BYTES), b""
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InvalidInputError(f"{path}: not a whole gzip file ({error}), expected a complete .csv.gz") from None
 
 
 def _read_ends(file: io.BufferedReader, size: int, *, gzipped: bool) -> tuple[bytes, bytes]:

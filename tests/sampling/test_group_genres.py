@@ -141,7 +141,7 @@ def test_a_file_that_ends_in_the_middle_of_a_row_does_not_bring_a_new_genre(grou
         (b"movie,genre\n1,Drama\n", "genres.csv", "no column id, expected the columns id, genre"),
         (b"id,genre,id\n1,Drama,2\n", "genres.csv", "column id stands more than once"),
         ("id,genre\n1,Drama\n".encode("utf-16"), "genres.csv", "is not UTF-8"),
-        (b"id,genre\n", "genres.csv", "none of its 0 rows can be used"),
+        (b"id,genre\n", "genres.csv", "a header and no rows"),
         (b"id,genre\nx,Drama\n", "genres.csv", "none of its 1 rows can be used.*id is not a number: 1"),
         (gzip.compress(b"id,genre\n" + bytes(range(48, 58)) * 4000)[:-30], "genres.csv.gz", "not a whole gzip file"),
         (b"id,genre\n1,Drama\n", "genres.csv.gz", "not a whole gzip file"),
