@@ -40,17 +40,18 @@ def disjoint_labelsets(labels: int, size: int, generator: np.random.Generator) -
 def overlapping_labelsets(labels: int, size: int, count: int, generator: np.random.Generator) -> list[list[int]]:
     """Return `count` distinct random sets of `size` labels that together hold every label.
 
-    There are no more than C(labels, size) of them; the first ones are a partition, filled up, so that all are covered.
+    There are no more than C(labels, size) of them. They come from one random partition after the other, so that labels
+    are in about as many sets: a label that few members know would be decided by few votes.
     """
     size = min(size, labels)
     count = max(min(count, comb(labels, size)), -(-labels // size))
     chosen: dict[tuple[int, ...], None] = {}
-    for part in disjoint_labelsets(labels, size, generator):
-        rest = np.setdiff1d(np.arange(labels), part)
-        filled = [*part, *generator.choice(rest, size - len(part), replace=False).tolist()]
-        chosen[tuple(sorted(filled))] = None
     while len(chosen) < count:
-        chosen[tuple(sorted(generator.choice(labels, size, replace=False).tolist()))] = None
+        for part in disjoint_labelsets(labels, size, generator):
+            rest = np.setdiff1d(np.arange(labels), part)
+            filled = [*part, *generator.choice(rest, size - len(part), replace=False).tolist()]
+            if len(chosen) < count:
+                chosen[tuple(sorted(filled))] = None
     return [list(labelset) for labelset in chosen]
 
 
