@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -95,19 +95,29 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     browser.quit()
 
 
+# A long list holds only the rows that can be seen: every look scrolls on, and from the end back to the start.
+_SCROLL_AND_READ = """
+for (const element of document.querySelectorAll('*')) {
+  const overflow = getComputedStyle(element).overflowY;
+  if ((overflow !== 'auto' && overflow !== 'scroll') || element.scrollHeight <= element.clientHeight + 5) continue;
+  const end = element.scrollTop + element.clientHeight >= element.scrollHeight - 2;
+  element.scrollTop = end ? 0 : element.scrollTop + 0.7 * element.clientHeight;
+}
+return document.body ? document.body.innerText : '';
+"""
+
+
 def _text_with(browser, words: tuple[str, ...], *, seconds: float = 120) -> str:
-    """Return the page's visible text as soon as it has all the words, or what it has at the end."""
+    """Return the page's text, of all scroll positions seen, as soon as it has all the words, or at the end."""
     failure = pytest.importorskip("selenium.common.exceptions").WebDriverException
-    deadline, text = time.monotonic() + seconds, ""
+    deadline, seen = time.monotonic() + seconds, ""
     while time.monotonic() < deadline:
-        try:
-            text = browser.execute_script("return document.body ? document.body.innerText : ''")
-        except failure:  # the page is being replaced
-            text = ""
-        if all(word in text for word in words):
+        with suppress(failure):  # the page is being replaced
+            seen += browser.execute_script(_SCROLL_AND_READ)
+        if all(word in seen for word in words):
             break
         time.sleep(0.5)
-    return text
+    return seen
 
 
 def _keep_screenshot(browser, name: str) -> None:
