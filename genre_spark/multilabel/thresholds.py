@@ -256,9 +256,10 @@ def _points(batch: pa.RecordBatch, rule: str) -> pa.RecordBatch:
         lowest_true = np.where(truth == 1, scores, np.inf).min(axis=1)
         highest_false = np.where(truth == 0, scores, -np.inf).max(axis=1)
         possible = lowest_true > highest_false
-        score = np.r_[lowest_true[possible], highest_false[possible]]
+        # the infinite score stands for the batch where no row can be right
+        score = np.r_[lowest_true[possible], highest_false[possible], np.inf]
         nothing = np.zeros(int(possible.sum()))
-        on, off = np.r_[weight[possible], nothing], np.r_[nothing, weight[possible]]
+        on, off = np.r_[weight[possible], nothing, 0.0], np.r_[nothing, weight[possible], 0.0]
         curve = np.zeros(len(score), dtype=np.int64)
     else:
         curve, score, on, off = curve_points(truth, scores, weight)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
 import logging
 import os
 import re
 import sys
+from collections import deque
 from dataclasses import asdict
 
 import torch
@@ -48,11 +50,12 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
     backend = where.backend if where.backend != "auto" else ("nccl" if use_gpu else "gloo")
     distributor = TorchDistributor(num_processes=where.processes, local_mode=where.where == "local", use_gpu=use_gpu)
     # the processes' output comes through here; standard output belongs to the stage's result
-    with contextlib.redirect_stdout(sys.stderr):
+    output = _Tail()
+    with contextlib.redirect_stdout(output):
         try:
             distributor.run(_run_rank, job, backend, report)
         except Exception as error:
-            raise _explain(error, errors, where.processes) from error
+            raise _explain(f"{error}\n{output.text()}", errors, where.processes) from error
     found = load_tensors(_outcome_file(job))
     if found is None:
         raise StageFailedError(f"{_outcome_file(job)}: missing; expected distribution.where=executors to share a disk")
@@ -87,25 +90,44 @@ def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
         dist.destroy_process_group()
 
 
-def _explain(error: Exception, errors: str, processes: int) -> Exception:
+class _Tail(io.TextIOBase):
+    """Passes text on to standard error and remembers its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: deque[str] = deque(maxlen=1000)
+
+    def write(self, text: str) -> int:
+        self._pieces.append(text)
+        return sys.stderr.write(text)
+
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+
+def _explain(text: str, errors: str, processes: int) -> Exception:
     """Return the error of a process as it was raised there, or what is known about its end.
 
-    A process that loses its neighbour fails too, so one that was killed is the one to tell of; torchrun's summary has
-    its signal. torchrun itself ends the others with SIGTERM.
+    A process that loses its neighbour fails too, so one that was killed is the one to tell of. torchrun's summary has
+    its signal, where it has come through: torchrun itself ends the others with SIGTERM. A process that was killed also
+    leaves no error of its own.
     """
-    text = str(error)
+    advice = "run the stage again to go on from the last checkpoint"
     for rank, signal in re.findall(r"rank\s*:\s*(\d+)[^\n]*\n\s*exitcode\s*:\s*-(\d+)", text):
         if signal != "15":
-            return StageFailedError(
-                f"process {rank} of {processes} was killed by signal {signal}; run the stage again to go on from the "
-                "last checkpoint"
-            )
+            return StageFailedError(f"process {rank} of {processes} was killed by signal {signal}; {advice}")
     found = [load_tensors(f"{errors}/rank-{rank}.pt") for rank in range(processes)]
     # an error of ours is the cause; the others are what losing a process looks like
-    known = sorted((state for state in found if state), key=lambda state: _error_class(state["kind"]) is None)
-    if known:
-        kind = _error_class(known[0]["kind"]) or StageFailedError
-        return kind(f"process {known[0]['rank']} of {processes}: {known[0]['text']}")
+    for state in found:
+        kind = _error_class(state["kind"]) if state else None
+        if state and kind:
+            return kind(f"process {state['rank']} of {processes}: {state['text']}")
+    silent = [rank for rank, state in enumerate(found) if not state]
+    told = [state for state in found if state]
+    if told and silent:
+        return StageFailedError(f"process {silent[0]} of {processes} ended without an error (was it killed?); {advice}")
+    if told:
+        return StageFailedError(f"process {told[0]['rank']} of {processes}: {told[0]['text']}")
     return StageFailedError(f"training with {processes} processes failed: {text[-2000:]}")
 
 

@@ -138,6 +138,16 @@ def test_each_rule_finds_the_best_threshold(spark, decimals):
     assert (decided.sum(axis=1) == model.getTop()).all()
 
 
+@pytest.mark.parametrize("rule", ["exact_match", "f1_micro", "f1_per_label", "cardinality"])
+def test_the_threshold_stays_where_no_other_one_is_better(spark, rule):
+    """With one score for everything a row is all on or all off; no labelset here is either."""
+    truth = np.array([[1.0, 0.0], [0.0, 1.0]] * 3)
+    data = frame(spark, truth, np.full(truth.shape, 0.25), np.zeros(truth.shape), np.ones(len(truth)))
+    model = ThresholdTuner(rule=rule, predictionCol="tuned", threshold=0.7).fit(data)
+    expected = [0.7] if rule == "exact_match" else [0.25] * (2 if rule == "f1_per_label" else 1)
+    assert model.getThresholds() == expected
+
+
 def test_the_tuned_model_is_saved_and_gives_the_same_on_spark(spark, tmp_path):
     truth, scores, prediction, weight = table(seed=6)
     data = frame(spark, truth, scores, prediction, weight)
