@@ -42,7 +42,7 @@ PLAN_SCHEMA = pa.schema(
     ]
 )
 _KEY = ["movie_id", "source", "size", "stamp"]
-_CHUNK_BYTES = 64 << 20
+_CHUNK_BYTES = 128 << 20
 _STORED_SHARE = {"jpeg": 0.13, "png": 0.6, "raw": 1.0}  # of 3 bytes a pixel, about
 
 
@@ -83,7 +83,7 @@ def config_fingerprint(config: PostersConfig) -> str:
 
 
 def rows_per_chunk(config: PostersConfig) -> int:
-    """Return how many posters make a file of about 64 MB."""
+    """Return how many posters make a file of about 128 MB."""
     stored = 3 * config.height * config.width * _STORED_SHARE[config.encoding]
     return int(min(2048, max(16, _CHUNK_BYTES / stored)))
 
@@ -95,7 +95,7 @@ def chunk_sizes(rows: int, largest: int) -> list[int]:
     """
     sizes, smallest = [], _smallest(largest)
     while rows > 0:
-        size = min(largest, max(smallest, rows // 128, min(largest // 4, rows // 8)))
+        size = min(largest, max(smallest, rows // 128, min(largest // 2, rows // 8)))
         size = rows if rows < size + smallest // 2 else size
         sizes.append(size)
         rows -= size
