@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,20 +119,16 @@ def run_one(name: str, source: str, rows: int, out: Path) -> dict[str, Any]:
     # Small tables twice: a JVM compiles what it runs for the first time, and a session lives longer than one table.
     for again in range(2 if rows <= REPEATED_ROWS else 1):
         if again:
-            result["first"] = {step: result.pop(step) for step in (*STEPS, "together")}
+            result["first"] = {step: result[step] for step in (*STEPS, "together")}
         folder = out / str(again)
         folder.mkdir()
-        for step, call in (
-            ("group", lambda: system.group(source, folder)),  # noqa: B023 - called at once
-            ("split", lambda: system.split(folder)),  # noqa: B023
-            ("sample", lambda: system.sample(folder, totals, minima)),  # noqa: B023
-        ):
+        calls = (partial(system.group, source), system.split, partial(system.sample, totals=totals, minima=minima))
+        for step, call in zip(STEPS, calls, strict=True):
             started, worked = time.perf_counter(), _cpu_seconds(jvm)
-            answer = call()
+            answer = call(out=folder)
             result[step] = round(time.perf_counter() - started, 2)
             result[f"{step}_cpu"] = round(_cpu_seconds(jvm) - worked, 2)
-            if step == "sample":
-                result["sampled"] = answer
+        result["sampled"] = answer
         for kind in ("", "_cpu"):
             result[f"together{kind}"] = round(sum(result[f"{step}{kind}"] for step in STEPS), 2)
         shutil.rmtree(folder)
