@@ -18,6 +18,14 @@ def test_every_shipped_recipe_loads(recipe: Path) -> None:
     assert load_config(recipe).paths.work
 
 
+@pytest.mark.parametrize("recipe", sorted((ROOT / "conf").glob("*.yaml")), ids=lambda path: path.name)
+def test_no_path_of_a_shipped_recipe_swallows_its_comment(recipe: Path) -> None:
+    """YAML needs a blank before `#`; without one the comment becomes a part of the path."""
+    config = load_config(recipe)
+    paths = [*config.paths.model_dump().values(), config.spark.conf_file]
+    assert not [path for path in paths if path is not None and ("#" in path or path.strip() != path)]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
