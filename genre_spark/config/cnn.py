@@ -69,6 +69,14 @@ class CnnConfig(Section):
     loss: Literal["bce", "bce_positive", "asymmetric", "bpmll"] = Field(
         "bce", description="bce_positive weighs the positives of a rare genre more"
     )
+    label_weights: Literal["none", "inverse_frequency", "effective_number", "balanced"] = Field(
+        "none",
+        description="weight of a genre in the loss, from the samples' class weights; balanced: of its positives and "
+        "its negatives, which then weigh the same",
+    )
+    negative_sampling: bool = Field(
+        False, description="each step sees a random share of a genre's negatives, weighted so that the mean stays"
+    )
     positive_weight_limit: float = Field(10.0, ge=1, description="largest weight of a positive under bce_positive")
     dropout: float = Field(0.25, ge=0, lt=1, description="share of activations dropped in the fully connected layers")
     clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient; null: no clipping")
@@ -92,6 +100,18 @@ class CnnConfig(Section):
             raise ValueError(
                 f"batch_size >= distribution.processes, not {self.batch_size} < {self.distribution.processes}"
             )
+        if self.batch_size % self.distribution.processes:
+            raise ValueError(
+                f"batch_size a multiple of distribution.processes, not {self.batch_size} for "
+                f"{self.distribution.processes}: each process takes the same share"
+            )
+        if self.loss == "bpmll" and (self.label_weights != "none" or self.negative_sampling):
+            raise ValueError(
+                "label_weights: none and negative_sampling: false with loss: bpmll, which ranks genres against each "
+                "other, or loss: bce"
+            )
+        if self.loss == "bce_positive" and self.label_weights == "balanced":
+            raise ValueError("loss: bce with label_weights: balanced, which weighs positives itself, not bce_positive")
         if self.fine_tune.epochs and self.freeze == "none":
             raise ValueError("fine_tune.epochs = 0 where nothing is frozen (freeze: none)")
         return self

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
-from genre_spark.io import fingerprint, join, read_json, require_manifest, table_files, write_json
+from genre_spark.io import file_digest, fingerprint, join, read_json, require_manifest, table_files, write_json
 from genre_spark.session import job_progress
 from genre_spark.vision.embedded import embed_samples
 from genre_spark.vision.embeddings import EmbeddedPosters, embed_posters
@@ -36,6 +36,24 @@ class Backbone:
     table: str
 
 
+def pretrained_source(config: Config) -> list[object]:
+    """Return what the weights depend on that a network of the recipe starts from.
+
+    Raises:
+        InvalidConfigError: unknown architecture.
+        InvalidInputError: cnn.pretrained is a file that is not there.
+    """
+    cnn = config.cnn
+    weights = find_architecture(cnn.architecture).weights
+    if cnn.pretrained == "none" or (cnn.pretrained == "auto" and weights is None):
+        return [cnn.architecture, "random", config.seed]
+    if cnn.pretrained == "auto" and weights is not None:
+        return [cnn.architecture, weights.package, weights.file]
+    if cnn.pretrained == "download":
+        return [cnn.architecture, "download"]
+    return [cnn.architecture, file_digest(cnn.pretrained)]
+
+
 def embeddings_table(config: Config) -> str:
     """Return the folder of the features of the configured architecture."""
     return config.paths.table("embeddings", config.cnn.architecture)
@@ -57,7 +75,9 @@ def store_backbone(config: Config) -> Backbone:
         )
     posters = PosterForm(config.posters.height, config.posters.width, config.posters.fit)
     height, width = cnn.height or posters.height, cnn.width or posters.width
-    version = fingerprint(cnn.architecture, cnn.pretrained, height, width, manifest.details.get("encoding"))
+    version = fingerprint(
+        pretrained_source(config), height, width, posters, manifest.details.get("encoding"), config.embeddings.mirror
+    )
     table = embeddings_table(config)
     file, note = join(table, f"backbone-{version}.pt"), join(table, f"backbone-{version}.json")
     network = build_network(cnn.architecture, 1, height, width, seed=config.seed)

@@ -8,19 +8,22 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
-from genre_spark.io import join, read_json, require_manifest, table_files, write_json
-from genre_spark.pipelines.network_features import embed_for_training
+from genre_spark.io import TableManifest, join, read_json, require_manifest, table_files, write_json
+from genre_spark.pipelines.network_features import embed_for_training, pretrained_source
 from genre_spark.session import job_progress
+from genre_spark.transforms.weights import class_weights
 from genre_spark.vision.job import TrainingJob
+from genre_spark.vision.losses import LabelWeights
 from genre_spark.vision.models import find_architecture
 from genre_spark.vision.models.registry import Normalisation
 from genre_spark.vision.parts import list_parts
-from genre_spark.vision.samples import count_labels, measure_channels
+from genre_spark.vision.samples import SampleFacts, count_labels, measure_channels
 from genre_spark.vision.trained import PosterForm
 
-# what changes how a training runs, but not what comes out
+# what changes how a training runs, but not what comes out; what `pretrained` stands for is told in its place
 _WITHOUT_EFFECT: dict[str, Any] = {
     "name": True,
+    "pretrained": True,
     "threads": True,
     "device": True,
     "checkpoint_minutes": True,
@@ -32,6 +35,7 @@ _WITHOUT_EFFECT: dict[str, Any] = {
 def training_settings(config: Config) -> dict[str, Any]:
     """Return the settings that the trained weights depend on."""
     settings = config.cnn.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    settings["starts_from"] = pretrained_source(config)
     if config.cnn.freeze == "backbone":
         settings["mirror"] = config.embeddings.mirror
     return settings
@@ -65,6 +69,8 @@ def plan_training(spark: SparkSession, config: Config, *, digest: str) -> Traini
     normalisation = architecture.normalisation
     if normalisation is None:
         normalisation = _channels(spark, files["train"], join(checkpoints, "channels.json"))
+    facts = count_labels(files["train"], len(vocabulary))
+    label_weights, negative_rate = _genre_weights(config, manifest, facts)
     job = TrainingJob(
         settings=config.cnn,
         seed=config.seed,
@@ -72,13 +78,52 @@ def plan_training(spark: SparkSession, config: Config, *, digest: str) -> Traini
         validation_files=files["validation"],
         vocabulary=vocabulary,
         posters=posters,
-        facts=count_labels(files["train"], len(vocabulary)),
+        facts=facts,
         normalisation=normalisation,
         checkpoints=checkpoints,
         model_file=join(config.paths.model(config.cnn.model_name), "network.pt"),
         mirror=config.cnn.freeze == "backbone" and config.embeddings.mirror,
+        label_weights=label_weights,
+        negative_rate=negative_rate,
     )
     return job if config.cnn.freeze == "none" else embed_for_training(spark, config, job)
+
+
+def _genre_weights(
+    config: Config, manifest: TableManifest, facts: SampleFacts
+) -> tuple[LabelWeights | None, tuple[float, ...] | None]:
+    """Return the weights of genres in the loss and the shares of their negatives that steps see, where asked for.
+
+    They come from the samples as they were drawn; where samples are weighted, from the movies that they stand for.
+    """
+    cnn = config.cnn
+    if cnn.label_weights == "none" and not cnn.negative_sampling:
+        return None, None
+    stored: dict[str, Any] | None = manifest.details.get("class_weights")
+    if not stored:
+        raise InvalidInputError(
+            f"{config.paths.samples('train')}: no class weights, expected them for cnn.label_weights and "
+            "cnn.negative_sampling: run `genre-spark sample --force`"
+        )
+    vocabulary = manifest.details["vocabulary"]
+    if cnn.weights == "sampling":
+        stored = class_weights(
+            [round(count) for count in facts.weighted_counts],
+            round(facts.weight),
+            beta=stored["beta"],
+            negatives_per_positive=stored["negatives_per_positive"],
+        ).by_name(vocabulary)
+    chosen: dict[str, Any] = stored
+
+    def by_label(kind: str) -> tuple[float, ...]:
+        return tuple(float(chosen[kind][genre]) for genre in vocabulary)
+
+    weights = None
+    if cnn.label_weights == "balanced":
+        weights = LabelWeights(by_label("positive"), by_label("negative"))
+    elif cnn.label_weights != "none":
+        weights = LabelWeights(by_label(cnn.label_weights), by_label(cnn.label_weights))
+    return weights, by_label("negative_rate") if cnn.negative_sampling else None
 
 
 def _channels(spark: SparkSession, files: tuple[str, ...], cache: str) -> Normalisation:

@@ -9,9 +9,10 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.io import require_manifest
-from genre_spark.pipelines.network_features import embed_posters_table, embeddings_table
+from genre_spark.pipelines.network_features import embed_posters_table, embeddings_table, pretrained_source
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tracking import TrackedRun
+from genre_spark.vision.storage import remove_folder
 
 logger = logging.getLogger("genre_spark")
 
@@ -23,7 +24,7 @@ class PosterEmbeddingsResult(StageResult):
 
 def _depends_on(config: Config) -> list[object]:
     posters = require_manifest(config.paths.posters_table, made_by="prepare-posters")
-    network = [config.cnn.architecture, config.cnn.pretrained, config.cnn.height, config.cnn.width]
+    network = [pretrained_source(config), config.cnn.height, config.cnn.width]
     return [posters.fingerprint, network, config.embeddings.mirror]
 
 
@@ -37,6 +38,8 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> PosterEmbedding
     """Compute the features of the posters that have none yet; a killed run goes on where it stopped."""
     run.set_tags({"method": config.cnn.architecture})
     run.log_params({"embeddings": config.embeddings.model_dump(), "architecture": config.cnn.architecture})
+    if run.force:
+        remove_folder(embeddings_table(config))
     backbone, embedded = embed_posters_table(spark, config)
     return PosterEmbeddingsResult(
         stage="poster-embeddings",

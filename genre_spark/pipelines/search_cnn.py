@@ -14,6 +14,7 @@ from genre_spark.pipelines.network_plan import plan_training, training_settings
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tracking import TrackedRun, TrialLogger
 from genre_spark.vision.search import SearchOutcome, search
+from genre_spark.vision.storage import remove_folder
 from genre_spark.vision.training import EpochRecord
 
 logger = logging.getLogger("genre_spark")
@@ -59,6 +60,8 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> SearchCnnResult
     run.log_params({"search": config.search.model_dump(mode="json"), "architecture": config.cnn.architecture})
     job = plan_training(spark, config, digest=f"search-{run.digest}")
     folder = join(_search_folder(config), run.digest)
+    if run.force:
+        remove_folder(folder)
     logged = LoggedTrials(TrialLogger(run.tracking_uri, run.experiment_id, run.run_id))
     outcome = search(spark, job, config.search, folder, report=logged)
     write_json(join(_search_folder(config), "best.json"), {**outcome.best, "validation_loss": outcome.best_loss})

@@ -107,7 +107,7 @@ def stage(
             started = time.monotonic()
             tags = {"stage": name, "data_digest": digest, "git_commit": git_commit()}
             with open_run(config, name, parent=parent, tags=tags) as tracked:
-                tracked.digest = digest
+                tracked.digest, tracked.force = digest, force
                 result = body(spark, config, tracked)
                 result = replace(result, seconds=round(time.monotonic() - started, 2), run_id=tracked.run_id)
                 tracked.log_metrics({f"count/{key}": value for key, value in result.counts.items()})

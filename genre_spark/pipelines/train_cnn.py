@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass
 
+from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
@@ -43,7 +44,7 @@ class EpochReport:
 
 def _depends_on(config: Config) -> list[object]:
     tables = [require_manifest(config.paths.samples(split), made_by="sample").fingerprint for split in _SPLITS]
-    return [training_settings(config), tables]
+    return [config.cnn.model_name, training_settings(config), tables]
 
 
 def _outputs(config: Config) -> list[str]:
@@ -56,6 +57,9 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainCnnResult:
     name = config.cnn.model_name
     run.set_tags({"family": "cnn", "method": config.cnn.architecture})
     run.log_params({"cnn": config.cnn.model_dump(mode="json"), "seed": config.seed})
+    checkpoints = join(config.paths.table("checkpoints"), name)
+    if run.force:
+        remove_folder(join(checkpoints, run.digest))
     job = plan_training(spark, config, digest=run.digest)
     logger.info("  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary))
     with system_metrics(run):
@@ -64,7 +68,7 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainCnnResult:
     _log_training(run, job, outcome, name)
     manifests = write_predictions(spark, config, job, digest=run.digest, run_id=run.run_id)
     log_pictures(spark, run, config, job)
-    remove_folder(join(config.paths.table("checkpoints"), name), keep=run.digest)
+    remove_folder(checkpoints, keep=run.digest)
     metrics = {
         f"validation/{key}": getattr(best, key) for key in ("validation_loss", "hamming_loss", "micro_f1", "macro_f1")
     }
@@ -81,8 +85,12 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainCnnResult:
     )
 
 
+def _curves(outcome: TrainingOutcome, name: str) -> Figure:
+    return draw_curves(outcome.history, title=name, best_epoch=outcome.best_epoch, head_epochs=outcome.head_epochs)
+
+
 def _log_training(run: TrackedRun, job: TrainingJob, outcome: TrainingOutcome, name: str) -> None:
-    run.log_figure(draw_curves(outcome.history, title=name, best_epoch=outcome.best_epoch), "curves.png")
+    run.log_figure(_curves(outcome, name), "curves.png")
     phases = [""] if job.embedded is None else ["/head", *(["/top"] if job.settings.fine_tune.epochs else [])]
     for phase in phases:
         for file in ("best.pt", "last.pt"):

@@ -32,6 +32,7 @@ class TrackedRun:
     Attributes:
         run_id: MLflow's id of the run.
         digest: fingerprint of everything that the run's results depend on; a stage's tables carry it.
+        force: whether to begin anew where an earlier run of the same digest has left something to go on from.
     """
 
     def __init__(self, client: MlflowClient, run_id: str, experiment: str, tracking_uri: str) -> None:
@@ -40,6 +41,7 @@ class TrackedRun:
         self.experiment_id = experiment
         self.tracking_uri = tracking_uri
         self.digest = run_id
+        self.force = False
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Log numbers; names such as `f1/Drama` group in the UI."""

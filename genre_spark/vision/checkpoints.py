@@ -1,4 +1,4 @@
-"""Checkpoints of a training: the last state, to go on from, and the best weights, to keep."""
+"""Checkpoints of a training, whole: the last state, to go on from, and the best one, to keep."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Checkpoints:
 
     @property
     def best_file(self) -> str:
-        """Where the best weights are."""
+        """Where the best state is."""
         return f"{self.folder}/best.pt"
 
     def save_last(self, state: Mapping[str, Any]) -> None:
         """Keep everything that the training needs to go on."""
         self._save(self.last_file, {**state, "random": random_states()})
 
-    def save_best(self, network: Mapping[str, torch.Tensor], epoch: int, loss: float) -> None:
-        """Keep the weights with the lowest validation loss so far."""
-        self._save(self.best_file, {"network": dict(network), "epoch": epoch, "loss": loss})
+    def save_best(self, state: Mapping[str, Any], epoch: int, loss: float) -> None:
+        """Keep the state with the lowest validation loss so far; as `last.pt`, a training goes on from it."""
+        self._save(self.best_file, {**state, "random": random_states(), "epoch": epoch, "loss": loss})
 
     def load_last(self) -> dict[str, Any] | None:
         """Return the last state, or None before the first one.
@@ -51,7 +51,7 @@ class Checkpoints:
         return self._load(self.last_file)
 
     def load_best(self) -> dict[str, Any] | None:
-        """Return the best weights, or None before the first epoch's end.
+        """Return the best state, or None before the first epoch's end.
 
         Raises:
             InvalidInputError: the file is damaged or of another architecture.

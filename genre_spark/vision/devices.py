@@ -49,12 +49,23 @@ def limited_threads(threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def explained_memory_errors(batch_size: int, height: int, width: int) -> Iterator[None]:
-    """Turn CUDA's out-of-memory error into a sentence that says what to lower."""
+def explained_memory_errors(setting: str, batch_size: int, size: tuple[int, int] | None = None) -> Iterator[None]:
+    """Turn CUDA's out-of-memory error into a sentence that says what to lower.
+
+    Args:
+        setting: key of the batch size.
+        batch_size: its value.
+        size: height and width of the network's input, pixels; None: it takes features.
+
+    Raises:
+        StageFailedError: a GPU ran out of memory in the block.
+    """
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
+        pixels = f" at {size[0]}x{size[1]} pixels" if size else ""
+        details = next(iter(str(error).splitlines()), "no details")[:160]
         raise StageFailedError(
-            f"CUDA out of memory with cnn.batch_size={batch_size} at {height}x{width} pixels: lower cnn.batch_size, or "
-            f"cnn.height and cnn.width, or set cnn.precision=bf16 ({str(error).splitlines()[0][:160]})"
+            f"CUDA out of memory with {setting}={batch_size}{pixels}: lower {setting}, or cnn.height and cnn.width, or "
+            f"set cnn.precision=bf16, or end what else uses the GPU ({details})"
         ) from error

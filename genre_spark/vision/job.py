@@ -12,9 +12,9 @@ import torch
 
 from genre_spark.config import CnnConfig
 from genre_spark.vision.checkpoints import Checkpoints
-from genre_spark.vision.devices import choose_device, cores, limited_threads
+from genre_spark.vision.devices import choose_device, cores, explained_memory_errors, limited_threads
 from genre_spark.vision.embedded import EmbeddedSamples
-from genre_spark.vision.losses import GenreLoss, build_loss, positive_weights
+from genre_spark.vision.losses import GenreLoss, LabelWeights, build_loss, positive_weights
 from genre_spark.vision.memory_feed import MemoryFeed
 from genre_spark.vision.models import PosterNetwork, build_network
 from genre_spark.vision.models.registry import Normalisation
@@ -47,6 +47,8 @@ class TrainingJob:
         model_file: where the trained network goes.
         embedded: features of the frozen backbone for training and validation, where it is frozen.
         mirror: whether these are means over the poster and its mirror image.
+        label_weights: of the genres in the loss.
+        negative_rate: share of a genre's negatives that a step sees, in the order of the vocabulary.
     """
 
     settings: CnnConfig
@@ -61,6 +63,8 @@ class TrainingJob:
     model_file: str
     embedded: tuple[EmbeddedSamples, EmbeddedSamples] | None = None
     mirror: bool = False
+    label_weights: LabelWeights | None = None
+    negative_rate: tuple[float, ...] | None = None
 
 
 def job_network(job: TrainingJob) -> PosterNetwork:
@@ -95,11 +99,14 @@ def run_job(
     # feeding decodes in threads and processes of its own; a training process takes its share of the cores
     threads = job.settings.threads or max(1, cores() // (size if job.settings.distribution.where == "local" else 1))
     with limited_threads(threads):
-        network = job_network(job).to(device)
-        if device.type == "cuda":
-            network.channels_last = True
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        loss = _loss(job).to(device)
+        network, loss = job_network(job), _loss(job)
+        with explained_memory_errors("cnn.batch_size", job.settings.batch_size, network.size):
+            network.to(device)
+            loss.to(device)
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
+                network.channels_last = True
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         phases = [_train_head, _fine_tune] if job.embedded is not None else [_train_whole]
         outcome = TrainingOutcome()
         for phase in phases:
@@ -148,7 +155,10 @@ def _fine_tune(
     report: Report | None,
     before: TrainingOutcome,
 ) -> TrainingOutcome:
-    """Train the top block too; the head alone stays when that does not lower the validation loss."""
+    """Train the top block too; the head alone stays when that does not lower the validation loss.
+
+    The epochs of both phases are counted through.
+    """
     settings = job.settings
     if not settings.fine_tune.epochs:
         return before
@@ -164,17 +174,23 @@ def _fine_tune(
 
     with poster_feeds(job, group) as feeds:
         outcome = train(network, loss, feeds, plan, checkpoints, group=group, report=report_later)
+    first = len(before.history)
+    tuned = [replace(record, epoch=record.epoch + first) for record in outcome.history]
+    both = replace(before, history=before.history + tuned, head_epochs=first)
     if outcome.best_loss >= before.best_loss:
         logger.info("  %s: fine-tuning did not lower the validation loss; the head alone stays", settings.model_name)
         network.load_state_dict(only_head)
-        return before
-    return outcome
+        return both
+    return replace(both, best_epoch=outcome.best_epoch + first, best_loss=outcome.best_loss)
 
 
 def _loss(job: TrainingJob) -> GenreLoss:
-    counts = torch.tensor(job.facts.label_counts)
-    positive = positive_weights(counts, job.facts.rows, limit=job.settings.positive_weight_limit)
-    return build_loss(job.settings.loss, positive=positive)
+    facts, settings = job.facts, job.settings
+    rows, counts = float(facts.rows), [float(count) for count in facts.label_counts]
+    if settings.weights == "sampling":  # positives and negatives as the weighted loss will see them
+        rows, counts = facts.weight, list(facts.weighted_counts)
+    positive = positive_weights(torch.tensor(counts), rows, limit=settings.positive_weight_limit)
+    return build_loss(settings.loss, positive=positive, weights=job.label_weights, negative_rate=job.negative_rate)
 
 
 def _embedded_feeds(job: TrainingJob, group: ProcessGroup) -> tuple[Feed, Feed]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,28 @@ from torch import Tensor, nn
 
 from genre_spark.errors import InvalidConfigError
 
-__all__ = ["AsymmetricLoss", "BinaryCrossEntropy", "BpmllLoss", "GenreLoss", "build_loss", "positive_weights"]
+__all__ = [
+    "AsymmetricLoss",
+    "BinaryCrossEntropy",
+    "BpmllLoss",
+    "GenreLoss",
+    "LabelLoss",
+    "LabelWeights",
+    "build_loss",
+    "positive_weights",
+]
+
+
+class LabelWeights(NamedTuple):
+    """How much each label of a sample counts in the loss.
+
+    Attributes:
+        positive: weight of a label that the sample has, (L,).
+        negative: weight of a label that it has not, (L,).
+    """
+
+    positive: Sequence[float]
+    negative: Sequence[float]
 
 
 class GenreLoss(nn.Module):
@@ -21,46 +43,104 @@ class GenreLoss(nn.Module):
         return torch.ones(len(labels), device=labels.device)
 
 
-class BinaryCrossEntropy(GenreLoss):
+class LabelLoss(GenreLoss):
+    """Base of the losses that are a mean over labels, each of which may have a weight.
+
+    With a negative rate, a training step sees only a random share of a label's negatives, each weighted by 1 / rate:
+    the loss expected is the same. Validation sees them all.
+
+    Args:
+        weights: of the labels; None: 1.
+        negative_rate: share of a label's negatives that a step sees, 0..1, (L,); 0: none, where a label has no
+            positives to tell them from. None: 1.
+    """
+
+    of_positives: Tensor | None
+    of_negatives: Tensor | None
+    negative_rate: Tensor | None
+
+    def __init__(self, *, weights: LabelWeights | None = None, negative_rate: Sequence[float] | None = None) -> None:
+        super().__init__()
+        positive, negative = weights or (None, None)
+        for name, values in (("of_positives", positive), ("of_negatives", negative), ("negative_rate", negative_rate)):
+            self.register_buffer(name, None if values is None else torch.tensor(values, dtype=torch.float32))
+
+    def elements(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each label, (N, L)."""
+        raise NotImplementedError
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the weighted mean over labels, (N,)."""
+        losses = self.elements(logits, labels)
+        if self.of_positives is not None and self.of_negatives is not None:
+            losses = losses * (labels * self.of_positives + (1 - labels) * self.of_negatives)
+        if self.training and self.negative_rate is not None:
+            losses = losses * (labels + (1 - labels) * self._draw(labels, self.negative_rate))
+        return losses.mean(dim=1)
+
+    def _draw(self, labels: Tensor, rate: Tensor) -> Tensor:
+        """Return 1 / rate where a negative is seen, else 0; the loop seeds the CPU's generator for each step."""
+        chances = torch.rand(labels.shape).to(labels.device)
+        return (chances < rate) / rate.clamp(min=1e-12)
+
+
+class BinaryCrossEntropy(LabelLoss):
     """Binary cross-entropy with the sigmoid inside (no softmax, no sigmoid before it), mean over the labels.
 
     Args:
         positive: weight of a positive per label (L,); None: 1.
+        weights: see `LabelLoss`.
+        negative_rate: see `LabelLoss`.
     """
 
     positive: Tensor | None
 
-    def __init__(self, positive: Tensor | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        positive: Tensor | None = None,
+        *,
+        weights: LabelWeights | None = None,
+        negative_rate: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(weights=weights, negative_rate=negative_rate)
         self.register_buffer("positive", positive)
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over labels, (N,)."""
-        losses = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=self.positive, reduction="none")
-        return losses.mean(dim=1)
+    def elements(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each label, (N, L)."""
+        return F.binary_cross_entropy_with_logits(logits, labels, pos_weight=self.positive, reduction="none")
 
 
-class AsymmetricLoss(GenreLoss):
+class AsymmetricLoss(LabelLoss):
     """Focuses on positives: easy negatives count less, very easy ones not at all (Ben-Baruch et al., 2021).
 
     Args:
         negative_focus: exponent of p on the negatives.
         positive_focus: exponent of 1 - p on the positives.
         margin: probability that is subtracted from the negatives' p, not below 0.
+        weights: see `LabelLoss`.
+        negative_rate: see `LabelLoss`.
     """
 
-    def __init__(self, negative_focus: float = 4.0, positive_focus: float = 1.0, margin: float = 0.05) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        negative_focus: float = 4.0,
+        positive_focus: float = 1.0,
+        margin: float = 0.05,
+        *,
+        weights: LabelWeights | None = None,
+        negative_rate: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(weights=weights, negative_rate=negative_rate)
         self.negative_focus, self.positive_focus, self.margin = negative_focus, positive_focus, margin
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over labels, (N,)."""
+    def elements(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each label, (N, L)."""
         probability = torch.sigmoid(logits)
         shifted = (probability - self.margin).clamp(min=0)
         # 1 - shifted >= margin; at margin 0 the logarithm needs a floor
         of_negatives = torch.log((1 - shifted).clamp(min=1e-8)) * shifted**self.negative_focus
         of_positives = F.logsigmoid(logits) * (1 - probability) ** self.positive_focus
-        return -(labels * of_positives + (1 - labels) * of_negatives).mean(dim=1)
+        return -(labels * of_positives + (1 - labels) * of_negatives)
 
 
 class BpmllLoss(GenreLoss):
@@ -97,28 +177,40 @@ class BpmllLoss(GenreLoss):
         return torch.zeros(len(logits), dtype=values.dtype, device=logits.device).masked_scatter(counted, values)
 
 
-def positive_weights(counts: Tensor, rows: int, *, limit: float) -> Tensor:
+def positive_weights(counts: Tensor, rows: float, *, limit: float) -> Tensor:
     """Return the weight of a positive per label: negatives / positives, at most `limit`; (L,).
 
     Args:
-        counts: positives per label in the training samples, (L,).
-        rows: training samples.
+        counts: positives per label in the training samples, or the sum of their weights, (L,).
+        rows: training samples, or the sum of their weights.
         limit: bound for labels that are rare or absent.
     """
     positives = counts.to(torch.float32)
     return ((rows - positives) / positives.clamp(min=1)).clamp(min=1e-3, max=limit)
 
 
-def build_loss(name: str, *, positive: Tensor | None = None) -> GenreLoss:
-    """Return a loss by name; `positive` is used by bce_positive alone.
+def build_loss(
+    name: str,
+    *,
+    positive: Tensor | None = None,
+    weights: LabelWeights | None = None,
+    negative_rate: Sequence[float] | None = None,
+) -> GenreLoss:
+    """Return a loss by name.
+
+    Args:
+        name: asymmetric, bce, bce_positive or bpmll.
+        positive: weight of a positive per label, of bce_positive alone.
+        weights: of the labels; not of bpmll, which compares labels with each other.
+        negative_rate: share of the negatives that a step sees; likewise.
 
     Raises:
         InvalidConfigError: there is none of that name; the text lists the known ones.
     """
     known: dict[str, Callable[[], GenreLoss]] = {
-        "asymmetric": AsymmetricLoss,
-        "bce": BinaryCrossEntropy,
-        "bce_positive": lambda: BinaryCrossEntropy(positive),
+        "asymmetric": lambda: AsymmetricLoss(weights=weights, negative_rate=negative_rate),
+        "bce": lambda: BinaryCrossEntropy(weights=weights, negative_rate=negative_rate),
+        "bce_positive": lambda: BinaryCrossEntropy(positive, weights=weights, negative_rate=negative_rate),
         "bpmll": BpmllLoss,
     }
     if name not in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,12 @@ class ProcessGroup:
         tensor = torch.tensor(float(value), device=self.device, dtype=torch.float64)
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
         return float(tensor)
+
+    def lead(self, tensors: Iterable[Tensor]) -> None:
+        """Give tensors, in place, the values that they have on the first process."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
 
     def wait(self) -> None:
         """Return when every process has come here."""

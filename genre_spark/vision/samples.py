@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, DoubleType, LongType, StructField, StructType
 
 from genre_spark.io import filesystem
-from genre_spark.schemas import LABELS
+from genre_spark.schemas import LABELS, WEIGHT
 from genre_spark.vision.models.registry import Normalisation
 from genre_spark.vision.parts import Part, list_parts, map_parts, read_posters
 
@@ -34,27 +34,33 @@ class SampleFacts:
     Attributes:
         rows: number of samples.
         label_counts: positives per genre.
+        weight: sum of the samples' weights: how many movies they stand for.
+        weighted_counts: likewise of the positives per genre.
     """
 
     rows: int
     label_counts: tuple[int, ...]
+    weight: float
+    weighted_counts: tuple[float, ...]
 
 
 def count_labels(files: Sequence[str], labels: int) -> SampleFacts:
-    """Count samples and positives per genre; reads the labels alone, some bytes a sample.
+    """Count samples and positives per genre; reads labels and weights alone, some bytes a sample.
 
     Args:
         files: Parquet files of a samples table.
         labels: number of genres.
     """
-    rows, counts = 0, np.zeros(labels, np.int64)
+    rows, counts, weight, weighted = 0, np.zeros(labels, np.int64), 0.0, np.zeros(labels)
     for file in files:
         system, inner = filesystem(file)
         with system.open(inner, "rb") as source:
-            for batch in pq.ParquetFile(source).iter_batches(16_384, columns=[LABELS]):
-                values = np.asarray(pc.list_flatten(batch.column(0)), np.float32).reshape(-1, labels)
-                rows, counts = rows + len(values), counts + (values > 0).sum(axis=0)
-    return SampleFacts(rows, tuple(int(count) for count in counts))
+            for batch in pq.ParquetFile(source).iter_batches(16_384, columns=[LABELS, WEIGHT]):
+                held = np.asarray(pc.list_flatten(batch.column(LABELS)), np.float32).reshape(-1, labels) > 0
+                weights = np.asarray(batch.column(WEIGHT), np.float64)
+                rows, counts = rows + len(held), counts + held.sum(axis=0)
+                weight, weighted = weight + float(weights.sum()), weighted + weights @ held
+    return SampleFacts(rows, tuple(counts.tolist()), weight, tuple(weighted.tolist()))
 
 
 def measure_channels(spark: SparkSession, files: Sequence[str]) -> Normalisation:

@@ -44,6 +44,7 @@ def score(
         weighted: whether samples have their weights in the loss; the other scores count each sample once.
     """
     network.eval()
+    loss.eval()
     sums: Tensor | None = None
     with torch.inference_mode():
         for batch in feed.epoch(0):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from genre_spark.config import CnnConfig
@@ -92,6 +93,7 @@ class TrainingOutcome:
         history: complete epochs.
         loss_sum: weighted loss of the epoch so far, summed over its samples.
         weight_sum: the weights of these samples.
+        head_epochs: how many epochs of the history, at its start, trained the head alone; 0: there is one phase.
     """
 
     epoch: int = 0
@@ -102,6 +104,7 @@ class TrainingOutcome:
     history: list[EpochRecord] = field(default_factory=list)
     loss_sum: float = 0.0
     weight_sum: float = 0.0
+    head_epochs: int = 0
 
     @classmethod
     def revive(cls, value: dict[str, Any]) -> TrainingOutcome:
@@ -139,7 +142,8 @@ def train(
         TrainingDivergedError: the loss or the gradient became NaN or infinite; the last good checkpoint stays.
         StageFailedError: a GPU ran out of memory.
     """
-    return _Training(network, loss, feeds, plan, checkpoints, group or ProcessGroup(), report).run()
+    with explained_memory_errors("cnn.batch_size", plan.settings.batch_size, getattr(network, "size", None)):
+        return _Training(network, loss, feeds, plan, checkpoints, group or ProcessGroup(), report).run()
 
 
 class _Training:
@@ -196,18 +200,16 @@ class _Training:
     def _epoch(self) -> None:
         outcome, started, rows = self.outcome, time.monotonic(), 0
         self.model.train()
+        self.loss.train()
         first = outcome.batch
         bar = EpochBar(
             self.plan.label, outcome.epoch, self.plan.epochs, self.batches, done=first, shown=self.group.leads
         )
         with bar, _closed(self.feed.epoch(outcome.epoch, first)) as batches:
-            spare: Batch | None = None
             for position in range(first, self.batches):
                 batch = next(batches, None)
-                with explained_memory_errors(self.settings.batch_size, *_size(batch or spare)):
-                    self._step(batch, spare, position)
-                if batch is not None:
-                    spare, rows = batch, rows + len(batch.labels)
+                self._step(batch, position)
+                rows += 0 if batch is None else len(batch.labels)
                 outcome.batch = position + 1
                 if self._look(position):
                     self._save()
@@ -215,22 +217,17 @@ class _Training:
         rows = int(self.group.total(torch.tensor(rows, device=self.group.device)))
         self._close_epoch(rows / max(1e-9, time.monotonic() - started), started)
 
-    def _step(self, batch: Batch | None, spare: Batch | None, position: int) -> None:
-        """Take one step; a process whose share is used up takes part with a batch of weight 0."""
+    def _step(self, batch: Batch | None, position: int) -> None:
+        """Take one step; a process whose share is used up takes part with a sample of weight 0."""
         outcome, device = self.outcome, self.group.device
         torch.manual_seed(_mix(self.plan.seed, outcome.epoch, position, self.group.rank))
-        source = batch or spare
-        if source is None:
-            raise InvalidInputError(f"process {self.group.rank}: no training samples, expected fewer processes")
-        images, labels = source.images, source.labels
-        weights = self.loss.counted(labels) * (source.weights if self.weighted else 1)
-        if batch is None:
-            images, labels, weights = images[:2], labels[:2], torch.zeros_like(weights[:2])
-        if len(images) == 1:  # batch normalisation needs two samples: the same one again, without weight
-            images, labels, weights = images.repeat_interleave(2, 0), labels.repeat(2, 1), _pad(weights)
+        images, labels, given = self._stand_in() if batch is None else (batch.images, batch.labels, batch.weights)
+        weights = self.loss.counted(labels) * (given if self.weighted or batch is None else 1)
         if images.ndim == 4:
             images = augment(images, self.settings.augmentation)
-        with autocast(device, self.settings.precision):
+        # one row has no variance, and a stand-in is no sample: neither may touch the statistics of normalisation
+        still = _still_normalisation(self.network) if len(images) == 1 else nullcontext()
+        with still, autocast(device, self.settings.precision):
             logits = self.model(images)
         losses = (self.loss(logits.float(), labels) * weights).sum()
         # whether to write a checkpoint is the first process's decision; it travels with the sum of the weights
@@ -247,6 +244,14 @@ class _Training:
             self._check(position)  # before the weights take the step; on a GPU that would wait for every step
         self.optimizer.step()
         self.schedule.step()
+
+    def _stand_in(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a sample of this process with the weight 0."""
+        with _closed(self.feed.epoch(self.outcome.epoch)) as batches:
+            first = next(batches, None)
+        if first is None:
+            raise InvalidInputError(f"process {self.group.rank}: no training samples, expected fewer processes")
+        return first.images[:1], first.labels[:1], torch.zeros_like(first.weights[:1])
 
     def _look(self, position: int) -> bool:
         """Look at the losses since the last look, when it is time to; tell whether a checkpoint is due."""
@@ -276,6 +281,7 @@ class _Training:
     def _close_epoch(self, speed: float, started: float) -> None:
         outcome = self.outcome
         self._share_sums()
+        self.group.lead(self.network.buffers())  # each process has seen the statistics of its own samples
         scores = score(
             self.network,
             self.loss,
@@ -305,7 +311,7 @@ class _Training:
         if scores.loss < outcome.best_loss:
             outcome.best_loss, outcome.best_epoch = scores.loss, record.epoch
             if self.group.leads:
-                self.checkpoints.save_best(self.network.state_dict(), record.epoch, scores.loss)
+                self.checkpoints.save_best(self._state(), record.epoch, scores.loss)
         waited = record.epoch - outcome.best_epoch
         outcome.finished = outcome.epoch >= self.plan.epochs or waited >= self.settings.patience
         stop = self._tell(record) if self.group.leads else False
@@ -338,16 +344,17 @@ class _Training:
     def _save(self) -> None:
         self._share_sums()
         if self.group.leads:
-            self.checkpoints.save_last(
-                {
-                    "network": self.network.state_dict(),
-                    "optimizer": self.optimizer.state_dict(),
-                    "schedule": self.schedule.state_dict(),
-                    "outcome": asdict(self.outcome),
-                }
-            )
+            self.checkpoints.save_last(self._state())
         self.group.wait()
         self.saved_at = time.monotonic()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "outcome": asdict(self.outcome),
+        }
 
     def _resume(self) -> None:
         state = self.checkpoints.load_last()
@@ -377,12 +384,17 @@ def _closed(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
             close()
 
 
-def _pad(weights: Tensor) -> Tensor:
-    return torch.cat([weights, torch.zeros_like(weights)])
-
-
-def _size(batch: Batch | None) -> tuple[int, int]:
-    return (0, 0) if batch is None or batch.images.ndim != 4 else (batch.images.shape[2], batch.images.shape[3])
+@contextmanager
+def _still_normalisation(network: nn.Module) -> Iterator[None]:
+    """Let batch normalisation use its running statistics, and leave them as they are, for the time of the block."""
+    moving = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.training]
+    for module in moving:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in moving:
+            module.train()
 
 
 def _mix(*numbers: int) -> int:
