@@ -14,6 +14,11 @@ class PathsConfig(Section):
     posters: str = Field(description="folder of ID.jpg, or a zip or tar archive of them")
     metadata: str = Field(description="folder of movies.csv, countries.csv, ... (each plain or .gz)")
     work: str = Field(description="folder that all tables, models and the MLflow store go to")
+    predicted_posters: str | None = Field(
+        None,
+        description="what predict-posters reads: a posters or samples table of any work folder, or a folder of Parquet "
+        "with its columns; null: the work folder's posters table",
+    )
 
     def table(self, *names: str) -> str:
         """Return the folder of a table under the work folder."""

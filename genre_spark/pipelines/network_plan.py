@@ -41,6 +41,11 @@ def training_settings(config: Config) -> dict[str, Any]:
     return settings
 
 
+def training_note(config: Config) -> str:
+    """Return the file beside a trained network that says which run trained it."""
+    return join(config.paths.model(config.cnn.model_name), "training.json")
+
+
 def plan_training(spark: SparkSession, config: Config, *, digest: str) -> TrainingJob:
     """Look at the samples and return everything that the training processes need.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from genre_spark.config import Config
+from genre_spark.errors import InvalidInputError
 from genre_spark.io import read_table, table_files, write_table
 from genre_spark.pipelines.network_features import embeddings_table
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
@@ -34,7 +36,6 @@ def write_predictions(
                 name=f"predictions of {name} on {split}",
                 fingerprint=digest,
                 details=details,
-                partitions=1 if split == "validation" else None,
             )
     return tables
 
@@ -44,6 +45,7 @@ def _predict(spark: SparkSession, config: Config, job: TrainingJob, split: str, 
     if job.embedded is not None and not config.cnn.fine_tune.epochs:
         known = read_table(spark, samples, made_by="sample").select(MOVIE_ID, LABELS)
         features = read_table(spark, embeddings_table(config), made_by="poster-embeddings").select(MOVIE_ID, FEATURES)
+        _check_features(known, features, samples)
         return predict_features(known.join(features, MOVIE_ID), job.model_file, version=digest, column=FEATURES)
     return predict_posters(
         spark,
@@ -55,3 +57,14 @@ def _predict(spark: SparkSession, config: Config, job: TrainingJob, split: str, 
         threads=config.embeddings.threads,
         device=config.cnn.device,
     )
+
+
+def _check_features(samples: DataFrame, features: DataFrame, table: str) -> None:
+    """Check that every sample has features: a join would leave the others out without a word."""
+    missing = samples.join(features.select(MOVIE_ID), MOVIE_ID, "left_anti")
+    row = missing.agg(F.count(MOVIE_ID).alias("count"), F.min(MOVIE_ID).alias("first")).first()
+    if row is not None and row["count"]:
+        raise InvalidInputError(
+            f"{table}: {row['count']} samples have no embedding (movie {row['first']}, ...), expected the embeddings "
+            "of the posters that were sampled: run `genre-spark poster-embeddings` again"
+        )

@@ -1,15 +1,30 @@
-"""Stage predict-posters: genres of every poster in the posters table, whether its genres are known or not."""
+"""Stage predict-posters: genres of every poster in a posters table, whether its genres are known or not."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.errors import MissingTableError
-from genre_spark.io import file_digest, filesystem, join, read_json, require_manifest, table_files, write_table
-from genre_spark.pipelines.stage import StageResult, stage, stage_record
+from genre_spark.errors import InvalidInputError, MissingTableError
+from genre_spark.io import (
+    file_digest,
+    filesystem,
+    fingerprint,
+    join,
+    read_json,
+    read_manifest,
+    require_manifest,
+    table_files,
+    write_table,
+)
+from genre_spark.pipelines.network_plan import training_note
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.schemas import LABELS
 from genre_spark.session import job_progress
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.prediction import predict_posters
@@ -21,6 +36,62 @@ class PredictPostersResult(StageResult):
     """Counts: posters."""
 
 
+@dataclass(frozen=True)
+class PosterSource:
+    """Posters to predict.
+
+    Attributes:
+        files: Parquet, paths or URLs.
+        version: changes when their content does.
+        vocabulary: what labels in them stand for, where a manifest tells.
+    """
+
+    files: tuple[str, ...]
+    version: str
+    vocabulary: tuple[str, ...] | None = None
+
+
+def _find_posters(config: Config) -> PosterSource:
+    """Return the files of a table of this project, or of any folder of Parquet."""
+    table = config.paths.predicted_posters
+    if table is None or read_manifest(table) is not None:
+        table = table or config.paths.posters_table
+        manifest = require_manifest(table, made_by="prepare-posters")
+        vocabulary = manifest.details.get("vocabulary")
+        files = tuple(table_files(table, made_by="prepare-posters"))
+        return PosterSource(files, manifest.fingerprint, tuple(vocabulary) if vocabulary else None)
+    system, inner = filesystem(table)
+    names = [str(entry).rsplit("/", 1)[-1] for entry in system.ls(inner, detail=False)] if system.isdir(inner) else []
+    files = tuple(join(table, name) for name in sorted(names) if name.endswith(".parquet") and name[0] not in "._")
+    if not files:
+        raise InvalidInputError(
+            f"paths.predicted_posters: {table}, expected a posters or samples table or a folder of .parquet files"
+        )
+    return PosterSource(files, fingerprint(*[file_digest(file) for file in files]))
+
+
+def _label_count(source: PosterSource, vocabulary: Sequence[str]) -> int | None:
+    """Return the number of labels a row, or None where the posters have none.
+
+    Raises:
+        InvalidInputError: they are labels of another vocabulary than the network's.
+    """
+    system, inner = filesystem(source.files[0])
+    with system.open(inner, "rb") as stream:
+        file = pq.ParquetFile(stream)
+        if LABELS not in file.schema_arrow.names:
+            return None
+        first = next(file.iter_batches(1, columns=[LABELS]), None)
+    count = len(vocabulary) if first is None else pc.list_value_length(first.column(0))[0].as_py()
+    if count != len(vocabulary) or (source.vocabulary is not None and source.vocabulary != tuple(vocabulary)):
+        known = ", ".join(source.vocabulary or ["of unknown names"])
+        raise InvalidInputError(
+            f"{source.files[0]}: {count} labels a row ({known}), expected the {len(vocabulary)} of the network "
+            f"({', '.join(vocabulary)}), or a table without labels"
+        )
+    return len(vocabulary)
+
+
 def _model_file(config: Config) -> str:
     file = join(config.paths.model(config.cnn.model_name), "network.pt")
     system, inner = filesystem(file)
@@ -30,8 +101,7 @@ def _model_file(config: Config) -> str:
 
 
 def _depends_on(config: Config) -> list[object]:
-    posters = require_manifest(config.paths.posters_table, made_by="prepare-posters")
-    return [posters.fingerprint, file_digest(_model_file(config)), config.cnn.model_name]
+    return [_find_posters(config).version, file_digest(_model_file(config)), config.cnn.model_name]
 
 
 def _table(config: Config) -> str:
@@ -40,22 +110,21 @@ def _table(config: Config) -> str:
 
 @stage("predict-posters", depends_on=_depends_on, outputs=lambda config: [_table(config)])
 def run(spark: SparkSession, config: Config, run: TrackedRun) -> PredictPostersResult:
-    """Predict with the trained network of the recipe; labels are empty in the result."""
-    file = _model_file(config)
+    """Predict with the trained network of the recipe; labels are empty in the result where the posters have none."""
+    file, source = _model_file(config), _find_posters(config)
     state = load_tensors(file) or {}
-    trained = read_json(stage_record(config, "train-cnn")) or {}
     details = {
         "vocabulary": state["vocabulary"],
         "family": "cnn",
         "method": state["architecture"],
-        "run_id": (trained.get("result") or {}).get("run_id"),
+        "run_id": (read_json(training_note(config)) or {}).get("run_id"),
     }
     predictions = predict_posters(
         spark,
-        table_files(config.paths.posters_table, made_by="prepare-posters"),
+        source.files,
         file,
         version=run.digest,
-        labels=None,
+        labels=_label_count(source, state["vocabulary"]),
         batch_size=config.embeddings.batch_size,
         threads=config.embeddings.threads,
         device=config.cnn.device,

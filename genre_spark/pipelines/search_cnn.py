@@ -13,7 +13,7 @@ from genre_spark.io import join, require_manifest, write_json
 from genre_spark.pipelines.network_plan import plan_training, training_settings
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tracking import TrackedRun, TrialLogger
-from genre_spark.vision.search import SearchOutcome, search
+from genre_spark.vision.search import SearchOutcome, TrialEnd, search
 from genre_spark.vision.storage import remove_folder
 from genre_spark.vision.training import EpochRecord
 
@@ -31,10 +31,10 @@ class LoggedTrials:
 
     trials: TrialLogger
 
-    def __call__(self, number: int, settings: dict[str, float], record: EpochRecord | None) -> None:
+    def __call__(self, number: int, settings: dict[str, float], record: EpochRecord | TrialEnd) -> None:
         """Log an epoch, or close the trial's run after the last one."""
-        if record is None:
-            self.trials.close(number)
+        if isinstance(record, str):
+            self.trials.close(number, settings, record)
             return
         values = {f"epoch/{name}": value for name, value in asdict(record).items() if name != "epoch"}
         self.trials.log(number, settings, record.epoch, values)

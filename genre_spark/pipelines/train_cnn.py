@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.io import join, require_manifest
+from genre_spark.io import join, require_manifest, write_json
 from genre_spark.pipelines.network_pictures import log_pictures
-from genre_spark.pipelines.network_plan import plan_training, training_settings
+from genre_spark.pipelines.network_plan import plan_training, training_note, training_settings
 from genre_spark.pipelines.network_predictions import write_predictions
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tracking import CurveLogger, TrackedRun, log_poster_model, system_metrics
@@ -64,6 +64,7 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainCnnResult:
     logger.info("  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary))
     with system_metrics(run):
         outcome = launch(job, report=EpochReport(CurveLogger(run.tracking_uri, run.run_id)))
+    write_json(training_note(config), {"run_id": run.run_id, "digest": run.digest})
     best = next(record for record in outcome.history if record.epoch == outcome.best_epoch)
     _log_training(run, job, outcome, name)
     manifests = write_predictions(spark, config, job, digest=run.digest, run_id=run.run_id)

@@ -32,7 +32,7 @@ _SIGNATURE = ModelSignature(
     params=ParamSchema([ParamSpec("threshold", "double", 0.5)]),
 )
 _REQUIREMENTS = ("torch", "torchvision", "opencv-python-headless", "pillow", "numpy", "pandas", "pydantic", "fsspec")
-_SECONDS_BETWEEN_SAMPLES = 10
+_SAMPLES_A_POINT = 5  # of the load of the machine, one a second
 
 
 @dataclass(frozen=True)
@@ -73,34 +73,54 @@ class TrialLogger:
     runs: dict[int, str] = field(default_factory=dict)
 
     def log(self, trial: int, settings: Mapping[str, float], step: int, values: Mapping[str, float]) -> None:
-        """Log an epoch of a trial; the first one opens its run."""
-        client = MlflowClient(self.tracking_uri)
-        if trial not in self.runs:
-            tags = {MLFLOW_PARENT_RUN_ID: self.parent, "trial": str(trial)}
-            run = client.create_run(self.experiment_id, tags=tags, run_name=f"trial-{trial}")
-            self.runs[trial] = run.info.run_id
-            TrackedRun(client, run.info.run_id, self.experiment_id, self.tracking_uri).log_params(settings)
-        TrackedRun(client, self.runs[trial], self.experiment_id, self.tracking_uri).log_metrics(values, step=step)
+        """Log an epoch of a trial; a store that does not answer is a warning, not the end of a search."""
+        with self._warns(trial):
+            self._run(trial, settings).log_metrics(values, step=step)
 
-    def close(self, trial: int) -> None:
-        """End a trial's run."""
-        run_id = self.runs.pop(trial, None)
-        if run_id is not None:
-            MlflowClient(self.tracking_uri).set_terminated(run_id, "FINISHED")
+    def close(self, trial: int, settings: Mapping[str, float], end: str) -> None:
+        """End a trial's run; the tag `end` says how: complete, pruned, diverged or failed."""
+        with self._warns(trial):
+            run = self._run(trial, settings)
+            run.set_tags({"end": end})
+            run.client.set_terminated(run.run_id, "FAILED" if end in {"diverged", "failed"} else "FINISHED")
+        self.runs.pop(trial, None)
+
+    def _run(self, trial: int, settings: Mapping[str, float]) -> TrackedRun:
+        """Return the trial's run, which the first call opens."""
+        client = MlflowClient(self.tracking_uri)
+        if trial in self.runs:
+            return TrackedRun(client, self.runs[trial], self.experiment_id, self.tracking_uri)
+        tags = {MLFLOW_PARENT_RUN_ID: self.parent, "trial": str(trial)}
+        self.runs[trial] = client.create_run(self.experiment_id, tags=tags, run_name=f"trial-{trial}").info.run_id
+        run = TrackedRun(client, self.runs[trial], self.experiment_id, self.tracking_uri)
+        run.log_params(settings)
+        return run
+
+    @contextmanager
+    def _warns(self, trial: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            logger.warning("MLflow at %s took nothing of trial %d: %s", self.tracking_uri, trial, error)
 
 
 @contextmanager
 def system_metrics(run: TrackedRun) -> Iterator[None]:
-    """Log load of processors, memory, disk and GPUs to a run while the block runs."""
+    """Log load of processors, memory, disk and GPUs to a run while the block runs, however short it is."""
     logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
     monitor = SystemMetricsMonitor(
-        run.run_id, sampling_interval=_SECONDS_BETWEEN_SAMPLES, samples_before_logging=1, tracking_uri=run.tracking_uri
+        run.run_id, sampling_interval=1, samples_before_logging=_SAMPLES_A_POINT, tracking_uri=run.tracking_uri
     )
     monitor.start()
     try:
         yield
     finally:
         monitor.finish()
+        try:  # what was sampled since the last point, which MLflow forgets
+            monitor.publish_metrics(monitor.aggregate_metrics())
+            monitor.mlflow_logger.flush()
+        except Exception as error:
+            logger.warning("MLflow at %s took no system metrics: %s", run.tracking_uri, error)
 
 
 def log_poster_model(run: TrackedRun, model_file: str, name: str) -> str:

@@ -16,7 +16,8 @@ import torch
 import torch.distributed as dist
 from pyspark.ml.torch.distributor import TorchDistributor
 
-from genre_spark.errors import GenreSparkError, StageFailedError
+from genre_spark.errors import GenreSparkError, InvalidConfigError, StageFailedError
+from genre_spark.vision.devices import choose_device
 from genre_spark.vision.job import TrainingJob, run_job
 from genre_spark.vision.storage import load_tensors, remove_folder, save_tensors
 from genre_spark.vision.training import Report, TrainingOutcome
@@ -45,10 +46,13 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
         return run_job(job, report=report)
     errors = f"{job.checkpoints}/errors"
     remove_folder(errors)
-    use_gpu = torch.cuda.is_available() if where.where == "local" else where.backend == "nccl"
-    use_gpu = use_gpu and job.settings.device != "cpu"
-    backend = where.backend if where.backend != "auto" else ("nccl" if use_gpu else "gloo")
-    distributor = TorchDistributor(num_processes=where.processes, local_mode=where.where == "local", use_gpu=use_gpu)
+    local = where.where == "local"
+    # On this machine each process finds its GPU by its local rank. TorchDistributor would ask Spark for the driver's
+    # GPUs, which only knows them where spark.driver.resource.gpu.* is configured, as no local session has it.
+    distributor = TorchDistributor(
+        num_processes=where.processes, local_mode=local, use_gpu=not local and where.backend == "nccl"
+    )
+    backend = _choose_backend(job) if local else where.backend.replace("auto", "gloo")
     # the processes' output comes through here; standard output belongs to the stage's result
     output = _Tail()
     with contextlib.redirect_stdout(output):
@@ -60,6 +64,24 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
     if found is None:
         raise StageFailedError(f"{_outcome_file(job)}: missing; expected distribution.where=executors to share a disk")
     return TrainingOutcome.revive(found)
+
+
+def _choose_backend(job: TrainingJob) -> str:
+    """Return how processes of this machine talk: nccl where each has a GPU of its own, else gloo.
+
+    Raises:
+        InvalidConfigError: nccl for more processes than there are GPUs.
+    """
+    where = job.settings.distribution
+    gpus = torch.cuda.device_count() if job.settings.device != "cpu" and torch.cuda.is_available() else 0
+    if where.backend == "nccl" and where.processes > gpus:
+        raise InvalidConfigError(
+            f"cnn.distribution.backend: nccl for {where.processes} processes on {gpus} GPUs, expected a GPU for each "
+            "process, or auto"
+        )
+    if where.backend != "auto":
+        return where.backend
+    return "nccl" if 0 < where.processes <= gpus else "gloo"
 
 
 def _outcome_file(job: TrainingJob) -> str:
@@ -76,6 +98,8 @@ def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
     logger.setLevel(logging.INFO)
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if backend == "nccl":
+        torch.cuda.set_device(choose_device(job.settings.device, local_rank=local_rank))
     dist.init_process_group(backend, timeout=_TIMEOUT)
     try:
         outcome = run_job(job, rank=rank, size=size, local_rank=local_rank, report=report)

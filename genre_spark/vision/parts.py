@@ -41,7 +41,7 @@ def list_parts(files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAG
     """Cut files into parts of at least so many rows, or of a whole file that has fewer.
 
     Raises:
-        InvalidInputError: a file lacks one of the columns.
+        InvalidInputError: a file lacks one of the columns, or its footer tells of rows that have no value in it.
     """
     parts: list[Part] = []
     for file in files:
@@ -53,6 +53,7 @@ def list_parts(files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAG
             raise InvalidInputError(
                 f"{file}: no column {', '.join(missing)}, expected posters (columns {', '.join(columns)})"
             )
+        _check_whole(file, metadata.metadata, columns)
         groups: list[int] = []
         count = 0
         for number in range(metadata.num_row_groups):
@@ -62,6 +63,20 @@ def list_parts(files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAG
                 parts.append(Part(file, tuple(groups), count))
                 groups, count = [], 0
     return [part for part in parts if part.rows]
+
+
+def _check_whole(file: str, metadata: pq.FileMetaData, columns: Sequence[str]) -> None:
+    """Check by the footer that no row lacks a value; writers leave out the statistics of some columns of images."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            chunk = group.column(index)
+            statistics = chunk.statistics if chunk.path_in_schema in columns else None
+            if statistics is not None and statistics.has_null_count and statistics.null_count:
+                raise InvalidInputError(
+                    f"{file}: {statistics.null_count} of {group.num_rows} rows of row group {number} have no "
+                    f"{chunk.path_in_schema}, expected a poster in every row (sampling.require_poster: true)"
+                )
 
 
 def read_posters(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import optuna
 import pandas as pd
@@ -15,16 +16,19 @@ from optuna.trial import Trial, TrialState
 from pyspark.sql import SparkSession
 
 from genre_spark.config import SearchConfig
+from genre_spark.errors import StageFailedError, TrainingDivergedError
+from genre_spark.vision.devices import cores
 from genre_spark.vision.job import TrainingJob, run_job
 from genre_spark.vision.storage import remove_folder
 from genre_spark.vision.training import EpochRecord
 
-__all__ = ["SearchOutcome", "TrialReport", "search"]
+__all__ = ["SearchOutcome", "TrialEnd", "TrialReport", "search"]
 
 logger = logging.getLogger("genre_spark")
 
-# trial number, settings, epoch -> nothing; and at the end, None for the epoch
-TrialReport = Callable[[int, dict[str, float], EpochRecord | None], None]
+TrialEnd = Literal["complete", "pruned", "diverged", "failed"]
+# trial number, settings, an epoch or how the trial ended -> nothing
+TrialReport = Callable[[int, dict[str, float], EpochRecord | TrialEnd], None]
 
 _STUDY = "cnn"
 
@@ -35,7 +39,7 @@ class SearchOutcome:
 
     Attributes:
         trials: trials that finished, over all runs of the search.
-        pruned: trials that were stopped early.
+        pruned: trials that were stopped early, or whose loss became NaN or infinite.
         best: settings with the lowest validation loss.
         best_loss: that loss.
     """
@@ -59,7 +63,11 @@ def search(
         job: what to train; learning rate, dropout and epochs are replaced.
         config: bounds, sampler, pruner, number of trials.
         folder: of the study and of the trials' checkpoints; on a disk that the executors see, for trials there.
-        report: called after every epoch of a trial, where the trial runs; must be picklable for executors.
+        report: called after every epoch of a trial and at its end, where the trial runs; must be picklable for
+            executors.
+
+    Raises:
+        StageFailedError: no trial reached its end.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -75,6 +83,12 @@ def search(
             _run_on_executors(spark, job, config, folder, report, together)
     finished = _finished(study)
     pruned = sum(trial.state == TrialState.PRUNED for trial in finished)
+    if pruned == len(finished):
+        raise StageFailedError(
+            f"search: all {pruned} trials diverged or were stopped early, expected one at least that reaches its end: "
+            f"lower search.learning_rate ({config.learning_rate[0]:.3g} to {config.learning_rate[1]:.3g}) or set "
+            "cnn.clip_norm, and raise search.trials"
+        )
     best = study.best_trial
     return SearchOutcome(len(finished), pruned, dict(best.params), float(best.value or 0.0))
 
@@ -110,7 +124,11 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
-def _objective(job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport) -> Callable[[Trial], float]:
+def _objective(
+    job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport, *, place: int = 0
+) -> Callable[[Trial], float]:
+    """Return what Optuna calls; `place` tells trials that run at once apart, where each has a GPU of its own."""
+
     def run_trial(trial: Trial) -> float:
         drawn = {
             "learning_rate": trial.suggest_float("learning_rate", *config.learning_rate, log=True),
@@ -118,8 +136,8 @@ def _objective(job: TrainingJob, config: SearchConfig, folder: str, report: Tria
         }
         settings = job.settings.model_copy(update={**drawn, "epochs": config.epochs})
         name = "-".join(f"{value:.6g}" for value in drawn.values())
-        place = f"{folder}/trials/{name}"
-        trial_job = replace(job, settings=settings, checkpoints=place, model_file=f"{place}/network.pt")
+        state = f"{folder}/trials/{name}"
+        trial_job = replace(job, settings=settings, checkpoints=state, model_file=f"{state}/network.pt")
         pruned = False
 
         def after_epoch(record: EpochRecord) -> bool:
@@ -129,9 +147,18 @@ def _objective(job: TrainingJob, config: SearchConfig, folder: str, report: Tria
             pruned = trial.should_prune()
             return pruned
 
-        outcome = run_job(trial_job, report=after_epoch)
-        report(trial.number, drawn, None)
-        remove_folder(place)
+        end: TrialEnd = "failed"
+        try:
+            outcome = run_job(trial_job, local_rank=place, report=after_epoch)
+            end = "pruned" if pruned else "complete"
+        except TrainingDivergedError as error:  # a rate that is too high is a result like another
+            end = "diverged"
+            logger.warning("  trial %d: %s", trial.number, error)
+            raise optuna.TrialPruned from error
+        finally:
+            report(trial.number, drawn, end)
+            if end != "failed":
+                remove_folder(state)
         if pruned:
             raise optuna.TrialPruned
         return outcome.best_loss
@@ -142,14 +169,16 @@ def _objective(job: TrainingJob, config: SearchConfig, folder: str, report: Tria
 def _run_on_executors(
     spark: SparkSession, job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport, together: int
 ) -> None:
-    """Run trials as Spark tasks, one each; they share the study through its journal."""
+    """Run trials as Spark tasks, one each; they share the study through its journal, and a machine's cores."""
 
     def run_task(frames):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         for frame in frames:
             for number in frame["id"]:
                 optuna.logging.set_verbosity(optuna.logging.WARNING)
                 study = _open_study(folder, config, seed=job.seed + 1000 * int(number))
-                study.optimize(_objective(job, config, folder, report), n_trials=1)
+                threads = job.settings.threads or max(1, cores() // together)
+                shared = replace(job, settings=job.settings.model_copy(update={"threads": threads}))
+                study.optimize(_objective(shared, config, folder, report, place=int(number)), n_trials=1)
             yield pd.DataFrame({"id": frame["id"]})
 
     spark.range(0, together, 1, together).mapInPandas(run_task, "id long").collect()  # one number a trial
