@@ -16,7 +16,6 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from genre_spark.config import EmbeddingsConfig
 from genre_spark.io import TableManifest, commit_table, filesystem, fingerprint, join, read_manifest
 from genre_spark.schemas import FEATURES, MOVIE_ID
-from genre_spark.vision.devices import explained_memory_errors
 from genre_spark.vision.parts import Part, list_parts, map_parts, read_posters
 from genre_spark.vision.prediction import worker_network
 
@@ -81,8 +80,7 @@ def embed_posters(
         model = worker_network(model_file, version, config_threads, device)
         batches = []
         for images, rows in read_posters(part, batch_size=config_batch):
-            with explained_memory_errors("embeddings.batch_size", config_batch, model.network.size):
-                values = model.features(images)
+            values = model.features(images)
             offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
             vectors = pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
             batches.append(pa.RecordBatch.from_arrays([rows.column(0), vectors], schema=_ARROW_SCHEMA))

@@ -11,7 +11,7 @@ import torch
 from pyspark.sql import DataFrame, SparkSession
 
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
-from genre_spark.vision.devices import choose_device, explained_memory_errors
+from genre_spark.vision.devices import choose_device
 from genre_spark.vision.parts import Part, list_parts, map_parts, read_posters
 from genre_spark.vision.trained import TrainedNetwork, load_network
 from genre_spark.workers import short_task
@@ -74,9 +74,7 @@ def predict_posters(
         model = worker_network(model_file, version, threads, device)
         for images, rows in read_posters(part, batch_size=batch_size, extra=extra):
             known = rows.column(LABELS) if extra else pa.array([[]] * len(rows), _LISTS)
-            with explained_memory_errors("embeddings.batch_size", batch_size, model.network.size):
-                probabilities = model.probabilities(images)
-            yield prediction_rows(rows.column(MOVIE_ID), known, probabilities)
+            yield prediction_rows(rows.column(MOVIE_ID), known, model.probabilities(images))
 
     return map_parts(spark, list_parts(files, rows=_ROWS_PER_TASK), predict, PREDICTIONS_SCHEMA)
 

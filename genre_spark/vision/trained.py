@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.vision.devices import autocast
+from genre_spark.vision.devices import autocast, explained_memory_errors
 from genre_spark.vision.models import PosterNetwork, build_network
 from genre_spark.vision.storage import load_tensors, save_tensors
 
@@ -57,12 +58,12 @@ class TrainedNetwork:
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the backbone's features, float32 (N, D), of uint8 posters (N, 3, H, W), RGB."""
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        with self._inference(len(images)):
             return self._features(images).float().cpu().numpy()
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return probabilities, float32 (N, L), 0..1, of uint8 posters (N, 3, H, W), RGB."""
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        with self._inference(len(images)):
             logits: Tensor = self.network.head(self._features(images))
             return torch.sigmoid(logits.float()).cpu().numpy()
 
@@ -71,6 +72,12 @@ class TrainedNetwork:
         with torch.inference_mode():
             logits: Tensor = self.network.head(torch.from_numpy(features).to(self.device))
             return torch.sigmoid(logits.float()).cpu().numpy()
+
+    @contextmanager
+    def _inference(self, batch_size: int) -> Iterator[None]:
+        memory = explained_memory_errors("embeddings.batch_size", batch_size, self.network.size)
+        with memory, torch.inference_mode(), autocast(self.device, self.precision):
+            yield
 
     def _features(self, images: np.ndarray) -> Tensor:
         posters = torch.from_numpy(images).to(self.device)

@@ -308,14 +308,15 @@ class _Training:
         )
         outcome.history.append(record)
         outcome.epoch, outcome.batch, outcome.loss_sum, outcome.weight_sum = outcome.epoch + 1, 0, 0.0, 0.0
+        outcome.finished = outcome.epoch >= self.plan.epochs
         if scores.loss < outcome.best_loss:
             outcome.best_loss, outcome.best_epoch = scores.loss, record.epoch
             if self.group.leads:
                 self.checkpoints.save_best(self._state(), record.epoch, scores.loss)
         waited = record.epoch - outcome.best_epoch
-        outcome.finished = outcome.epoch >= self.plan.epochs or waited >= self.settings.patience
         stop = self._tell(record) if self.group.leads else False
-        outcome.finished = bool(self.group.largest(float(outcome.finished or stop)))
+        stop = stop or outcome.finished or waited >= self.settings.patience
+        outcome.finished = bool(self.group.largest(float(stop)))
         self._save()
 
     def _tell(self, record: EpochRecord) -> bool:

@@ -35,6 +35,27 @@ def test_no_path_of_a_shipped_recipe_swallows_its_comment(recipe: Path) -> None:
         ({"paths": PATHS, "split": {"test": 1.5}}, "split.test: 1.5, expected less than 1"),
         ({"paths": PATHS, "sampling": {"minimum_per_genre": -1}}, "sampling.minimum_per_genre: -1, expected .*>= 0"),
         ({"paths": PATHS, "posters": {"encoding": "bmp"}}, "posters.encoding: 'bmp', expected 'jpeg', 'png' or 'raw'"),
+        (
+            {"paths": PATHS, "cnn": {"loss": "hinge"}},
+            "cnn.loss: 'hinge', expected 'bce', 'bce_positive', 'asym.* 'bpmll'",
+        ),
+        ({"paths": PATHS, "cnn": {"optimizer": "lion"}}, "cnn.optimizer: 'lion', expected 'sgd' or 'adamw'"),
+        (
+            {"paths": PATHS, "cnn": {"loss": "bpmll", "label_weights": "balanced"}},
+            "expected label_weights: none and negative_sampling: false with loss: bpmll",
+        ),
+        (
+            {"paths": PATHS, "cnn": {"loss": "bpmll", "negative_sampling": True}},
+            "negative_sampling: false with loss: bpm",
+        ),
+        (
+            {"paths": PATHS, "cnn": {"loss": "bce_positive", "label_weights": "balanced"}},
+            "expected loss: bce with label_weights: balanced",
+        ),
+        (
+            {"paths": PATHS, "cnn": {"batch_size": 9, "distribution": {"processes": 2}}},
+            "expected batch_size a multiple of distribution.processes, not 9 for 2",
+        ),
         ({"paths": PATHS, "no_such_section": 1}, "no_such_section: unknown key"),
     ],
 )

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from genre_spark.errors import InvalidConfigError
-from genre_spark.vision.losses import AsymmetricLoss, BinaryCrossEntropy, BpmllLoss, build_loss, positive_weights
+from genre_spark.vision.losses import (
+    AsymmetricLoss,
+    BinaryCrossEntropy,
+    BpmllLoss,
+    LabelWeights,
+    build_loss,
+    positive_weights,
+)
 
 
 def bpmll_by_loops(logits: Tensor, labels: Tensor) -> list[float]:
@@ -81,6 +88,70 @@ def test_asymmetric_loss_without_focus_and_margin_is_cross_entropy():
     logits, labels = torch.randn(5, 4), (torch.rand(5, 4) < 0.5).float()
     plain = AsymmetricLoss(negative_focus=0, positive_focus=0, margin=0)
     assert torch.allclose(plain(logits, labels), BinaryCrossEntropy()(logits, labels), atol=1e-6)
+
+
+def asymmetric_by_loops(logits: Tensor, labels: Tensor) -> list[float]:
+    """Ben-Baruch et al. (2021), equation 7, with focus 4 on negatives and 1 on positives, and a margin of 0.05."""
+    values = []
+    for scores, truth in zip(logits.tolist(), labels.tolist(), strict=True):
+        total = 0.0
+        for score, label in zip(scores, truth, strict=True):
+            p = 1 / (1 + math.exp(-score))
+            shifted = max(p - 0.05, 0)
+            total += (1 - p) ** 1 * math.log(p) if label else shifted**4 * math.log(1 - shifted)
+        values.append(-total / len(scores))
+    return values
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices)
+def test_asymmetric_loss_is_its_definition(rows):
+    logits = torch.tensor([[score for score, _ in row] for row in rows], dtype=torch.float64)
+    labels = torch.tensor([[float(label) for _, label in row] for row in rows], dtype=torch.float64)
+    assert AsymmetricLoss()(logits, labels).tolist() == pytest.approx(asymmetric_by_loops(logits, labels), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["bce", "asymmetric"])
+def test_weights_of_labels_are_those_of_a_plain_loop(name):
+    torch.manual_seed(0)
+    logits, labels = torch.randn(5, 3), (torch.rand(5, 3) < 0.5).float()
+    weights = LabelWeights((2.0, 0.0, 0.5), (1.0, 3.0, 0.5))
+    elements = build_loss(name).elements(logits, labels)
+    expected = [
+        sum(
+            float(elements[row, label]) * (weights.positive if labels[row, label] else weights.negative)[label]
+            for label in range(3)
+        )
+        / 3
+        for row in range(5)
+    ]
+    assert build_loss(name, weights=weights)(logits, labels).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_sampled_negatives_keep_the_loss_on_average_and_validation_sees_them_all():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(20_000, 3), torch.zeros(20_000, 3)
+    labels[:100, 0] = 1
+    loss, plain = build_loss("bce", negative_rate=(0.2, 1.0, 0.0)), BinaryCrossEntropy()
+    drawn, whole = (of.elements(logits, labels) for of in (loss, plain))
+    assert torch.equal(drawn, whole)
+    steps = loss.train()(logits, labels) * 3
+    seen = whole[:, :2].sum(1)  # a label without positives has no negatives either
+    assert float(steps.mean()) == pytest.approx(float(seen.mean()), rel=0.02)
+    torch.testing.assert_close(steps[:100], seen[:100])  # positives, and negatives of rate 1, count as they are
+    assert not torch.allclose(steps[100:], seen[100:])
+    assert torch.equal(loss.eval()(logits, labels), plain(logits, labels))
+
+
+def test_sampled_negatives_are_the_same_for_the_same_seed():
+    logits, labels = torch.randn(50, 2), torch.zeros(50, 2)
+    loss = build_loss("bce", negative_rate=(0.5, 0.5)).train()
+    values = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        values.append(loss(logits, labels))
+    assert torch.equal(values[0], values[1])
+    assert not torch.equal(values[0], values[2])
 
 
 def test_asymmetric_loss_forgets_very_easy_negatives():

