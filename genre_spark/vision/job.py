@@ -25,7 +25,7 @@ from genre_spark.vision.samples import SampleFacts
 from genre_spark.vision.trained import PosterForm, save_network
 from genre_spark.vision.training import EpochRecord, Report, TrainingOutcome, TrainingPlan, train
 
-__all__ = ["TrainingJob", "job_network", "run_job"]
+__all__ = ["TrainingJob", "job_loss", "job_network", "run_job"]
 
 logger = logging.getLogger("genre_spark")
 
@@ -99,7 +99,7 @@ def run_job(
     # feeding decodes in threads and processes of its own; a training process takes its share of the cores
     threads = job.settings.threads or max(1, cores() // (size if job.settings.distribution.where == "local" else 1))
     with limited_threads(threads):
-        network, loss = job_network(job), _loss(job)
+        network, loss = job_network(job), job_loss(job)
         with explained_memory_errors("cnn.batch_size", job.settings.batch_size, network.size):
             network.to(device)
             loss.to(device)
@@ -184,7 +184,8 @@ def _fine_tune(
     return replace(both, best_epoch=outcome.best_epoch + first, best_loss=outcome.best_loss)
 
 
-def _loss(job: TrainingJob) -> GenreLoss:
+def job_loss(job: TrainingJob) -> GenreLoss:
+    """Return the loss that the settings name, with the weights of the job's samples."""
     facts, settings = job.facts, job.settings
     rows, counts = float(facts.rows), [float(count) for count in facts.label_counts]
     if settings.weights == "sampling":  # positives and negatives as the weighted loss will see them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from genre_spark.config import Config, build_config
 from genre_spark.imaging import encode_pixels
 from genre_spark.io import write_table
+from genre_spark.transforms.weights import class_weights
 from tests.vision.small import HEIGHT, VOCABULARY, WIDTH, make_posters
 
 slow = pytest.mark.slow
@@ -18,6 +20,14 @@ slow = pytest.mark.slow
 @pytest.fixture(scope="session")
 def posters() -> tuple[np.ndarray, np.ndarray]:
     return make_posters(48)
+
+
+def link_tables(sample_tables: Path, work: Path) -> Path:
+    """A work folder of its own with the samples and posters of another one."""
+    (work / "out").mkdir(parents=True)
+    for table in ("samples", "posters"):
+        shutil.copytree(sample_tables / "out" / table, work / "out" / table)
+    return work
 
 
 def make_config(work: Path, **cnn: object) -> Config:
@@ -59,12 +69,20 @@ def sample_tables(spark, tmp_path_factory) -> Path:
             )
             for place, (image, label) in enumerate(zip(images, labels, strict=True))
         ]
+        counts = [sum(row[6][place] for row in rows) for place in range(len(VOCABULARY))]
+        weights = class_weights([int(count) for count in counts], len(rows)).by_name(VOCABULARY)
         schema = (
             "movie_id long, image binary, height int, width int, channels int, encoding string, "
             "labels array<float>, weight float"
         )
         frame = spark.createDataFrame(rows, schema).repartition(2, "movie_id").sortWithinPartitions("movie_id")
-        write_table(frame, config.paths.samples(split), name=split, fingerprint=f"{split}-1", details=details)
+        write_table(
+            frame,
+            config.paths.samples(split),
+            name=split,
+            fingerprint=f"{split}-1",
+            details={**details, "class_weights": weights},
+        )
         every.append(frame.drop("labels", "weight").selectExpr("*", "'somewhere' AS source"))
     posters = every[0].unionByName(every[1]).unionByName(every[2])
     write_table(posters, config.paths.posters_table, name="posters", fingerprint="posters-1", details=details)

@@ -3,18 +3,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
 from genre_spark.imaging import encode_pixels
-from genre_spark.io import read_manifest, read_table
+from genre_spark.io import commit_table, read_manifest, read_table, write_table
+from genre_spark.pipelines.network_plan import plan_training
 from genre_spark.pipelines.train_cnn import run
 from genre_spark.schemas import PREDICTIONS_SCHEMA
 from genre_spark.tracking import resolve_tracking_uri
-from tests.vision.conftest import make_config
+from genre_spark.vision.job import job_loss, run_job
+from tests.vision.conftest import link_tables, make_config
 from tests.vision.small import VOCABULARY, make_posters
 
 
@@ -47,6 +51,98 @@ def test_a_second_run_reuses_the_first(spark, trained):
     again = run(spark, config)
     assert again.reused
     assert again.run_id == result.run_id
+
+
+def test_a_forced_run_trains_again_from_the_start(spark, trained):
+    config, result = trained
+    again = run(spark, config, force=True)
+    assert not again.reused
+    client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+    times = [[point.value for point in client.get_metric_history(of.run_id, "epoch/seconds")] for of in (result, again)]
+    assert len(times[0]) == len(times[1]) == 6
+    assert times[0] != times[1]  # epochs of a checkpoint would carry the seconds that they took the first time
+
+
+def test_two_names_with_the_same_settings_are_two_trainings(spark, sample_tables, tmp_path):
+    """The record of a stage is of its last run: another name must not make a result look like its own."""
+    work = link_tables(sample_tables, tmp_path / "names")
+    settings = {"architecture": "scratch_cnn_one", "epochs": 1}
+    first = run(spark, make_config(work, name="a", **settings))
+    run(spark, make_config(work, name="b", **settings, learning_rate=0.02))
+    changed = run(spark, make_config(work, name="a", **settings, learning_rate=0.02))
+    assert not changed.reused
+    table = read_manifest(make_config(work, name="a").paths.predictions("a", "test"))
+    assert table.details["run_id"] == changed.run_id != first.run_id
+
+
+@pytest.mark.parametrize("settings", [{"label_weights": "balanced"}, {"negative_sampling": True}])
+def test_weights_of_genres_change_what_is_learnt(spark, sample_tables, settings):
+    learnt = []
+    for digest, chosen in (("plain", {}), ("told", settings)):
+        job = plan_training(spark, make_config(sample_tables, architecture="scratch_cnn_one", **chosen), digest=digest)
+        run_job(job)
+        learnt.append(torch.load(job.model_file, weights_only=True)["network"]["head.1.bias"])
+    assert not torch.allclose(learnt[0], learnt[1], rtol=1e-3)
+
+
+def test_weights_of_genres_are_those_of_the_samples_table(spark, sample_tables):
+    config = make_config(
+        sample_tables, architecture="scratch_cnn_one", label_weights="balanced", negative_sampling=True
+    )
+    stored = read_manifest(config.paths.samples("train")).details["class_weights"]
+    job = plan_training(spark, config, digest="weights")
+    for place, genre in enumerate(VOCABULARY):
+        assert job.label_weights.positive[place] == pytest.approx(48 / (2 * stored["counts"][genre]))
+        assert job.label_weights.negative[place] == pytest.approx(48 / (2 * (48 - stored["counts"][genre])))
+        assert job.negative_rate[place] == pytest.approx(stored["negative_rate"][genre])
+    equal = make_config(sample_tables, architecture="scratch_cnn_one", label_weights="effective_number")
+    weights = plan_training(spark, equal, digest="weights").label_weights
+    assert weights.positive == weights.negative == tuple(stored["effective_number"].values())
+
+
+def test_positives_are_weighted_by_the_movies_that_samples_stand_for(spark, sample_tables):
+    config = make_config(sample_tables, architecture="scratch_cnn_one", loss="bce_positive", weights="sampling")
+    facts = plan_training(spark, config, digest="weights").facts
+    rows = read_table(spark, config.paths.samples("train"), made_by="sample").select("labels", "weight").collect()
+    expected = [sum(row["weight"] for row in rows if row["labels"][place]) for place in range(3)]
+    assert facts.weighted_counts == pytest.approx(expected)
+    assert facts.weight == pytest.approx(sum(row["weight"] for row in rows)) != facts.rows
+    positive = job_loss(plan_training(spark, config, digest="weights")).positive
+    assert positive.tolist() == pytest.approx([(facts.weight - count) / count for count in expected], rel=1e-5)
+
+
+def test_samples_without_class_weights_are_told(spark, sample_tables, tmp_path):
+    work = link_tables(sample_tables, tmp_path / "older")
+    config = make_config(work, architecture="scratch_cnn_one", label_weights="balanced")
+    manifest = read_manifest(config.paths.samples("train"))
+    details = {key: value for key, value in manifest.details.items() if key != "class_weights"}
+    commit_table(config.paths.samples("train"), replace(manifest, details=details))
+    with pytest.raises(InvalidInputError, match=r"no class weights, expected them for cnn\.label_weights"):
+        run(spark, config)
+
+
+def test_samples_some_of_which_have_no_image_are_told(spark, sample_tables, tmp_path):
+    work = link_tables(sample_tables, tmp_path / "holes")
+    config = make_config(work, architecture="scratch_cnn_one")
+    table = config.paths.samples("train")
+    rows = read_table(spark, table, made_by="sample")
+    holes = rows.selectExpr(
+        "movie_id",
+        *(f"if(movie_id = 3, null, {name}) AS {name}" for name in ("image", "height", "width", "channels", "encoding")),
+        "labels",
+        "weight",
+    )
+    write_table(holes.cache(), table, name="t", fingerprint="holes", details=read_manifest(table).details)
+    with pytest.raises(InvalidInputError, match=r"rows of row group 0 have no .*, expected a poster in every row"):
+        run(spark, config)
+
+
+def test_what_the_machine_did_is_logged_however_short_the_training(trained):
+    config, result = trained
+    client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+    metrics = client.get_run(result.run_id).data.metrics
+    assert "system/cpu_utilization_percentage" in metrics
+    assert metrics["system/system_memory_usage_percentage"] > 0
 
 
 def test_curves_pictures_and_checkpoints_are_in_mlflow(trained):
