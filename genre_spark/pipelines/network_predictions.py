@@ -45,7 +45,7 @@ def _predict(spark: SparkSession, config: Config, job: TrainingJob, split: str, 
     if job.embedded is not None and not config.cnn.fine_tune.epochs:
         known = read_table(spark, samples, made_by="sample").select(MOVIE_ID, LABELS)
         features = read_table(spark, embeddings_table(config), made_by="poster-embeddings").select(MOVIE_ID, FEATURES)
-        _check_features(known, features, samples)
+        check_features(known, features, samples)
         return predict_features(known.join(features, MOVIE_ID), job.model_file, version=digest, column=FEATURES)
     return predict_posters(
         spark,
@@ -59,7 +59,7 @@ def _predict(spark: SparkSession, config: Config, job: TrainingJob, split: str, 
     )
 
 
-def _check_features(samples: DataFrame, features: DataFrame, table: str) -> None:
+def check_features(samples: DataFrame, features: DataFrame, table: str) -> None:
     """Check that every sample has features: a join would leave the others out without a word."""
     missing = samples.join(features.select(MOVIE_ID), MOVIE_ID, "left_anti")
     row = missing.agg(F.count(MOVIE_ID).alias("count"), F.min(MOVIE_ID).alias("first")).first()

@@ -1,20 +1,29 @@
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from pyspark.sql import Row
+from torchvision import models
 
+from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.io import filesystem, join, read_manifest, table_files
-from genre_spark.pipelines.network_features import embeddings_table
+from genre_spark.io import commit_table, filesystem, join, read_manifest, read_table, table_files
+from genre_spark.pipelines.network_features import embeddings_table, store_backbone
+from genre_spark.pipelines.network_plan import training_settings
+from genre_spark.pipelines.network_predictions import check_features
 from genre_spark.pipelines.poster_embeddings import run
 from genre_spark.pipelines.predict_posters import run as predict
 from genre_spark.pipelines.train_cnn import run as train
-from genre_spark.schemas import FEATURES, MOVIE_ID
+from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
 from genre_spark.vision.embedded import embed_samples
 from genre_spark.vision.parts import list_parts, read_posters
 from genre_spark.vision.trained import load_network
-from tests.vision.conftest import make_config, slow
+from tests.vision.conftest import link_tables, make_config, slow
 
 pytestmark = slow
 
@@ -77,6 +86,37 @@ def test_a_run_that_was_killed_computes_what_is_missing_and_no_more(spark, confi
     assert run(spark, config).counts["computed"] == 0
 
 
+def test_features_belong_to_the_weights_that_computed_them(sample_tables, tmp_path):
+    """Mirroring, the seed of random weights, and the content of a file of weights make another network."""
+    settings = {"architecture": "resnet18", "freeze": "backbone", "height": 40, "width": 32}
+    work = link_tables(sample_tables, tmp_path / "work")
+    plain = make_config(work, pretrained="none", **settings)
+    mirrored = plain.model_copy(update={"embeddings": plain.embeddings.model_copy(update={"mirror": True})})
+    seeded = plain.model_copy(update={"seed": 8})
+    file = tmp_path / "weights.pth"
+    filed = make_config(work, pretrained=str(file), **settings)
+    versions = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        torch.save(models.resnet18(weights=None).state_dict(), file)
+        os.utime(file, (seed, seed))
+        versions.append((store_backbone(filed).version, training_settings(filed)["starts_from"]))
+        again = filed.model_copy(update={"seed": 8})  # weights from a file do not depend on it
+        assert store_backbone(again).version == versions[-1][0]
+    kinds = [store_backbone(config) for config in (plain, mirrored, seeded)]
+    assert len({backbone.version for backbone in kinds} | {version for version, _ in versions}) == 5
+    assert versions[0][1] != versions[1][1]
+    assert [load_network(backbone.file).mirror for backbone in kinds] == [False, True, False]
+
+
+def test_test_samples_without_features_are_told_instead_of_left_out(spark, config, embedded, sample_tables, tmp_path):
+    samples = read_table(spark, config.paths.samples("test"), made_by="sample")
+    features = read_table(spark, embeddings_table(config), made_by="poster-embeddings")
+    check_features(samples, features, "all")
+    with pytest.raises(InvalidInputError, match=r"test: 2 samples have no embedding \(movie 2003, \.\.\.\)"):
+        check_features(samples, features.where("movie_id NOT IN (2003, 2007)"), "test")
+
+
 def test_a_head_trained_on_stored_features_predicts_through_them(spark, config, embedded):
     result = train(spark, config)
     assert result.metrics["validation/micro_f1"] > 0.5  # colours show even through random convolutions
@@ -95,6 +135,67 @@ def test_posters_without_labels_are_predicted_by_the_trained_network(spark, conf
     for row in spark.read.parquet(*[join(test, path) for path in read_manifest(test).paths]).collect():
         assert by_movie[row["movie_id"]] == pytest.approx(row["probabilities"], abs=1e-3)
     assert all(len(row["labels"]) == 0 for row in frame.collect())
+
+
+@pytest.fixture(scope="module")
+def other(config, embedded, spark, sample_tables, tmp_path_factory):
+    """A trained network, and samples in another work folder."""
+    train(spark, config)
+    return link_tables(sample_tables, tmp_path_factory.mktemp("other") / "work")
+
+
+def from_table(config: Config, table: object) -> Config:
+    return config.model_copy(update={"paths": config.paths.model_copy(update={"predicted_posters": str(table)})})
+
+
+def predictions(spark, result) -> dict[int, Row]:
+    table = read_table(spark, result.outputs["predictions"], PREDICTIONS_SCHEMA, made_by="predict-posters")
+    return {row["movie_id"]: row for row in table.collect()}
+
+
+def test_samples_of_another_work_folder_are_predicted_with_their_labels(spark, config, other):
+    samples = other / "out" / "samples" / "test"
+    rows = predictions(spark, predict(spark, from_table(config, samples)))
+    known = {row["movie_id"]: row["labels"] for row in read_table(spark, str(samples), made_by="sample").collect()}
+    assert {movie: row["labels"] for movie, row in rows.items()} == known
+    manifest = read_manifest(config.paths.predictions("resnet18", "posters"))
+    trained = read_manifest(config.paths.predictions("resnet18", "test"))
+    assert manifest.details["run_id"] == trained.details["run_id"] is not None
+
+
+def test_the_run_of_a_prediction_is_the_one_that_trained_the_network(spark, config, other):
+    """Another training since then is the last one of its stage, but not this network's."""
+    own = read_manifest(config.paths.predictions("resnet18", "test")).details["run_id"]
+    elsewhere = train(spark, config_of_another(config))
+    result = predict(spark, from_table(config, other / "out" / "samples" / "validation"))
+    details = read_manifest(result.outputs["predictions"]).details
+    assert details["run_id"] == own != elsewhere.run_id
+
+
+def config_of_another(config: Config) -> Config:
+    update = {"architecture": "scratch_cnn_one", "name": "later", "freeze": "none", "epochs": 1}
+    return config.model_copy(update={"cnn": config.cnn.model_copy(update=update)})
+
+
+def test_a_folder_of_parquet_without_a_manifest_is_predicted_too(spark, config, other, tmp_path):
+    table = str(other / "out" / "samples" / "test")
+    read_table(spark, table, made_by="sample").drop("labels").write.parquet(str(tmp_path / "plain"))
+    rows = predictions(spark, predict(spark, from_table(config, tmp_path / "plain")))
+    assert len(rows) == 16
+    assert all(row["labels"] == [] for row in rows.values())
+
+
+def test_posters_that_are_not_there_or_have_other_labels_are_told(spark, config, other, tmp_path):
+    with pytest.raises(InvalidInputError, match=r"paths\.predicted_posters: .*nothing, expected a posters or samples"):
+        predict(spark, from_table(config, tmp_path / "nothing"))
+    table = str(other / "out" / "samples" / "train")
+    manifest = read_manifest(table)
+    details = {**manifest.details, "vocabulary": ["Horror", "Drama", "Western"]}
+    commit_table(table, replace(manifest, fingerprint="renamed", details=details))
+    with pytest.raises(
+        InvalidInputError, match=r"3 labels a row \(Horror, Drama, Western\), expected the 3 of the net"
+    ):
+        predict(spark, from_table(config, table))
 
 
 def test_samples_without_features_are_told(config, embedded, tmp_path):
