@@ -22,7 +22,7 @@ from genre_spark.vision.job import TrainingJob, run_job
 from genre_spark.vision.storage import load_tensors, remove_folder, save_tensors
 from genre_spark.vision.training import Report, TrainingOutcome
 
-__all__ = ["launch"]
+__all__ = ["choose_backend", "launch"]
 
 logger = logging.getLogger("genre_spark")
 
@@ -52,7 +52,7 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
     distributor = TorchDistributor(
         num_processes=where.processes, local_mode=local, use_gpu=not local and where.backend == "nccl"
     )
-    backend = _choose_backend(job) if local else where.backend.replace("auto", "gloo")
+    backend = choose_backend(job) if local else where.backend.replace("auto", "gloo")
     # the processes' output comes through here; standard output belongs to the stage's result
     output = _Tail()
     with contextlib.redirect_stdout(output):
@@ -66,7 +66,7 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
     return TrainingOutcome.revive(found)
 
 
-def _choose_backend(job: TrainingJob) -> str:
+def choose_backend(job: TrainingJob) -> str:
     """Return how processes of this machine talk: nccl where each has a GPU of its own, else gloo.
 
     Raises:

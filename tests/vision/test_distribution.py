@@ -6,27 +6,40 @@ import os
 import signal
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+from torch import multiprocessing, nn
 
-from genre_spark.errors import InvalidInputError, StageFailedError
+from genre_spark.config import CnnConfig
+from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
 from genre_spark.io import table_files
-from genre_spark.vision.distribution import launch
+from genre_spark.vision.checkpoints import Checkpoints
+from genre_spark.vision.distribution import choose_backend, launch
 from genre_spark.vision.job import TrainingJob
+from genre_spark.vision.losses import build_loss
+from genre_spark.vision.memory_feed import MemoryFeed
+from genre_spark.vision.processes import ProcessGroup
 from genre_spark.vision.samples import count_labels
+from genre_spark.vision.scores import score
 from genre_spark.vision.trained import PosterForm
+from genre_spark.vision.training import TrainingPlan, train
 from tests.vision.conftest import make_config, slow
 from tests.vision.small import HEIGHT, VOCABULARY, WIDTH
 
 
-def make_job(work: Path, folder: Path, *, processes: int, where: str = "local", **settings) -> TrainingJob:
+def make_job(
+    work: Path, folder: Path, *, processes: int, where: str = "local", backend: str = "auto", **settings
+) -> TrainingJob:
     config = make_config(
         work,
         architecture="scratch_cnn_one",
         dropout=0.0,
-        distribution={"processes": processes, "where": where},
+        distribution={"processes": processes, "where": where, "backend": backend},
         **settings,
     )
     train = tuple(table_files(config.paths.samples("train"), made_by="sample"))
@@ -71,9 +84,10 @@ def test_the_error_of_a_process_is_the_error_of_the_job(spark, sample_tables, tm
 
 
 @slow
-def test_a_killed_process_fails_the_job_and_the_next_run_goes_on(spark, sample_tables, tmp_path):
+@pytest.mark.parametrize("where", ["local", "executors"])
+def test_a_killed_process_fails_the_job_and_the_next_run_goes_on(spark, sample_tables, tmp_path, where):
     settings = {"epochs": 400, "checkpoint_minutes": 0, "patience": 400}
-    job = make_job(sample_tables, tmp_path, processes=2, **settings)
+    job = make_job(sample_tables, tmp_path, processes=2, where=where, **settings)
     checkpoint = Path(job.checkpoints) / "last.pt"
 
     def kill_second_rank():
@@ -92,6 +106,80 @@ def test_a_killed_process_fails_the_job_and_the_next_run_goes_on(spark, sample_t
     again = make_job(sample_tables, tmp_path, processes=1, **{**settings, "epochs": 400})
     launch(again, report=lambda record: seen.append(record.epoch) or record.epoch > reached)
     assert seen[: reached + 1] == list(range(reached + 1))  # epochs before the kill came from the checkpoint
+
+
+def make_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return rng.normal(3, 2, (rows, 4)).astype(np.float32), (rng.random((rows, 3)) < 0.4).astype(np.float32)
+
+
+def train_rows(folder: str, rank: int, size: int, rows: int, batch_size: int, normalised: bool) -> None:
+    """Train a layer on rows of numbers, as one of `size` processes, and keep what came out."""
+    torch.set_num_threads(1)
+    if size > 1:
+        dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
+    torch.manual_seed(4)
+    network = nn.Sequential(nn.BatchNorm1d(4) if normalised else nn.Identity(), nn.Linear(4, 3))
+    features, labels = make_rows(rows)
+    share = {"batch_size": batch_size, "seed": 5, "rank": rank, "world_size": size}
+    feeds = MemoryFeed(features, labels, **share), MemoryFeed(features, labels, **{**share, "shuffle": False})
+    settings = CnnConfig(batch_size=batch_size, optimizer="sgd", learning_rate=0.1, patience=9)
+    plan = TrainingPlan(settings, seed=3, epochs=3, learning_rate=0.1, label="rows")
+    group = ProcessGroup(rank, size)
+    outcome = train(network, build_loss("bce"), feeds, plan, Checkpoints(f"{folder}/{size}", "rows"), group=group)
+    last, best = (asdict(outcome.history[epoch]) for epoch in (-1, outcome.best_epoch))
+    torch.save({"network": network.state_dict(), "last": last, "best": best}, f"{folder}/rank-{rank}-of-{size}.pt")
+    if size > 1:
+        dist.destroy_process_group()
+
+
+def train_both(rank: int, folder: str, *arguments: int | bool) -> None:
+    train_rows(folder, rank, 2, *arguments)
+
+
+def test_a_process_without_a_share_of_the_last_batch_changes_nothing(tmp_path):
+    """Nine rows in batches of eight: the second process has none in the last one, and the two do what one does."""
+    multiprocessing.spawn(train_both, (str(tmp_path), 9, 8, False), nprocs=2)
+    train_rows(str(tmp_path), 0, 1, 9, 8, False)
+    alone, first, second = (torch.load(tmp_path / f"rank-{name}.pt") for name in ("0-of-1", "0-of-2", "1-of-2"))
+    for name, value in alone["network"].items():
+        torch.testing.assert_close(first["network"][name], value)
+        assert torch.equal(first["network"][name], second["network"][name])
+    assert first["last"]["train_loss"] == pytest.approx(alone["last"]["train_loss"])
+    assert first["last"]["validation_loss"] == pytest.approx(alone["last"]["validation_loss"])
+
+
+def test_processes_validate_with_the_statistics_of_the_first_one(tmp_path):
+    """The validation loss is the one that the network which is kept has on all rows."""
+    multiprocessing.spawn(train_both, (str(tmp_path), 17, 8, True), nprocs=2)
+    kept = torch.load(tmp_path / "rank-0-of-2.pt")
+    network = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
+    network.load_state_dict(kept["network"])
+    # two whole batches an epoch; the last one, of one row, has no variance and is left out
+    assert int(network[0].num_batches_tracked) == 2 * (kept["best"]["epoch"] + 1)
+    feed = MemoryFeed(*make_rows(17), batch_size=17, shuffle=False)
+    scores = score(network, build_loss("bce"), feed, ProcessGroup(), precision="float32", weighted=False)
+    assert scores.loss == pytest.approx(kept["best"]["validation_loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "device", "asked", "expected"),
+    [(0, "auto", "auto", "gloo"), (2, "auto", "auto", "nccl"), (1, "auto", "auto", "gloo"), (2, "cpu", "auto", "gloo")],
+)
+def test_processes_talk_through_nccl_where_each_has_a_gpu(
+    sample_tables, tmp_path, monkeypatch, gpus, device, asked, expected
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert choose_backend(make_job(sample_tables, tmp_path, processes=2, device=device)) == expected
+
+
+def test_nccl_for_more_processes_than_gpus_is_told(sample_tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    job = make_job(sample_tables, tmp_path, processes=2, backend="nccl")
+    with pytest.raises(InvalidConfigError, match="nccl for 2 processes on 1 GPUs, expected a GPU for each"):
+        choose_backend(job)
 
 
 def rank_process(rank: int) -> int:
