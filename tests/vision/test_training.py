@@ -317,3 +317,38 @@ def test_mirroring_is_drawn_for_each_poster(posters):
     assert any(mirrored)
     assert any(kept)
     assert all(a or b for a, b in zip(mirrored, kept, strict=True))
+
+
+def test_a_crop_shows_a_part_of_the_poster_at_its_whole_size():
+    ramp = torch.arange(100, dtype=torch.uint8).view(1, 1, 1, 100).expand(2, 3, 50, 100).contiguous()
+    torch.manual_seed(0)
+    seen = [augment(ramp, AugmentationConfig(crop=0.4)).int() for _ in range(20)]
+    spans = [int(images.max() - images.min()) for images in seen]
+    assert all(images.shape == ramp.shape for images in seen)
+    assert all(torch.equal(images[0], images[1]) for images in seen)  # one crop a batch
+    assert 55 <= min(spans) < max(spans) <= 99  # 60 % of the width at least
+    assert len({int(images.min()) for images in seen}) > 3  # at different places
+
+
+def test_colours_change_within_their_bounds_and_places_do_not():
+    images = torch.full((1, 3, 8, 8), 100, dtype=torch.uint8)
+    images[:, 0] = 120
+    torch.manual_seed(0)
+    means = [float(augment(images, AugmentationConfig(colour=0.3)).float().mean()) for _ in range(30)]
+    assert min(means) >= 106 * 0.7 - 1
+    assert max(means) <= 107 * 1.3 + 1
+    assert min(means) < 100 < 115 < max(means)
+    changed = augment(images, AugmentationConfig(colour=0.3))
+    assert all(len(channel.unique()) == 1 for channel in changed[0])
+
+
+def test_training_posters_are_augmented_and_validation_posters_are_not(tmp_path, posters):
+    """With a rate of almost 0 nothing is learnt: losses tell what the network was shown."""
+    still = {"optimizer": "sgd", "learning_rate": 1e-12, "dropout": 0.0, "epochs": 2}
+    augmented = {**still, "augmentation": {"crop": 0.3, "colour": 0.5}}
+    plain = train(*set_up(tmp_path / "plain", posters, **still)).history
+    changed = train(*set_up(tmp_path / "changed", posters, **augmented)).history
+    assert plain[0].train_loss == pytest.approx(plain[1].train_loss, rel=1e-6)
+    assert changed[0].train_loss != pytest.approx(plain[0].train_loss, rel=1e-4)
+    assert changed[0].train_loss != pytest.approx(changed[1].train_loss, rel=1e-4)  # other changes in every epoch
+    assert changed[0].validation_loss == pytest.approx(plain[0].validation_loss, rel=1e-6)
