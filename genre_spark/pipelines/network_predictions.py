@@ -11,6 +11,7 @@ from genre_spark.io import read_table, table_files, write_table
 from genre_spark.pipelines.network_features import embeddings_table
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
 from genre_spark.session import job_progress
+from genre_spark.vision.failures import worker_errors
 from genre_spark.vision.job import TrainingJob
 from genre_spark.vision.prediction import predict_features, predict_posters
 
@@ -29,7 +30,7 @@ def write_predictions(
     tables = {}
     for split in ("validation", "test"):
         tables[split] = config.paths.predictions(name, split)
-        with job_progress(spark, f"predictions for {split}"):
+        with job_progress(spark, f"predictions for {split}"), worker_errors():
             write_table(
                 _predict(spark, config, job, split, digest),
                 tables[split],

@@ -27,6 +27,7 @@ from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS
 from genre_spark.session import job_progress
 from genre_spark.tracking import TrackedRun
+from genre_spark.vision.failures import worker_errors
 from genre_spark.vision.prediction import predict_posters
 from genre_spark.vision.storage import load_tensors
 
@@ -129,7 +130,7 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> PredictPostersR
         threads=config.embeddings.threads,
         device=config.cnn.device,
     )
-    with job_progress(spark, "predictions for all posters"):
+    with job_progress(spark, "predictions for all posters"), worker_errors():
         manifest = write_table(
             predictions,
             _table(config),

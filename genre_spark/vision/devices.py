@@ -49,12 +49,14 @@ def limited_threads(threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def explained_memory_errors(setting: str, batch_size: int, size: tuple[int, int] | None = None) -> Iterator[None]:
+def explained_memory_errors(
+    setting: str, batch_size: int | None, size: tuple[int, int] | None = None
+) -> Iterator[None]:
     """Turn CUDA's out-of-memory error into a sentence that says what to lower.
 
     Args:
         setting: key of the batch size.
-        batch_size: its value.
+        batch_size: its value; None: no batch has come to the GPU yet.
         size: height and width of the network's input, pixels; None: it takes features.
 
     Raises:
@@ -63,9 +65,10 @@ def explained_memory_errors(setting: str, batch_size: int, size: tuple[int, int]
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
+        batch = "" if batch_size is None else f" with {setting}={batch_size}"
         pixels = f" at {size[0]}x{size[1]} pixels" if size else ""
         details = next(iter(str(error).splitlines()), "no details")[:160]
         raise StageFailedError(
-            f"CUDA out of memory with {setting}={batch_size}{pixels}: lower {setting}, or cnn.height and cnn.width, or "
+            f"CUDA out of memory{batch}{pixels}: lower {setting}, or cnn.height and cnn.width, or "
             f"set cnn.precision=bf16, or end what else uses the GPU ({details})"
         ) from error

@@ -16,8 +16,9 @@ import torch
 import torch.distributed as dist
 from pyspark.ml.torch.distributor import TorchDistributor
 
-from genre_spark.errors import GenreSparkError, InvalidConfigError, StageFailedError
+from genre_spark.errors import InvalidConfigError, StageFailedError
 from genre_spark.vision.devices import choose_device
+from genre_spark.vision.failures import find_error_class
 from genre_spark.vision.job import TrainingJob, run_job
 from genre_spark.vision.storage import load_tensors, remove_folder, save_tensors
 from genre_spark.vision.training import Report, TrainingOutcome
@@ -143,7 +144,7 @@ def _explain(text: str, errors: str, processes: int) -> Exception:
     found = [load_tensors(f"{errors}/rank-{rank}.pt") for rank in range(processes)]
     # an error of ours is the cause; the others are what losing a process looks like
     for state in found:
-        kind = _error_class(state["kind"]) if state else None
+        kind = find_error_class(state["kind"]) if state else None
         if state and kind:
             return kind(f"process {state['rank']} of {processes}: {state['text']}")
     silent = [rank for rank, state in enumerate(found) if not state]
@@ -153,10 +154,3 @@ def _explain(text: str, errors: str, processes: int) -> Exception:
     if told:
         return StageFailedError(f"process {told[0]['rank']} of {processes}: {told[0]['text']}")
     return StageFailedError(f"training with {processes} processes failed: {text[-2000:]}")
-
-
-def _error_class(name: str) -> type[GenreSparkError] | None:
-    classes: list[type[GenreSparkError]] = [GenreSparkError]
-    for known in classes:
-        classes.extend(known.__subclasses__())
-    return next((known for known in classes if known.__name__ == name), None)

@@ -16,6 +16,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from genre_spark.config import EmbeddingsConfig
 from genre_spark.io import TableManifest, commit_table, filesystem, fingerprint, join, read_manifest
 from genre_spark.schemas import FEATURES, MOVIE_ID
+from genre_spark.vision.failures import worker_errors
 from genre_spark.vision.parts import Part, list_parts, map_parts, read_posters
 from genre_spark.vision.prediction import worker_network
 
@@ -67,6 +68,10 @@ def embed_posters(
 
     Returns:
         The table's manifest: columns movie_id and features, array<float>.
+
+    Raises:
+        InvalidInputError: a row has no image, or one that cannot be decoded.
+        StageFailedError: a GPU ran out of memory.
     """
     digest = fingerprint("embeddings", version, config.mirror)
     folder = join(table, f"data-{digest}")
@@ -91,7 +96,8 @@ def embed_posters(
     computed = 0
     if missing:
         # a short row a part of some hundred posters; toLocalIterator would run one task after the other
-        computed = sum(receipt["rows"] for receipt in map_parts(spark, missing, embed, _RECEIPT_SCHEMA).collect())
+        with worker_errors():
+            computed = sum(receipt["rows"] for receipt in map_parts(spark, missing, embed, _RECEIPT_SCHEMA).collect())
     paths = tuple(join(f"data-{digest}", name) for name in sorted(names))
     manifest = TableManifest(
         name="embeddings",

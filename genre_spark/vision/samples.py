@@ -14,6 +14,7 @@ from pyspark.sql.types import ArrayType, DoubleType, LongType, StructField, Stru
 
 from genre_spark.io import filesystem
 from genre_spark.schemas import LABELS, WEIGHT
+from genre_spark.vision.failures import worker_errors
 from genre_spark.vision.models.registry import Normalisation
 from genre_spark.vision.parts import Part, list_parts, map_parts, read_posters
 
@@ -67,7 +68,7 @@ def measure_channels(spark: SparkSession, files: Sequence[str]) -> Normalisation
     """Return mean and standard deviation per channel over every pixel of the posters, in one pass.
 
     Raises:
-        InvalidInputError: the files hold no posters.
+        InvalidInputError: the files hold no posters, or a row has none.
     """
 
     def measure(part: Part) -> Iterator[pa.RecordBatch]:
@@ -88,7 +89,8 @@ def measure_channels(spark: SparkSession, files: Sequence[str]) -> Normalisation
 
     parts = list_parts(files, rows=_ROWS_PER_TASK)
     # a row of seven numbers a task of some hundred posters; toLocalIterator would run one task after the other
-    moments = sorted(map_parts(spark, parts, measure, _MOMENTS_SCHEMA).collect(), key=tuple)
+    with worker_errors():
+        moments = sorted(map_parts(spark, parts, measure, _MOMENTS_SCHEMA).collect(), key=tuple)
     posters = sum(row["posters"] for row in moments)
     mean = np.sum([row["means"] for row in moments], axis=0) / posters
     deviation = np.sqrt(np.maximum(np.sum([row["squares"] for row in moments], axis=0) / posters - mean**2, 1e-6))

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from genre_spark.config import SearchConfig
 from genre_spark.errors import StageFailedError, TrainingDivergedError
 from genre_spark.vision.devices import cores
+from genre_spark.vision.failures import worker_errors
 from genre_spark.vision.job import TrainingJob, run_job
 from genre_spark.vision.storage import remove_folder
 from genre_spark.vision.training import EpochRecord
@@ -181,4 +182,5 @@ def _run_on_executors(
                 study.optimize(_objective(shared, config, folder, report, place=int(number)), n_trials=1)
             yield pd.DataFrame({"id": frame["id"]})
 
-    spark.range(0, together, 1, together).mapInPandas(run_task, "id long").collect()  # one number a trial
+    with worker_errors():
+        spark.range(0, together, 1, together).mapInPandas(run_task, "id long").collect()  # one number a trial

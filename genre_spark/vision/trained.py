@@ -124,7 +124,8 @@ def load_network(path: str, *, device: torch.device | None = None) -> TrainedNet
     )
     network.load_state_dict(state["network"])
     chosen = device or torch.device("cpu")
-    prepare_for_inference(network.to(chosen))
+    with explained_memory_errors("embeddings.batch_size", None, network.size):
+        prepare_for_inference(network.to(chosen))
     return TrainedNetwork(
         network, tuple(state["vocabulary"]), chosen, PosterForm(*state["posters"]), mirror=state["mirror"]
     )

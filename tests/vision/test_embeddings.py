@@ -25,6 +25,7 @@ from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
 from genre_spark.vision.embedded import embed_samples
 from genre_spark.vision.models import build_network
 from genre_spark.vision.parts import list_parts, read_posters
+from genre_spark.vision.samples import measure_channels
 from genre_spark.vision.trained import load_network
 from tests.vision.conftest import link_tables, make_config, slow
 
@@ -199,6 +200,21 @@ def test_posters_that_are_not_there_or_have_other_labels_are_told(spark, config,
         InvalidInputError, match=r"3 labels a row \(Horror, Drama, Western\), expected the 3 of the net"
     ):
         predict(spark, from_table(config, table))
+
+
+def test_an_image_that_a_worker_cannot_decode_is_told_in_one_sentence(spark, config, other, tmp_path):
+    """The footer says nothing of it; the task that meets it ends with an error of ours, under Spark's own."""
+    read_table(spark, str(other / "out" / "samples" / "test"), made_by="sample").selectExpr(
+        "movie_id",
+        "if(movie_id = 2005, null, image) AS image",
+        *("height", "width", "channels", "encoding"),
+    ).write.parquet(str(tmp_path / "holes"))
+    files = [str(file) for file in (tmp_path / "holes").glob("*.parquet")]
+    message = r"^\S+parquet: movie 2005 has no image, expected posters in every row$"
+    with pytest.raises(InvalidInputError, match=message):
+        measure_channels(spark, files)
+    with pytest.raises(InvalidInputError, match=message):
+        predict(spark, from_table(config, tmp_path / "holes"))
 
 
 def test_samples_without_features_are_told(config, embedded, tmp_path):
