@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 from pyspark.sql import SparkSession
 
-from genre_spark.config import SearchConfig
+from genre_spark.config import CnnConfig, SearchConfig
 from genre_spark.errors import StageFailedError, TrainingDivergedError
 from genre_spark.vision.devices import cores
 from genre_spark.vision.failures import worker_errors
@@ -23,7 +23,7 @@ from genre_spark.vision.job import TrainingJob, run_job
 from genre_spark.vision.storage import remove_folder
 from genre_spark.vision.training import EpochRecord
 
-__all__ = ["SearchOutcome", "TrialEnd", "TrialReport", "search"]
+__all__ = ["SearchOutcome", "TrialEnd", "TrialReport", "search", "share_cores"]
 
 logger = logging.getLogger("genre_spark")
 
@@ -56,8 +56,8 @@ def search(
 ) -> SearchOutcome:
     """Run trials until the study has as many as configured; those of an earlier run count.
 
-    The study is a journal file; a trial that was killed is run again with the same settings, and goes on from its
-    checkpoint.
+    The study is a journal file; a trial that was killed, interrupted or failed is run again with the same settings, and
+    goes on from its checkpoint.
 
     Args:
         spark: runs the trials when several are to run at once.
@@ -73,9 +73,7 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     Path(folder).mkdir(parents=True, exist_ok=True)
     study = _open_study(folder, config, seed=job.seed)
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.enqueue_trial(trial.params)
-        study.tell(trial.number, state=TrialState.FAIL)
+    _repeat_unfinished(study)
     while (left := config.trials - len(_finished(study))) > 0:
         together = min(left, config.parallelism)
         if together == 1:
@@ -108,6 +106,20 @@ def _open_study(folder: str, config: SearchConfig, *, seed: int) -> optuna.Study
     return optuna.create_study(
         storage=_storage(folder), study_name=_STUDY, sampler=sampler, pruner=pruner, load_if_exists=True
     )
+
+
+def _repeat_unfinished(study: optuna.Study) -> None:
+    """Enqueue the settings of trials that an earlier run did not bring to an end."""
+    unfinished = (TrialState.RUNNING, TrialState.FAIL)
+    planned = [
+        trial.system_attrs.get("fixed_params", trial.params) for trial in study.trials if trial.state not in unfinished
+    ]
+    for trial in study.get_trials(states=unfinished):
+        if trial.state == TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params and trial.params not in planned:
+            study.enqueue_trial(trial.params)
+            planned.append(trial.params)
 
 
 def _storage(folder: str) -> JournalStorage:
@@ -167,6 +179,11 @@ def _objective(
     return run_trial
 
 
+def share_cores(settings: CnnConfig, *, together: int) -> CnnConfig:
+    """Return the settings of one of the trials that run at once on this machine's cores."""
+    return settings.model_copy(update={"threads": settings.threads or max(1, cores() // together)})
+
+
 def _run_on_executors(
     spark: SparkSession, job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport, together: int
 ) -> None:
@@ -177,8 +194,7 @@ def _run_on_executors(
             for number in frame["id"]:
                 optuna.logging.set_verbosity(optuna.logging.WARNING)
                 study = _open_study(folder, config, seed=job.seed + 1000 * int(number))
-                threads = job.settings.threads or max(1, cores() // together)
-                shared = replace(job, settings=job.settings.model_copy(update={"threads": threads}))
+                shared = replace(job, settings=share_cores(job.settings, together=together))
                 study.optimize(_objective(shared, config, folder, report, place=int(number)), n_trials=1)
             yield pd.DataFrame({"id": frame["id"]})
 

@@ -17,12 +17,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from genre_spark.config import Config, SearchConfig
+from genre_spark.config import CnnConfig, Config, SearchConfig
 from genre_spark.errors import StageFailedError
 from genre_spark.pipelines.network_plan import plan_training
 from genre_spark.pipelines.search_cnn import run
 from genre_spark.tracking import TrialLogger, resolve_tracking_uri
-from genre_spark.vision.search import search
+from genre_spark.vision.search import search, share_cores
 from tests.vision.conftest import make_config, slow
 
 
@@ -116,6 +116,40 @@ def test_how_a_trial_ended_is_the_status_of_its_run(tmp_path):
     assert [runs[trial].info.status for trial in "01"] == ["FINISHED", "FAILED"]
     assert [runs[trial].data.tags["end"] for trial in "01"] == ["complete", "diverged"]
     assert runs["1"].data.params == {"dropout": "0.2"}
+
+
+def test_an_interrupted_trial_is_run_again_with_its_settings_and_goes_on(spark, sample_tables, tmp_path):
+    job = small_job(spark, sample_tables)
+    seen: list[tuple[int, dict[str, float], object]] = []
+
+    def interrupt(number, settings, record):
+        seen.append((number, settings, record))
+        if number == 1 and record != "failed":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(spark, job, SearchConfig(trials=3, epochs=2), str(tmp_path), report=interrupt)
+    assert seen[-1][2] == "failed"
+    stopped = seen[-1][1]
+    assert list((tmp_path / "trials").iterdir())  # what it goes on from
+    again: list[dict[str, float]] = []
+    for _ in range(2):  # once more changes nothing
+        outcome = search(
+            spark, job, SearchConfig(trials=3, epochs=2), str(tmp_path), report=lambda n, drawn, r: again.append(drawn)
+        )
+        assert outcome.trials == 3
+    assert again[0] == stopped
+    assert not list((tmp_path / "trials").iterdir())
+    assert len({drawn["learning_rate"] for drawn in again}) == 2
+
+
+def test_trials_at_once_share_the_cores(monkeypatch):
+    """Each trial would take all of them otherwise."""
+    monkeypatch.setattr("genre_spark.vision.search.cores", lambda: 16)
+    settings = CnnConfig()
+    assert share_cores(settings, together=5).threads == 3
+    assert share_cores(settings, together=32).threads == 1
+    assert share_cores(CnnConfig(threads=4), together=5).threads == 4
 
 
 @slow
