@@ -32,7 +32,7 @@ def write_predictions(
         tables[split] = config.paths.predictions(name, split)
         with job_progress(spark, f"predictions for {split}"), worker_errors():
             write_table(
-                _predict(spark, config, job, split, digest),
+                _predict(spark, config, job, split, version=run_id),
                 tables[split],
                 name=f"predictions of {name} on {split}",
                 fingerprint=digest,
@@ -41,18 +41,19 @@ def write_predictions(
     return tables
 
 
-def _predict(spark: SparkSession, config: Config, job: TrainingJob, split: str, digest: str) -> DataFrame:
+def _predict(spark: SparkSession, config: Config, job: TrainingJob, split: str, *, version: str) -> DataFrame:
+    """Return predictions; workers keep a network by its version, and a forced training has the digest of the last."""
     samples = config.paths.samples(split)
     if job.embedded is not None and not config.cnn.fine_tune.epochs:
         known = read_table(spark, samples, made_by="sample").select(MOVIE_ID, LABELS)
         features = read_table(spark, embeddings_table(config), made_by="poster-embeddings").select(MOVIE_ID, FEATURES)
         check_features(known, features, samples)
-        return predict_features(known.join(features, MOVIE_ID), job.model_file, version=digest, column=FEATURES)
+        return predict_features(known.join(features, MOVIE_ID), job.model_file, version=version, column=FEATURES)
     return predict_posters(
         spark,
         table_files(samples, made_by="sample"),
         job.model_file,
-        version=digest,
+        version=version,
         labels=len(job.vocabulary),
         batch_size=config.embeddings.batch_size,
         threads=config.embeddings.threads,
