@@ -23,6 +23,7 @@ from genre_spark.pipelines.predict_posters import run as predict
 from genre_spark.pipelines.train_cnn import run as train
 from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
 from genre_spark.vision.embedded import embed_samples
+from genre_spark.vision.failures import worker_errors
 from genre_spark.vision.models import build_network
 from genre_spark.vision.parts import list_parts, read_posters
 from genre_spark.vision.samples import measure_channels
@@ -215,6 +216,11 @@ def test_an_image_that_a_worker_cannot_decode_is_told_in_one_sentence(spark, con
         measure_channels(spark, files)
     with pytest.raises(InvalidInputError, match=message):
         predict(spark, from_table(config, tmp_path / "holes"))
+
+
+def test_an_error_that_is_not_ours_stays_what_it_is():
+    with pytest.raises(RuntimeError, match="disk"), worker_errors():
+        raise RuntimeError("genre_spark.errors.NoSuchError: disk")
 
 
 def test_samples_without_features_are_told(config, embedded, tmp_path):

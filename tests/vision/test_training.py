@@ -13,6 +13,7 @@ from torch import nn
 from genre_spark.config import AugmentationConfig, CnnConfig, ScheduleConfig
 from genre_spark.errors import InvalidInputError, StageFailedError, TrainingDivergedError
 from genre_spark.vision.augmentation import augment
+from genre_spark.vision.losses import LabelWeights, build_loss
 from genre_spark.vision.memory_feed import MemoryFeed
 from genre_spark.vision.models import build_network
 from genre_spark.vision.optimizers import build_optimizer, build_schedule
@@ -120,6 +121,24 @@ def test_a_run_stopped_before_a_last_batch_of_one_row_reaches_the_same_weights(t
     train(*resumed)
     for name, value in whole[0].state_dict().items():
         assert torch.equal(value, resumed[0].state_dict()[name]), name
+
+
+def test_a_stopped_run_draws_the_same_negatives_again(tmp_path):
+    def start(folder):
+        run = set_up_rows(tmp_path / folder, *numbers(20), network=normalised(), batch_size=8, epochs=3)
+        weights = LabelWeights((2.0, 1.0, 0.5), (0.5, 1.0, 2.0))
+        return run[0], build_loss("bce", weights=weights, negative_rate=(0.3, 0.5, 0.7)), *run[2:]
+
+    whole, plain = start("whole"), set_up_rows(tmp_path / "plain", *numbers(20), network=normalised(), batch_size=8)
+    train(*whole), train(*plain)
+    network, loss, (feed, validation), plan, checkpoints = start("stopped")
+    with pytest.raises(Interrupted):
+        train(network, loss, (StoppingFeed(feed, 5), validation), plan, checkpoints)
+    resumed = start("stopped")
+    train(*resumed)
+    for name, value in whole[0].state_dict().items():
+        assert torch.equal(value, resumed[0].state_dict()[name]), name
+    assert not torch.equal(whole[0][1].weight, plain[0][1].weight)
 
 
 @pytest.mark.parametrize(("weight", "copies"), [(2, 2), (0, 0)])
