@@ -31,6 +31,7 @@ __all__ = [
     "read_table",
     "require_manifest",
     "table_files",
+    "write_data",
     "write_json",
     "write_table",
 ]
@@ -148,6 +149,32 @@ def commit_table(table: str, manifest: TableManifest) -> None:
             system.rm(entry, recursive=True)
 
 
+def write_data(
+    frame: DataFrame,
+    table: str,
+    *,
+    fingerprint: str,
+    partitions: int | None = None,
+    options: Mapping[str, str] | None = None,
+) -> str:
+    """Write a DataFrame into a table's folder, under a name that no reader knows before `commit_table` lists it.
+
+    Args:
+        frame: what to write.
+        table: folder (path or URL).
+        fingerprint: digest of what the content depends on.
+        partitions: number of files, or None for as many as the frame has partitions.
+        options: of Spark's Parquet writer.
+
+    Returns:
+        The name of the data in the table's folder.
+    """
+    folder = f"data-{fingerprint}-{uuid.uuid4().hex[:8]}"
+    written = frame if partitions is None else frame.coalesce(partitions)
+    written.write.options(**(options or {})).parquet(join(table, folder))
+    return folder
+
+
 def write_table(
     frame: DataFrame,
     table: str,
@@ -169,10 +196,8 @@ def write_table(
         partitions: number of files, or None for as many as the frame has partitions.
         options: of Spark's Parquet writer.
     """
-    folder = f"data-{fingerprint}-{uuid.uuid4().hex[:8]}"
-    target = join(table, folder)
-    (frame if partitions is None else frame.coalesce(partitions)).write.options(**(options or {})).parquet(target)
-    rows = frame.sparkSession.read.schema(frame.schema).parquet(target).count()
+    folder = write_data(frame, table, fingerprint=fingerprint, partitions=partitions, options=options)
+    rows = frame.sparkSession.read.schema(frame.schema).parquet(join(table, folder)).count()
     manifest = TableManifest(name, fingerprint, (folder,), rows, details or {})
     commit_table(table, manifest)
     return manifest

@@ -5,21 +5,22 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.io import filesystem
 
-__all__ = ["LINE", "CsvLayout", "check_header", "read_layout", "split_fields"]
+__all__ = ["FIELDS", "LINE", "CsvLayout", "check_header", "read_layout", "read_lines", "split_fields"]
 
 LINE = "value"  # the name that spark.read.text gives its only column
 FIELDS = "fields"
-_HEADER_BYTES = 64 * 1024
+_HEADER_BYTES = 256 * 1024
 _CHUNK = 4 * 1024 * 1024
 _WHOLE_CHECK_BYTES = 2**30  # larger gzipped files are not read on the driver beforehand
 _BLANKS = " \t\u00a0"
@@ -34,12 +35,14 @@ class CsvLayout:
         header: the first line as it stands, byte order mark included.
         columns: the names in it.
         last_line: the last line when no line break follows it (the file may have been cut there), else None.
+        first_lines: some lines after the header, each ended by a line break: what the file looks like.
     """
 
     path: str
     header: str
     columns: tuple[str, ...]
     last_line: str | None
+    first_lines: tuple[str, ...] = ()
 
 
 def check_header(path: str, required: Sequence[str]) -> None:
@@ -65,7 +68,13 @@ def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
     last = None
     if tail and not tail.endswith((b"\n", b"\r")):
         last = tail.splitlines()[-1].decode("utf-8", errors="replace")
-    return CsvLayout(path, header, names, last)
+    whole_lines = head[: head.rfind(b"\n") + 1].splitlines()[1:]
+    return CsvLayout(path, header, names, last, tuple(line.decode("utf-8", errors="replace") for line in whole_lines))
+
+
+def read_lines(spark: SparkSession, path: str) -> DataFrame:
+    """Read the lines of a file as the column `value`; characters that are wildcards to Spark stand for themselves."""
+    return spark.read.text(re.sub(r"([\[\]{}*?\\])", r"\\\1", path))
 
 
 def _parse_header(path: str, head: bytes, required: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -133,7 +142,8 @@ def split_fields(lines: DataFrame, layout: CsvLayout, *, columns: Sequence[str])
     """
     count = len(layout.columns)
     line = F.col(LINE)
-    field = r'\s*(?:"((?:[^"]|"")*)"|([^",]*))\s*'
+    # Possessive (++, *+), so that Java's matcher neither recurses once a character nor tries blanks again and again.
+    field = r'\s*+(?:"([^"]*+(?:""[^"]*+)*+)"\s*+|([^",]*+))'
     pattern = "^" + ",".join([field] * count) + "$"
     positions = [layout.columns.index(name) for name in columns]
 

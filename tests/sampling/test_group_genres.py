@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.io import read_table
+from genre_spark.io import read_table, table_files
 from genre_spark.pipelines.group_genres import read_vocabulary, run
 from genre_spark.schemas import GENRES_SCHEMA, REJECTS_SCHEMA
-from genre_spark.transforms.genres import group_labels
+from genre_spark.transforms.csv import CsvLayout
+from genre_spark.transforms.genres import check_rows, group_labels, guess_vocabulary, mark_plain_lines
 
 
 @pytest.fixture
@@ -98,6 +101,78 @@ def test_bom_quotes_blanks_column_order_and_extra_columns_do_not_matter(group) -
     assert dressed == plain
 
 
+def test_a_long_quoted_field_and_long_blanks_are_read_like_short_ones(group) -> None:
+    rows = ['1,Drama,"' + "x" * 200_000 + '"', '2,Drama,"' + '""' * 50_000 + '"', "3,Drama," + " " * 50_000 + 'x"']
+    _, movies, rejects, _ = group(("id,genre,note\n" + "\n".join(rows) + "\n").encode())
+    assert set(movies) == {1, 2}
+    assert [(reason, content[:8]) for reason, content in rejects] == [("malformed row", "3,Drama,")]
+
+
+def test_rejects_can_be_read_by_others_than_spark(group, make_config) -> None:
+    group(b"id,genre\n1,Drama\n6,Dr\xffma\n")
+    (file,) = table_files(make_config().paths.rejects("genres"), made_by="group-genres")
+    assert pq.read_table(file)["content"].to_pylist() == ["6,Dr\ufffdma"]
+
+
+def test_a_file_whose_name_has_wildcards_is_read_as_it_is_called(group) -> None:
+    assert group(b"id,genre\n1,Drama\n", "genres[v2]{a}*?.csv")[1] == {1: (["Drama"], [0])}
+
+
+@pytest.mark.parametrize(
+    ("change", "meaning"),
+    [
+        ("", "plain rows alone: one pass"),
+        ("900,Rare\n", "a genre that the first lines do not show"),
+        ('900,"Drama"\n', "quotes after many plain rows"),
+        ("900, Drama \n", "blanks after many plain rows"),
+        ("x,Drama\n900\n", "rejects alone: the plain rows stand"),
+        ("901,Come", "a last row that was cut off"),
+        ("901,Comedy", "a last row without a line break"),
+    ],
+)
+def test_rows_read_in_one_pass_and_row_by_row_give_the_same(group, monkeypatch, change: str, meaning: str) -> None:
+    plain = "".join(f"{movie},{genre}\r\n" for movie in range(50) for genre in ("Drama", "Comedy", "Drama"))
+    content = f"id,genre\r\n{plain}{change}".encode()
+    monkeypatch.setattr("genre_spark.transforms.csv._HEADER_BYTES", 300)
+    quick = group(content)
+    monkeypatch.setattr("genre_spark.pipelines.genre_grouping.guess_vocabulary", lambda layout: None)
+    thorough = group(content, "again.csv")
+    assert quick[1:] == thorough[1:], meaning
+    assert quick[0].counts == thorough[0].counts
+    assert [note.replace("again.csv", "") for note in thorough[0].notes] == list(quick[0].notes)
+
+
+def test_plain_lines_are_only_those_that_a_check_finds_good(spark: SparkSession) -> None:
+    lines = [
+        "note,genre,id", "x,Drama,1", "x,Drama, 2", "x,Drama,-3", "x,Drama,4.0", "x,drama,5", "x,Drama", "x,Drama,6,7",
+        '"x,Drama,8', '"x",Drama,9', "x,Drama,", "x,,10", "", "x,Comedy,9223372036854775807", "x,Drama,9223372036854775808",
+    ]  # fmt: skip
+    layout = CsvLayout("genres.csv", lines[0], ("note", "genre", "id"), None, tuple(lines[1:]))
+    frame = spark.createDataFrame([(line,) for line in lines], "value string")
+    good = {row.value for row in check_rows_of(frame, layout)}
+    marked = mark_plain_lines(frame, layout, vocabulary=["Comedy", "Drama"]).collect()
+    plain = {row.value: (row.movie_id, row.bit) for row in marked if row.movie_id is not None}
+    assert plain == {
+        "x,Drama,1": (1, 2), "x,Drama, 2": (2, 2), "x,Comedy,9223372036854775807": (2**63 - 1, 1)
+    }  # fmt: skip
+    assert plain.keys() < good
+    assert len(marked) == len(lines)
+    assert guess_vocabulary(layout) is None, "most lines are not plain"
+    assert guess_vocabulary(replace(layout, first_lines=tuple(lines[1:3]))) == ["Drama"]
+
+
+def check_rows_of(frame, layout):
+    checked = check_rows(frame, layout, known=["Comedy", "Drama"])
+    pairs = checked.where("reason is null").select("movie_id", "genre").collect()
+    values = frame.collect()
+    return [
+        row
+        for row in values
+        for pair in pairs
+        if row.value.replace(" ", "").replace('"', "").endswith(f"{pair.genre},{pair.movie_id}")
+    ]
+
+
 def test_a_gzipped_file_gives_the_same_as_the_plain_one(group) -> None:
     content = b"id,genre\r\n1,Drama\r\n2,Comedy\r\n"
     assert group(gzip.compress(content), "genres.csv.gz")[1:] == group(content)[1:]
@@ -115,6 +190,8 @@ def test_a_given_vocabulary_sets_the_label_ids_and_unknown_genres_are_rejected_o
     assert vocabulary == ["Drama", "Action", "Western"]
     assert movies == {1: (["Action", "Drama"], [0, 1])}
     assert rejects == [("unknown genre", "2,Opera")]
+    turned = group(b"genre,id,note\nDrama,1,\nOpera,2,x\n", vocabulary=["Drama"])
+    assert turned[2] == [("unknown genre", "Opera,2,x")], "the line as it stands"
     assert "genres of the vocabulary without a movie: Western" in result.notes
     _, movies, rejects, vocabulary = group(content, vocabulary=["Drama", "Action", "Western"], unknown="keep")
     assert vocabulary == ["Drama", "Action", "Western", "Opera"]
@@ -127,6 +204,11 @@ def test_a_file_that_ends_in_the_middle_of_a_row_does_not_bring_a_new_genre(grou
     assert vocabulary == ["Comedy", "Drama"]
     assert rejects == [("cut off at the end of the file", "3,Dra")]
     assert set(movies) == {1, 2}
+    musical = b"id,genre\n1,Musical\n2,Music"
+    result, movies, rejects, _ = group(musical)
+    assert rejects == [("cut off at the end of the file", "2,Music")]
+    assert any("'Music' is the beginning of another one" in note for note in result.notes)
+    assert set(group(musical, vocabulary=["Music", "Musical"])[1]) == {1, 2}, "a given vocabulary settles it"
     assert group(b"id,genre\n1,Drama\n2")[2] == [("malformed row", "2")]
     result, movies, _, _ = group(b"id,genre\n1,Drama\n2,Comedy")
     assert set(movies) == {1, 2}, "a last row without a line break is a row"
@@ -163,7 +245,7 @@ def test_a_missing_file_and_a_wrong_vocabulary_are_told(spark, make_config) -> N
 def test_vocabulary_json_lies_beside_the_table(group, make_config) -> None:
     group(b"id,genre\n1,Drama\n2,Drama\n")
     beside = Path(make_config().paths.genres) / "vocabulary.json"
-    assert json.loads(beside.read_text()) == {"vocabulary": ["Drama"], "rows_per_genre": {"Drama": 2}}
+    assert json.loads(beside.read_text()) == {"vocabulary": ["Drama"], "movies_per_genre": {"Drama": 2}}
 
 
 @pytest.mark.parametrize("labels", [1, 8, 9, 62, 63, 5000])
