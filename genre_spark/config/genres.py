@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from genre_spark.config.section import Section
 
@@ -48,6 +48,14 @@ class SplitConfig(Section):
     )
     max_iterative: int = Field(200_000, ge=1, description="movies that method iterative takes on at most")
 
+    @model_validator(mode="after")
+    def _one_way(self) -> SplitConfig:
+        if self.method == "iterative" and self.group_by is not None:
+            raise ValueError(
+                f"group_by null with method iterative, which deals out single movies, not group_by {self.group_by}"
+            )
+        return self
+
 
 class SamplingConfig(Section):
     """The balanced sample: training and validation with a minimum per genre, test with the natural distribution."""
@@ -62,6 +70,15 @@ class SamplingConfig(Section):
         None, description="movies of each genre that the training sample has at most; a number, or one per genre"
     )
     require_poster: bool = Field(True, description="draw only movies that have a poster, and put it into the samples")
+    effective_number_beta: float = Field(
+        0.9999,
+        ge=0,
+        lt=1,
+        description="of the genre weights `effective_number`: 0 weighs genres alike, near 1 by inverse frequency",
+    )
+    negatives_per_positive: float = Field(
+        4.0, gt=0, description="of the genre weights `negative_rate`: negatives to draw for each positive of a genre"
+    )
 
     @field_validator("minimum_per_genre", "maximum_per_genre")
     @classmethod

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from genre_spark.evaluation.style import FAINT, SERIES, add_legend, name_axes, new_figure
 from genre_spark.transforms.balance import Balance
 
-__all__ = ["balance_table", "draw_balance", "format_balance"]
+__all__ = ["balance_table", "co_occurrence_tables", "draw_balance", "format_balance"]
 
 _EXAMPLE = "Drama"  # the genre whose movies the study looked at; the most frequent one where it is missing
 
@@ -91,6 +91,12 @@ def draw_balance(before: Balance, after: Balance, vocabulary: Sequence[str]) -> 
     return figures
 
 
+def co_occurrence_tables(before: Balance, after: Balance, vocabulary: Sequence[str]) -> dict[str, Any]:
+    """Return how many movies have two genres at once, (L, L) each: before, after, and after weighting."""
+    weighted = [[round(value, 2) for value in row] for row in after.weighted_pairs]
+    return {"vocabulary": list(vocabulary), "before": before.pairs, "after": after.pairs, "after, weighted": weighted}
+
+
 def _scaled(after: Balance, order: Sequence[int]) -> list[float]:
     scale = after.movies / after.weight if after.weight else 0.0
     return [after.weighted_labels[label] * scale for label in order]
@@ -131,11 +137,16 @@ def _draw_sizes(before: Balance, after: Balance, label: int, name: str) -> Figur
 
 
 def _draw_pairs(before: Balance, after: Balance, order: Sequence[int], names: Sequence[str]) -> Figure:
-    figure, axes = new_figure(12, 5.6, title="Share of a row's movies that have the column's genre too", columns=2)
-    for ax, balance, title in zip(axes, (before, after), ("before", "training sample"), strict=True):
-        pairs = np.asarray(balance.pairs, np.float64)[np.ix_(order, order)]
-        own = np.diag(pairs).copy()
-        shares = np.divide(pairs, own[:, None], out=np.zeros_like(pairs), where=own[:, None] > 0)
+    figure, axes = new_figure(17, 5.8, title="Share of a row's movies that have the column's genre too", columns=3)
+    selections: dict[str, Sequence[Sequence[float]]] = {
+        "before": before.pairs,
+        "training sample": after.pairs,
+        "training sample, weighted": after.weighted_pairs,
+    }
+    for ax, (title, pairs) in zip(axes, selections.items(), strict=True):
+        both = np.asarray(pairs, np.float64)[np.ix_(order, order)]
+        own = np.diag(both).copy()
+        shares = np.divide(both, own[:, None], out=np.zeros_like(both), where=own[:, None] > 0)
         np.fill_diagonal(shares, np.nan)
         image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=0.6)
         ax.set_xticks(range(len(names)), names, rotation=90)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from genre_spark.io import filesystem
+
 INK = "#22262b"
 FAINT = "#d9dde2"
 SERIES = ("#2f6db3", "#e08a2e", "#3f9a68", "#b1497b", "#7a6bb8", "#8d8d8d")
@@ -45,3 +47,11 @@ def name_axes(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
 def add_legend(ax: Axes, *, columns: int = 1) -> None:
     """Add a legend without a frame, where it covers least."""
     ax.legend(fontsize=_SMALL, frameon=False, ncols=columns, loc="best", labelcolor=INK)
+
+
+def write_figure(figure: Figure, path: str) -> None:
+    """Write a figure as PNG to a path or URL."""
+    system, inner = filesystem(path)
+    system.makedirs(inner.rsplit("/", 1)[0], exist_ok=True)
+    with system.open(inner, "wb") as file:
+        figure.savefig(file, format="png", dpi=110)

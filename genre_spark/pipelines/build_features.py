@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.io import file_digest, read_table, require_manifest, write_table
-from genre_spark.pipelines.splitting import split_movies
+from genre_spark.pipelines.splitting import split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import FEATURES, GENRES_SCHEMA, MOVIE_ID, POSTERS_SCHEMA
 from genre_spark.tracking import TrackedRun
@@ -36,6 +36,7 @@ def _depends_on(config: Config) -> list[object]:
         config.sampling.require_poster,
         {name: file_digest(path) for name, path in files.items()},
         tables,
+        split_inputs(config),  # features are fitted on training movies, so they change with the split
     ]
 
 

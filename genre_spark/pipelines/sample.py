@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.config import Config
+from genre_spark.config import Config, SamplingConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.evaluation.balance import balance_table, draw_balance, format_balance
+from genre_spark.evaluation.balance import balance_table, co_occurrence_tables, draw_balance, format_balance
+from genre_spark.evaluation.style import write_figure
 from genre_spark.io import join, require_manifest, write_json
 from genre_spark.pipelines.demands import explain_shortfalls, plan_demands
 from genre_spark.pipelines.group_genres import read_vocabulary
 from genre_spark.pipelines.sample_tables import poster_details, write_samples
-from genre_spark.pipelines.splitting import eligible_movies, split_movies
+from genre_spark.pipelines.splitting import eligible_movies, split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import WEIGHT
 from genre_spark.tracking import TrackedRun
-from genre_spark.transforms.balance import Balance, describe_balance
+from genre_spark.transforms.balance import ALL, Balance, count_labelsets, describe_labelsets
 from genre_spark.transforms.caching import cached
-from genre_spark.transforms.sampling import apply_thresholds, count_labels
+from genre_spark.transforms.sampling import LabelCounts, apply_thresholds
 from genre_spark.transforms.splits import SPLIT, SPLITS, TRAIN
 from genre_spark.transforms.thresholds import find_thresholds
 from genre_spark.transforms.weights import class_weights
 
 STAGE = "sample"
 WEIGHTS_FILE = "class_weights.json"
-_POPULATION = "all"
 
 
 def _depends_on(config: Config) -> list[object]:
-    tables = [require_manifest(config.paths.genres, made_by="group-genres").fingerprint]
-    if config.sampling.require_poster:
-        tables.append(require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint)
-    vocabulary = read_vocabulary(config)
-    plan_demands(config.sampling, config.split, vocabulary)  # misspelt genres are told before Spark starts
-    return [config.split.model_dump(mode="json"), config.sampling.model_dump(mode="json"), tables]
+    genres = require_manifest(config.paths.genres, made_by="group-genres").fingerprint
+    inputs = split_inputs(config)
+    plan_demands(config.sampling, config.split, read_vocabulary(config))  # misspelt genres are told before Spark starts
+    return [config.split.model_dump(mode="json"), config.sampling.model_dump(mode="json"), genres, inputs]
 
 
 @stage(
@@ -49,15 +47,18 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
     vocabulary = read_vocabulary(config)
     demands = plan_demands(config.sampling, config.split, vocabulary)
     with cached(split_movies(spark, config, eligible_movies(spark, config))) as movies:
-        counts = count_labels(movies, splits=SPLITS, labels=len(vocabulary))
-        population = sum(count.movies for count in counts.values())
-        if population == 0:
+        labels = len(vocabulary)
+        described = describe_labelsets(
+            count_labelsets(movies.withColumn(WEIGHT, F.lit(1.0))), splits=SPLITS, labels=labels
+        )
+        before = described[ALL]
+        if before.movies == 0:
             raise InvalidInputError(_nothing_to_draw(config))
+        counts = {split: LabelCounts(described[split].movies, tuple(described[split].labels)) for split in SPLITS}
         thresholds = find_thresholds(movies, demands, counts, seed=config.seed)
         with cached(apply_thresholds(movies, thresholds, seed=config.seed)) as chosen:
-            before = _describe_all(movies, len(vocabulary))
-            drawn = describe_balance(chosen, splits=SPLITS, labels=len(vocabulary))
-            weights = class_weights(drawn[TRAIN].labels, drawn[TRAIN].movies).by_name(vocabulary)
+            drawn = describe_labelsets(count_labelsets(chosen), splits=SPLITS, labels=labels)
+            weights = {"vocabulary": vocabulary, **_class_weights(config.sampling, drawn[TRAIN], vocabulary)}
             details = {"vocabulary": vocabulary, **poster_details(spark, config), "class_weights": weights}
             for split in SPLITS:
                 write_samples(
@@ -69,26 +70,35 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
                     fingerprint=run.digest,
                     details={**details, "counts": _genre_counts(drawn[split], vocabulary)},
                 )
-    write_json(join(config.paths.table("samples"), WEIGHTS_FILE), weights)
-    described = {_POPULATION: before, **drawn}
-    table = balance_table(described, vocabulary)
-    run.log_table(table, "balance.json")
+    samples = config.paths.table("samples")
+    write_json(join(samples, WEIGHTS_FILE), weights)
     run.log_dict(weights, WEIGHTS_FILE)
+    selections = {ALL: before, **{split: drawn[split] for split in SPLITS}}
+    table = balance_table(selections, vocabulary)
+    run.log_table(table, "balance.json")
+    if before.pairs:
+        run.log_dict(co_occurrence_tables(before, drawn[TRAIN], vocabulary), "co_occurrence.json")
     for name, figure in draw_balance(before, drawn[TRAIN], vocabulary).items():
         run.log_figure(figure, f"balance/{name}.png")
+        write_figure(figure, join(samples, "balance", f"{name}.png"))
     return StageResult(
         STAGE,
-        outputs={split: config.paths.samples(split) for split in SPLITS},
-        counts={"movies": population, **{split: drawn[split].movies for split in SPLITS}},
-        metrics=_metrics(described),
+        outputs={**{split: config.paths.samples(split) for split in SPLITS}, "pictures": join(samples, "balance")},
+        counts={"movies": before.movies, **{split: drawn[split].movies for split in SPLITS}},
+        metrics=_metrics(selections),
         notes=explain_shortfalls(demands, counts, drawn, vocabulary),
         table=format_balance(table),
     )
 
 
-def _describe_all(movies: DataFrame, labels: int) -> Balance:
-    whole = movies.withColumns({SPLIT: F.lit(_POPULATION), WEIGHT: F.lit(1.0)})
-    return describe_balance(whole, splits=[_POPULATION], labels=labels)[_POPULATION]
+def _class_weights(config: SamplingConfig, balance: Balance, vocabulary: list[str]) -> dict[str, object]:
+    weights = class_weights(
+        balance.labels,
+        balance.movies,
+        beta=config.effective_number_beta,
+        negatives_per_positive=config.negatives_per_positive,
+    )
+    return weights.by_name(vocabulary)
 
 
 def _genre_counts(balance: Balance, vocabulary: list[str]) -> dict[str, Any]:

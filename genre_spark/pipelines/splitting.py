@@ -9,16 +9,31 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.io import read_table, require_manifest
+from genre_spark.io import file_digest, read_table, require_manifest
 from genre_spark.schemas import GENRES_SCHEMA, IMAGE, LABEL_IDS, MOVIE_ID, POSTERS_SCHEMA
 from genre_spark.transforms.hashing import priority
 from genre_spark.transforms.metadata import find_csv, read_text_csv
 from genre_spark.transforms.splits import SPLIT, SPLITS, assign_split
 from genre_spark.transforms.stratification import stratify
 
-__all__ = ["eligible_movies", "split_movies"]
+__all__ = ["eligible_movies", "split_inputs", "split_movies"]
 
 _KEY = "split_key"
+
+
+def split_inputs(config: Config) -> list[object]:
+    """Return fingerprints of what a movie's split depends on beside the genres table and the settings.
+
+    Raises:
+        MissingTableError: the posters table is needed and has not been written yet.
+        InvalidInputError: movies with the same title are to be kept together, but there are no titles.
+    """
+    inputs: list[object] = []
+    if config.sampling.require_poster or config.split.group_by == "poster":
+        inputs.append(require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint)
+    if config.split.group_by == "title":
+        inputs.append(file_digest(_titles_file(config)))
+    return inputs
 
 
 def eligible_movies(spark: SparkSession, config: Config) -> DataFrame:
@@ -43,7 +58,7 @@ def split_movies(spark: SparkSession, config: Config, movies: DataFrame) -> Data
         movies: with movie_id, and whatever else.
 
     Raises:
-        InvalidConfigError: method iterative with movies to keep together, or with more movies than it takes on.
+        InvalidConfigError: method iterative with more movies than it takes on.
         InvalidInputError: movies with the same title are to be kept together, but there are no titles.
     """
     settings = config.split
@@ -67,12 +82,7 @@ def _poster_keys(spark: SparkSession, config: Config) -> DataFrame:
 
 
 def _title_keys(spark: SparkSession, config: Config) -> DataFrame:
-    path = find_csv(config.paths.metadata, "movies")
-    if path is None:
-        raise InvalidInputError(
-            f"paths.metadata: {config.paths.metadata} has no movies.csv (nor .csv.gz), expected one since "
-            "split.group_by is title"
-        )
+    path = _titles_file(config)
     rows = read_text_csv(spark, path, ("id", "name", "date"))
     title, year = F.lower(F.btrim("name")), F.substring("date", 1, 4)
     return (
@@ -84,12 +94,18 @@ def _title_keys(spark: SparkSession, config: Config) -> DataFrame:
     )
 
 
+def _titles_file(config: Config) -> str:
+    path = find_csv(config.paths.metadata, "movies")
+    if path is None:
+        raise InvalidInputError(
+            f"paths.metadata: {config.paths.metadata} has no movies.csv (nor .csv.gz), expected one since "
+            "split.group_by is title"
+        )
+    return path
+
+
 def _stratified(spark: SparkSession, config: Config) -> DataFrame:
     settings = config.split
-    if settings.group_by is not None:
-        raise InvalidConfigError(
-            f"split.group_by: {settings.group_by!r}, expected null with split.method iterative, which deals out movies"
-        )
     movies = eligible_movies(spark, config)
     count = movies.count()
     if count > settings.max_iterative:

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -31,6 +33,7 @@ __all__ = ["Demand", "LabelCounts", "Thresholds", "apply_thresholds", "count_lab
 PURPOSE = "sample"
 PRIORITY = "priority"
 LABEL = "label"
+_MAX_BRANCHES = 256  # of compiled cases; JIT compilers give up on methods that are much longer
 EVERY_MOVIE = -1  # stands among label ids for the movie itself, where movies and labels are counted in one pass
 
 
@@ -120,9 +123,11 @@ def apply_thresholds(movies: DataFrame, thresholds: Mapping[str, Thresholds], *,
     columns = movies.columns
     reached = movies.select(*columns, priority(seed, PURPOSE).alias(PRIORITY), F.greatest(minima, fill).alias("reach"))
     probability = (F.col("reach").cast("double") - F.lit(float(LOWEST))) / F.lit(2.0**64)
-    return reached.where(F.col(PRIORITY) < F.col("reach")).select(
-        *columns, (1 / probability).cast("float").alias(WEIGHT)
-    )
+    weight = (1 / probability).cast("float")
+    # Exploding keeps what a filter would: but a filter is moved below the columns that it reads, so that `reach` would
+    # be worked out twice, by code too long for the JVM to compile.
+    drawn = F.when(F.col(PRIORITY) < F.col("reach"), F.array(weight))
+    return reached.select(*columns, F.explode(drawn).alias(WEIGHT))
 
 
 class Lookup:
@@ -151,13 +156,38 @@ class Lookup:
 
     def greatest(self, values: Sequence[Sequence[int]]) -> Column:
         """Return the greatest number of the row's labels; LOWEST without labels."""
+        if self._is_short(values):
+            return self._first_of(values, otherwise=LOWEST, reverse=True)
         found = F.transform(LABEL_IDS, lambda label: self.of_label(values, label))
         return F.coalesce(F.array_max(found), F.lit(LOWEST))
 
     def least(self, values: Sequence[Sequence[int]]) -> Column:
         """Return the least number of the row's labels; HIGHEST without labels."""
+        if self._is_short(values):
+            return self._first_of(values, otherwise=HIGHEST, reverse=False)
         found = F.transform(LABEL_IDS, lambda label: self.of_label(values, label))
         return F.coalesce(F.array_min(found), F.lit(HIGHEST))
+
+    def _is_short(self, values: Sequence[Sequence[int]]) -> bool:
+        return sum(len(set(row)) for row in values) <= _MAX_BRANCHES and sum(map(len, values)) <= 2 * _MAX_BRANCHES
+
+    def _first_of(self, values: Sequence[Sequence[int]], *, otherwise: int, reverse: bool) -> Column:
+        """Return the extreme number of the row's labels, looking for labels in the order of their numbers.
+
+        Spark compiles such a chain of cases; it interprets the function of F.transform, movie by movie.
+        """
+        found = F.lit(otherwise)
+        for split, row in zip(self.splits, values, strict=True):
+            cases = F.lit(otherwise)
+            for number in sorted(set(row) - {otherwise}, reverse=not reverse):  # the last one wraps all others
+                labels = [label for label, value in enumerate(row) if value == number]
+                cases = F.when(_has_any(labels), F.lit(number)).otherwise(cases)
+            found = F.when(F.col(SPLIT) == split, cases).otherwise(found)
+        return found
+
+
+def _has_any(labels: Sequence[int]) -> Column:
+    return reduce(or_, [F.array_contains(LABEL_IDS, label) for label in labels])
 
 
 def bigints(values: Sequence[int]) -> Column:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
@@ -80,7 +81,14 @@ def test_samples_hold_posters_multi_hot_labels_and_weights_in_a_random_order(spa
     beside = json.loads((Path(config.paths.work) / "samples" / "class_weights.json").read_text())
     assert beside == manifest.details["class_weights"]
     assert beside["pos_weight"]["Horror"] == pytest.approx((168 - horror) / horror)
+    assert beside["vocabulary"] == VOCABULARY
     assert "Drama" in result.table
+    pictures = sorted(path.name for path in Path(result.outputs["pictures"]).iterdir())
+    assert pictures == [
+        "1_genres_before.png", "2_genres_after.png", "3_genres_a_movie.png", "4_co_occurrence.png"
+    ]  # fmt: skip
+    logged = MlflowClient(config.mlflow.tracking_uri).list_artifacts(result.run_id, "balance")
+    assert [item.path for item in logged] == [f"balance/{name}" for name in pictures]
 
 
 def test_the_same_seed_gives_the_same_tables_whatever_the_partitions(spark, tables, tmp_path: Path) -> None:
@@ -131,6 +139,21 @@ def test_movies_with_the_same_title_and_year_stay_together(spark, tables, tmp_pa
     side = {row["movie_id"]: split for split in ("train", "validation", "test") for row in read(config, split)}
     assert all(len({side[movie + k] for k in range(4)}) == 1 for movie in range(0, 700, 4))
     assert len({side[movie] for movie in range(700, 750)}) == 3, "movies without a title go by themselves"
+    assert run(spark, config).reused
+    (tmp_path / "metadata" / "movies.csv").write_text("\n".join(lines[:400]) + "\n")
+    assert not run(spark, config).reused, "other titles, other splits"
+    (tmp_path / "metadata" / "movies.csv").unlink()
+    with pytest.raises(InvalidInputError, match=r"has no movies.csv .* since split.group_by is title"):
+        run.check(config)
+
+
+def test_weights_of_genres_take_their_settings(spark, tables) -> None:
+    config = tables(sampling={"effective_number_beta": 0.0, "negatives_per_positive": 2.0})
+    run(spark, config)
+    weights = read_manifest(config.paths.samples("train")).details["class_weights"]
+    assert set(weights["effective_number"].values()) == {1.0}
+    horror, rows = weights["counts"]["Horror"], weights["rows"]
+    assert weights["negative_rate"]["Horror"] == pytest.approx(2 * horror / (rows - horror))
 
 
 def test_what_cannot_be_is_told_with_exit_code_2(spark, tables, make_config) -> None:
@@ -140,6 +163,8 @@ def test_what_cannot_be_is_told_with_exit_code_2(spark, tables, make_config) -> 
         run(spark, tables(sampling={"minimum_per_genre": {"Opera": 3}}))
     with pytest.raises(InvalidConfigError, match=r"iterative with 750 movies, expected at most split\.max_iterative"):
         run(spark, tables(split={"method": "iterative", "max_iterative": 100}))
+    with pytest.raises(InvalidConfigError, match=r"split: .*group_by null with method iterative"):
+        make_config(split={"method": "iterative", "group_by": "title"})
     config = tables()
     genres = spark.createDataFrame([(10**6, ["Drama"], [1])], GENRES_SCHEMA)
     write_table(genres, config.paths.genres, name="genres", fingerprint="g", details={"vocabulary": VOCABULARY})

@@ -108,6 +108,33 @@ def test_a_thousand_random_tables_keep_the_guarantee_and_agree_with_the_method_m
             assert drawn[movie] == pytest.approx(1 / probability, rel=1e-6)
 
 
+ALL_GENRES = {movie: [0, 1, 2] for movie in range(30)}
+CORNERS = [
+    ("a genre without a movie", {1: [0], 2: [0, 2], 3: [2]}, (1, 5, 1), None),
+    ("all movies with all genres", ALL_GENRES, (4, 9, 2), None),
+    ("all movies with all genres, and a total", ALL_GENRES, (4, 9, 2), 15),
+    ("minimum 0", ALL_GENRES, (0, 0, 0), 7),
+    ("minimum above the population", {1: [0], 2: [1], 3: [0, 1]}, (100, 100, 0), 1),
+    ("one movie", {2**62: [1]}, (0, 3, 0), 1),
+    ("one movie, none wanted", {5: [0]}, (0, 0, 0), 0),
+]
+
+
+def test_corners_keep_the_guarantee_and_agree_with_the_method_movie_by_movie(spark: SparkSession) -> None:
+    cases = [(movies, demand(3, total=total, minimum=minimum)) for _, movies, minimum, total in CORNERS]
+    for (name, *_), (movies, wanted), drawn in zip(CORNERS, cases, draw(spark, cases), strict=True):
+        check_guarantee(movies, wanted, drawn)
+        assert drawn.keys() == draw_by_the_book(movies, wanted, seed=7).keys(), name
+
+
+@pytest.mark.parametrize("labels", [4, 700])
+def test_thresholds_compiled_for_few_labels_and_interpreted_for_many_draw_the_same(spark, labels: int) -> None:
+    movies = {movie: sorted({label * labels // 4 for label in ids}) for movie, ids in skewed(500).items()}
+    wanted = demand(labels, total=200, minimum=20, maximum=90)
+    (drawn,) = draw(spark, [(movies, wanted)])
+    assert drawn.keys() == draw_by_the_book(movies, wanted, seed=7).keys()
+
+
 def skewed(n: int, seed: int = 0) -> Movies:
     """Make movies with a frequent, a middling and a rare label, 1.4 labels each."""
     random = np.random.default_rng(seed)
