@@ -71,13 +71,19 @@ class Subproblem:
         target: what it learns.
         sample: from which rows.
         appended: labels that follow the features as further inputs, in this order (a link of a classifier chain).
-        seed: of the base classifier.
+        seed: of the base classifier, and of the negatives that a fit keeps.
+        positive_weight: factor of the weights of rows whose binary target is 1, > 0.
+        negative_weight: factor of the weights of rows whose binary target is 0, > 0.
+        negative_rate: share of the rows with a binary target of 0 that the fit sees, 0..1.
     """
 
     target: AnyLabel | Labelsets
     sample: RowSample = field(default_factory=RowSample)
     appended: tuple[int, ...] = ()
     seed: int = 0
+    positive_weight: float = 1.0
+    negative_weight: float = 1.0
+    negative_rate: float = 1.0
 
 
 Labels = NDArray[np.uint8]
