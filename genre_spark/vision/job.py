@@ -80,6 +80,8 @@ def job_network(job: TrainingJob) -> PosterNetwork:
         hidden=settings.hidden,
         normalisation=job.normalisation,
     )
+    rows, counts = _seen_labels(job)
+    network.answer_always(job_loss(job).best_constant((torch.tensor(counts) + 0.5) / (rows + 1.0)))
     source = load_pretrained(network, settings.pretrained)
     if source is not None:
         logger.info("  %s: pretrained weights from %s", settings.architecture, source)
@@ -186,12 +188,18 @@ def _fine_tune(
 
 def job_loss(job: TrainingJob) -> GenreLoss:
     """Return the loss that the settings name, with the weights of the job's samples."""
-    facts, settings = job.facts, job.settings
-    rows, counts = float(facts.rows), [float(count) for count in facts.label_counts]
-    if settings.weights == "sampling":  # positives and negatives as the weighted loss will see them
-        rows, counts = facts.weight, list(facts.weighted_counts)
+    settings = job.settings
+    rows, counts = _seen_labels(job)
     positive = positive_weights(torch.tensor(counts), rows, limit=settings.positive_weight_limit)
     return build_loss(settings.loss, positive=positive, weights=job.label_weights, negative_rate=job.negative_rate)
+
+
+def _seen_labels(job: TrainingJob) -> tuple[float, list[float]]:
+    """Return the samples and the positives a label, both as the loss counts them."""
+    facts = job.facts
+    if job.settings.weights == "sampling":
+        return facts.weight, list(facts.weighted_counts)
+    return float(facts.rows), [float(count) for count in facts.label_counts]
 
 
 def _embedded_feeds(job: TrainingJob, group: ProcessGroup) -> tuple[Feed, Feed]:

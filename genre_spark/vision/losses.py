@@ -42,6 +42,14 @@ class GenreLoss(nn.Module):
         """Return 1 for the samples that the loss is defined for, else 0; float (N,)."""
         return torch.ones(len(labels), device=labels.device)
 
+    def best_constant(self, rates: Tensor) -> Tensor:
+        """Return the logits that do best for all samples alike, where a start is worth the most.
+
+        Args:
+            rates: share of the samples that have each label, 0..1 exclusive, (L,).
+        """
+        return torch.logit(rates)
+
 
 class LabelLoss(GenreLoss):
     """Base of the losses that are a mean over labels, each of which may have a weight.
@@ -78,6 +86,15 @@ class LabelLoss(GenreLoss):
             losses = losses * (labels + (1 - labels) * self._draw(labels, self.negative_rate))
         return losses.mean(dim=1)
 
+    def best_constant(self, rates: Tensor) -> Tensor:
+        """Return log-odds of the labels, positives and negatives weighted."""
+        logits = super().best_constant(rates)
+        if self.of_positives is None or self.of_negatives is None:
+            return logits
+        weighted = (self.of_positives > 0) & (self.of_negatives > 0)  # without either there is nothing to learn
+        ratio = torch.where(weighted, self.of_positives, 1.0) / torch.where(weighted, self.of_negatives, 1.0)
+        return logits + torch.log(ratio)
+
     def _draw(self, labels: Tensor, rate: Tensor) -> Tensor:
         """Return 1 / rate where a negative is seen, else 0; the loop seeds the CPU's generator for each step."""
         chances = torch.rand(labels.shape).to(labels.device)
@@ -108,6 +125,11 @@ class BinaryCrossEntropy(LabelLoss):
     def elements(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each label, (N, L)."""
         return F.binary_cross_entropy_with_logits(logits, labels, pos_weight=self.positive, reduction="none")
+
+    def best_constant(self, rates: Tensor) -> Tensor:
+        """Return log-odds of the labels, positives and negatives weighted."""
+        logits = super().best_constant(rates)
+        return logits if self.positive is None else logits + torch.log(self.positive)
 
 
 class AsymmetricLoss(LabelLoss):

@@ -80,7 +80,6 @@ def tables(make) -> tuple[Movies, Demand]:
     )
 
 
-@pytest.mark.slow
 @settings(
     max_examples=10,
     deadline=None,

@@ -17,6 +17,7 @@ from genre_spark.vision.losses import (
     build_loss,
     positive_weights,
 )
+from genre_spark.vision.models import build_network
 
 
 def bpmll_by_loops(logits: Tensor, labels: Tensor) -> list[float]:
@@ -166,3 +167,25 @@ def test_positive_weights_are_negatives_by_positives_within_a_limit():
 def test_unknown_loss_is_told_with_the_known_ones():
     with pytest.raises(InvalidConfigError, match="'hinge', expected one of asymmetric, bce, bce_positive, bpmll"):
         build_loss("hinge")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        BinaryCrossEntropy(),
+        BinaryCrossEntropy(torch.tensor([1.0, 3.0, 10.0])),
+        BinaryCrossEntropy(weights=LabelWeights((0.6, 2.0, 5.0), (3.0, 0.7, 0.5))),
+    ],
+)
+def test_a_network_starts_at_the_logits_that_do_best_without_looking(loss) -> None:
+    labels = torch.zeros(100, 3)
+    for label, count in enumerate((80, 20, 4)):
+        labels[:count, label] = 1
+    best = loss.best_constant(labels.mean(dim=0)).requires_grad_()
+    loss(best.expand(100, 3), labels).mean().backward()
+    assert best.grad.abs().max() < 1e-6, "a minimum"
+    network = build_network("efficientnet_lite0", 3, 64, 64, seed=0)
+    network.answer_always(best)
+    network.eval()
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    assert torch.allclose(network(images), best.expand(2, 3), atol=1e-5)

@@ -25,7 +25,7 @@ def small_head(features: int, labels: int, dropout: float, hidden: int) -> nn.Mo
         layers += [nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout)]
         features = hidden
     last = nn.Linear(features, labels)
-    # from 0 the loss falls from that of the genres' frequencies; from random weights over a thousand features it has to
-    # come down from far above first, and what is left of the noise overfits
+    # from 0 the loss falls from that of the genres' frequencies, where the bias starts (`answer_always`); from random
+    # weights over a thousand features it has to come down from far above first, and what is left of the noise overfits
     nn.init.zeros_(last.weight)
     return nn.Sequential(*layers, last)
