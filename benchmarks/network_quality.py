@@ -1,6 +1,6 @@
 """What a recipe's network reaches on test posters, over several seeds: mean and standard deviation.
 
-    python benchmarks/network_quality.py --config FILE [--seeds 7 8 9] [--forest] [key=value ...]
+    python benchmarks/network_quality.py --config FILE [key=value ...] [--forest] [--seeds 7 8 9]
 
 Needs the genres and posters tables of the recipe (`genre-spark group-genres`, `prepare-posters`). Each seed draws other
 splits, samples and weights. Thresholds are fitted on validation: one for exact match, one for micro-F1, one a genre.

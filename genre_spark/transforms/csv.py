@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from genre_spark.errors import InvalidInputError
 from genre_spark.io import filesystem
 
-__all__ = ["FIELDS", "LINE", "CsvLayout", "check_header", "read_layout", "read_lines", "split_fields"]
+__all__ = ["FIELDS", "LINE", "CsvLayout", "check_header", "literal_path", "read_layout", "read_lines", "split_fields"]
 
 LINE = "value"  # the name that spark.read.text gives its only column
 FIELDS = "fields"
@@ -73,8 +73,13 @@ def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
 
 
 def read_lines(spark: SparkSession, path: str) -> DataFrame:
-    """Read the lines of a file as the column `value`; characters that are wildcards to Spark stand for themselves."""
-    return spark.read.text(re.sub(r"([\[\]{}*?\\])", r"\\\1", path))
+    """Read the lines of a file as the column `value`."""
+    return spark.read.text(literal_path(path))
+
+
+def literal_path(path: str) -> str:
+    """Return a path for Spark's readers in which what would be a wildcard stands for itself."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
 def _parse_header(path: str, head: bytes, required: Sequence[str]) -> tuple[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from genre_spark.errors import InvalidInputError
 from genre_spark.io import filesystem, join
 from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIES_CSV
+from genre_spark.transforms.csv import literal_path
 
 NUMBERS = ("year", "minute", "rating")
 LISTS = ("countries", "languages", "studios", "themes", "people")
@@ -49,7 +50,7 @@ def read_text_csv(spark: SparkSession, path: str, columns: Sequence[str]) -> Dat
     Raises:
         InvalidInputError: a column is missing.
     """
-    frame = spark.read.csv(path, header=True, multiLine=True, quote='"', escape='"', encoding="UTF-8")
+    frame = spark.read.csv(literal_path(path), header=True, multiLine=True, quote='"', escape='"', encoding="UTF-8")
     names = {name.strip().lstrip("\ufeff").lower(): name for name in frame.columns}
     missing = [column for column in columns if column not in names]
     if missing:
