@@ -241,18 +241,19 @@ def measure_processes(files, folder: Path) -> dict:
             checkpoints=str(place),
             model_file=str(place / "network.pt"),
         )
-        if processes == 1:  # one core for training, decoding and reading: what one process on one core does
-            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+        available = os.sched_getaffinity(0)
+        # a core a process, for training, decoding and reading
+        os.sched_setaffinity(0, sorted(available)[:processes])
         try:
             speeds[processes] = best_speed(launch(job))
         finally:
-            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+            os.sched_setaffinity(0, available)
     return {"one": speeds[1], "two": speeds[2], "ratio": speeds[2] / speeds[1]}
 
 
-def embed_bare(model_file: str, lots: list, threads: int) -> None:
+def embed_bare(model_file: str, lots: list, threads: int, device: str) -> None:
     torch.set_num_threads(threads)
-    model = load_network(model_file)
+    model = load_network(model_file, device=torch.device(device))
     for part in lots:
         for images, _ in read_posters(part, batch_size=16):
             model.features(images)
@@ -283,12 +284,15 @@ def measure_embedding(spark, folder: Path, count: int, device: torch.device) -> 
     started = time.perf_counter()
     context = multiprocessing.get_context("spawn")
     running = [
-        context.Process(target=embed_bare, args=(model_file, parts[number::workers], 1)) for number in range(workers)
+        context.Process(target=embed_bare, args=(model_file, parts[number::workers], 1, device.type))
+        for number in range(workers)
     ]
     for process in running:
         process.start()
     for process in running:
         process.join()
+    if any(process.exitcode for process in running):
+        raise RuntimeError(f"bare processes ended with {[process.exitcode for process in running]}, expected 0")
     bare = count / (time.perf_counter() - started)
     spark_speed = through_spark("cold")
     return {"spark": spark_speed, "bare": bare, "ratio": spark_speed / bare}
