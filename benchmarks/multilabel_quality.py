@@ -209,7 +209,7 @@ def load(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 def fit_here(estimator: ml.BinaryRelevance, x: np.ndarray, y: np.ndarray) -> MultilabelModel:
     """Make the same fits as the estimator's Spark tasks, in this process: what a table costs, without a session."""
-    statistics = TrainingStatistics(len(x), x.shape[1], y.shape[1], y.sum(axis=0))
+    statistics = TrainingStatistics(len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(len(x)), y.sum(axis=0))
     matrix = TrainingMatrix(x.astype(np.float32), y.astype(np.uint8), None)
     if isinstance(estimator, ml.MultilabelRandomForest):
         forest = estimator.getClassifier()

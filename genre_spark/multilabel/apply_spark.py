@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
@@ -18,8 +18,9 @@ from genre_spark.multilabel.blocks import FeatureBlock
 from genre_spark.multilabel.fit_spark import FittedPart, SparkModelScorer, append_links
 from genre_spark.multilabel.predictors import Predictor
 from genre_spark.multilabel.scorers import ConstantScorer, Scorer
+from genre_spark.multilabel.statistics import EXPECTED_FINITE
 
-__all__ = ["GivenScorer", "append_given_scores", "append_part_scores"]
+__all__ = ["GivenScorer", "append_given_scores", "append_part_scores", "check_rows"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,54 @@ def stand_in(part: FittedPart, index: int) -> Scorer:
     """Return the scorer that stands for a part: itself where it is constant."""
     scorer = part.scorer
     return scorer if isinstance(scorer, ConstantScorer) else GivenScorer(index, scorer.n_classes)
+
+
+def check_rows(
+    data: DataFrame, features: str, *, output: str, size: int, names: Sequence[str] | None, allow_invalid: bool
+) -> DataFrame:
+    """Return the data with a copy of the features column that stops at a row that no model was fitted for.
+
+    Spark's models read what they get: a shorter vector as one with zeros, NaN as any number.
+
+    Args:
+        data: with a Vector column `features`.
+        features: name of the column.
+        output: name of the copy.
+        size: the length that the vectors must have.
+        names: of the features, where known.
+        allow_invalid: NaN and infinite features pass.
+    """
+    column = F.col(f"`{features}`")
+    values = vector_to_array(column)
+    checks: list[tuple[Column, Column]] = [
+        (column.isNull(), F.lit(f"{features}: null, expected a vector of length {size}")),
+        (
+            F.size(values) != size,
+            F.concat(F.lit(f"{features}: a vector of length "), F.size(values), F.lit(f", expected {size}")),
+        ),
+    ]
+    if not allow_invalid:
+        wrong = F.filter(
+            F.transform(values, lambda value, index: F.struct(index.alias("i"), value.alias("v"))),
+            lambda entry: _invalid(entry["v"]),
+        )[0]
+        shown = F.when(F.isnan(wrong["v"]), "nan").when(wrong["v"] > 0, "inf").otherwise("-inf")
+        called: Column = F.lit("")
+        if names:
+            called = F.concat(F.lit(" ("), F.array(*map(F.lit, names))[wrong["i"]], F.lit(")"))
+        text = F.concat(
+            F.lit(f"{features}: "), shown, F.lit(" in feature "), wrong["i"], called, F.lit(f", {EXPECTED_FINITE}")
+        )
+        checks.append((F.exists(values, _invalid), text))
+    (first, message), *others = checks
+    checked = F.when(first, F.raise_error(message))
+    for holds, text in others:
+        checked = checked.when(holds, F.raise_error(text))
+    return data.withColumn(output, checked.otherwise(column))
+
+
+def _invalid(value: Column) -> Column:
+    return F.isnan(value) | (F.abs(value) == float("inf"))
 
 
 def append_part_scores(

@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.multilabel.apply_spark import append_given_scores, append_part_scores, stand_in
+from genre_spark.multilabel.apply_spark import append_given_scores, append_part_scores, check_rows, stand_in
 from genre_spark.multilabel.caching import cached
 from genre_spark.multilabel.classifiers import HasClassifier
 from genre_spark.multilabel.columns import array_column, number_column, vector_column
@@ -32,7 +32,7 @@ from genre_spark.multilabel.persistence import EstimatorReader, EstimatorWriter,
 from genre_spark.multilabel.plan import Labels, Subproblem
 from genre_spark.multilabel.predictors import Predictor, Structure
 from genre_spark.multilabel.scorers import Scorer
-from genre_spark.multilabel.scoring import HIDDEN, ScoringTask, append_scores, score_features, unfold_scores
+from genre_spark.multilabel.scoring import CHECKED, HIDDEN, ScoringTask, append_scores, score_features, unfold_scores
 from genre_spark.multilabel.sklearn_export import compares_in_single
 from genre_spark.multilabel.statistics import RowCheck, TrainingStatistics, check_features, summarise_rows
 
@@ -40,6 +40,7 @@ __all__ = ["MultilabelEstimator", "MultilabelModel"]
 
 E = TypeVar("E", bound="MultilabelEstimator")
 M = TypeVar("M", bound="MultilabelModel")
+T = TypeVar("T", bound="ProblemTransformation")
 Matrix = NDArray[np.float64]
 
 
@@ -126,30 +127,38 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
             feature_names=feature_names(dataset, self.getFeaturesCol()),
             allow_invalid=self.getHandleInvalid() == "keep",
         )
-        return append_scores(
-            dataset,
-            task,
-            features_col=self.getFeaturesCol(),
-            probabilities_col=self.getProbabilitiesCol(),
-            prediction_col=self.getPredictionCol(),
-        )
+        return self._unfold(append_scores(dataset, task, features_col=self.getFeaturesCol()))
 
     def _transform_on_spark(self, dataset: DataFrame) -> DataFrame:
         """Apply Spark models that have no form in numpy, one after the other, and combine their answers."""
         threshold = self.getThreshold()
-        scored = append_part_scores(
+        checked = check_rows(
             dataset,
+            self.getFeaturesCol(),
+            output=CHECKED,
+            size=self.numFeatures,
+            names=feature_names(dataset, self.getFeaturesCol()),
+            allow_invalid=self.getHandleInvalid() == "keep",
+        )
+        scored = append_part_scores(
+            checked,
             self.parts,
             self._links(),
-            inputs=self.getFeaturesCol(),
+            inputs=CHECKED,
             size=self.numFeatures,
             passed=self._link_threshold() or threshold,
         )
         given = self.copy()
         given.parts = [replace(part, scorer=stand_in(part, index)) for index, part in enumerate(self.parts)]
         combined = append_given_scores(scored, given._predictor(), len(self.parts), threshold, HIDDEN)
+        return self._unfold(combined.drop(CHECKED))
+
+    def _unfold(self, scored: DataFrame) -> DataFrame:
         return unfold_scores(
-            combined, probabilities_col=self.getProbabilitiesCol(), prediction_col=self.getPredictionCol()
+            scored,
+            probabilities_col=self.getProbabilitiesCol(),
+            prediction_col=self.getPredictionCol(),
+            names=self.getLabelNames(),
         )
 
     def _links(self) -> dict[int, list[int]]:
@@ -231,6 +240,10 @@ class MultilabelEstimator(Estimator, MultilabelParams, MLReadable, MLWritable, m
         model._resetUid(self.uid)
         return self._copyValues(model)
 
+    def setParams(self: E, **params: Any) -> E:
+        """Set Params by name."""
+        return set_params(self, params)
+
     def copy(self: E, extra: dict[Param, Any] | None = None) -> E:
         """Return a copy with the same uid and the extra Params."""
         return super().copy(extra)
@@ -247,6 +260,13 @@ class MultilabelEstimator(Estimator, MultilabelParams, MLReadable, MLWritable, m
 
 class ProblemTransformation(MultilabelEstimator, HasClassifier):
     """A multi-label method that turns into single-target fits of a base classifier."""
+
+    def copy(self: T, extra: dict[Param, Any] | None = None) -> T:
+        """Return a copy with the same uid and the extra Params; those of a Spark ML base classifier reach it."""
+        copied = super().copy(extra)
+        if copied.fits_on_spark:
+            copied.setClassifier(copied.getClassifier().copy(extra))
+        return copied
 
     @abstractmethod
     def _plan(self, statistics: TrainingStatistics, cooccurrence: Cooccurrence) -> tuple[list[Subproblem], Structure]:

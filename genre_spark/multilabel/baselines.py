@@ -16,6 +16,7 @@ from genre_spark.multilabel.base import MultilabelEstimator, MultilabelModel
 from genre_spark.multilabel.blocks import FeatureBlock
 from genre_spark.multilabel.fit_local import training_rows
 from genre_spark.multilabel.params import CommonParams, _Checked
+from genre_spark.multilabel.plan import plain_seed
 from genre_spark.multilabel.predictors import Predictor, Structure, decide
 from genre_spark.multilabel.scorers import Scorer
 from genre_spark.multilabel.statistics import TrainingStatistics, summarise_rows
@@ -42,18 +43,20 @@ class ConstantPredictor:
 
     Attributes:
         scores: (labels,).
-        top: the number of best labels that is predicted; 0 leaves it to the threshold.
+        top: the number of best labels that is predicted; None leaves it to the threshold.
     """
 
     scores: NDArray[np.float64]
-    top: int = 0
+    top: int | None = None
     room: int = 0
     scorers: Sequence[Scorer] = ()
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
         scores = np.tile(self.scores, (block.rows, 1))
-        return scores, apply_thresholds(scores, threshold, top=self.top)
+        if self.top is None:
+            return scores, decide(scores, threshold)
+        return scores, apply_thresholds(scores, threshold, top=self.top) if self.top else np.zeros_like(scores)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class MostCommonLabelsetModel(MultilabelModel):
 
 
 class MostCommonLabelset(_Baseline):
-    """Baseline: every row gets the most common labelset of training; of equally common ones the first in order."""
+    """Baseline: every row gets the labelset of most weight in training; of equally common ones the first in order."""
 
     model_class: ClassVar[type[MultilabelModel]] = MostCommonLabelsetModel
 
@@ -120,8 +123,9 @@ class MostCommonLabelset(_Baseline):
         super().__init__(**params)
 
     def _structure(self, statistics: TrainingStatistics, rows: DataFrame) -> Structure:  # noqa: ARG002
-        counts = rows.groupBy(F.col("labels").cast("array<tinyint>").alias("labels")).count()
-        best = counts.orderBy(F.col("count").desc(), "labels").first()
+        labelset = F.col("labels").cast("array<tinyint>").alias("labels")
+        weights = rows.groupBy(labelset).agg(F.sum("weight").alias("weight"))
+        best = weights.orderBy(F.col("weight").desc(), "labels").first()
         return {"labelset": [int(value) for value in best["labels"]] if best else []}
 
 
@@ -145,7 +149,7 @@ class RandomLabels(_Baseline):
         super().__init__(**params)
 
     def _structure(self, statistics: TrainingStatistics, rows: DataFrame) -> Structure:  # noqa: ARG002
-        return {"probability": statistics.cardinality / statistics.labels, "seed": self.getSeed()}
+        return {"probability": statistics.cardinality / statistics.labels, "seed": plain_seed(self.getSeed())}
 
 
 class PriorParams(CommonParams, total=False):
@@ -180,7 +184,7 @@ class LabelPriorModel(MultilabelModel, HasPriorDecision):
 
     def _predictor(self) -> Predictor:
         prior = np.asarray(self.structure["prior"], dtype=np.float64)
-        top = max(1, round(float(prior.sum()))) if self.getDecision() == "cardinality" else 0
+        top = round(float(prior.sum())) if self.getDecision() == "cardinality" else None
         return ConstantPredictor(prior, top)
 
 
@@ -195,4 +199,4 @@ class LabelPrior(_Baseline, HasPriorDecision):
         self._set_params(params)
 
     def _structure(self, statistics: TrainingStatistics, rows: DataFrame) -> Structure:  # noqa: ARG002
-        return {"prior": (statistics.label_counts / statistics.rows).tolist()}
+        return {"prior": (statistics.label_weights / statistics.weight).tolist()}

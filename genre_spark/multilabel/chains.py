@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pyspark.ml.param import Param, Params, TypeConverters
 
 from genre_spark.errors import InvalidConfigError
+from genre_spark.multilabel.balance import Balance, BinaryParams, HasBalance
 from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
-from genre_spark.multilabel.classifiers import ClassifierParams
 from genre_spark.multilabel.cooccurrence import Cooccurrence
 from genre_spark.multilabel.ensembles import HasEnsemble
-from genre_spark.multilabel.plan import AnyLabel, RowSample, Subproblem, derive_seed
+from genre_spark.multilabel.plan import AnyLabel, RowSample, Subproblem, derive_seed, plain_seed
 from genre_spark.multilabel.predictors import ChainsPredictor, Predictor, Structure
 from genre_spark.multilabel.statistics import TrainingStatistics
 
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["ClassifierChain", "ClassifierChainModel", "EnsembleOfClassifierChains", "EnsembleOfClassifierChainsModel"]
 
 
-class ChainParams(ClassifierParams, total=False):
+class ChainParams(BinaryParams, total=False):
     """Keyword arguments of ClassifierChain."""
 
     order: list[int]
 
 
-class ChainsParams(ClassifierParams, total=False):
+class ChainsParams(BinaryParams, total=False):
     """Keyword arguments of EnsembleOfClassifierChains."""
 
     numModels: int
@@ -37,10 +38,10 @@ class ChainsParams(ClassifierParams, total=False):
     sampleFraction: float
 
 
-def chain_fits(order: list[int], sample: RowSample, seed: int) -> list[Subproblem]:
+def chain_fits(order: list[int], sample: RowSample, seed: int, balance: Sequence[Balance]) -> list[Subproblem]:
     """Return the fits of one chain: link j sees the features and the true labels of the links before it."""
     return [
-        Subproblem(AnyLabel((label,)), sample, tuple(order[:position]), derive_seed(seed, label))
+        Subproblem(AnyLabel((label,)), sample, tuple(order[:position]), derive_seed(seed, label), **balance[label])
         for position, label in enumerate(order)
     ]
 
@@ -60,7 +61,7 @@ class ClassifierChainModel(_ChainModel):
         return ChainsPredictor(self.structure["orders"], self._scorers)
 
 
-class ClassifierChain(ProblemTransformation):
+class ClassifierChain(ProblemTransformation, HasBalance):
     """Classifier chain: each link learns one label from the features and the labels of the links before it.
 
     Links are trained with the true labels and predict with the predicted ones, by the model's `threshold`. Labels come
@@ -91,8 +92,9 @@ class ClassifierChain(ProblemTransformation):
             if sorted(order) != list(range(labels)):
                 raise InvalidConfigError(f"ClassifierChain.order: {order}, expected each of 0..{labels - 1} once")
         else:
-            order = np.random.default_rng(self.getSeed()).permutation(labels).tolist()
-        return chain_fits(order, RowSample(), self.getSeed()), {"orders": [order]}
+            order = np.random.default_rng(plain_seed(self.getSeed())).permutation(labels).tolist()
+        balance = [self._balance(statistics, label) for label in range(labels)]
+        return chain_fits(order, RowSample(), self.getSeed(), balance), {"orders": [order]}
 
 
 class EnsembleOfClassifierChainsModel(_ChainModel, HasEnsemble):
@@ -107,7 +109,7 @@ class EnsembleOfClassifierChainsModel(_ChainModel, HasEnsemble):
         return 0.5
 
 
-class EnsembleOfClassifierChains(ProblemTransformation, HasEnsemble):
+class EnsembleOfClassifierChains(ProblemTransformation, HasBalance, HasEnsemble):
     """Ensemble of classifier chains: each with a random order of its own and a bootstrap of the rows.
 
     A label's score is the mean of the chains' probabilities (`scores="mean"`) or their share of votes
@@ -129,8 +131,9 @@ class EnsembleOfClassifierChains(ProblemTransformation, HasEnsemble):
     ) -> tuple[list[Subproblem], Structure]:
         fits: list[Subproblem] = []
         orders: list[list[int]] = []
+        balance = [self._balance(statistics, label) for label in range(statistics.labels)]
         for member in range(self.getNumModels()):
             seed = derive_seed(self.getSeed(), member)
             orders.append(np.random.default_rng(seed).permutation(statistics.labels).tolist())
-            fits += chain_fits(orders[-1], self._sample(seed), seed)
+            fits += chain_fits(orders[-1], self._sample(seed), seed, balance)
         return fits, {"orders": orders}

@@ -8,12 +8,22 @@ from pyspark.ml import Estimator
 from pyspark.ml.param import Param, Params
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.multilabel import archives
-from genre_spark.multilabel.params import CommonParams, HasParallelism, set_params
+from genre_spark.multilabel.params import CommonParams, HasParallelism, HasWeightCol, set_params
 
-__all__ = ["Classifier", "ClassifierParams", "HasClassifier", "load_sklearn", "trust_types"]
+__all__ = [
+    "Classifier",
+    "ClassifierParams",
+    "HasClassifier",
+    "load_sklearn",
+    "trust_types",
+    "trusted_types",
+    "weight_argument",
+]
 
 Classifier = Any  # pyspark.ml.Estimator, or a scikit-learn classifier, which has no common type with it
 P = TypeVar("P", bound="HasClassifier")
@@ -28,7 +38,19 @@ class ClassifierParams(CommonParams, total=False):
     parallelism: int
 
 
-class HasClassifier(HasParallelism):
+def weight_argument(classifier: Classifier) -> str | None:
+    """Return the argument of a scikit-learn classifier's `fit` that takes row weights, None where it takes none.
+
+    A Pipeline passes weights on to a step whose name stands in front: its last one.
+    """
+    if isinstance(classifier, Pipeline):
+        name, last = classifier.steps[-1]
+        inner = weight_argument(last)
+        return None if inner is None else f"{name}__{inner}"
+    return "sample_weight" if has_fit_parameter(classifier, "sample_weight") else None
+
+
+class HasClassifier(HasWeightCol, HasParallelism):
     """The base classifier, and how many of its fits run at once."""
 
     classifier: Param[Any] = Param(
@@ -58,6 +80,21 @@ class HasClassifier(HasParallelism):
     def _check_params(self) -> None:
         super()._check_params()
         self._check_classifier()
+        if self.getWeightCol() is not None:
+            self._check_weights("weightCol", self.getWeightCol())
+
+    def _check_weights(self, param: str, value: object) -> None:
+        """Refuse a base classifier that would ignore the weights of the rows, which a Param asks for."""
+        classifier = self.getClassifier()
+        if isinstance(classifier, Estimator):
+            takes = classifier.hasParam("weightCol")
+        else:
+            takes = weight_argument(classifier) is not None
+        if not takes:
+            raise InvalidConfigError(
+                f"{type(self).__name__}.{param}: {value!r}, {type(classifier).__name__} takes no weights, expected a "
+                "classifier that does"
+            )
 
     def _check_classifier(self) -> None:
         classifier = self.getClassifier()
@@ -87,6 +124,11 @@ def trust_types(*names: str) -> None:
     `trust_types("xgboost.sklearn.XGBClassifier")`.
     """
     _trusted.update(names)
+
+
+def trusted_types() -> tuple[str, ...]:
+    """Return the types that `trust_types` has allowed so far."""
+    return tuple(sorted(_trusted))
 
 
 def load_sklearn(payload: bytes, role: str) -> BaseEstimator:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_spark.multilabel.plan import AnyLabel, Labels, Labelsets, Pruning, RowSample, Subproblem
+from genre_spark.multilabel.plan import AnyLabel, Labels, Labelsets, Pruning, RowSample, Subproblem, derive_seed
 
-__all__ = ["Encoded", "choose_subsets", "distinct_labelsets", "encode", "frequent_threshold", "sample_rows"]
+__all__ = [
+    "Encoded",
+    "choose_subsets",
+    "distinct_labelsets",
+    "encode",
+    "frequent_threshold",
+    "keep_negatives",
+    "sample_rows",
+]
 
 Rows = NDArray[np.int64]
 
@@ -119,3 +127,17 @@ def _encode_labelsets(target: Labelsets, rows: Rows, chosen: Labels) -> Encoded:
     first = np.repeat(starts[number], repeats)
     within = np.arange(len(first)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
     return Encoded(np.repeat(rows, repeats), flat[first + within], kept)
+
+
+def keep_negatives(encoded: Encoded, subproblem: Subproblem) -> Encoded:
+    """Return the rows of a binary fit with all its positives and a share of its negatives, at least one.
+
+    Which ones depends on the fit's seed and on the rows' order, which depends on their content.
+    """
+    if subproblem.negative_rate >= 1.0 or encoded.classes is not None or encoded.target.all():
+        return encoded
+    drawn = np.random.default_rng(derive_seed(subproblem.seed, 2)).random(len(encoded.rows))
+    negative = encoded.target == 0
+    limit = max(subproblem.negative_rate, float(drawn[negative].min()) + 1e-12)
+    kept = ~negative | (drawn < limit)
+    return replace(encoded, rows=encoded.rows[kept], target=encoded.target[kept])

@@ -18,12 +18,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
-from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from genre_spark.errors import InvalidInputError, StageFailedError, UserError
+from genre_spark.multilabel.classifiers import weight_argument
 from genre_spark.multilabel.columns import array_column, number_column, vector_column
-from genre_spark.multilabel.encoding import encode
+from genre_spark.multilabel.encoding import encode, keep_negatives
 from genre_spark.multilabel.fit_spark import FittedPart
 from genre_spark.multilabel.forests import ForestArrays, ForestScorer
 from genre_spark.multilabel.params import MultilabelParams
@@ -110,8 +110,7 @@ def pack_training(projected: DataFrame, check: RowCheck, *, single: bool) -> Dat
 
 def _pack(batch: pa.RecordBatch, check: RowCheck, kind: Any) -> pa.RecordBatch:
     features, labels, weights = check.decode(batch)
-    summary = PartitionSummary()
-    summary.add(len(labels), features.shape[1], labels.sum(axis=0), check)
+    summary = PartitionSummary.of_rows(features, labels, weights)
     hashes = batch.column(batch.schema.names.index("row_hash")).to_numpy(zero_copy_only=False)
     arrays = [features.astype(kind), np.packbits(labels.astype(np.uint8)), weights, hashes.astype(np.int64)]
     return _with_blocks(summary.to_batch(), [np.ascontiguousarray(array).tobytes() for array in arrays])
@@ -137,7 +136,7 @@ def summarise_blocks(blocks: DataFrame, check: RowCheck) -> TrainingStatistics:
                     if row["message"] is not None:
                         yield pa.RecordBatch.from_pylist([row], schema=batch.schema)
                         return
-                    summary.add(row["rows"], row["features"], np.asarray(row["label_counts"]), check)
+                    summary.add(PartitionSummary.of_row(row), check)
         except UserError as error:
             yield summary.to_batch(error)
             return
@@ -148,7 +147,14 @@ def summarise_blocks(blocks: DataFrame, check: RowCheck) -> TrainingStatistics:
 
 
 def unpack_training(rows: Sequence[dict[str, Any]], *, single: bool, weighted: bool) -> TrainingMatrix:
-    """Return the training matrix of all blocks, rows in the order of their hash."""
+    """Return the training matrix of all blocks, rows in the order of their hash.
+
+    Raises:
+        InvalidInputError: when a block brings a message instead of rows.
+    """
+    for row in rows:
+        if row["message"] is not None:
+            raise InvalidInputError(row["message"])
     kind = np.float32 if single else np.float64
     features = np.concatenate([np.frombuffer(row["x"], kind).reshape(row["rows"], row["features"]) for row in rows])
     labels = np.concatenate(
@@ -165,7 +171,7 @@ def unpack_training(rows: Sequence[dict[str, Any]], *, single: bool, weighted: b
 
 def with_matrix(blocks: DataFrame, count: int) -> DataFrame:
     """Return `count` partitions, `id` 0..count-1, each with all blocks: they are broadcast, not shuffled."""
-    matrix = F.broadcast(blocks.select("rows", "features", "labels", "x", "y", "w", "h"))
+    matrix = F.broadcast(blocks.select("rows", "features", "labels", "message", "x", "y", "w", "h"))
     return blocks.sparkSession.range(0, count, 1, count).crossJoin(matrix)
 
 
@@ -261,7 +267,7 @@ def fit_locally(
 
 def fit_part(subproblem: Subproblem, matrix: TrainingMatrix, classifier: Any) -> tuple[Scorer, Labels | None]:
     """Fit one subproblem on the training matrix, in this process."""
-    encoded = encode(subproblem, matrix.labels)
+    encoded = keep_negatives(encode(subproblem, matrix.labels), subproblem)
     binary = isinstance(subproblem.target, AnyLabel)
     present = np.unique(encoded.target)
     if len(present) <= 1:
@@ -269,12 +275,15 @@ def fit_part(subproblem: Subproblem, matrix: TrainingMatrix, classifier: Any) ->
             on = float(len(present) == 1 and present[0] == 1)
             return ConstantScorer(np.array([1.0 - on, on])), None
         return ConstantScorer(np.ones(1)), encoded.classes if encoded.classes is None else encoded.classes[:1]
-    everything = len(encoded.rows) == len(matrix.labels) and subproblem.sample.kind == "all"
+    everything = len(encoded.rows) == len(matrix.labels) and subproblem.sample.kind == "all"  # in their order
     features = matrix.features if everything and binary else matrix.features[encoded.rows]
     if subproblem.appended:
         links = matrix.labels[encoded.rows][:, list(subproblem.appended)]
         features = np.hstack([features, links.astype(features.dtype)])
     weights = None if matrix.weights is None else matrix.weights[encoded.rows]
+    factors = (subproblem.negative_weight, subproblem.positive_weight)
+    if binary and factors != (1.0, 1.0):
+        weights = np.asarray(factors)[encoded.target] * (1.0 if weights is None else weights)
     scorer = fit_scorer(classifier, features, encoded.target, weights, subproblem.seed)
     return scorer, encoded.classes
 
@@ -287,7 +296,8 @@ def fit_scorer(
     seed: int,
 ) -> Scorer:
     """Fit a clone of the classifier and return it as a scorer."""
-    extra = {} if weights is None or not has_fit_parameter(classifier, "sample_weight") else {"sample_weight": weights}
+    argument = None if weights is None else weight_argument(classifier)
+    extra = {} if argument is None else {argument: weights}
     classes = int(target.max()) + 1
     kind = type(classifier)
     bytes_a_tree = 16 * len(target) * classes

@@ -11,7 +11,7 @@ from pyspark.ml.param import Param, Params, TypeConverters
 from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
 from genre_spark.multilabel.classifiers import ClassifierParams
 from genre_spark.multilabel.cooccurrence import Cooccurrence, balanced_kmeans
-from genre_spark.multilabel.plan import AnyLabel, RowSample, Subproblem, derive_seed
+from genre_spark.multilabel.plan import AnyLabel, RowSample, Subproblem, derive_seed, plain_seed
 from genre_spark.multilabel.predictors import HierarchyPredictor, Predictor, Structure
 from genre_spark.multilabel.statistics import TrainingStatistics
 
@@ -87,7 +87,7 @@ class HOMER(ProblemTransformation):
         statistics: TrainingStatistics,  # noqa: ARG002
         cooccurrence: Cooccurrence,
     ) -> tuple[list[Subproblem], Structure]:
-        generator = np.random.default_rng(self.getSeed())
+        generator = np.random.default_rng(plain_seed(self.getSeed()))
         nodes = label_hierarchy(cooccurrence(), self.getOrDefault("clusters"), generator)
         fits = [
             Subproblem(

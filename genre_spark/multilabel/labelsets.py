@@ -11,7 +11,7 @@ from genre_spark.multilabel.classifiers import ClassifierParams
 from genre_spark.multilabel.cooccurrence import Cooccurrence
 from genre_spark.multilabel.ensembles import HasEnsemble
 from genre_spark.multilabel.params import _Checked
-from genre_spark.multilabel.plan import Labelsets, Pruning, RowSample, Subproblem, derive_seed
+from genre_spark.multilabel.plan import Labelsets, Pruning, RowSample, Subproblem, derive_seed, plain_seed
 from genre_spark.multilabel.predictors import LabelsetsPredictor, Predictor, Structure
 from genre_spark.multilabel.statistics import TrainingStatistics
 
@@ -131,7 +131,7 @@ class LabelPowerset(ProblemTransformation, HasDecision):
         statistics: TrainingStatistics,
         cooccurrence: Cooccurrence,  # noqa: ARG002
     ) -> tuple[list[Subproblem], Structure]:
-        return [Subproblem(Labelsets(tuple(range(statistics.labels))), seed=self.getSeed())], {}
+        return [Subproblem(Labelsets(tuple(range(statistics.labels))), seed=plain_seed(self.getSeed()))], {}
 
 
 class PrunedSetsModel(LabelPowersetModel, HasPruning):
@@ -158,7 +158,7 @@ class PrunedSets(ProblemTransformation, HasDecision, HasPruning):
         cooccurrence: Cooccurrence,  # noqa: ARG002
     ) -> tuple[list[Subproblem], Structure]:
         target = Labelsets(tuple(range(statistics.labels)), self._pruning())
-        return [Subproblem(target, RowSample(), seed=self.getSeed())], {}
+        return [Subproblem(target, RowSample(), seed=plain_seed(self.getSeed()))], {}
 
 
 class EnsembleOfPrunedSetsModel(MultilabelModel, HasEnsemble):

@@ -35,7 +35,7 @@ from genre_spark.multilabel.persistence import read_scorer
 from genre_spark.multilabel.plan import derive_seed
 from genre_spark.multilabel.predictors import ForestPredictor, Predictor
 from genre_spark.multilabel.sklearn_export import label_tree
-from genre_spark.multilabel.statistics import RowCheck
+from genre_spark.multilabel.statistics import RowCheck, summarise_rows
 from genre_spark.workers import short_task
 
 if TYPE_CHECKING:
@@ -92,11 +92,19 @@ class MultilabelRandomForestModel(MultilabelModel):
             InvalidInputError: when it is not the training data, or the forest draws no bootstrap.
         """
         settings = self.structure
+        check = RowCheck(self.getFeaturesCol(), self.getLabelsCol(), None, self.getHandleInvalid() == "keep")
+        training = training_rows(dataset, self)
         if not settings["bootstrap"]:
             raise InvalidInputError("outOfBag: the forest was grown without bootstrap, expected bootstrap=True")
         forest = RandomForestClassifier(max_samples=settings["max_samples"])
         trees, seed = [part.scorer for part in self.parts], settings["seed"]
         slices, expected = settings["slices"], settings["rows"]
+        found = summarise_rows(training, check)  # a pass of its own: what is wrong is told here, not in a worker
+        if (found.rows, found.features, found.labels) != (expected, self.numFeatures, self.numLabels):
+            raise InvalidInputError(
+                f"outOfBag: {found.rows} rows of {found.features} features and {found.labels} labels, expected the "
+                f"{expected} rows of {self.numFeatures} and {self.numLabels} of the fit"
+            )
 
         def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             rows = [row for batch in batches for row in batch.to_pylist()]
@@ -104,8 +112,6 @@ class MultilabelRandomForestModel(MultilabelModel):
                 return
             matrix = unpack_training(rows, single=True, weighted=False)
             count = len(matrix.labels)
-            if count != expected:
-                raise InvalidInputError(f"outOfBag: {count} rows, expected the {expected} rows of the fit")
             chosen = np.arange(rows[0]["id"], count, slices)
             scores, counts = np.zeros((len(chosen), matrix.labels.shape[1])), np.zeros(len(chosen))
             block, number = FeatureBlock(matrix.features[chosen]), 0
@@ -123,8 +129,7 @@ class MultilabelRandomForestModel(MultilabelModel):
                 }
             )
 
-        check = RowCheck(self.getFeaturesCol(), self.getLabelsCol(), None, self.getHandleInvalid() == "keep")
-        blocks = pack_training(training_rows(dataset, self), check, single=True)
+        blocks = pack_training(training, check, single=True)
         scored = with_matrix(blocks, slices).mapInArrow(
             short_task(score), "labels array<double>, probabilities array<double>"
         )

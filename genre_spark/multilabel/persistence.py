@@ -39,6 +39,12 @@ def _handle(io: MLWriter | MLReader) -> Any:
     return io.sparkSession if int(pyspark.__version__.split(".")[0]) >= 4 else io.sc
 
 
+def _check_format(metadata: dict[str, Any], path: str) -> None:
+    found = metadata.get("format", FORMAT)
+    if found != FORMAT:
+        raise InvalidInputError(f"{path}: stored in format {found}, expected {FORMAT}: a newer version wrote it")
+
+
 def _params_without_classifier(instance: Any) -> dict[str, Any]:
     return {param.name: value for param, value in instance._paramMap.items() if param.name != _CLASSIFIER}
 
@@ -85,6 +91,7 @@ class EstimatorReader(MLReader[Any]):
     def load(self, path: str) -> Any:
         """Read from the path."""
         metadata = DefaultParamsReader.loadMetadata(path, _handle(self), _class_name(self.cls))
+        _check_format(metadata, path)
         instance = self.cls()
         instance._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(instance, metadata)
@@ -163,6 +170,7 @@ class ModelReader(MLReader[Any]):
         return self._build(path, metadata, parquet.read_table(folder / "parts").to_pylist())
 
     def _build(self, path: str, metadata: dict[str, Any], found: Sequence[Any]) -> Any:
+        _check_format(metadata, path)
         rows = sorted(found, key=lambda row: row["part"])
         parts = [self._part(path, row) for row in rows]
         model = self.cls(

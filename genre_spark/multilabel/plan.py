@@ -8,12 +8,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AnyLabel", "Labelsets", "Pruning", "RowSample", "Subproblem", "derive_seed"]
+__all__ = ["AnyLabel", "Labelsets", "Pruning", "RowSample", "Subproblem", "derive_seed", "plain_seed"]
 
 
 def derive_seed(*parts: int) -> int:
     """Return a seed in 0..2^31-1 for one fit out of many: a hash, so that neighbours share nothing."""
     return int(np.random.SeedSequence([part % 2**63 for part in parts]).generate_state(1)[0] >> 1)
+
+
+def plain_seed(seed: int) -> int:
+    """Return a seed that numpy and scikit-learn take, 0..2^32-1: any other one that Spark takes becomes a hash."""
+    return seed if 0 <= seed < 2**32 else derive_seed(seed)
 
 
 @dataclass(frozen=True)

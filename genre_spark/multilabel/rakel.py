@@ -12,7 +12,7 @@ from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
 from genre_spark.multilabel.classifiers import ClassifierParams
 from genre_spark.multilabel.cooccurrence import Cooccurrence
 from genre_spark.multilabel.ensembles import HasNumModels, HasScores
-from genre_spark.multilabel.plan import Labelsets, Subproblem, derive_seed
+from genre_spark.multilabel.plan import Labelsets, Subproblem, derive_seed, plain_seed
 from genre_spark.multilabel.predictors import LabelsetsPredictor, Predictor, Structure
 from genre_spark.multilabel.statistics import TrainingStatistics
 
@@ -69,9 +69,10 @@ class RAkEL(ProblemTransformation, HasScores, HasNumModels):
     """Random k-labelsets: a label powerset for each of several small sets of labels.
 
     Keeps what label powerset knows of dependent labels while each fit has at most 2^k classes. `overlapping=True` draws
-    `numModels` sets (0: min(2 L, C(L, k))), a label's score being the mean over the members that hold it;
-    `overlapping=False` partitions the labels: ceil(L / k) fits. With `scores="votes"` a member's score is 1 for the
-    labels of its most probable combination, with `scores="mean"` the sum of their combinations' probabilities.
+    `numModels` sets (0: min(2 L, C(L, k)); at least the ceil(L / k) that it takes to cover every label, whatever is
+    asked), a label's score being the mean over the members that hold it; `overlapping=False` partitions the labels:
+    ceil(L / k) fits. With `scores="votes"` a member's score is 1 for the labels of its most probable combination, with
+    `scores="mean"` the sum of their combinations' probabilities.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = RAkELModel
@@ -98,7 +99,7 @@ class RAkEL(ProblemTransformation, HasScores, HasNumModels):
         statistics: TrainingStatistics,
         cooccurrence: Cooccurrence,  # noqa: ARG002
     ) -> tuple[list[Subproblem], Structure]:
-        generator = np.random.default_rng(self.getSeed())
+        generator = np.random.default_rng(plain_seed(self.getSeed()))
         size = min(self.getOrDefault("labelsetSize"), statistics.labels)
         if self.getOrDefault("overlapping"):
             count = self.getNumModels() or 2 * statistics.labels

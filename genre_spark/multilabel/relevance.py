@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from genre_spark.multilabel.balance import BinaryParams, HasBalance
 from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
-from genre_spark.multilabel.classifiers import ClassifierParams
 from genre_spark.multilabel.cooccurrence import Cooccurrence
 from genre_spark.multilabel.plan import AnyLabel, Subproblem, derive_seed
 from genre_spark.multilabel.predictors import Predictor, RelevancePredictor, Structure
@@ -24,7 +24,7 @@ class BinaryRelevanceModel(MultilabelModel):
         return RelevancePredictor(self._scorers)
 
 
-class BinaryRelevance(ProblemTransformation):
+class BinaryRelevance(ProblemTransformation, HasBalance):
     """Binary relevance: one binary classifier a label, each blind to the other labels.
 
     The baseline of the field, and hard to beat where a measure counts each label for itself (Hamming loss, macro-F1).
@@ -39,7 +39,7 @@ class BinaryRelevance(ProblemTransformation):
 
     model_class = BinaryRelevanceModel
 
-    def __init__(self, **params: Unpack[ClassifierParams]) -> None:
+    def __init__(self, **params: Unpack[BinaryParams]) -> None:
         super().__init__(**params)
 
     def _plan(
@@ -48,5 +48,8 @@ class BinaryRelevance(ProblemTransformation):
         cooccurrence: Cooccurrence,  # noqa: ARG002
     ) -> tuple[list[Subproblem], Structure]:
         seed = self.getSeed()
-        fits = [Subproblem(AnyLabel((index,)), seed=derive_seed(seed, index)) for index in range(statistics.labels)]
+        fits = [
+            Subproblem(AnyLabel((index,)), seed=derive_seed(seed, index), **self._balance(statistics, index))
+            for index in range(statistics.labels)
+        ]
         return fits, {}

@@ -6,6 +6,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,11 @@ from genre_spark.multilabel.forests import share_grid
 from genre_spark.multilabel.predictors import Predictor
 from genre_spark.multilabel.statistics import check_features
 
-__all__ = ["HIDDEN", "ScoringTask", "append_scores", "score_features", "unfold_scores"]
+__all__ = ["CHECKED", "HIDDEN", "ScoringTask", "append_scores", "score_features", "unfold_scores"]
 
 _SCORES = "probabilities array<double>, prediction array<double>"
 HIDDEN = "_multilabel_scores"
+CHECKED = "_multilabel_features"
 _ROWS = 8192  # a block and its intermediate results stay in the processor's cache
 _loaded: OrderedDict[str, Predictor] = OrderedDict()
 
@@ -82,25 +84,33 @@ def score_features(
     return np.concatenate([part[0] for part in scored]), np.concatenate([part[1] for part in scored])
 
 
-def append_scores(
-    data: DataFrame, task: ScoringTask, *, features_col: str, probabilities_col: str, prediction_col: str
-) -> DataFrame:
-    """Return the data with probabilities and predictions as Vectors; a column named "" is left out."""
+def append_scores(data: DataFrame, task: ScoringTask, *, features_col: str) -> DataFrame:
+    """Return the data with the struct of probabilities and prediction, two arrays, in the hidden column."""
 
     @pandas_udf(_SCORES)  # type: ignore[call-overload, untyped-decorator]
     def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             yield task.score(batch)
 
-    scores = score(vector_column(data, features_col, "featuresCol"))
-    return unfold_scores(
-        data.withColumn(HIDDEN, scores), probabilities_col=probabilities_col, prediction_col=prediction_col
-    )
+    return data.withColumn(HIDDEN, score(vector_column(data, features_col, "featuresCol")))
 
 
-def unfold_scores(data: DataFrame, *, probabilities_col: str, prediction_col: str) -> DataFrame:
-    """Return the data with the two arrays of the struct in the hidden column as Vectors in its place."""
+def unfold_scores(
+    data: DataFrame, *, probabilities_col: str, prediction_col: str, names: list[str] | None = None
+) -> DataFrame:
+    """Return the data with the two arrays of the struct in the hidden column as Vectors in its place.
+
+    Args:
+        data: of `append_scores`.
+        probabilities_col: name of a column; "" leaves it out.
+        prediction_col: name of the other; "" leaves it out.
+        names: of the labels, for the columns' metadata.
+    """
     wanted = {"probabilities": probabilities_col, "prediction": prediction_col}
-    names = [F.col(f"`{name}`") for name in data.columns if name != HIDDEN]
-    vectors = [array_to_vector(F.col(f"{HIDDEN}.{part}")).alias(name) for part, name in wanted.items() if name]
-    return data.select(*names, *vectors)
+    others = [F.col(f"`{name}`") for name in data.columns if name != HIDDEN]
+    about: dict[str, Any] = {}
+    if names:  # where VectorAssembler leaves the names of features, and VectorSlicer looks for them
+        attributes = [{"idx": index, "name": name} for index, name in enumerate(names)]
+        about = {"metadata": {"ml_attr": {"attrs": {"numeric": attributes}, "num_attrs": len(names)}}}
+    vectors = [array_to_vector(F.col(f"{HIDDEN}.{part}")).alias(name, **about) for part, name in wanted.items() if name]
+    return data.select(*others, *vectors)

@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from genre_spark.multilabel import archives
 from genre_spark.multilabel.blocks import FeatureBlock
-from genre_spark.multilabel.classifiers import load_sklearn
+from genre_spark.multilabel.classifiers import load_sklearn, trust_types, trusted_types
 from genre_spark.multilabel.forests import ForestArrays, ForestScorer, TreeNodes
 from genre_spark.multilabel.scorers import Scorer
 
@@ -39,8 +39,14 @@ class SkopsScorer:
     _loaded: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Travel as the archive alone."""
-        return {"archive": self.archive, "n_classes": self.n_classes, "features": self.features, "_loaded": {}}
+        """Travel as the archive, with the types that this process trusts: a worker has not been told."""
+        state = {"archive": self.archive, "n_classes": self.n_classes, "features": self.features, "_loaded": {}}
+        return {**state, "trusted": trusted_types()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive, trusting what the sender trusts."""
+        trust_types(*state.pop("trusted"))
+        self.__dict__.update(state)
 
     @property
     def estimator(self) -> Any:

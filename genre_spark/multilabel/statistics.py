@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from genre_spark.multilabel.columns import Matrix, decode_arrays, decode_vector_
 from genre_spark.workers import short_task
 
 __all__ = [
+    "EXPECTED_FINITE",
     "PartitionSummary",
     "TrainingStatistics",
     "check_features",
@@ -23,7 +25,14 @@ __all__ = [
     "summarise_rows",
 ]
 
-SUMMARY_SCHEMA = "rows long, features long, labels long, label_counts array<double>, refused string, message string"
+SUMMARY_SCHEMA = (
+    "rows long, features long, labels long, label_counts array<double>, weight double, label_weights array<double>, "
+    "refused string, message string"
+)
+EXPECTED_FINITE = (
+    "expected finite numbers: impute them (pyspark.ml.feature.Imputer) or set handleInvalid='keep' for a classifier "
+    "that takes them"
+)
 _ERRORS: dict[str, type[UserError]] = {"labels": InvalidLabelsError, "input": InvalidInputError}
 
 
@@ -36,17 +45,21 @@ class TrainingStatistics:
         features: length of the feature vectors.
         labels: number of labels, L.
         label_counts: rows in which a label is on, (L,).
+        weight: total weight of the rows, > 0; their number where rows are not weighted.
+        label_weights: total weight of the rows in which a label is on, (L,).
     """
 
     rows: int
     features: int
     labels: int
     label_counts: NDArray[np.float64]
+    weight: float
+    label_weights: NDArray[np.float64]
 
     @property
     def cardinality(self) -> float:
-        """Mean number of labels a row (label cardinality)."""
-        return float(self.label_counts.sum() / self.rows)
+        """Mean number of labels a row (label cardinality), rows counted with their weights."""
+        return float(self.label_weights.sum() / self.weight)
 
 
 def check_labels(labels: Matrix, role: str) -> None:
@@ -74,10 +87,7 @@ def check_features(features: Matrix, role: str, names: list[str] | None = None) 
         return  # finite numbers whose sum is too large
     row, column = (int(part[0]) for part in np.nonzero(wrong))
     name = f" ({names[column]})" if names and column < len(names) else ""
-    raise InvalidInputError(
-        f"{role}: {features[row, column]} in feature {column}{name}, expected finite numbers: "
-        "impute them (pyspark.ml.feature.Imputer) or set handleInvalid='keep' for a classifier that takes them"
-    )
+    raise InvalidInputError(f"{role}: {features[row, column]} in feature {column}{name}, {EXPECTED_FINITE}")
 
 
 @dataclass(frozen=True)
@@ -124,40 +134,59 @@ class PartitionSummary:
     features: int = 0
     labels: int = 0
     label_counts: NDArray[np.float64] | None = None
+    weight: float = 0.0
+    label_weights: NDArray[np.float64] | None = None
 
-    def add(self, rows: int, features: int, label_counts: NDArray[np.float64], check: RowCheck) -> None:
+    @classmethod
+    def of_rows(cls, features: Matrix, labels: Matrix, weights: NDArray[np.float64]) -> PartitionSummary:
+        """Return the counts of a batch of rows."""
+        rows, width = features.shape
+        counts = labels.sum(axis=0)
+        return cls(rows, width, labels.shape[1], counts, float(weights.sum()), weights @ labels)
+
+    @classmethod
+    def of_row(cls, row: Any) -> PartitionSummary:
+        """Return the counts that a row of SUMMARY_SCHEMA holds."""
+        counts, weights = (np.asarray(row[name], dtype=np.float64) for name in ("label_counts", "label_weights"))
+        return cls(row["rows"], row["features"], row["labels"], counts, row["weight"], weights)
+
+    def add(self, other: PartitionSummary, check: RowCheck) -> None:
         """Add a batch or a partition.
 
         Raises:
             InvalidInputError, InvalidLabelsError: when its vectors have other lengths than those before.
         """
-        if rows == 0:
+        if other.rows == 0 or other.label_counts is None or other.label_weights is None:
             return
-        if self.label_counts is None:
-            self.rows, self.features, self.labels = rows, features, len(label_counts)
-            self.label_counts = label_counts.copy()
+        if self.label_counts is None or self.label_weights is None:
+            self.rows, self.features, self.labels, self.weight = other.rows, other.features, other.labels, other.weight
+            self.label_counts, self.label_weights = other.label_counts.copy(), other.label_weights.copy()
             return
-        if features != self.features:
+        if other.features != self.features:
             raise InvalidInputError(
-                f"{check.features_role}: vectors of length {self.features} and {features}, expected one length"
+                f"{check.features_role}: vectors of length {self.features} and {other.features}, expected one length"
             )
-        if len(label_counts) != self.labels:
+        if other.labels != self.labels:
             raise InvalidLabelsError(
-                f"{check.labels_role}: vectors of length {self.labels} and {len(label_counts)}, expected one length"
+                f"{check.labels_role}: vectors of length {self.labels} and {other.labels}, expected one length"
             )
-        self.rows += rows
-        self.label_counts += label_counts
+        self.rows += other.rows
+        self.weight += other.weight
+        self.label_counts += other.label_counts
+        self.label_weights += other.label_weights
 
     def to_batch(self, error: UserError | None = None) -> pa.RecordBatch:
         """Return the one row that a partition sends to the driver."""
         refused = None if error is None else "labels" if isinstance(error, InvalidLabelsError) else "input"
-        counts = [] if self.label_counts is None else self.label_counts.tolist()
+        counts, weights = ([] if part is None else part.tolist() for part in (self.label_counts, self.label_weights))
         return pa.RecordBatch.from_pydict(
             {
                 "rows": pa.array([self.rows], pa.int64()),
                 "features": pa.array([self.features], pa.int64()),
                 "labels": pa.array([self.labels], pa.int64()),
                 "label_counts": pa.array([counts], pa.list_(pa.float64())),
+                "weight": pa.array([self.weight], pa.float64()),
+                "label_weights": pa.array([weights], pa.list_(pa.float64())),
                 "refused": pa.array([refused], pa.string()),
                 "message": pa.array([None if error is None else str(error)], pa.string()),
             }
@@ -175,8 +204,8 @@ def summarise_rows(projected: DataFrame, check: RowCheck) -> TrainingStatistics:
         summary = PartitionSummary()
         try:
             for batch in batches:
-                features, labels, _ = check.decode(batch)
-                summary.add(len(labels), features.shape[1], labels.sum(axis=0), check)
+                if batch.num_rows:
+                    summary.add(PartitionSummary.of_rows(*check.decode(batch)), check)
         except UserError as error:  # sent as a value: as an exception it would reach the user as a trace of the worker
             yield summary.to_batch(error)
             return
@@ -191,9 +220,13 @@ def merge_summaries(summaries: DataFrame, check: RowCheck) -> TrainingStatistics
     for row in summaries.collect():
         if row["message"] is not None:
             raise _ERRORS[row["refused"]](row["message"])
-        total.add(row["rows"], row["features"], np.asarray(row["label_counts"], dtype=np.float64), check)
-    if total.label_counts is None:
+        total.add(PartitionSummary.of_row(row), check)
+    if total.label_counts is None or total.label_weights is None:
         raise InvalidInputError("training data: no rows, expected at least one")
     if total.labels == 0:
         raise InvalidLabelsError(f"{check.labels_role}: vectors of length 0, expected at least one label")
-    return TrainingStatistics(total.rows, total.features, total.labels, total.label_counts)
+    if not total.weight > 0:
+        raise InvalidInputError("weights: 0 in every row, expected at least one > 0")
+    return TrainingStatistics(
+        total.rows, total.features, total.labels, total.label_counts, total.weight, total.label_weights
+    )
