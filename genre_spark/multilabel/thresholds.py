@@ -5,6 +5,7 @@ Thresholds are never fitted on the rows that are predicted: what a row gets does
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypedDict
 
@@ -16,7 +17,7 @@ from pyspark.ml import Estimator, Model
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
@@ -181,7 +182,9 @@ class ThresholdTuner(Estimator, _TunerParams, DefaultParamsReadable, DefaultPara
 
     One distributed pass whatever the rule: equal scores are grouped, running sums over the sorted scores give the
     measure at every possible threshold, and the best is exact. The threshold lies midway between the best score and the
-    next lower one; of equally good ones the highest is taken. A label that is never on keeps `threshold`.
+    next lower one; of equally good ones the highest is taken. One above all scores, under which nothing is predicted,
+    is taken where it is better than any other ('exact_match', 'cardinality'). A label that is never on keeps
+    `threshold`.
 
     SCut, PCut and RCut are Yang's names (2001); the single threshold for exact match is the TMDb and IMDb study's.
 
@@ -304,6 +307,21 @@ def _objective(rule: str, cardinality: float | None) -> Column:
     return F.when(total > 0, 2 * on / (on + off + total))
 
 
+def _above(score: float) -> float:
+    """Return a threshold that no score up to this one reaches: midway to 1 where there is room."""
+    return (score + 1.0) / 2 if score < 1.0 else float(np.nextafter(score, np.inf))
+
+
+def _threshold(row: Row, rule: str, cardinality: float | None) -> float | None:
+    """Return the best threshold of a curve; the one above all scores only where no other is as good."""
+    if row["best"] is None:
+        return None
+    # what predicting nothing is worth; to F1 it is worth nothing
+    wanted = row["total"] if cardinality is None else row["all_rows"] * cardinality
+    nothing = {"exact_match": row["empty"], "cardinality": -abs(wanted)}.get(rule, -math.inf)
+    return _above(row["highest"]) if nothing > row["best"]["value"] else row["best"]["threshold"]
+
+
 def _find_best(points: DataFrame, rule: str, cardinality: float | None) -> _Best:
     """Return the best threshold of each curve: one job, one row a curve comes back."""
     grouped = points.groupBy("curve", "score").agg(
@@ -332,6 +350,8 @@ def _find_best(points: DataFrame, rule: str, cardinality: float | None) -> _Best
         running.groupBy("curve")
         .agg(
             F.max(F.when(ranked["value"].isNotNull(), ranked)).alias("best"),
+            F.max(F.when(finite, F.col("score"))).alias("highest"),
+            F.sum(F.when(F.col("score") == float("inf"), F.col("positive")).otherwise(0.0)).alias("empty"),
             F.max("labels").alias("labels"),
             F.max("total").alias("total"),
             F.max("all_rows").alias("all_rows"),
@@ -344,7 +364,7 @@ def _find_best(points: DataFrame, rule: str, cardinality: float | None) -> _Best
     for row in rows:
         if row["message"] is not None:
             raise InvalidInputError(row["message"])
-    found = {row["curve"]: row["best"]["threshold"] if row["best"] else None for row in rows}
+    found = {row["curve"]: _threshold(row, rule, cardinality) for row in rows}
     if rule == "f1_per_label":
         curves: list[int] = list(range(max(row["labels"] for row in rows)))
     else:
