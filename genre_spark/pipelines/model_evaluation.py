@@ -30,6 +30,9 @@ from genre_spark.tracking import TrackedRun
 PREFIXES = {FIXED: "", EXACT_MATCH: "_tuned", PER_LABEL: "_per_label", NO_RULE: ""}
 """What a rule adds to a split's name in MLflow: test/f1_micro, test_tuned/f1_micro, ..."""
 
+OWN_THRESHOLD = 0.5
+"""By which every training stage makes the predictions that it stores."""
+
 _JOBS_AT_ONCE = 3
 
 
@@ -85,7 +88,12 @@ def _measure(
     """Return the metrics of each split and rule; the Spark jobs are short, so that some of them run at once."""
 
     def measure(split: str, rule: str) -> MultilabelMetrics:
-        decided = decide_labels(model.predictions[split], thresholds=thresholds[rule])
+        # At its own threshold a model is measured by what it predicts: label powerset's most probable labelset is not
+        # what its probabilities alone say, and 0.49999999999999994 is stored as 0.5.
+        own = rule == FIXED and thresholds[rule] == [OWN_THRESHOLD]
+        decided = model.predictions[split]
+        if not own:
+            decided = decide_labels(decided, thresholds=thresholds[rule])
         # What only looks at the probabilities is the same under every rule.
         evaluator = MultilabelEvaluator() if rule == FIXED else MultilabelEvaluator(probabilitiesCol="")
         return evaluator.evaluateAll(decided)
