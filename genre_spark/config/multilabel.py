@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from genre_spark.config.section import Section
 
@@ -23,6 +23,13 @@ Method = Literal[
     "random_labels",
     "label_prior",
 ]
+
+
+BINARY_METHODS: frozenset[str] = frozenset({"binary_relevance", "classifier_chain", "ensemble_of_classifier_chains"})
+"""Methods with a fit of two classes a genre."""
+
+BASELINES: frozenset[str] = frozenset({"most_common_labelset", "random_labels", "label_prior"})
+"""Methods without any fit."""
 
 
 class ForestConfig(Section):
@@ -48,10 +55,17 @@ class MultilabelConfig(Section):
     )
     forest: ForestConfig = ForestConfig()
     parallelism: int = Field(2, ge=1, description="fits that run at once (backend spark)")
-    weights: Literal["none", "sampling", "inverse_frequency", "effective_number"] = Field(
+    weights: Literal["none", "sampling", "inverse_frequency", "effective_number", "balanced"] = Field(
         "none",
-        description="weight of a row in training: 1; the inverse of its probability of being sampled; or the mean of "
-        "its genres' class weights, by inverse frequency or effective number",
+        description="weight of a row in training: 1; the inverse of its probability of being sampled; the mean of "
+        "its genres' class weights, by inverse frequency or effective number; balanced: in the fit of a genre the rows "
+        "with it weigh as much, all together, as those without it (binary relevance and classifier chains only)",
+    )
+    negatives_per_positive: float = Field(
+        0.0,
+        ge=0,
+        description="rows without a genre that its fit sees for each row with it, drawn at random; 0: all of them "
+        "(binary relevance and classifier chains only)",
     )
 
     @field_validator("methods", mode="before")
@@ -61,3 +75,16 @@ class MultilabelConfig(Section):
         if value == "all" or (isinstance(value, list | tuple) and list(value) == ["all"]):
             return get_args(Method)
         return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _binary_fits(self) -> MultilabelConfig:
+        """Refuse what only fits of two classes can do for methods that have none."""
+        others = [method for method in self.methods if method not in BINARY_METHODS | BASELINES]
+        expected = f"expected only {', '.join(sorted(BINARY_METHODS))} and baselines among the methods"
+        if others and self.weights == "balanced":
+            raise ValueError(f"weights: 'balanced' with {', '.join(others)}, {expected}")
+        if others and self.negatives_per_positive > 0:
+            raise ValueError(
+                f"negatives_per_positive: {self.negatives_per_positive} with {', '.join(others)}, {expected}"
+            )
+        return self

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from genre_spark import multilabel
 from genre_spark.config import MultilabelConfig
+from genre_spark.config.multilabel import BASELINES, BINARY_METHODS
 from genre_spark.errors import InvalidConfigError
 from genre_spark.multilabel.base import MultilabelEstimator
 from genre_spark.schemas import FEATURES, LABELS, WEIGHT
@@ -34,7 +35,6 @@ _METHODS: dict[str, tuple[Callable[..., MultilabelEstimator], dict[str, Any]]] =
     "random_labels": (multilabel.RandomLabels, {}),
     "label_prior": (multilabel.LabelPrior, {}),
 }
-_BASELINES = ("most_common_labelset", "random_labels", "label_prior")
 
 
 def make_estimator(config: MultilabelConfig, method: str, *, seed: int, names: list[str]) -> MultilabelEstimator:
@@ -47,12 +47,14 @@ def make_estimator(config: MultilabelConfig, method: str, *, seed: int, names: l
         raise InvalidConfigError(f"multilabel.methods: {method!r}, expected one of {', '.join(_METHODS)}")
     build, params = _METHODS[method]
     params = {"featuresCol": FEATURES, "labelsCol": LABELS, "labelNames": names, "seed": seed, **params}
-    if config.weights != "none":
+    if config.weights not in ("none", "balanced"):
         params["weightCol"] = WEIGHT
     if method == "multilabel_random_forest":
         params["classifier"] = _sklearn_forest(config, ensemble.RandomForestClassifier)
-    elif method not in _BASELINES:
+    elif method not in BASELINES:
         params |= {"classifier": make_classifier(config, seed=seed), "parallelism": config.parallelism}
+    if method in BINARY_METHODS:
+        params |= {"balanced": config.weights == "balanced", "negativesPerPositive": config.negatives_per_positive}
     return build(**params)
 
 

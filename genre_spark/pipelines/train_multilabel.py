@@ -83,7 +83,7 @@ def _with_features(spark: SparkSession, config: Config, split: str) -> DataFrame
 def _weighted(config: Config, train: DataFrame, vocabulary: list[str]) -> DataFrame:
     """Put class weights in place of the sampling weights where the recipe asks for them."""
     kind = config.multilabel.weights
-    if kind in ("none", "sampling"):
+    if kind in ("none", "sampling", "balanced"):
         return train
     weights = require_manifest(config.paths.samples("train"), made_by="sample").details["class_weights"][kind]
     return train.withColumn(WEIGHT, row_weight([weights[genre] for genre in vocabulary]))
