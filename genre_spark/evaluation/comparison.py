@@ -8,10 +8,25 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from genre_spark.evaluation.scores import NO_RULE, PER_LABEL, SHOWN, SMALLER_IS_BETTER, Candidate
+from genre_spark.evaluation.scores import (
+    EXACT_MATCH,
+    FIXED,
+    MICRO_F1,
+    NO_RULE,
+    PER_LABEL,
+    SHOWN,
+    SMALLER_IS_BETTER,
+    Candidate,
+)
 from genre_spark.evaluation.style import FAINT, INK, SERIES, name_axes, new_figure
 
-_RULE_NAMES = {"fixed": "fixed", "exact_match": "tuned", PER_LABEL: "per genre", NO_RULE: ""}
+_RULE_NAMES = {
+    FIXED: "fixed",
+    EXACT_MATCH: "for exact match",
+    MICRO_F1: "for micro-F1",
+    PER_LABEL: "per genre",
+    NO_RULE: "",
+}
 
 
 def candidate_name(candidate: Candidate) -> str:

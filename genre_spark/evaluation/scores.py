@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-FIXED, EXACT_MATCH, PER_LABEL, NO_RULE = "fixed", "exact_match", "f1_per_label", "none"
+FIXED, EXACT_MATCH, MICRO_F1, PER_LABEL, NO_RULE = "fixed", "exact_match", "f1_micro", "f1_per_label", "none"
 RULES = {
     FIXED: "the fixed threshold",
     EXACT_MATCH: "one threshold, tuned on validation for exact match",
+    MICRO_F1: "one threshold, tuned on validation for micro-F1",
     PER_LABEL: "a threshold a genre, tuned on validation for its F1",
     NO_RULE: "no probabilities",
 }
 """How probabilities become labels, and what to call it."""
+
+_TUNED_FOR = {EXACT_MATCH: " (exact match)", MICRO_F1: " (micro-F1)"}
 
 SHOWN = {
     "hamming_loss": "Hamming",
@@ -140,4 +143,4 @@ def _threshold_text(candidate: Candidate) -> str:
     threshold = candidate.metric("validation", "threshold")
     if math.isnan(threshold):
         return "-"
-    return f"{threshold:.3f}{' tuned' if candidate.rule == EXACT_MATCH else ''}"
+    return f"{threshold:.3f}{_TUNED_FOR.get(candidate.rule, '')}"

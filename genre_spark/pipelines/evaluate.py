@@ -1,4 +1,4 @@
-"""Stage evaluate: every model that has predictions, under three decision rules, beside two baselines."""
+"""Stage evaluate: every model that has predictions, under four decision rules, beside two baselines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError, MissingTableError
 from genre_spark.evaluation.baselines import fit_label_prior, predict_at_random, predict_most_common
-from genre_spark.evaluation.scores import EXACT_MATCH, NO_RULE, Score
+from genre_spark.evaluation.scores import MICRO_F1, NO_RULE, Score
 from genre_spark.io import filesystem, read_manifest, read_table, require_manifest, write_table
 from genre_spark.multilabel.evaluation import MultilabelEvaluator
 from genre_spark.pipelines.model_evaluation import PredictedModel, as_scores, evaluate_model, finite_only
@@ -73,9 +73,7 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
         headline |= {
             f"{model.name}/{s.metric}": s.value
             for s in found
-            if (s.split, s.rule, s.label) == ("test", EXACT_MATCH, None)
-            and s.metric == "f1_micro"
-            and s.value is not None
+            if (s.split, s.rule, s.label) == ("test", MICRO_F1, None) and s.metric == "f1_micro" and s.value is not None
         }
     scores += _evaluate_baselines(spark, config, run, models[0])
     table = spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA)

@@ -19,7 +19,7 @@ from genre_spark.evaluation.figures import (
     draw_precision_recall,
     draw_threshold_curves,
 )
-from genre_spark.evaluation.scores import EXACT_MATCH, FIXED, NO_RULE, PER_LABEL, Score
+from genre_spark.evaluation.scores import EXACT_MATCH, FIXED, MICRO_F1, NO_RULE, PER_LABEL, Score
 from genre_spark.multilabel.evaluation import MultilabelEvaluator
 from genre_spark.multilabel.metrics import MultilabelMetrics
 from genre_spark.multilabel.threads import run_in_threads
@@ -27,7 +27,7 @@ from genre_spark.multilabel.thresholds import ThresholdTuner
 from genre_spark.schemas import LABELS, PREDICTION
 from genre_spark.tracking import TrackedRun
 
-PREFIXES = {FIXED: "", EXACT_MATCH: "_tuned", PER_LABEL: "_per_label", NO_RULE: ""}
+PREFIXES = {FIXED: "", EXACT_MATCH: "_tuned", MICRO_F1: "_tuned_f1", PER_LABEL: "_per_label", NO_RULE: ""}
 """What a rule adds to a split's name in MLflow: test/f1_micro, test_tuned/f1_micro, ..."""
 
 OWN_THRESHOLD = 0.5
@@ -73,10 +73,13 @@ def evaluate_model(model: PredictedModel, *, threshold: float, run: TrackedRun) 
         run.log_metrics(
             {f"f1{PREFIXES[rule]}/{label}": value for label, value in zip(model.vocabulary, values, strict=True)}
         )
-    tuned = thresholds[EXACT_MATCH][0]
-    run.log_metrics({"threshold_tuned": tuned})
-    run.log_params({"threshold": threshold, "threshold_tuned": round(tuned, 6), "labels": len(model.vocabulary)})
-    run.set_tags({"threshold_rules": f"fixed {threshold}; exact match on validation {tuned:.3f}; F1 per genre"})
+    tuned = {f"threshold{PREFIXES[rule]}": thresholds[rule][0] for rule in (EXACT_MATCH, MICRO_F1)}
+    run.log_metrics(tuned)
+    rounded = {name: round(value, 6) for name, value in tuned.items()}
+    run.log_params({"threshold": threshold, **rounded, "labels": len(model.vocabulary)})
+    exact, micro = tuned.values()
+    rules = f"fixed {threshold}; on validation {exact:.3f} for exact match, {micro:.3f} for micro-F1, F1 per genre"
+    run.set_tags({"threshold_rules": rules})
     _log_label_table(run, model, measured["test", FIXED], of_test, thresholds[PER_LABEL])
     _log_pictures(run, model, thresholds, of_test, measured["test", FIXED].per_label["support"])
     return scores
@@ -108,7 +111,7 @@ def fit_thresholds(validation: DataFrame, *, threshold: float) -> dict[str, list
     """Return the thresholds of each rule: one for all labels, or one for each."""
     tuned = {
         rule: ThresholdTuner(rule=rule, threshold=threshold, predictionCol="").fit(validation).getThresholds()
-        for rule in (EXACT_MATCH, PER_LABEL)
+        for rule in (EXACT_MATCH, MICRO_F1, PER_LABEL)
     }
     return {FIXED: [threshold], **tuned}
 
@@ -153,12 +156,20 @@ def _log_pictures(
     support: np.ndarray,
 ) -> None:
     labels, count = model.vocabulary, len(model.vocabulary)
-    names = {FIXED: f"threshold {thresholds[FIXED][0]:g}", EXACT_MATCH: f"threshold {thresholds[EXACT_MATCH][0]:.3f}",
-             PER_LABEL: "a threshold a genre"}  # fmt: skip
+    names = {
+        FIXED: f"threshold {thresholds[FIXED][0]:g}",
+        EXACT_MATCH: f"{thresholds[EXACT_MATCH][0]:.3f}, for exact match",
+        MICRO_F1: f"{thresholds[MICRO_F1][0]:.3f}, for micro-F1",
+        PER_LABEL: "a threshold a genre",
+    }
     bars = {names[rule]: values for rule, values in f1.items()}
     run.log_figure(draw_f1_bars(bars, labels=labels, support=support, title=f"{model.name}: F1 on test"), "f1.png")
     validation = count_thresholds(model.predictions["validation"], labels=count)
-    marked = {"fixed": thresholds[FIXED][0], "tuned": thresholds[EXACT_MATCH][0]}
+    marked = {
+        "fixed": thresholds[FIXED][0],
+        "for exact match": thresholds[EXACT_MATCH][0],
+        "for micro-F1": thresholds[MICRO_F1][0],
+    }
     title = f"{model.name}: one threshold for all genres, on validation"
     run.log_figure(draw_threshold_curves(validation, chosen=marked, title=title), "thresholds.png")
     test = count_thresholds(model.predictions["test"], labels=count)
