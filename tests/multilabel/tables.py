@@ -4,9 +4,14 @@ import numpy as np
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql.types import ArrayType, DoubleType, LongType, StructField, StructType
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 
 import genre_spark.multilabel as ml
+from genre_spark.multilabel.fit_local import TrainingMatrix, fit_part
+from genre_spark.multilabel.fit_spark import FittedPart
+from genre_spark.multilabel.native import grow_trees
+from genre_spark.multilabel.statistics import TrainingStatistics
 
 LABELS = 4
 SCHEMA = StructType(
@@ -75,3 +80,28 @@ def scored(data):
     """Return ids, probabilities and predictions in the order of the ids."""
     rows = data.select("id", "probabilities", "prediction").orderBy("id").collect()
     return np.array([r["probabilities"].toArray() for r in rows]), np.array([r["prediction"].toArray() for r in rows])
+
+
+def fit_in_process(estimator, x, y, weights=None):
+    """Make the fits of a local estimator here, by the code of its Spark tasks."""
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
+    statistics = TrainingStatistics(len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(w.sum()), w @ y)
+    matrix = TrainingMatrix(x.astype(np.float32), y.astype(np.uint8), None if weights is None else w)
+    classifier = estimator.getClassifier()
+    if isinstance(estimator, ml.MultilabelRandomForest):
+        scorer = grow_trees(classifier, matrix, range(classifier.n_estimators), estimator.getSeed())
+        return estimator._finish([FittedPart(scorer)], {}, statistics)
+    fits, structure = estimator._plan(statistics, lambda: y.T @ y)
+    return estimator._finish([FittedPart(*fit_part(fit, matrix, classifier)) for fit in fits], structure, statistics)
+
+
+class ShareOfPositives(ClassifierMixin, BaseEstimator):
+    """A classifier from outside scikit-learn: answers with the share of each class in training."""
+
+    def fit(self, x, y):
+        self.classes_, counts = np.unique(y, return_counts=True)
+        self.shares_ = counts / len(x)
+        return self
+
+    def predict_proba(self, x):
+        return np.tile(self.shares_, (len(x), 1))

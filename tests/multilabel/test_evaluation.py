@@ -106,7 +106,7 @@ def test_unknown_metrics_empty_data_and_wrong_labels_are_refused_in_plain_words(
 
 
 def brute_force(truth, scores, measure):
-    candidates = np.unique(scores)
+    candidates = [*np.unique(scores), np.inf]  # the last one predicts nothing
     return max(measure(truth, (scores >= t).astype(float)) for t in candidates)
 
 
@@ -138,6 +138,23 @@ def test_each_rule_finds_the_best_threshold(spark, decimals):
     assert (decided.sum(axis=1) == model.getTop()).all()
 
 
+@pytest.mark.parametrize(("rule", "top_score"), [("exact_match", 0.6), ("exact_match", 1.0), ("cardinality", 0.6)])
+def test_predicting_nothing_is_chosen_where_it_is_better_than_any_prediction(spark, rule, top_score):
+    truth = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    scores = np.tile([top_score, top_score - 0.5 if rule == "exact_match" else top_score], (3, 1))
+    model = ThresholdTuner(rule=rule, predictionCol="tuned").fit(frame(spark, truth, scores, truth, np.ones(3)))
+    assert top_score < model.getThresholds()[0] <= np.nextafter(1.0, 2)
+    assert model.predict(scores).sum() == 0
+
+
+def test_a_prediction_as_good_as_none_keeps_its_threshold(spark):
+    truth, scores = np.array([[1.0], [0.0]]), np.array([[0.6], [0.6]])
+    model = ThresholdTuner(rule="exact_match", predictionCol="tuned").fit(
+        frame(spark, truth, scores, truth, np.ones(2))
+    )
+    assert model.getThresholds() == [0.6]
+
+
 @pytest.mark.parametrize("rule", ["exact_match", "f1_micro", "f1_per_label", "cardinality"])
 def test_the_threshold_stays_where_no_other_one_is_better(spark, rule):
     """With one score for everything a row is all on or all off; no labelset here is either."""
@@ -159,6 +176,23 @@ def test_the_tuned_model_is_saved_and_gives_the_same_on_spark(spark, tmp_path):
     decided = np.array([row["tuned"].toArray() for row in rows])
     assert (decided == model.predict(np.array([row["probabilities"] for row in rows]))).all()
     assert (decided.sum(axis=1) >= 1).all()
+
+
+def test_tuner_and_evaluator_are_saved_and_copied_with_their_params(spark, tmp_path):
+    tuner = ThresholdTuner(rule="cardinality", labelCardinality=2.5).setParams(neverEmpty=True, weightCol="w")
+    evaluator = MultilabelEvaluator(metricName="coverage").setParams(labelsCol="y")
+    for number, stage in enumerate((tuner, evaluator)):
+        stage.write().save(str(tmp_path / str(number)))
+        loaded = type(stage).load(str(tmp_path / str(number)))
+        for other in (loaded, stage.copy()):
+            assert other.uid == stage.uid
+            assert {p.name: v for p, v in other.extractParamMap().items()} == {
+                p.name: v for p, v in stage.extractParamMap().items()
+            }
+    assert evaluator.copy({evaluator.metricName: "f1_macro"}).isLargerBetter()
+    assert not evaluator.isLargerBetter()
+    with pytest.raises(InvalidConfigError, match=r"ThresholdTuner\.colour: no such Param"):
+        tuner.setParams(colour="red")
 
 
 def test_a_label_without_positives_keeps_the_fixed_threshold(spark):

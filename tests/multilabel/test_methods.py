@@ -9,7 +9,10 @@ from sklearn.pipeline import Pipeline
 from genre_spark.config import MultilabelConfig
 from genre_spark.config.multilabel import ForestConfig, Method
 from genre_spark.errors import InvalidConfigError
+from genre_spark.evaluation.scores import EXACT_MATCH, FIXED
+from genre_spark.pipelines.model_evaluation import PredictedModel, _measure
 from genre_spark.pipelines.multilabel_methods import make_classifier, make_estimator
+from genre_spark.schemas import PREDICTIONS_SCHEMA
 from tests.multilabel.tables import ESTIMATORS
 
 LOCAL = ForestConfig(backend="sklearn", trees=3, max_depth=5, min_leaf=2)
@@ -54,3 +57,13 @@ def test_spark_has_no_extra_trees():
 def test_sampling_weights_are_passed_on():
     config = MultilabelConfig(weights="sampling", forest=LOCAL)
     assert make_estimator(config, "rakel", seed=1, names=["a"]).getWeightCol() == "weight"
+
+
+def test_models_are_measured_at_0_5_by_their_own_predictions_and_elsewhere_by_their_probabilities(spark):
+    # the most probable labelset is {0}, though label 1 has more weight over all; 0.49999999999999994 is stored as 0.5
+    rows = [(1, [1.0, 0.0], [0.5, 0.6], [1.0, 0.0]), (2, [0.0, 0.0], [0.5, 0.1], [0.0, 0.0])]
+    predictions = spark.createDataFrame(rows, PREDICTIONS_SCHEMA)
+    model = PredictedModel("m", "multilabel", "label_powerset", ("a", "b"), "", {"test": predictions})
+    assert _measure(model, {FIXED: [0.5]})["test", FIXED]["subset_accuracy"] == 1.0
+    assert _measure(model, {FIXED: [0.55]})["test", FIXED]["subset_accuracy"] == 0.5
+    assert _measure(model, {EXACT_MATCH: [0.5]})["test", EXACT_MATCH]["subset_accuracy"] == 0.0

@@ -1,5 +1,6 @@
 """Tables that break other libraries: rare, constant and missing labels, odd sizes, weights, missing values."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +16,32 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC as SklearnSVC
 
 import genre_spark.multilabel as ml
-from genre_spark.errors import InvalidConfigError, StageFailedError
-from tests.multilabel.tables import ESTIMATORS, ON_SPARK, forest, frame, matrices, scored
+from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
+from genre_spark.multilabel import classifiers
+from genre_spark.multilabel.baselines import RandomPredictor
+from genre_spark.multilabel.blocks import FeatureBlock
+from genre_spark.multilabel.plan import plain_seed
+from tests.multilabel.make_golden import FOLDER, GOLDEN, read_golden
+from tests.multilabel.tables import (
+    ESTIMATORS,
+    ON_SPARK,
+    ShareOfPositives,
+    fit_in_process,
+    forest,
+    frame,
+    matrices,
+    scored,
+)
 
+BASELINES = ("MostCommonLabelset", "RandomLabels", "LabelPrior")
+FITTED = [name for name in ESTIMATORS if name not in BASELINES]
 EVERY = [pytest.param(make, id=f"local-{name}") for name, make in ESTIMATORS.items()] + [
     pytest.param(make, id=f"spark-{name}") for name, make in ON_SPARK.items()
 ]
 
 
 @pytest.mark.parametrize("make", EVERY)
-def test_constant_labels_rare_labelsets_and_rows_without_labels(spark, make):
+def test_constant_labels_and_rare_labelsets(spark, make):
     x, y = matrices(rows=40)
     y[:, 0], y[:, 1] = 0, 1  # never on, always on
     y[5] = [0, 1, 0, 0]
@@ -37,13 +54,54 @@ def test_constant_labels_rare_labelsets_and_rows_without_labels(spark, make):
         assert probabilities[:, 1] == pytest.approx(np.ones(40))
 
 
-def test_one_label_with_one_positive_row(spark):
+@pytest.mark.parametrize("name", FITTED)
+def test_rows_without_labels_are_rows_like_others(name):
+    x, y = matrices(rows=60)
+    y[x[:, 0] > 0] = 0
+    assert 20 < (y.sum(axis=1) == 0).sum() < 60
+    model = fit_in_process(ESTIMATORS[name](seed=1), x, y)
+    assert np.isfinite(model.predict_proba(x)).all()
+    empty = model.predict(x).sum(axis=1) == 0
+    assert empty[x[:, 0] > 0].mean() > 0.7
+    assert not empty.all()
+
+
+@pytest.mark.parametrize("name", ["LabelPowerset", "PrunedSets"])
+def test_spark_classifiers_learn_rows_without_labels_too(spark, name):
+    x, y = matrices(rows=60)
+    y[x[:, 0] > 0] = 0
+    model = ON_SPARK[name](seed=1).fit(frame(spark, x, y))
+    assert 0 < (model.predict(x).sum(axis=1) == 0).mean() < 1
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_one_label_with_one_positive_row(name):
     x, y = matrices(rows=30, labels=1)
     y[:] = 0
     y[3] = 1
-    data = frame(spark, x, y)
-    for name in ("BinaryRelevance", "RAkEL", "EnsembleOfPrunedSets", "HOMER", "MultilabelRandomForest"):
-        assert ESTIMATORS[name](seed=1).fit(data).predict_proba(x).shape == (30, 1), name
+    assert fit_in_process(ESTIMATORS[name](seed=1), x, y).predict_proba(x).shape == (30, 1)
+
+
+@pytest.mark.parametrize("make", [*(ESTIMATORS[name] for name in BASELINES), ON_SPARK["RAkEL"], ON_SPARK["HOMER"]])
+def test_one_label_on_spark(spark, make):
+    x, y = matrices(rows=30, labels=1)
+    assert make(seed=1).fit(frame(spark, x, y, partitions=1)).predict_proba(x).shape == (30, 1)
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**40), 2**32, 2**40])
+@pytest.mark.parametrize("name", FITTED)
+def test_every_seed_that_spark_takes_is_taken(name, seed):
+    x, y = matrices(rows=20)
+    estimator = ESTIMATORS[name](seed=seed)
+    if name == "EnsembleOfClassifierChains":
+        estimator.setParams(numModels=1)
+    assert fit_in_process(estimator, x, y).predict_proba(x).shape == y.shape
+
+
+def test_seeds_of_today_keep_their_draws():
+    assert [plain_seed(seed) for seed in (0, 7, 2**32 - 1)] == [0, 7, 2**32 - 1]
+    assert len({plain_seed(seed) for seed in (-1, -2, 2**32, 2**32 + 1)}) == 4
+    assert RandomPredictor(2, 0.5, plain_seed(-3)).predict(FeatureBlock(np.ones((1, 1))), 0.5)[0].shape == (1, 2)
 
 
 def test_labelset_sizes_that_do_not_divide_the_labels(spark):
@@ -143,6 +201,13 @@ def test_spark_classifiers_without_a_form_in_numpy_are_applied_by_spark(spark, t
     assert (prediction[:, :2] == y[:, :2]).mean() > 0.6
     model.write().save(str(tmp_path / "model"))
     assert (scored(type(model).load(str(tmp_path / "model")).transform(data))[0] == probabilities).all()
+    if method is ml.ClassifierChain:
+        holes = x.copy()
+        holes[3, 1] = np.nan
+        with pytest.raises(Exception, match=r"features: nan in feature 1, expected finite numbers"):
+            model.transform(frame(spark, holes, y)).collect()
+        with pytest.raises(Exception, match=r"features: a vector of length 3, expected 5"):
+            model.transform(frame(spark, x[:, :3], y)).collect()
 
 
 def test_xgboost_works_as_a_spark_classifier(spark):
@@ -163,6 +228,53 @@ def test_other_scikit_learn_classifiers_are_stored_and_loaded(spark, tmp_path):
     assert (loaded.predict_proba(x) == model.predict_proba(x)).all()
 
 
+def test_types_that_the_driver_trusts_are_trusted_by_workers(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifiers, "_trusted", set())
+    x, y = matrices(rows=20, labels=2)
+    data = frame(spark, x, y)
+    model = ml.BinaryRelevance(classifier=ShareOfPositives()).fit(data)
+    with pytest.raises(InvalidInputError, match=r"trust_types\('tests\.multilabel\.tables\.ShareOfPositives'\)"):
+        model.predict_proba(x)
+    ml.trust_types("tests.multilabel.tables.ShareOfPositives")
+    model.write().save(str(tmp_path / "model"))
+    found, _ = scored(ml.BinaryRelevanceModel.load(str(tmp_path / "model")).transform(data))
+    assert found == pytest.approx(np.tile(y.mean(axis=0), (20, 1)))
+
+
+def test_a_grid_reaches_the_params_of_a_spark_classifier(spark):
+    x, y = matrices(rows=40, labels=2)
+    classifier = LogisticRegression(maxIter=3)
+    estimator = ml.BinaryRelevance(classifier=classifier)
+    flat, steep = (
+        model
+        for _, model in sorted(
+            estimator.fitMultiple(
+                frame(spark, x, y), [{classifier.regParam: 1e6}, {classifier.regParam: 0.0, estimator.threshold: 0.3}]
+            )
+        )
+    )
+    assert np.ptp(flat.predict_proba(x), axis=0) == pytest.approx([0, 0], abs=1e-4)
+    assert np.ptp(steep.predict_proba(x), axis=0).min() > 0.5
+    assert steep.getThreshold() == 0.3
+    assert not classifier.isSet(classifier.regParam)
+
+
+def test_a_stored_model_of_another_format_is_refused(spark, tmp_path):
+    folder = tmp_path / "chain"
+    shutil.copytree(FOLDER / "chain", folder)
+    (text,) = (folder / "metadata").glob("part-*")
+    text.write_text(text.read_text().replace('"format": 1', '"format": 9').replace('"format":1', '"format":9'))
+    for load in (ml.ClassifierChainModel.load, ml.ClassifierChainModel.loadLocal):
+        with pytest.raises(InvalidInputError, match="stored in format 9, expected 1"):
+            load(str(folder))
+
+
+def test_the_round_of_the_cardinality_may_be_no_label_at_all(spark):
+    x, y = np.zeros((5, 1)), np.eye(5)[:, :2] * [[1.0, 0.0]]
+    data = frame(spark, x, y, partitions=1)
+    assert ml.LabelPrior(decision="cardinality").fit(data).predict(x[:1]).tolist() == [[0, 0]]
+
+
 def test_thresholds_are_fitted_on_out_of_bag_scores(spark):
     x, y = matrices(rows=200)
     data = frame(spark, x, y)
@@ -176,6 +288,12 @@ def test_thresholds_are_fitted_on_out_of_bag_scores(spark):
     assert np.abs(truth - out).mean() > np.abs(y - all_scores).mean() + 0.05
     tuner = ml.ThresholdTuner(rule="f1_per_label").fit(held)
     assert len(tuner.getThresholds()) == 4
+    with pytest.raises(InvalidInputError, match="outOfBag: 150 rows of 5 features and 4 labels, expected the 200 rows"):
+        model.outOfBag(data.where("id < 150"))
+    holes = x.copy()
+    holes[3, 1] = np.nan
+    with pytest.raises(InvalidInputError, match="features: nan in feature 1"):
+        model.outOfBag(frame(spark, holes, y))
 
 
 def test_a_stored_model_is_loaded_and_scores_without_spark(spark, tmp_path):
@@ -197,12 +315,12 @@ def test_a_stored_model_is_loaded_and_scores_without_spark(spark, tmp_path):
     assert (np.load(tmp_path / "p.npy") == model.predict_proba(x)).all()
 
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "multilabel"
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_model_saved_by_an_earlier_version_is_loaded_and_predicts_the_same(spark, name):
+    model = GOLDEN[name].model_class.load(str(FOLDER / name))
+    assert model.predict_proba(matrices()[0]) == pytest.approx(read_golden(name), abs=1e-12)
 
 
-def test_a_model_saved_by_an_earlier_version_is_loaded_and_predicts_the_same(spark):
-    x, _ = matrices()
-    for name, kind in (("chain", ml.ClassifierChainModel), ("powerset", ml.LabelPowersetModel)):
-        model = kind.load(str(GOLDEN / name))
-        expected = np.loadtxt(GOLDEN / f"{name}.csv", delimiter=",")
-        assert model.predict_proba(x) == pytest.approx(expected, abs=1e-12)
+def test_a_tuner_saved_by_an_earlier_version_is_loaded_and_decides_the_same(spark):
+    model = ml.ThresholdTunerModel.load(str(FOLDER / "tuner"))
+    assert (model.predict(read_golden("chain")) == read_golden("tuner")).all()
