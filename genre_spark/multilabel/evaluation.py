@@ -84,6 +84,10 @@ class MultilabelEvaluator(
         )
         set_params(self, dict(params))
 
+    def setParams(self, **params: Unpack[EvaluatorParams]) -> MultilabelEvaluator:
+        """Set Params by name."""
+        return set_params(self, dict(params))
+
     def getMetricName(self) -> str:
         """Return the metric that `evaluate` returns."""
         return self.getOrDefault(self.metricName)

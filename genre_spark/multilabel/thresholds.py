@@ -197,6 +197,10 @@ class ThresholdTuner(Estimator, _TunerParams, DefaultParamsReadable, DefaultPara
         super().__init__()
         set_params(self, dict(params))
 
+    def setParams(self, **params: Unpack[TunerParams]) -> ThresholdTuner:
+        """Set Params by name."""
+        return set_params(self, dict(params))
+
     def _fit(self, dataset: DataFrame) -> ThresholdTunerModel:
         self._require("rule", self.getRule() in RULES, f"expected one of {', '.join(RULES)}")
         self._require("top", self.getTop() >= 0, "must be >= 0")
