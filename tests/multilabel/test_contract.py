@@ -5,13 +5,17 @@ import threading
 import numpy as np
 import pytest
 from pyspark.ml import Estimator, Pipeline, PipelineModel
-from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.ml.feature import VectorSlicer
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 
 import genre_spark.multilabel as ml
 from genre_spark.errors import InvalidConfigError, InvalidInputError, InvalidLabelsError
-from tests.multilabel.tables import ESTIMATORS, LABELS, ON_SPARK, frame, matrices, scored
+from tests.multilabel.tables import ESTIMATORS, LABELS, ON_SPARK, forest, frame, matrices, scored
 
-KINDS = [pytest.param(make, id=f"local-{name}") for name, make in ESTIMATORS.items()] + [
+DISJOINT = pytest.param(
+    lambda **k: ml.RAkEL(classifier=forest(), overlapping=False, labelsetSize=3, **k), id="local-RAkEL-disjoint"
+)
+KINDS = [DISJOINT, *(pytest.param(make, id=f"local-{name}") for name, make in ESTIMATORS.items())] + [
     pytest.param(make, id=f"spark-{name}") for name, make in ON_SPARK.items()
 ]
 
@@ -26,6 +30,14 @@ def data(spark):
 
 def stored_tables(spark):
     return spark.sparkContext._jsc.sc().getPersistentRDDs().size()
+
+
+def readable_params(stage):
+    """Return the values of all Params by name; a classifier as what prints of it, its copies being objects anew."""
+    return {
+        param.name: str(value) if param.name == "classifier" else value
+        for param, value in stage.extractParamMap().items()
+    }
 
 
 def test_the_contract_covers_every_exported_estimator():
@@ -85,6 +97,14 @@ def test_the_estimator_is_saved_with_its_classifier_and_copied_with_extra_params
         assert type(loaded.getClassifier()) is type(estimator.getClassifier())
     copy = estimator.copy({estimator.threshold: 0.7})
     assert (copy.getThreshold(), estimator.getThreshold(), copy.uid) == (0.7, 0.4, estimator.uid)
+    assert readable_params(copy) == {**readable_params(estimator), "threshold": 0.7}
+    changed = copy.setParams(seed=12, predictionCol="predicted")
+    assert changed is copy
+    assert readable_params(copy) == readable_params(estimator) | {
+        "threshold": 0.7,
+        "seed": 12,
+        "predictionCol": "predicted",
+    }
 
 
 @pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in ESTIMATORS.items()])
@@ -113,6 +133,70 @@ def test_pipelines_hold_the_stages_and_are_saved_with_them(spark, data, tmp_path
     expected, found = scored(model.transform(data)), scored(loaded.transform(data))
     assert (expected[0] == found[0]).all()
     assert (expected[1] == found[1]).all()
+
+
+def test_every_estimator_is_a_stage_of_pipelines_that_are_saved_and_loaded(spark, data, tmp_path):
+    stages = [
+        make(seed=2, probabilitiesCol=f"p_{name}", predictionCol=f"y_{name}") for name, make in ESTIMATORS.items()
+    ]
+    Pipeline(stages=stages).write().save(str(tmp_path / "stages"))
+    pipeline = Pipeline.load(str(tmp_path / "stages"))
+    assert [readable_params(stage) for stage in pipeline.getStages()] == [readable_params(stage) for stage in stages]
+    model = pipeline.fit(data)
+    model.write().save(str(tmp_path / "model"))
+    loaded = PipelineModel.load(str(tmp_path / "model"))
+    names = [f"{kind}_{name}" for name in ESTIMATORS for kind in "py"]
+    expected, found = (
+        fitted.transform(data).select("id", *names).orderBy("id").collect() for fitted in (model, loaded)
+    )
+    assert expected == found
+
+
+def test_validation_takes_given_folds_and_param_maps_of_every_kind(spark, data):
+    folds = data.withColumn("fold", (data["id"] % 2).cast("int"))
+    measure = ml.MultilabelEvaluator(metricName="f1_micro")
+    lowered = ON_SPARK["ClassifierChain"]()
+    grid = ParamGridBuilder().addGrid(lowered.getClassifier().regParam, [0.0, 1e6]).build()
+    search = CrossValidator(
+        estimator=lowered, estimatorParamMaps=grid, evaluator=measure, numFolds=2, foldCol="fold", parallelism=2
+    ).fit(folds)
+    assert search.avgMetrics[0] > search.avgMetrics[1]
+    powerset = ESTIMATORS["LabelPowerset"]()
+    grid = ParamGridBuilder().addGrid(powerset.classifier, [forest(1), forest(2)]).build()
+    split = TrainValidationSplit(estimator=powerset, estimatorParamMaps=grid, evaluator=measure, seed=3).fit(data)
+    assert split.bestModel.numLabels == LABELS
+    relevance = ESTIMATORS["BinaryRelevance"]()
+    models = relevance.fit(data, [{relevance.threshold: 0.2}, {relevance.classifier: forest(1)}])
+    assert [model.getThreshold() for model in models] == [0.2, 0.5]
+    assert [model.parts[0].scorer.arrays.trees for model in models] == [3, 1]
+
+
+def test_what_a_validator_can_be_saved_with(spark, data, tmp_path):
+    estimator = ON_SPARK["BinaryRelevance"]()
+    for param, values, error in (
+        (estimator.threshold, [0.3, 0.5], None),
+        (estimator.getClassifier().regParam, [0.1], "extraneous Param"),
+    ):
+        grid = ParamGridBuilder().addGrid(param, values).build()
+        search = CrossValidator(estimator=estimator, estimatorParamMaps=grid, evaluator=ml.MultilabelEvaluator())
+        if error is None:
+            search.write().save(str(tmp_path / "search"))
+            loaded = CrossValidator.load(str(tmp_path / "search"))
+            assert len(loaded.getEstimatorParamMaps()) == 2
+            assert readable_params(loaded.getEvaluator()) == readable_params(search.getEvaluator())
+        else:
+            with pytest.raises(ValueError, match=error):
+                search.write().save(str(tmp_path / "refused"))
+
+
+def test_names_of_labels_are_in_the_metadata_of_the_outputs(spark, data):
+    names = ["a", "b", "c", "d"]
+    result = ml.LabelPrior(labelNames=names).fit(data).transform(data)
+    for column in ("probabilities", "prediction"):
+        attributes = result.schema[column].metadata["ml_attr"]["attrs"]["numeric"]
+        assert [attribute["name"] for attribute in attributes] == names
+    chosen = VectorSlicer(inputCol="prediction", outputCol="c", names=["c"]).transform(result)
+    assert chosen.first()["c"].size == 1
 
 
 def test_cross_validation_chooses_params_by_a_multilabel_metric(spark, data):
