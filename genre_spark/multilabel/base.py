@@ -310,7 +310,7 @@ class ProblemTransformation(MultilabelEstimator, HasClassifier):
                 training,
                 subproblems,
                 self.getClassifier(),
-                features=statistics.features,
+                statistics=statistics,
                 parallelism=self.getParallelism(),
                 weighted=self.getWeightCol() is not None,
             )

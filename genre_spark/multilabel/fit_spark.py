@@ -1,8 +1,10 @@
 """Fit a plan with a Spark ML classifier: each fit a distributed job, several at once, for data of any size.
 
 Rows are drawn by a hash of their content and the seed, never by `rand`: the same rows whatever the partitions. Rows
-that are equal in features and labels are therefore drawn together. What Spark ML's own forests do inside a fit does
-depend on how the data is partitioned.
+that are equal in features and labels are therefore drawn together. Spark ML's forests draw their bootstrap partition by
+partition, so the training table is dealt out to a number of partitions that depends on its size alone, and sorted: the
+same seed gives the same trees on any number of cores. Small tables make one partition: a fit then is a chain of jobs of
+one task each, and fits at once use as many cores.
 """
 
 from __future__ import annotations
@@ -23,15 +25,19 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.multilabel.caching import cached
 from genre_spark.multilabel.encoding import choose_subsets, distinct_labelsets, frequent_threshold
 from genre_spark.multilabel.plan import AnyLabel, Labels, Labelsets, Pruning, RowSample, Subproblem
 from genre_spark.multilabel.scorers import ConstantScorer, Scorer
 from genre_spark.multilabel.spark_export import export_model
+from genre_spark.multilabel.statistics import TrainingStatistics
 from genre_spark.multilabel.threads import run_in_threads
 
 __all__ = ["FittedPart", "SparkModelScorer", "append_links", "fit_with_spark"]
 
 _TARGET, _INPUTS, _WEIGHT = "_target", "_inputs", "_weight"
+_COUNTED_AT_ONCE = 200  # sums in one pass: more make code that the JVM does not compile
+_VALUES = 2**21  # features times rows of a partition: 16 MiB of dense vectors
 
 
 @dataclass(frozen=True)
@@ -76,28 +82,40 @@ def fit_with_spark(
     subproblems: Sequence[Subproblem],
     classifier: Estimator,
     *,
-    features: int,
+    statistics: TrainingStatistics,
     parallelism: int,
     weighted: bool,
 ) -> list[FittedPart]:
     """Fit every subproblem with a copy of the classifier.
 
     Args:
-        training: cached; features (Vector), labels (array<double>), weight (double), row_hash (long).
+        training: features (Vector), labels (array<double>), weight (double), row_hash (long).
         subproblems: the fits.
         classifier: a Spark ML probabilistic classifier.
-        features: length of the feature vectors.
+        statistics: of the training data.
         parallelism: fits at once.
         weighted: rows have weights, so the classifier must take them.
     """
-    binary = [index for index, sub in enumerate(subproblems) if isinstance(sub.target, AnyLabel)]
-    shares = dict(zip(binary, _positive_shares(training, [subproblems[index] for index in binary]), strict=True))
-    fit = _Fit(training, classifier, features, weighted)
-    fits = [
-        partial(_fit_binary, fit, sub, shares[index]) if index in shares else partial(_fit_labelsets, fit, sub)
-        for index, sub in enumerate(subproblems)
-    ]
-    return run_in_threads(training.sparkSession, fits, parallelism=parallelism)
+    spark = training.sparkSession
+    partitions = max(1, math.ceil(statistics.rows * statistics.features / _VALUES))
+    with cached(_in_order(training, partitions)) as table:
+        # A cached partition keeps all its tasks on the executor that holds it. Behind a shuffle of its own, a fit stays
+        # on whichever executor takes its first task; in local mode there is but one.
+        spread = partitions == 1 and not str(spark.conf.get("spark.master", "")).startswith("local")
+        fit = _Fit(_in_order(table, 1) if spread else table, classifier, statistics, weighted)
+        fits = [
+            partial(_fit_binary, fit, sub, drawn.share)
+            if isinstance(sub.target, AnyLabel)
+            else partial(_fit_labelsets, fit, sub)
+            for sub, drawn in _with_rows(table, subproblems, statistics)
+        ]
+        return run_in_threads(spark, fits, parallelism=parallelism)
+
+
+def _in_order(training: DataFrame, partitions: int) -> DataFrame:
+    """Deal rows out to partitions by their hash and sort them, so that nothing depends on where they came from."""
+    dealt = training.repartition(partitions) if partitions == 1 else training.repartition(partitions, "row_hash")
+    return dealt.sortWithinPartitions("row_hash", "weight")
 
 
 @dataclass(frozen=True)
@@ -106,7 +124,7 @@ class _Fit:
 
     training: DataFrame
     classifier: Estimator
-    features: int
+    statistics: TrainingStatistics
     weighted: bool
 
 
@@ -134,17 +152,61 @@ def _draws(sample: RowSample) -> Column:
     return F.when(_on(sample.any_of) > 0, times).otherwise(0) if sample.any_of else times
 
 
-def _positive_shares(training: DataFrame, subproblems: Sequence[Subproblem]) -> list[float | None]:
-    """Return the share of positive rows of each binary target, None without any row: one pass for all of them."""
-    if not subproblems:
-        return []
-    sums: list[Column] = []
-    for sub in subproblems:
-        times = _draws(sub.sample)
-        sums += [F.sum(times), F.sum(times * _on(sub.target.labels))]
-    row = training.agg(*(total.alias(f"s{index}") for index, total in enumerate(sums))).first()
-    totals = [float(value or 0.0) for value in (row or [])]
-    return [on / rows if rows else None for rows, on in zip(totals[::2], totals[1::2], strict=True)]
+@dataclass(frozen=True)
+class _Drawn:
+    """Rows of a fit, and those of them with a binary target of 1."""
+
+    rows: float
+    positives: float
+
+    @property
+    def share(self) -> float | None:
+        return self.positives / self.rows if self.rows else None
+
+
+def _with_rows(
+    table: DataFrame, subproblems: Sequence[Subproblem], statistics: TrainingStatistics
+) -> list[tuple[Subproblem, _Drawn]]:
+    """Return the subproblems with what they draw; one whose sample has no row takes all rows instead.
+
+    Equal rows are drawn together, so that a sample of a table with few distinct rows can be empty.
+    """
+    drawn = _count_draws(table, subproblems, statistics)
+    filled = [
+        sub if count.rows or sub.sample.any_of else replace(sub, sample=RowSample())
+        for sub, count in zip(subproblems, drawn, strict=True)
+    ]
+    if filled != list(subproblems):
+        drawn = _count_draws(table, filled, statistics)
+    return list(zip(filled, drawn, strict=True))
+
+
+def _count_draws(table: DataFrame, subproblems: Sequence[Subproblem], statistics: TrainingStatistics) -> list[_Drawn]:
+    """Count what each subproblem draws: from the statistics where they say it, else in one pass for many of them."""
+    known = [_known_draws(sub, statistics) for sub in subproblems]
+    found = {index: drawn for index, drawn in enumerate(known) if drawn is not None}
+    rest = [index for index, drawn in enumerate(known) if drawn is None]
+    for start in range(0, len(rest), _COUNTED_AT_ONCE):
+        part = rest[start : start + _COUNTED_AT_ONCE]
+        sums: list[Column] = []
+        for index in part:
+            times, target = _draws(subproblems[index].sample), subproblems[index].target
+            on = times * _on(target.labels) if isinstance(target, AnyLabel) else F.lit(0)
+            sums += [F.sum(times).alias(f"rows{index}"), F.sum(on).alias(f"on{index}")]
+        row = table.agg(*sums).first()
+        if row is not None:
+            found |= {index: _Drawn(float(row[f"rows{index}"] or 0), float(row[f"on{index}"] or 0)) for index in part}
+    return [found[index] for index in range(len(subproblems))]
+
+
+def _known_draws(sub: Subproblem, statistics: TrainingStatistics) -> _Drawn | None:
+    if sub.sample.kind != "all" or sub.sample.any_of:
+        return None
+    if not isinstance(sub.target, AnyLabel):
+        return _Drawn(float(statistics.rows), 0.0)
+    if len(sub.target.labels) > 1:
+        return None
+    return _Drawn(float(statistics.rows), float(statistics.label_counts[sub.target.labels[0]]))
 
 
 def _inputs(training: DataFrame, appended: Sequence[int], features: int) -> DataFrame:
@@ -193,10 +255,16 @@ def _configured(classifier: Estimator, seed: int, weighted: bool) -> Estimator:
 
 
 def _fit(fit: _Fit, data: DataFrame, sub: Subproblem, classes: int) -> FittedPart:
-    columns = [F.col(_INPUTS), F.col(_TARGET).cast("double").alias(_TARGET)]
-    if fit.weighted:
+    # with the number of classes in its metadata, the target needs no pass to count them
+    metadata = {"ml_attr": {"type": "nominal", "vals": [str(number) for number in range(classes)]}}
+    columns = [F.col(_INPUTS), F.col(_TARGET).cast("double").alias(_TARGET, metadata=metadata)]
+    balanced = (sub.positive_weight, sub.negative_weight) != (1.0, 1.0)
+    if balanced:
+        factor = F.when(F.col(_TARGET) > 0, sub.positive_weight).otherwise(sub.negative_weight)
+        columns.append((F.col("weight") * factor).alias(_WEIGHT))
+    elif fit.weighted:
         columns.append(F.col("weight").alias(_WEIGHT))
-    model = _configured(fit.classifier, sub.seed, fit.weighted).fit(data.select(*columns))
+    model = _configured(fit.classifier, sub.seed, fit.weighted or balanced).fit(data.select(*columns))
     scorer = export_model(model)
     return FittedPart(SparkModelScorer(model, classes) if scorer is None else scorer, model=model)
 
@@ -204,8 +272,11 @@ def _fit(fit: _Fit, data: DataFrame, sub: Subproblem, classes: int) -> FittedPar
 def _fit_binary(fit: _Fit, sub: Subproblem, share: float | None) -> FittedPart:
     if share is None or share in (0.0, 1.0):
         return FittedPart(ConstantScorer(np.array([0.0, 1.0]) if share == 1.0 else np.array([1.0, 0.0])))
-    inputs = _inputs(fit.training, sub.appended, fit.features)
+    inputs = _inputs(fit.training, sub.appended, fit.statistics.features)
     data = _sampled(inputs, sub.sample).withColumn(_TARGET, _on(sub.target.labels))
+    if sub.negative_rate < 1.0:
+        uniform = F.pmod(F.xxhash64("row_hash", F.lit(sub.seed), F.lit("negatives")), F.lit(2**52)) / float(2**52)
+        data = data.where((F.col(_TARGET) > 0) | (uniform < sub.negative_rate))
     return _fit(fit, data, sub, classes=2)
 
 
@@ -228,7 +299,7 @@ def _fit_labelsets(fit: _Fit, sub: Subproblem) -> FittedPart:
         chosen = choose_subsets(sets, frequent, counts, pruning)
         return pd.Series([chosen[index].astype(np.int32) for index in number])
 
-    copies = _inputs(data, sub.appended, fit.features).withColumn(_TARGET, F.explode(become("_labelset")))
+    copies = _inputs(data, sub.appended, fit.statistics.features).withColumn(_TARGET, F.explode(become("_labelset")))
     return replace(_fit(fit, copies, sub, classes=len(frequent)), classes=frequent)
 
 

@@ -1,0 +1,79 @@
+"""Fits by Spark ML classifiers: the same trees whatever the partitions, weighed sides, and no fit without rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
+from pyspark.sql import functions as F
+
+from genre_spark.multilabel import BinaryRelevance, EnsembleOfClassifierChains, EnsembleOfPrunedSets, LabelPowerset
+from tests.multilabel.tables import frame
+
+
+@pytest.fixture(scope="module")
+def points():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(120, 4))
+    return x, np.stack([x[:, 0] > 0.8, x[:, 1] + x[:, 2] > 0], axis=1).astype(float)
+
+
+def test_the_same_seed_gives_the_same_trees_whatever_the_partitions(spark, points) -> None:
+    forest = RandomForestClassifier(numTrees=3, maxDepth=3)
+    found = [
+        BinaryRelevance(classifier=forest, seed=5, parallelism=parallelism).fit(frame(spark, *points, partitions))
+        for partitions, parallelism in ((1, 1), (5, 2))
+    ]
+    one, other = (model.predict_proba(points[0]) for model in found)
+    np.testing.assert_array_equal(one, other)
+
+
+def test_balanced_fits_are_those_of_a_weight_column(spark, points) -> None:
+    x, y = points
+    data = frame(spark, x, y)
+    model = BinaryRelevance(classifier=LogisticRegression(regParam=0.1), balanced=True).fit(data)
+    for label in range(2):
+        on = y[:, label].sum()
+        weight = F.when(F.col("label") > 0, len(y) / (2 * on)).otherwise(len(y) / (2 * (len(y) - on)))
+        single = data.select("features", F.col("labels")[label].alias("label")).withColumn("w", weight)
+        plain = LogisticRegression(regParam=0.1, weightCol="w").fit(single)
+        logits = x @ plain.coefficients.toArray() + plain.intercept
+        np.testing.assert_allclose(model.predict_proba(x)[:, label], 1 / (1 + np.exp(-logits)), atol=1e-6)
+
+
+def test_a_fit_sees_about_the_wanted_share_of_its_negatives_and_all_positives(spark, points, monkeypatch) -> None:
+    x, y = points
+    seen = []
+    original = LogisticRegression.fit
+
+    def count(self, data, params=None):
+        seen.append({row["_target"]: row["count"] for row in data.groupBy("_target").count().collect()})
+        return original(self, data, params)
+
+    monkeypatch.setattr(LogisticRegression, "fit", count)
+    estimator = BinaryRelevance(classifier=LogisticRegression(), negativesPerPositive=1.0, parallelism=1)
+    estimator.fit(frame(spark, x, y))
+    on = int(y[:, 0].sum())
+    assert seen[0][1.0] == on
+    assert 0 < seen[0][0.0] < len(y) - on
+    assert abs(seen[0][0.0] - on) <= 4 * np.sqrt(on)
+
+
+@pytest.mark.parametrize("method", [EnsembleOfClassifierChains, EnsembleOfPrunedSets])
+def test_equal_rows_are_drawn_together_but_no_fit_is_left_without(spark, method) -> None:
+    data = frame(spark, np.ones((20, 2)), np.tile([1.0, 0.0], (20, 1)))
+    model = method(classifier=LogisticRegression(maxIter=2), numModels=4, seed=1).fit(data)
+    np.testing.assert_array_equal(model.predict_proba([[1.0, 1.0]]), [[1.0, 0.0]])
+
+
+def test_a_forest_takes_more_than_a_hundred_labelsets(spark) -> None:
+    y = np.array([[number >> bit & 1 for bit in range(7)] for number in range(120)], float)
+    model = LabelPowerset(classifier=RandomForestClassifier(numTrees=1, maxDepth=2)).fit(frame(spark, y, y))
+    assert model.predict_proba(y[:2]).shape == (2, 7)
+
+
+def test_constant_targets_and_known_shares_need_no_pass(spark, points, monkeypatch) -> None:
+    x, y = points
+    estimator = BinaryRelevance(classifier=LogisticRegression())
+    monkeypatch.setattr("genre_spark.multilabel.fit_spark._draws", lambda sample: pytest.fail("a pass over the data"))
+    estimator.fit(frame(spark, x, np.column_stack([y[:, 0], np.ones(len(x))])))
