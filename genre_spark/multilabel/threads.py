@@ -19,8 +19,9 @@ T = TypeVar("T")
 def run_in_threads(spark: SparkSession, functions: Sequence[Callable[[], T]], *, parallelism: int) -> list[T]:
     """Call the functions, at most `parallelism` at a time, and return their results in their order.
 
-    After the first failure no further function is started; those that run are waited for, so that no thread and no
-    Spark job outlives the call. Job groups, descriptions and scheduler pools of the caller hold in the threads too.
+    After the first failure, or Ctrl-C, no further function is started; those that run are waited for, so that no thread
+    and no Spark job outlives the call. Job groups, descriptions and scheduler pools of the caller hold in the threads
+    too.
 
     Raises:
         Exception: the first one that a function raised.
@@ -31,10 +32,12 @@ def run_in_threads(spark: SparkSession, functions: Sequence[Callable[[], T]], *,
     takes_session = is_remote() or int(pyspark.__version__.split(".")[0]) >= 4
     wrap = inheritable_thread_target(spark) if takes_session else inheritable_thread_target
     with ThreadPoolExecutor(max_workers=min(parallelism, len(functions)), thread_name_prefix="multilabel") as pool:
-        futures = [pool.submit(wrap(function)) for function in functions]
-        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in waiting:
-            future.cancel()
-        for future in done:
-            future.result()
-        return [future.result() for future in futures]
+        try:
+            futures = [pool.submit(wrap(function)) for function in functions]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            return [future.result() for future in futures]
+        except BaseException:  # KeyboardInterrupt too: leaving the block alone would run all that wait
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
