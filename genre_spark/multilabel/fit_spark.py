@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyspark.ml import Estimator, Model
 from pyspark.ml.feature import VectorAssembler, VectorSizeHint
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
@@ -89,7 +89,8 @@ def fit_with_spark(
     """Fit every subproblem with a copy of the classifier.
 
     Args:
-        training: features (Vector), labels (array<double>), weight (double), row_hash (long).
+        training: features (Vector), labels (array<double>), weight (double), row_hash (long); released from memory
+            where it was cached.
         subproblems: the fits.
         classifier: a Spark ML probabilistic classifier.
         statistics: of the training data.
@@ -99,12 +100,14 @@ def fit_with_spark(
     spark = training.sparkSession
     partitions = max(1, math.ceil(statistics.rows * statistics.features / _VALUES))
     with cached(_in_order(training, partitions)) as table:
+        table.count()
+        training.unpersist()  # the table does not need it any more: one copy in memory
         # A cached partition keeps all its tasks on the executor that holds it. Behind a shuffle of its own, a fit stays
         # on whichever executor takes its first task; in local mode there is but one.
         spread = partitions == 1 and not str(spark.conf.get("spark.master", "")).startswith("local")
         fit = _Fit(_in_order(table, 1) if spread else table, classifier, statistics, weighted)
         fits = [
-            partial(_fit_binary, fit, sub, drawn.share)
+            partial(_fit_binary, fit, sub, drawn)
             if isinstance(sub.target, AnyLabel)
             else partial(_fit_labelsets, fit, sub)
             for sub, drawn in _with_rows(table, subproblems, statistics)
@@ -154,10 +157,11 @@ def _draws(sample: RowSample) -> Column:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Rows of a fit, and those of them with a binary target of 1."""
+    """Rows of a fit, those of them with a binary target of 1, and the first that is kept of the others (see _kept)."""
 
     rows: float
     positives: float
+    first_kept: float = 0.0
 
     @property
     def share(self) -> float | None:
@@ -193,14 +197,17 @@ def _count_draws(table: DataFrame, subproblems: Sequence[Subproblem], statistics
             times, target = _draws(subproblems[index].sample), subproblems[index].target
             on = times * _on(target.labels) if isinstance(target, AnyLabel) else F.lit(0)
             sums += [F.sum(times).alias(f"rows{index}"), F.sum(on).alias(f"on{index}")]
-        row = table.agg(*sums).first()
-        if row is not None:
-            found |= {index: _Drawn(float(row[f"rows{index}"] or 0), float(row[f"on{index}"] or 0)) for index in part}
+            if subproblems[index].negative_rate < 1.0:
+                sums.append(F.min(F.when((times > 0) & (on == 0), _kept(subproblems[index]))).alias(f"first{index}"))
+        totals = (table.agg(*sums).first() or Row()).asDict()
+        for index in part:
+            names = (f"rows{index}", f"on{index}", f"first{index}")
+            found[index] = _Drawn(*(float(totals.get(name) or 0.0) for name in names))
     return [found[index] for index in range(len(subproblems))]
 
 
 def _known_draws(sub: Subproblem, statistics: TrainingStatistics) -> _Drawn | None:
-    if sub.sample.kind != "all" or sub.sample.any_of:
+    if sub.sample.kind != "all" or sub.sample.any_of or sub.negative_rate < 1.0:
         return None
     if not isinstance(sub.target, AnyLabel):
         return _Drawn(float(statistics.rows), 0.0)
@@ -269,14 +276,21 @@ def _fit(fit: _Fit, data: DataFrame, sub: Subproblem, classes: int) -> FittedPar
     return FittedPart(SparkModelScorer(model, classes) if scorer is None else scorer, model=model)
 
 
-def _fit_binary(fit: _Fit, sub: Subproblem, share: float | None) -> FittedPart:
+def _kept(sub: Subproblem) -> Column:
+    """Return the uniform number of a row, 0..1, up to which a fit keeps its negatives."""
+    return F.pmod(F.xxhash64("row_hash", F.lit(sub.seed), F.lit("negatives")), F.lit(2**52)) / float(2**52)
+
+
+def _fit_binary(fit: _Fit, sub: Subproblem, drawn: _Drawn) -> FittedPart:
+    share = drawn.share
     if share is None or share in (0.0, 1.0):
         return FittedPart(ConstantScorer(np.array([0.0, 1.0]) if share == 1.0 else np.array([1.0, 0.0])))
     inputs = _inputs(fit.training, sub.appended, fit.statistics.features)
     data = _sampled(inputs, sub.sample).withColumn(_TARGET, _on(sub.target.labels))
     if sub.negative_rate < 1.0:
-        uniform = F.pmod(F.xxhash64("row_hash", F.lit(sub.seed), F.lit("negatives")), F.lit(2**52)) / float(2**52)
-        data = data.where((F.col(_TARGET) > 0) | (uniform < sub.negative_rate))
+        # never without a negative: a label would be learnt as always on
+        kept = (_kept(sub) < sub.negative_rate) | (_kept(sub) <= drawn.first_kept)
+        data = data.where((F.col(_TARGET) > 0) | kept)
     return _fit(fit, data, sub, classes=2)
 
 

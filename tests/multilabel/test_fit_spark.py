@@ -59,6 +59,15 @@ def test_a_fit_sees_about_the_wanted_share_of_its_negatives_and_all_positives(sp
     assert abs(seen[0][0.0] - on) <= 4 * np.sqrt(on)
 
 
+def test_drawing_negatives_leaves_at_least_one(spark) -> None:
+    x = np.array([[0.0]] * 30 + [[1.0]])  # equal negatives are drawn together, at a rate of 1 in 3000
+    data = frame(spark, x, (x == 1.0).astype(float))
+    balanced = BinaryRelevance(classifier=LogisticRegression(regParam=0.01), negativesPerPositive=0.01).fit(data)
+    off, on = balanced.predict_proba([[0.0], [1.0]]).ravel()
+    assert off < 0.2
+    assert on > off
+
+
 @pytest.mark.parametrize("method", [EnsembleOfClassifierChains, EnsembleOfPrunedSets])
 def test_equal_rows_are_drawn_together_but_no_fit_is_left_without(spark, method) -> None:
     data = frame(spark, np.ones((20, 2)), np.tile([1.0, 0.0], (20, 1)))
