@@ -32,6 +32,7 @@ from genre_spark.multilabel.scorers import ConstantScorer, Scorer
 from genre_spark.multilabel.spark_export import export_model
 from genre_spark.multilabel.statistics import TrainingStatistics
 from genre_spark.multilabel.threads import run_in_threads
+from genre_spark.multilabel.tree_splits import searched_bins, with_few_values
 
 __all__ = ["FittedPart", "SparkModelScorer", "append_links", "fit_with_spark"]
 
@@ -99,7 +100,9 @@ def fit_with_spark(
     """
     spark = training.sparkSession
     partitions = max(1, math.ceil(statistics.rows * statistics.features / _VALUES))
-    with cached(_in_order(training, partitions)) as table:
+    ordered = _in_order(training, partitions)
+    bins = searched_bins(classifier, subproblems, statistics.rows) if partitions == 1 and not weighted else None
+    with cached(with_few_values(ordered, bins) if bins else ordered) as table:
         table.count()
         training.unpersist()  # the table does not need it any more: one copy in memory
         # A cached partition keeps all its tasks on the executor that holds it. Behind a shuffle of its own, a fit stays
