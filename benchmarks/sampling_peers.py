@@ -168,7 +168,9 @@ class DuckDb:
             room = max(0, totals[side] - kept)
             fill = 1.0
             if room < all_movies - kept:
-                (fill,) = self.run(f"select list_max(min(u, {room + 1})) from part where u >= reach").fetchone()
+                # min(u, n) takes no n above a million
+                rest = "select u from part where u >= reach order by u limit 1"
+                (fill,) = self.run(f"{rest} offset {room}").fetchone()
             drawn.append(
                 f"select movie_id, split, label_ids, 1 / greatest(reach, {fill}) as weight from part_{side} "
                 f"where u < greatest(reach, {fill})"
