@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from genre_spark.config.section import Section
 
@@ -17,4 +17,19 @@ class FeaturesConfig(Section):
     thumbnail: int = Field(6, ge=0, le=64, description="side of the poster thumbnail in pixels; 0: none")
     histogram_bins: int = Field(8, ge=0, le=64, description="bins of each colour histogram; 0: none")
     metadata: bool = Field(True, description="features from the CSV files")
-    posters: bool = Field(True, description="features from the posters table")
+    posters: bool = Field(True, description="thumbnail and histograms of posters, from the posters table")
+    embeddings: bool = Field(
+        False,
+        description="features of posters by the frozen part of cnn.architecture, computed where they are missing",
+    )
+
+    @property
+    def of_posters(self) -> bool:
+        """Whether a movie needs a poster to have features."""
+        return self.posters or self.embeddings
+
+    @model_validator(mode="after")
+    def _something(self) -> FeaturesConfig:
+        if not (self.metadata or self.of_posters):
+            raise ValueError("metadata, posters and embeddings are all false, expected at least one of them")
+        return self

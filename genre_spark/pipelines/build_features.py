@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyspark import StorageLevel
+from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -15,7 +16,7 @@ from genre_spark.pipelines.splitting import split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import FEATURES, GENRES_SCHEMA, MOVIE_ID, POSTERS_SCHEMA
 from genre_spark.tracking import TrackedRun
-from genre_spark.transforms.features import fit_feature_pipeline, prepare_columns, summarise_posters
+from genre_spark.transforms.features import EMBEDDING, fit_feature_pipeline, prepare_columns, summarise_posters
 from genre_spark.transforms.metadata import metadata_files, read_metadata
 from genre_spark.transforms.splits import SPLIT, TRAIN
 
@@ -28,14 +29,20 @@ class BuildFeaturesResult(StageResult):
 def _depends_on(config: Config) -> list[object]:
     files = metadata_files(config.paths.metadata) if config.features.metadata else {}
     tables = [require_manifest(config.paths.genres, made_by="group-genres").fingerprint]
-    if config.features.posters:
+    network: list[object] = []
+    if config.features.of_posters:
         tables.append(require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint)
+    if config.features.embeddings:
+        from genre_spark.pipelines.network_features import pretrained_source  # noqa: PLC0415 - torch, seconds
+
+        network = [pretrained_source(config), config.cnn.height, config.cnn.width, config.embeddings.mirror]
     return [
         config.features.model_dump(mode="json"),
         config.split.model_dump(mode="json"),
         config.sampling.require_poster,
         {name: file_digest(path) for name, path in files.items()},
         tables,
+        network,
         split_inputs(config),  # features are fitted on training movies, so they change with the split
     ]
 
@@ -70,14 +77,25 @@ def _describe(spark: SparkSession, config: Config) -> DataFrame:
     paths = config.paths
     movies = read_table(spark, paths.genres, GENRES_SCHEMA, made_by="group-genres").select(MOVIE_ID)
     posters = None
-    if config.features.posters:
+    if config.features.of_posters:
         posters = read_table(spark, paths.posters_table, POSTERS_SCHEMA, made_by="prepare-posters")
         posters = posters.join(movies, MOVIE_ID, "left_semi")
         movies = posters.select(MOVIE_ID)
     if config.features.metadata:
         movies = prepare_columns(read_metadata(spark, paths.metadata, movies))
-    if posters is not None:
+    if config.features.posters and posters is not None:
         settings = config.features
         summaries = summarise_posters(posters, thumbnail=settings.thumbnail, bins=settings.histogram_bins)
         movies = movies.join(summaries, MOVIE_ID)
+    if config.features.embeddings:
+        movies = movies.join(_embeddings(spark, config), MOVIE_ID)
     return movies
+
+
+def _embeddings(spark: SparkSession, config: Config) -> DataFrame:
+    """Return movie_id and `embedding`, a vector, of every poster; those that are missing are computed first."""
+    from genre_spark.pipelines.network_features import embed_posters_table  # noqa: PLC0415 - torch, seconds
+
+    backbone, _ = embed_posters_table(spark, config)
+    table = read_table(spark, backbone.table, made_by="poster-embeddings")
+    return table.select(MOVIE_ID, array_to_vector(F.col(FEATURES)).alias(EMBEDDING))

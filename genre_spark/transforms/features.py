@@ -22,6 +22,7 @@ from genre_spark.transforms.metadata import LISTS, NUMBERS, TEXT
 from genre_spark.workers import short_task
 
 POSTER = "poster"
+EMBEDDING = "embedding"
 WORDS = "words"
 # Words that say nothing about a genre; a short list of our own, since every language has its own and IDF does the rest.
 _STOP_WORDS = (
@@ -79,7 +80,7 @@ def summarise_posters(posters: DataFrame, *, thumbnail: int, bins: int) -> DataF
 
 
 def fit_feature_pipeline(train: DataFrame, config: FeaturesConfig) -> PipelineModel:
-    """Fit the pipeline that turns metadata columns (and `poster`) into `features`, on training movies.
+    """Fit the pipeline that turns metadata columns, `poster` and `embedding` into `features`, on training movies.
 
     Numbers are imputed by their median, with a column that says whether they were missing; lists of categories become
     0/1 columns of the most frequent ones; words of the text are weighted by inverse document frequency. What the
@@ -109,6 +110,8 @@ def fit_feature_pipeline(train: DataFrame, config: FeaturesConfig) -> PipelineMo
             inputs.append("weighted_words")
     if config.posters:
         inputs.append(POSTER)
+    if config.embeddings:
+        inputs.append(EMBEDDING)
     stages.append(VectorAssembler(inputCols=inputs, outputCol=FEATURES, handleInvalid="error"))
     return Pipeline(stages=stages).fit(train)
 

@@ -1,19 +1,20 @@
-"""Random changes of training posters on the device that trains (torchvision's v2 functions)."""
+"""Random changes of training posters on the device that trains."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as T
+from torch.nn import functional as F
+from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from genre_spark.config import AugmentationConfig
 
 
 def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
-    """Mirror, crop and recolour posters; randomness comes from the global generator of the CPU.
+    """Mirror, crop and recolour posters, each poster in its own way and all of them in one operation.
 
-    Mirroring is drawn for each poster; the crop and the colours for the batch, since one operation on the batch is
-    many times faster than one on each poster, and batches are many.
+    Randomness comes from the global generator of the CPU, so that it does not depend on the device. torchvision's
+    transforms draw once for a batch; its definitions of brightness, contrast and saturation are kept.
 
     Args:
         images: uint8 or float, (N, 3, H, W), RGB, 0..255.
@@ -22,24 +23,32 @@ def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
     Returns:
         Posters of the same shape and type.
     """
+    kind = images.dtype
     if config.flip:
         mirrored = (torch.rand(len(images)) < 0.5).to(images.device)
         images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
     if config.crop:
-        images = _crop(images, config.crop)
+        images = _crop(images.float(), config.crop)
     if config.colour:
-        factors = (1 + (torch.rand(3) * 2 - 1) * config.colour).tolist()
-        images = T.adjust_brightness(images, factors[0])
-        images = T.adjust_contrast(images, factors[1])
-        images = T.adjust_saturation(images, factors[2])
-    return images
+        images = _recolour(images.float(), config.colour)
+    return images if images.dtype == kind else images.round_().to(kind)
 
 
 def _crop(images: Tensor, share: float) -> Tensor:
-    height, width = images.shape[-2:]
-    kept = 1 - float(torch.rand(1)) * share
-    inner = max(1, round(height * kept)), max(1, round(width * kept))
-    top, left = (
-        int(torch.randint(0, size - part + 1, (1,))) for size, part in zip((height, width), inner, strict=True)
-    )
-    return T.resized_crop(images, top, left, inner[0], inner[1], [height, width], antialias=True)
+    """Cut away up to a share of height and width, anywhere, and enlarge the rest to the old size."""
+    kept = 1 - torch.rand(len(images)) * share
+    middle = (2 * torch.rand(2, len(images)) - 1) * (1 - kept)  # of the window, in -1..1 of the poster
+    window = torch.zeros(len(images), 2, 3)
+    window[:, 0, 0] = window[:, 1, 1] = kept
+    window[:, :, 2] = middle.T
+    grid = F.affine_grid(window.to(images.device), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _recolour(images: Tensor, share: float) -> Tensor:
+    """Change brightness, contrast and saturation by factors of 1 - share to 1 + share."""
+    factors = (1 + (2 * torch.rand(3, len(images), 1, 1, 1) - 1) * share).to(images.device)
+    images = (images * factors[0]).clamp_(0, 255)
+    mean = rgb_to_grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
+    images = mean.lerp(images, factors[1]).clamp_(0, 255)
+    return rgb_to_grayscale(images).lerp(images, factors[2]).clamp_(0, 255)
