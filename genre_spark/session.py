@@ -109,24 +109,29 @@ def _is_connect(session: SparkSession) -> bool:
     return type(session).__module__.startswith("pyspark.sql.connect")
 
 
+_open_blocks: list[threading.Event] = []  # of job_progress, the innermost last
+
+
 @contextmanager
 def job_progress(spark: SparkSession, label: str, *, interval: float = 0.5) -> Iterator[None]:
     """Show on standard error how many tasks of the running Spark jobs are done, until the block ends.
 
     A terminal gets one line that is rewritten, a file or pipe a line every ten seconds. Spark Connect has no status
-    tracker: nothing is shown there.
+    tracker: nothing is shown there. Inside another such block, only the inner one shows.
     """
     if _is_connect(spark):
         yield
         return
     done = threading.Event()
     watcher = threading.Thread(target=_watch_jobs, args=(spark, label, interval, done), daemon=True)
+    _open_blocks.append(done)
     watcher.start()
     try:
         yield
     finally:
         done.set()
         watcher.join()
+        _open_blocks.remove(done)
 
 
 def _watch_jobs(spark: SparkSession, label: str, interval: float, done: threading.Event) -> None:
@@ -139,7 +144,8 @@ def _watch_jobs(spark: SparkSession, label: str, interval: float, done: threadin
             info = tracker.getStageInfo(stage)
             if info is not None:
                 finished, total = finished + info.numCompletedTasks, total + info.numTasks
-        if total == 0:  # no Spark job runs: the line belongs to somebody else
+        # no Spark job runs, or an inner block shows it: the line belongs to somebody else
+        if total == 0 or _open_blocks[-1] is not done:
             shown = _clear_line(shown)
             continue
         elapsed = time.monotonic() - started
