@@ -1,6 +1,6 @@
 """Grouping, splitting and sampling at 1, 10 and 100 million rows, beside DuckDB, polars and pandas in the same run.
 
-    python benchmarks/sampling.py --json                 # everything; 100 million rows take about half an hour
+    python benchmarks/sampling.py --json                 # everything, about a quarter of an hour
     python benchmarks/sampling.py --rows 10000000        # up to ten million
 
 Every system and size runs in a process of its own on two threads; the session is started before the clock. Tables of
@@ -41,7 +41,7 @@ from genre_spark.transforms.splits import assign_split  # noqa: E402
 from genre_spark.transforms.thresholds import find_thresholds  # noqa: E402
 
 SIZES = (1_000_000, 10_000_000, 100_000_000)
-IN_MEMORY_ROWS = 10_000_000  # pandas needs about 1 GB a million rows for its lists
+IN_MEMORY_ROWS = 10_000_000  # pandas groups these in a minute and a half, with 2.3 GB
 SAMPLE_SHARE, MINIMUM_SHARE = 0.04, 0.001  # of the rows; 40,000 movies and 1,000 a genre for the real file
 REPEATED_ROWS = 2_000_000  # tables up to this size are measured seven times in a process, and the last three count
 REPEATS, COUNTED = 7, 3

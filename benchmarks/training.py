@@ -46,11 +46,12 @@ from genre_spark.vision.job import TrainingJob
 from genre_spark.vision.losses import BinaryCrossEntropy
 from genre_spark.vision.memory_feed import MemoryBatch
 from genre_spark.vision.models import build_network
+from genre_spark.vision.outcomes import TrainingPlan
 from genre_spark.vision.parts import list_parts, read_posters
 from genre_spark.vision.processes import ProcessGroup
 from genre_spark.vision.samples import count_labels
 from genre_spark.vision.trained import PosterForm, load_network, save_network
-from genre_spark.vision.training import TrainingPlan, train
+from genre_spark.vision.training import train
 
 LABELS, HEIGHT, WIDTH = 19, 345, 230
 VOCABULARY = tuple(f"genre {number}" for number in range(LABELS))

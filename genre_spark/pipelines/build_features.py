@@ -29,13 +29,13 @@ class BuildFeaturesResult(StageResult):
 def _depends_on(config: Config) -> list[object]:
     files = metadata_files(config.paths.metadata) if config.features.metadata else {}
     tables = [require_manifest(config.paths.genres, made_by="group-genres").fingerprint]
-    network: list[object] = []
     if config.features.of_posters:
         tables.append(require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint)
+    network: list[object] = []
     if config.features.embeddings:
-        from genre_spark.pipelines.network_features import pretrained_source  # noqa: PLC0415 - torch, seconds
+        from genre_spark.pipelines.network_features import features_depend_on  # noqa: PLC0415 - torch, seconds
 
-        network = [pretrained_source(config), config.cnn.height, config.cnn.width, config.embeddings.mirror]
+        network = features_depend_on(config)
     return [
         config.features.model_dump(mode="json"),
         config.split.model_dump(mode="json"),

@@ -54,6 +54,11 @@ def pretrained_source(config: Config) -> list[object]:
     return [cnn.architecture, file_digest(cnn.pretrained)]
 
 
+def features_depend_on(config: Config) -> list[object]:
+    """Return what the features of a poster depend on beside the poster."""
+    return [pretrained_source(config), config.cnn.height, config.cnn.width, config.embeddings.mirror]
+
+
 def embeddings_table(config: Config) -> str:
     """Return the folder of the features of the configured architecture."""
     return config.paths.table("embeddings", config.cnn.architecture)

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.io import require_manifest
-from genre_spark.pipelines.network_features import embed_posters_table, embeddings_table, pretrained_source
+from genre_spark.pipelines.network_features import embed_posters_table, embeddings_table, features_depend_on
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.storage import remove_folder
@@ -24,8 +24,7 @@ class PosterEmbeddingsResult(StageResult):
 
 def _depends_on(config: Config) -> list[object]:
     posters = require_manifest(config.paths.posters_table, made_by="prepare-posters")
-    network = [pretrained_source(config), config.cnn.height, config.cnn.width]
-    return [posters.fingerprint, network, config.embeddings.mirror]
+    return [posters.fingerprint, features_depend_on(config)]
 
 
 @stage(

@@ -13,9 +13,9 @@ from genre_spark.io import join, require_manifest, write_json
 from genre_spark.pipelines.network_plan import plan_training, training_settings
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tracking import TrackedRun, TrialLogger
+from genre_spark.vision.outcomes import EpochRecord
 from genre_spark.vision.search import SearchOutcome, TrialEnd, search
 from genre_spark.vision.storage import remove_folder
-from genre_spark.vision.training import EpochRecord
 
 logger = logging.getLogger("genre_spark")
 

@@ -18,8 +18,8 @@ from genre_spark.tracking import CurveLogger, TrackedRun, log_poster_model, syst
 from genre_spark.vision.curves import draw_curves
 from genre_spark.vision.distribution import launch
 from genre_spark.vision.job import TrainingJob
+from genre_spark.vision.outcomes import EpochRecord, TrainingOutcome
 from genre_spark.vision.storage import local_copy, remove_folder
-from genre_spark.vision.training import EpochRecord, TrainingOutcome
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")

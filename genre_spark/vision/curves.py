@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from genre_spark.vision.training import EpochRecord
+from genre_spark.vision.outcomes import EpochRecord
 
 
 def draw_curves(history: Sequence[EpochRecord], *, title: str, best_epoch: int, head_epochs: int = 0) -> Figure:

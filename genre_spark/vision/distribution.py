@@ -20,8 +20,8 @@ from genre_spark.errors import InvalidConfigError, StageFailedError
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.failures import find_error_class
 from genre_spark.vision.job import TrainingJob, run_job
+from genre_spark.vision.outcomes import Report, TrainingOutcome
 from genre_spark.vision.storage import load_tensors, remove_folder, save_tensors
-from genre_spark.vision.training import Report, TrainingOutcome
 
 __all__ = ["choose_backend", "launch"]
 

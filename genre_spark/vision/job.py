@@ -19,11 +19,12 @@ from genre_spark.vision.memory_feed import MemoryFeed
 from genre_spark.vision.models import PosterNetwork, build_network
 from genre_spark.vision.models.registry import Normalisation
 from genre_spark.vision.models.weights import load_pretrained
+from genre_spark.vision.outcomes import EpochRecord, Report, TrainingOutcome, TrainingPlan
 from genre_spark.vision.processes import ProcessGroup
 from genre_spark.vision.protocols import Feed
 from genre_spark.vision.samples import SampleFacts
 from genre_spark.vision.trained import PosterForm, save_network
-from genre_spark.vision.training import EpochRecord, Report, TrainingOutcome, TrainingPlan, train
+from genre_spark.vision.training import train
 
 __all__ = ["TrainingJob", "job_loss", "job_network", "run_job"]
 

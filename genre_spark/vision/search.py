@@ -20,8 +20,8 @@ from genre_spark.errors import StageFailedError, TrainingDivergedError
 from genre_spark.vision.devices import cores
 from genre_spark.vision.failures import worker_errors
 from genre_spark.vision.job import TrainingJob, run_job
+from genre_spark.vision.outcomes import EpochRecord
 from genre_spark.vision.storage import remove_folder
-from genre_spark.vision.training import EpochRecord
 
 __all__ = ["SearchOutcome", "TrialEnd", "TrialReport", "search", "share_cores"]
 

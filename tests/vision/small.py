@@ -10,7 +10,7 @@ from genre_spark.vision.checkpoints import Checkpoints
 from genre_spark.vision.losses import build_loss
 from genre_spark.vision.memory_feed import MemoryFeed
 from genre_spark.vision.models import build_network
-from genre_spark.vision.training import TrainingPlan
+from genre_spark.vision.outcomes import TrainingPlan
 
 torch.set_num_threads(1)  # these networks are so small that a second thread only waits
 

@@ -23,11 +23,12 @@ from genre_spark.vision.distribution import choose_backend, launch
 from genre_spark.vision.job import TrainingJob
 from genre_spark.vision.losses import build_loss
 from genre_spark.vision.memory_feed import MemoryFeed
+from genre_spark.vision.outcomes import TrainingPlan
 from genre_spark.vision.processes import ProcessGroup
 from genre_spark.vision.samples import count_labels
 from genre_spark.vision.scores import score
 from genre_spark.vision.trained import PosterForm
-from genre_spark.vision.training import TrainingPlan, train
+from genre_spark.vision.training import train
 from tests.vision.conftest import make_config, slow
 from tests.vision.small import HEIGHT, VOCABULARY, WIDTH
 

@@ -12,7 +12,7 @@ from genre_spark.multilabel import MultilabelEvaluator
 from genre_spark.pipelines.build_features import run as build_features
 from genre_spark.pipelines.network_features import embeddings_table
 from genre_spark.pipelines.train_multilabel import run as train_multilabel
-from genre_spark.schemas import FEATURES, GENRES_SCHEMA, LABELS, MOVIE_ID
+from genre_spark.schemas import FEATURES, GENRES_SCHEMA, LABELS, MOVIE_ID, PREDICTION
 from tests.vision.conftest import link_tables, make_config
 from tests.vision.small import VOCABULARY
 
@@ -32,7 +32,7 @@ def config(spark, sample_tables, tmp_path) -> Config:
     on = F.filter(F.sequence(F.lit(0), F.lit(2)), lambda label: F.get(F.col(LABELS), label) > 0)
     names = F.array(*map(F.lit, VOCABULARY))
     genres = movies.select(MOVIE_ID, F.transform(on, lambda label: F.get(names, label)).alias("genres"), on)
-    table = spark.createDataFrame(genres.toPandas().values.tolist(), GENRES_SCHEMA)
+    table = spark.createDataFrame(genres.collect(), GENRES_SCHEMA)
     details = {"vocabulary": list(VOCABULARY)}
     write_table(table, config.paths.genres, name="genres", fingerprint="genres-1", details=details)
     return config
@@ -48,8 +48,9 @@ def test_vectors_are_the_networks_features_and_a_forest_learns_from_them(spark, 
     assert build_features(spark, config).reused
     train_multilabel(spark, config)
     predicted = read_table(spark, config.paths.predictions("multilabel_random_forest", "validation"), made_by="x")
-    vectors = predicted.withColumnsRenamed({"prediction": "p"}).select(LABELS, F.col("p").alias("prediction"))
-    assert MultilabelEvaluator(metricName="f1_micro").evaluate(vectors) > 0.8  # colours show through random filters
+    assert (
+        MultilabelEvaluator(metricName="f1_micro").evaluate(predicted.select(LABELS, PREDICTION)) > 0.8
+    )  # colours show through random filters
 
 
 def test_other_weights_make_other_features(spark, config):
