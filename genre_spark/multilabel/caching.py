@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.utils import is_remote
 
-__all__ = ["cached"]
+__all__ = ["cached", "executors"]
 
 
 @contextmanager
-def cached(data: DataFrame) -> Iterator[DataFrame]:
-    """Yield `data` persisted in memory and, beyond that, on disk; release it at the end, also after a failure."""
-    persisted = data.persist(StorageLevel.MEMORY_AND_DISK)
+def cached(data: DataFrame, copies: int = 1) -> Iterator[DataFrame]:
+    """Yield `data` persisted in memory and, beyond that, on disk; release it at the end, also after a failure.
+
+    Args:
+        data: to keep.
+        copies: executors that hold each partition, 1 or more.
+    """
+    level = StorageLevel(useDisk=True, useMemory=True, useOffHeap=False, deserialized=True, replication=copies)
+    persisted = data.persist(level)
     try:
         yield persisted
     finally:
         persisted.unpersist()
+
+
+def executors(spark: SparkSession) -> int:
+    """Return how many executors run now; 1 in local mode, and where Spark does not say it (Spark Connect)."""
+    if is_remote():
+        return 1
+    context: Any = spark.sparkContext
+    return max(1, context._jsc.sc().getExecutorMemoryStatus().size() - 1)  # one of them is the driver

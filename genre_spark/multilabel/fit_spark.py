@@ -25,11 +25,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.caching import cached
+from genre_spark.multilabel.caching import cached, executors
 from genre_spark.multilabel.encoding import choose_subsets, distinct_labelsets, frequent_threshold
 from genre_spark.multilabel.plan import AnyLabel, Labels, Labelsets, Pruning, RowSample, Subproblem
 from genre_spark.multilabel.scorers import ConstantScorer, Scorer
-from genre_spark.multilabel.spark_export import export_model
+from genre_spark.multilabel.spark_export import export_model, fitted_model
 from genre_spark.multilabel.statistics import TrainingStatistics
 from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.multilabel.tree_splits import searched_bins, with_few_values
@@ -102,13 +102,12 @@ def fit_with_spark(
     partitions = max(1, math.ceil(statistics.rows * statistics.features / _VALUES))
     ordered = _in_order(training, partitions)
     bins = searched_bins(classifier, subproblems, statistics.rows) if partitions == 1 and not weighted else None
-    with cached(with_few_values(ordered, bins) if bins else ordered) as table:
+    # A cached partition draws its tasks to the executors that hold it: with one copy, all fits would run on one.
+    copies = min(parallelism, len(subproblems), executors(spark)) if partitions == 1 else 1
+    with cached(with_few_values(ordered, bins) if bins else ordered, copies) as table:
         table.count()
-        training.unpersist()  # the table does not need it any more: one copy in memory
-        # A cached partition keeps all its tasks on the executor that holds it. Behind a shuffle of its own, a fit stays
-        # on whichever executor takes its first task; in local mode there is but one.
-        spread = partitions == 1 and not str(spark.conf.get("spark.master", "")).startswith("local")
-        fit = _Fit(_in_order(table, 1) if spread else table, classifier, statistics, weighted)
+        training.unpersist()  # the table does not need it any more
+        fit = _Fit(table, classifier, statistics, weighted)
         fits = [
             partial(_fit_binary, fit, sub, drawn)
             if isinstance(sub.target, AnyLabel)
@@ -267,14 +266,18 @@ def _configured(classifier: Estimator, seed: int, weighted: bool) -> Estimator:
 def _fit(fit: _Fit, data: DataFrame, sub: Subproblem, classes: int) -> FittedPart:
     # with the number of classes in its metadata, the target needs no pass to count them
     metadata = {"ml_attr": {"type": "nominal", "vals": [str(number) for number in range(classes)]}}
-    columns = [F.col(_INPUTS), F.col(_TARGET).cast("double").alias(_TARGET, metadata=metadata)]
+    inputs = F.col(_INPUTS)
+    if "ml_attr" not in data.schema[_INPUTS].metadata:  # without a length, it is another pass
+        length = fit.statistics.features + len(sub.appended)
+        inputs = inputs.alias(_INPUTS, metadata={"ml_attr": {"num_attrs": length}})
+    columns = [inputs, F.col(_TARGET).cast("double").alias(_TARGET, metadata=metadata)]
     balanced = (sub.positive_weight, sub.negative_weight) != (1.0, 1.0)
     if balanced:
         factor = F.when(F.col(_TARGET) > 0, sub.positive_weight).otherwise(sub.negative_weight)
         columns.append((F.col("weight") * factor).alias(_WEIGHT))
     elif fit.weighted:
         columns.append(F.col("weight").alias(_WEIGHT))
-    model = _configured(fit.classifier, sub.seed, fit.weighted or balanced).fit(data.select(*columns))
+    model = fitted_model(_configured(fit.classifier, sub.seed, fit.weighted or balanced), data.select(*columns))
     scorer = export_model(model)
     return FittedPart(SparkModelScorer(model, classes) if scorer is None else scorer, model=model)
 

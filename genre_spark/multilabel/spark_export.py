@@ -9,24 +9,51 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from pyspark.ml import Model
+from pyspark.ml import Estimator, Model
 from pyspark.ml.classification import (
     DecisionTreeClassificationModel,
     GBTClassificationModel,
+    GBTClassifier,
     LogisticRegressionModel,
     NaiveBayesModel,
     RandomForestClassificationModel,
+    RandomForestClassifier,
 )
 from pyspark.ml.linalg import DenseMatrix, Matrix
+from pyspark.sql import DataFrame
+from pyspark.sql.utils import is_remote
 
 from genre_spark.multilabel.forests import CategoricalSplits, ForestArrays, ForestScorer, TreeNodes
 from genre_spark.multilabel.scorers import LinearScorer, Scorer
 from genre_spark.session import json_of_java
 
-__all__ = ["export_model"]
+__all__ = ["export_model", "fitted_model"]
 
 _logger = logging.getLogger(__name__)
-_NODES = 20_000  # nodes that come from the JVM at a time: some 10 MB of JSON
+_NODES = 20_000  # nodes, about, that come from the JVM at a time: some 10 MB of JSON
+
+
+_ENSEMBLES: dict[type[Estimator], type[Model]] = {
+    RandomForestClassifier: RandomForestClassificationModel,
+    GBTClassifier: GBTClassificationModel,
+}
+
+
+def fitted_model(classifier: Estimator, data: DataFrame) -> Model:
+    """Return `classifier.fit(data)`, without a Python object for each tree of a forest.
+
+    PySpark looks for a new model's Params in all its attributes. Since 4.0 `trees` is one of them (SPARK-50843 made it
+    a cached_property), and takes 5 ms a tree: of a small forest of 100 trees that is a third of the fit. While the
+    model is made, an empty list stands in the place of its trees; they appear when they are asked for.
+    """
+    kind = _ENSEMBLES.get(type(classifier))
+    if kind is None or is_remote():
+        return classifier.fit(data)
+    model = kind.__new__(kind)
+    model.__dict__["trees"] = []
+    model.__init__(classifier._fit_java(data))  # type: ignore[misc, attr-defined]
+    del model.__dict__["trees"]
+    return classifier._copyValues(model)
 
 
 def export_model(model: Model) -> Scorer | None:
@@ -61,21 +88,17 @@ def _export_trees(
     java: Any = model._java_obj
     # not model.trees, which makes a Python object with all Params of each tree: 100 trees took 5.8 s, not 0.5
     parts = [java] if single else list(java.trees())
-    trees = [
-        _flatten(root, features, sets, weight, boosted) for root, weight in zip(_roots(parts), weights, strict=False)
-    ]
+    roots = _roots(parts, java.numNodes() if single else java.totalNumNodes())
+    trees = [_flatten(root, features, sets, weight, boosted) for root, weight in zip(roots, weights, strict=False)]
     arrays = ForestArrays.from_trees(trees, features, _categories(sets))
     return ForestScorer(arrays, n_classes=model.numClasses, link="boosted" if boosted else "mean")
 
 
-def _roots(parts: list[Any]) -> Iterator[dict[str, Any]]:
+def _roots(parts: list[Any], nodes: int) -> Iterator[dict[str, Any]]:
     """Yield the nodes of each tree, nested: a call to the JVM for many small trees, one for each large one."""
-    start, nodes = 0, 0
-    for end, part in enumerate(parts, start=1):
-        nodes += part.numNodes()
-        if nodes >= _NODES or end == len(parts):
-            yield from json.loads(json_of_java([one.rootNode() for one in parts[start:end]]))
-            start, nodes = end, 0
+    at_once = max(1, len(parts) * _NODES // max(nodes, 1))
+    for start in range(0, len(parts), at_once):
+        yield from json.loads(json_of_java([one.rootNode() for one in parts[start : start + at_once]]))
 
 
 def _categories(sets: dict[tuple[int, tuple[float, ...]], int]) -> CategoricalSplits | None:

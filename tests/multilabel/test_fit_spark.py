@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
-from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
+from pyspark.ml.classification import GBTClassifier, LogisticRegression, RandomForestClassifier
 from pyspark.sql import functions as F
 
-from genre_spark.multilabel import BinaryRelevance, EnsembleOfClassifierChains, EnsembleOfPrunedSets, LabelPowerset
+from genre_spark.multilabel import (
+    BinaryRelevance,
+    EnsembleOfClassifierChains,
+    EnsembleOfPrunedSets,
+    LabelPowerset,
+    fit_spark,
+)
+from genre_spark.multilabel.spark_export import fitted_model
 from tests.multilabel.tables import frame
 
 
@@ -86,3 +95,32 @@ def test_constant_targets_and_known_shares_need_no_pass(spark, points, monkeypat
     estimator = BinaryRelevance(classifier=LogisticRegression())
     monkeypatch.setattr("genre_spark.multilabel.fit_spark._draws", lambda sample: pytest.fail("a pass over the data"))
     estimator.fit(frame(spark, x, np.column_stack([y[:, 0], np.ones(len(x))])))
+
+
+@pytest.mark.parametrize(("kind", "size"), [(RandomForestClassifier, {"numTrees": 3}), (GBTClassifier, {"maxIter": 2})])
+def test_models_of_fits_are_those_of_pyspark_and_make_their_trees_when_asked(spark, points, kind, size) -> None:
+    classifier = kind(**size)
+    data = frame(spark, *points).select("features", F.col("labels")[0].alias("label"))
+    model, plain = fitted_model(classifier, data), classifier.fit(data)
+    assert "trees" not in model.__dict__
+    assert model.toDebugString.split("\n")[1:] == plain.toDebugString.split("\n")[1:]  # the first line has the uid
+    assert [tree.numNodes for tree in model.trees] == [tree.numNodes for tree in plain.trees]
+    assert {param.name for param in model.params} == {param.name for param in plain.params}
+    assert model.extractParamMap().keys() >= {model.getParam("maxDepth"), model.getParam("seed")}
+    assert model.copy().transform(data).columns == plain.transform(data).columns
+
+
+def test_small_tables_are_kept_by_as_many_executors_as_there_are_fits_at_once(spark, points, monkeypatch) -> None:
+    kept = []
+
+    @contextmanager
+    def cached(data, copies=1):
+        kept.append(copies)
+        yield data
+
+    monkeypatch.setattr(fit_spark, "cached", cached)
+    data = frame(spark, *points)
+    for executors, parallelism in ((1, 4), (8, 4), (2, 1)):
+        monkeypatch.setattr(fit_spark, "executors", lambda _, number=executors: number)
+        BinaryRelevance(classifier=LogisticRegression(), parallelism=parallelism).fit(data)
+    assert kept == [1, 2, 1]  # there are two labels
