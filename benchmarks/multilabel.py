@@ -5,7 +5,7 @@
 
 Both sides of a ratio run in this process, on the same synthetic table with the session started and its Python workers
 warm: `br_spark` and `predict` three times in turn, and the median ratio counts; `cluster` three times on each cluster
-after a first, and the medians count; the others once. `time_...` is ours over theirs, `speed_...` theirs over ours.
+after three that do not count, and the medians count; the others once. `time_...` is ours over theirs, `speed_...` theirs over ours.
 """
 
 from __future__ import annotations
@@ -205,18 +205,19 @@ def predict(spark: SparkSession, options: argparse.Namespace) -> dict[str, float
 
 
 def cluster_fit(spark: SparkSession, options: argparse.Namespace) -> dict[str, float]:
-    """Fit both kinds on the cluster of this session, the median of three after a first; in a process of its own."""
+    """Fit both kinds on the cluster of this session, the median of three after others; in a process of its own."""
     x, y = synthetic(options.rows, options.features, options.labels)
     data = to_spark(spark, x, y, 2)
     warm(spark, 2)
     bases = {
         "local": RandomForestClassifier(n_estimators=options.trees // 2),
-        "spark": SparkForest(numTrees=options.spark_trees, seed=1),
+        "spark": SparkForest(numTrees=options.cluster_trees, maxDepth=options.cluster_depth, seed=1),
     }
     found = {}
     for kind, base in bases.items():
         estimator = ml.BinaryRelevance(classifier=base, parallelism=options.parallelism)
-        estimator.fit(data)  # the executors' JVMs compile, each for itself
+        for _ in range(1 if kind == "local" else 3):
+            estimator.fit(data)  # the executors' JVMs compile, each for itself
         found[kind] = statistics.median(seconds(lambda estimator=estimator: estimator.fit(data)) for _ in range(3))
     return found
 
@@ -260,7 +261,11 @@ def cluster(_: SparkSession | None, options: argparse.Namespace) -> dict[str, fl
         with standalone_cluster(workers) as master:
             passed = [f"--{name}={getattr(options, name)}" for name in ("rows", "features", "labels", "trees")]
             command = [sys.executable, __file__, "--cluster-master", master, *passed]
-            command += [f"--spark-trees={options.spark_trees}", f"--parallelism={options.parallelism}"]
+            command += [
+                f"--cluster-trees={options.cluster_trees}",
+                f"--cluster-depth={options.cluster_depth}",
+                f"--parallelism={options.parallelism}",
+            ]
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
             output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
             times[workers] = json.loads(output.strip().splitlines()[-1])
@@ -287,6 +292,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ecc-trees", type=int, default=10, help="of a forest of the chains")
     parser.add_argument("--chains", type=int, default=10)
     parser.add_argument("--spark-trees", type=int, default=20, help="of a Spark ML forest")
+    parser.add_argument("--cluster-trees", type=int, default=100, help="of a Spark ML forest on the clusters")
+    parser.add_argument("--cluster-depth", type=int, default=5, help="of the trees of those forests")
     parser.add_argument("--parallelism", type=int, default=4)
     parser.add_argument("--predict-rows", type=int, default=1_000_000)
     parser.add_argument("--cores", type=int, default=cpu_count())

@@ -107,7 +107,9 @@ def fit_with_spark(
     with cached(with_few_values(ordered, bins) if bins else ordered, copies) as table:
         table.count()
         training.unpersist()  # the table does not need it any more
-        fit = _Fit(table, classifier, statistics, weighted)
+        # without a length in the metadata, each fit makes a pass for it
+        metadata = table.schema["features"].metadata or {"ml_attr": {"num_attrs": statistics.features}}
+        fit = _Fit(table, classifier, statistics, weighted, metadata)
         fits = [
             partial(_fit_binary, fit, sub, drawn)
             if isinstance(sub.target, AnyLabel)
@@ -131,6 +133,7 @@ class _Fit:
     classifier: Estimator
     statistics: TrainingStatistics
     weighted: bool
+    metadata: dict[str, Any]  # of the features
 
 
 def label(index: int) -> Column:
@@ -218,12 +221,12 @@ def _known_draws(sub: Subproblem, statistics: TrainingStatistics) -> _Drawn | No
     return _Drawn(float(statistics.rows), float(statistics.label_counts[sub.target.labels[0]]))
 
 
-def _inputs(training: DataFrame, appended: Sequence[int], features: int) -> DataFrame:
+def _inputs(fit: _Fit, data: DataFrame, appended: Sequence[int]) -> DataFrame:
     """Return the data with the inputs of a fit: the features and the labels that a link of a chain sees."""
     if not appended:
-        return training.withColumn(_INPUTS, F.col("features"))
+        return data.withColumn(_INPUTS, F.col("features").alias(_INPUTS, metadata=fit.metadata))
     links = {f"_label{position}": label(index) for position, index in enumerate(appended)}
-    return append_links(training, links, inputs="features", output=_INPUTS, size=features)
+    return append_links(data, links, inputs="features", output=_INPUTS, size=fit.statistics.features)
 
 
 def append_links(data: DataFrame, links: Mapping[str, Column], *, inputs: str, output: str, size: int) -> DataFrame:
@@ -266,11 +269,7 @@ def _configured(classifier: Estimator, seed: int, weighted: bool) -> Estimator:
 def _fit(fit: _Fit, data: DataFrame, sub: Subproblem, classes: int) -> FittedPart:
     # with the number of classes in its metadata, the target needs no pass to count them
     metadata = {"ml_attr": {"type": "nominal", "vals": [str(number) for number in range(classes)]}}
-    inputs = F.col(_INPUTS)
-    if "ml_attr" not in data.schema[_INPUTS].metadata:  # without a length, it is another pass
-        length = fit.statistics.features + len(sub.appended)
-        inputs = inputs.alias(_INPUTS, metadata={"ml_attr": {"num_attrs": length}})
-    columns = [inputs, F.col(_TARGET).cast("double").alias(_TARGET, metadata=metadata)]
+    columns = [F.col(_INPUTS), F.col(_TARGET).cast("double").alias(_TARGET, metadata=metadata)]
     balanced = (sub.positive_weight, sub.negative_weight) != (1.0, 1.0)
     if balanced:
         factor = F.when(F.col(_TARGET) > 0, sub.positive_weight).otherwise(sub.negative_weight)
@@ -291,7 +290,7 @@ def _fit_binary(fit: _Fit, sub: Subproblem, drawn: _Drawn) -> FittedPart:
     share = drawn.share
     if share is None or share in (0.0, 1.0):
         return FittedPart(ConstantScorer(np.array([0.0, 1.0]) if share == 1.0 else np.array([1.0, 0.0])))
-    inputs = _inputs(fit.training, sub.appended, fit.statistics.features)
+    inputs = _inputs(fit, fit.training, sub.appended)
     data = _sampled(inputs, sub.sample).withColumn(_TARGET, _on(sub.target.labels))
     if sub.negative_rate < 1.0:
         # never without a negative: a label would be learnt as always on
@@ -319,7 +318,7 @@ def _fit_labelsets(fit: _Fit, sub: Subproblem) -> FittedPart:
         chosen = choose_subsets(sets, frequent, counts, pruning)
         return pd.Series([chosen[index].astype(np.int32) for index in number])
 
-    copies = _inputs(data, sub.appended, fit.statistics.features).withColumn(_TARGET, F.explode(become("_labelset")))
+    copies = _inputs(fit, data, sub.appended).withColumn(_TARGET, F.explode(become("_labelset")))
     return replace(_fit(fit, copies, sub, classes=len(frequent)), classes=frequent)
 
 

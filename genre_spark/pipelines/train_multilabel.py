@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from dataclasses import dataclass
 
@@ -21,7 +20,6 @@ from genre_spark.tracking import TrackedRun, log_spark_model
 from genre_spark.transforms.weights import row_weight
 
 logger = logging.getLogger("genre_spark")
-ROWS_PER_PARTITION = 10_000
 _SPLITS = ("train", "validation", "test")
 
 
@@ -47,7 +45,7 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainMultilabel
     """Fit every configured method on the training sample, save it, and predict validation and test."""
     vocabulary = list(require_manifest(config.paths.samples("train"), made_by="sample").details["vocabulary"])
     samples = {split: _with_features(spark, config, split) for split in _SPLITS}
-    train = _in_fixed_order(_weighted(config, samples["train"], vocabulary))
+    train = _weighted(config, samples["train"], vocabulary)
     counts: dict[str, float] = {"training_movies": train.count()}
     outputs: dict[str, str] = {}
     for method in config.multilabel.methods:
@@ -87,12 +85,6 @@ def _weighted(config: Config, train: DataFrame, vocabulary: list[str]) -> DataFr
         return train
     weights = require_manifest(config.paths.samples("train"), made_by="sample").details["class_weights"][kind]
     return train.withColumn(WEIGHT, row_weight([weights[genre] for genre in vocabulary]))
-
-
-def _in_fixed_order(train: DataFrame) -> DataFrame:
-    """Partition by movie and sort: a Spark forest draws its bootstrap a partition, so its trees depend on both."""
-    partitions = max(1, math.ceil(train.count() / ROWS_PER_PARTITION))
-    return train.repartition(partitions, MOVIE_ID).sortWithinPartitions(MOVIE_ID)
 
 
 def _predictions(model: MultilabelModel, samples: DataFrame) -> DataFrame:
