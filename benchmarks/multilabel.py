@@ -5,7 +5,8 @@
 
 Both sides of a ratio run in this process, on the same synthetic table with the session started and its Python workers
 warm: `br_spark` and `predict` three times in turn, and the median ratio counts; `cluster` three times on each cluster
-after three that do not count, and the medians count; the others once. `time_...` is ours over theirs, `speed_...` theirs over ours.
+after three that do not count, and the medians count; the others once. `time_...` is ours over theirs, `speed_...`
+theirs over ours.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -168,13 +168,14 @@ def _clear_line(shown: bool) -> bool:
     return False
 
 
-def json_of_java(value: Any) -> str:
+def json_of_java(value: Any, *, without: Mapping[str, Iterable[str]] | None = None) -> str:
     """Return the private fields of a JVM object as JSON, nested: one call for what py4j would ask field by field.
 
     For a tree of a fitted forest that is thirty times faster than walking its nodes through py4j.
 
     Args:
         value: a py4j JavaObject of the running session's JVM.
+        without: class -> fields of it to leave out.
     """
     jvm: Any = SparkSession.active()._jvm
     databind, annotation = jvm.com.fasterxml.jackson.databind, jvm.com.fasterxml.jackson.annotation
@@ -183,4 +184,10 @@ def json_of_java(value: Any) -> str:
     visibility = getattr(annotation, "JsonAutoDetect$Visibility")
     mapper.setVisibility(annotation.PropertyAccessor.ALL, visibility.NONE)
     mapper.setVisibility(annotation.PropertyAccessor.FIELD, visibility.ANY)
+    ignored = getattr(annotation, "JsonIgnoreProperties$Value")
+    for name, fields in (without or {}).items():
+        names = jvm.java.util.HashSet()
+        for field in fields:
+            names.add(field)
+        mapper.configOverride(jvm.java.lang.Class.forName(name)).setIgnorals(ignored.forIgnoredProperties(names))
     return str(mapper.writeValueAsString(value))

@@ -32,7 +32,11 @@ __all__ = ["export_model", "fitted_model"]
 _logger = logging.getLogger(__name__)
 _NODES = 20_000  # nodes, about, that come from the JVM at a time: some 10 MB of JSON
 
-
+_UNREAD = {  # fields of Spark's trees: more than half of their JSON
+    "org.apache.spark.ml.tree.InternalNode": ("prediction", "impurity", "gain", "impurityStats"),
+    "org.apache.spark.ml.tree.LeafNode": ("impurity",),
+    **{f"org.apache.spark.mllib.tree.impurity.{kind}Calculator": ("rawCount",) for kind in ("Gini", "Entropy")},
+}
 _ENSEMBLES: dict[type[Estimator], type[Model]] = {
     RandomForestClassifier: RandomForestClassificationModel,
     GBTClassifier: GBTClassificationModel,
@@ -98,7 +102,8 @@ def _roots(parts: list[Any], nodes: int) -> Iterator[dict[str, Any]]:
     """Yield the nodes of each tree, nested: a call to the JVM for many small trees, one for each large one."""
     at_once = max(1, len(parts) * _NODES // max(nodes, 1))
     for start in range(0, len(parts), at_once):
-        yield from json.loads(json_of_java([one.rootNode() for one in parts[start : start + at_once]]))
+        roots = [one.rootNode() for one in parts[start : start + at_once]]
+        yield from json.loads(json_of_java(roots, without=_UNREAD))
 
 
 def _categories(sets: dict[tuple[int, tuple[float, ...]], int]) -> CategoricalSplits | None:

@@ -30,10 +30,16 @@ def run_in_threads(spark: SparkSession, functions: Sequence[Callable[[], T]], *,
         return [function() for function in functions]
     # before 4.0 the session is only taken on Spark Connect
     takes_session = is_remote() or int(pyspark.__version__.split(".")[0]) >= 4
-    wrap = inheritable_thread_target(spark) if takes_session else inheritable_thread_target
     with ThreadPoolExecutor(max_workers=min(parallelism, len(functions)), thread_name_prefix="multilabel") as pool:
         try:
-            futures = [pool.submit(wrap(function)) for function in functions]
+            # A target copies the caller's properties once. One target for all threads would have them share the copy,
+            # and Spark, which keeps the running query's number in it, fails (NumberFormatException) or mixes them up.
+            futures = [
+                pool.submit(inheritable_thread_target(spark)(function))
+                if takes_session
+                else pool.submit(inheritable_thread_target(function))
+                for function in functions
+            ]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()

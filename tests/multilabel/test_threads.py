@@ -27,6 +27,18 @@ def test_local_properties_of_the_caller_hold_in_the_threads(spark) -> None:
     assert found == ["fits"] * 3
 
 
+def test_a_thread_has_local_properties_of_its_own(spark) -> None:
+    context = spark.sparkContext
+    both = threading.Barrier(2)
+
+    def work(number: int) -> str | None:
+        context.setLocalProperty("number", str(number))
+        both.wait(30)
+        return context.getLocalProperty("number")
+
+    assert run_in_threads(spark, [partial(work, 0), partial(work, 1)], parallelism=2) == ["0", "1"]
+
+
 def test_after_a_failure_no_further_function_is_started(spark) -> None:
     started = []
     failing = threading.Event()
