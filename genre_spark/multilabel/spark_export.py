@@ -30,6 +30,7 @@ from genre_spark.session import json_of_java
 __all__ = ["export_model", "fitted_model"]
 
 _logger = logging.getLogger(__name__)
+_decoder = json.JSONDecoder()
 _NODES = 20_000  # nodes, about, that come from the JVM at a time: some 10 MB of JSON
 
 _UNREAD = {  # fields of Spark's trees: more than half of their JSON
@@ -103,7 +104,10 @@ def _roots(parts: list[Any], nodes: int) -> Iterator[dict[str, Any]]:
     at_once = max(1, len(parts) * _NODES // max(nodes, 1))
     for start in range(0, len(parts), at_once):
         roots = [one.rootNode() for one in parts[start : start + at_once]]
-        yield from json.loads(json_of_java(roots, without=_UNREAD))
+        text, end = json_of_java(roots, without=_UNREAD), 0
+        for _ in roots:  # one at a time: Python's collector visits all nodes again and again while they are many
+            root, end = _decoder.raw_decode(text, end + 1)  # after the bracket or a comma
+            yield root
 
 
 def _categories(sets: dict[tuple[int, tuple[float, ...]], int]) -> CategoricalSplits | None:
