@@ -4,9 +4,9 @@
     python benchmarks/multilabel.py --only br_local predict --rows 2000
 
 Both sides of a ratio run in this process, on the same synthetic table with the session started and its Python workers
-warm: `br_spark` and `predict` three times in turn, and the median ratio counts; `cluster` three times on each cluster
-after three that do not count, and the medians count; the others once. `time_...` is ours over theirs, `speed_...`
-theirs over ours.
+warm: `br_spark` and `predict` three times in turn, and the median ratio counts; `cluster` three times on each cluster,
+after one fit of scikit-learn's and three of Spark ML's forests that do not count, and the medians count; the others
+once. `time_...` is ours over theirs, `speed_...` theirs over ours.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+import pyspark
 from joblib import cpu_count
 from pyspark.ml.classification import RandomForestClassifier as SparkForest
 from pyspark.ml.functions import array_to_vector
@@ -50,8 +52,6 @@ def synthetic(rows: int, features: int, labels: int, seed: int = 0) -> tuple[np.
 
 
 def to_spark(spark: SparkSession, x: np.ndarray, y: np.ndarray, partitions: int) -> DataFrame:
-    import pandas as pd  # noqa: PLC0415
-
     table = spark.createDataFrame(pd.DataFrame({"x": list(x), "labels": list(y)}))
     data = table.select(array_to_vector("x").alias("features"), "labels").repartition(partitions).cache()
     data.count()
@@ -226,8 +226,6 @@ def cluster_fit(spark: SparkSession, options: argparse.Namespace) -> dict[str, f
 @contextmanager
 def standalone_cluster(workers: int) -> Iterator[str]:
     """Start a Spark master and single-core workers on loopback; yield the master's address."""
-    import pyspark  # noqa: PLC0415
-
     home = Path(pyspark.__file__).parent
     environment = {**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))

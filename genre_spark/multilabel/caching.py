@@ -21,6 +21,7 @@ def cached(data: DataFrame, copies: int = 1) -> Iterator[DataFrame]:
         data: to keep.
         copies: executors that hold each partition, 1 or more.
     """
+    # MEMORY_AND_DISK_DESER, which DataFrame.persist takes by itself, with copies
     level = StorageLevel(useDisk=True, useMemory=True, useOffHeap=False, deserialized=True, replication=copies)
     persisted = data.persist(level)
     try:

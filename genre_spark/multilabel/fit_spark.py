@@ -108,7 +108,7 @@ def fit_with_spark(
         table.count()
         training.unpersist()  # the table does not need it any more
         # without a length in the metadata, each fit makes a pass for it
-        metadata = table.schema["features"].metadata or {"ml_attr": {"num_attrs": statistics.features}}
+        metadata = {"ml_attr": {"num_attrs": statistics.features}} | table.schema["features"].metadata
         fit = _Fit(table, classifier, statistics, weighted, metadata)
         fits = [
             partial(_fit_binary, fit, sub, drawn)

@@ -31,7 +31,7 @@ __all__ = ["export_model", "fitted_model"]
 
 _logger = logging.getLogger(__name__)
 _decoder = json.JSONDecoder()
-_NODES = 20_000  # nodes, about, that come from the JVM at a time: some 10 MB of JSON
+_NODES = 20_000  # nodes, about, that come from the JVM at a time: some 2 MB of JSON
 
 _UNREAD = {  # fields of Spark's trees: more than half of their JSON
     "org.apache.spark.ml.tree.InternalNode": ("prediction", "impurity", "gain", "impurityStats"),
