@@ -18,6 +18,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from genre_spark.config import Config
+from genre_spark.tracking.leftovers import end_leftovers, process_tags
 from genre_spark.tracking.store import experiment_id, resolve_tracking_uri
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def open_run(
 ) -> Iterator[TrackedRun]:
     """Open a run in the configured store; it ends as FINISHED, FAILED or KILLED with the block.
 
+    Runs that a killed process of this host has left in the experiment end as KILLED.
+
     Args:
         config: logged whole as `config.yaml`; its `mlflow` section says where to.
         name: the run's name, for a stage the stage's.
@@ -113,6 +116,7 @@ def open_run(
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(uri)
     experiment = experiment_id(client, config.mlflow, config.paths.work)
+    end_leftovers(client, experiment)
     with _open(client, experiment, uri, name, parent, tags or {}) as run:
         run.log_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "config.yaml")
         yield run
@@ -122,7 +126,7 @@ def open_run(
 def _open(
     client: MlflowClient, experiment: str, uri: str, name: str, parent: str | None, tags: Mapping[str, str]
 ) -> Iterator[TrackedRun]:
-    merged = {MLFLOW_RUN_NAME: name, **tags, **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
+    merged = {MLFLOW_RUN_NAME: name, **process_tags(), **tags, **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
     run_id = client.create_run(experiment, tags=merged, run_name=name).info.run_id
     status = "FAILED"
     try:

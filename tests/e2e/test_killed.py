@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.e2e.running import run, start, table_rows
 
@@ -55,5 +56,9 @@ def test_a_killed_pipeline_goes_on_and_leaves_the_same_tables(finished, tmp_path
         _kill_after(work / "stages" / f"{stage}.json", finished.recipe, *words)
     done = run("run", finished.recipe, *words)
     assert done.returncode == 0, done.stderr[-3000:]
+    client = MlflowClient(f"sqlite:///{work}/mlflow.db")
+    [experiment] = client.search_experiments(filter_string="name != 'Default'")
+    ended = {run.info.status for run in client.search_runs([experiment.experiment_id])}
+    assert ended == {"FINISHED", "KILLED"}
     for table in TABLES:
         assert table_rows(work / table) == table_rows(finished.work / table), table

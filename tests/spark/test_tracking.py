@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from genre_spark.config import Config, build_config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.multilabel import BinaryRelevance
 from genre_spark.tracking import log_spark_model, open_run, resolve_tracking_uri
+from genre_spark.tracking.leftovers import _lives, process_tags
 
 
 @pytest.fixture
@@ -65,6 +69,43 @@ def test_a_run_that_fails_is_marked_failed(config: Config) -> None:
     with pytest.raises(ZeroDivisionError), open_run(config, "stage") as run:
         raise ZeroDivisionError
     assert MlflowClient(run.tracking_uri).get_run(run.run_id).info.status == "FAILED"
+
+
+_KILLED = """
+import os, signal, sys
+from genre_spark.config import build_config
+from genre_spark.tracking import open_run
+with open_run(build_config(eval(sys.argv[1])), "stage") as run, run.child("trial") as trial:
+    print(run.run_id, trial.run_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_runs_of_a_killed_process_end_when_the_next_run_begins(config: Config) -> None:
+    with open_run(config, "other") as living:
+        command = [sys.executable, "-c", _KILLED, repr(config.model_dump(mode="json"))]
+        left = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert left.returncode == -signal.SIGKILL, left.stderr
+        client = MlflowClient(living.tracking_uri)
+        killed = left.stdout.split()
+        assert [client.get_run(run_id).info.status for run_id in killed] == ["RUNNING", "RUNNING"]
+        elsewhere = client.create_run(living.experiment_id, tags={**process_tags(), "genre_spark.host": "other"})
+        with open_run(config, "stage"):
+            assert [client.get_run(run_id).info.status for run_id in killed] == ["KILLED", "KILLED"]
+            assert client.get_run(living.run_id).info.status == "RUNNING"
+            assert client.get_run(elsewhere.info.run_id).info.status == "RUNNING"
+
+
+def test_a_process_is_told_from_a_later_one_of_the_same_number() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    tags = process_tags(process.pid)
+    assert _lives(tags)
+    pid, start, boot = tags["genre_spark.process"].split("-", 2)
+    assert not _lives({"genre_spark.process": f"{pid}-{int(start) - 1}-{boot}"})
+    assert _lives({"genre_spark.process": "unknown"})
+    assert _lives({})
+    process.communicate()
+    assert not _lives(tags)
 
 
 def test_a_multilabel_model_is_logged_and_predicts_the_same_when_loaded(spark, config: Config) -> None:
