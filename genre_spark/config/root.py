@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from genre_spark.config.cnn import CnnConfig
@@ -17,12 +19,27 @@ from genre_spark.config.sample_data import SampleDataConfig
 from genre_spark.config.search import SearchConfig
 from genre_spark.config.section import Section
 
+RunStage = Literal[
+    "make-sample",
+    "group-genres",
+    "prepare-posters",
+    "build-features",
+    "sample",
+    "train-multilabel",
+    "train-cnn",
+    "evaluate",
+    "compare",
+]
+
 
 class Config(Section):
     """All settings of a recipe; every section but `paths` has defaults."""
 
     paths: PathsConfig
     seed: int = Field(7, ge=0, lt=2**31, description="of everything that is drawn at random")
+    skip_stages: tuple[RunStage, ...] = Field(
+        (), description="stages that `run` leaves out, such as train-cnn where only forests are wanted"
+    )
     spark: SparkConfig = SparkConfig()
     mlflow: MlflowConfig = MlflowConfig()
     sample_data: SampleDataConfig | None = Field(

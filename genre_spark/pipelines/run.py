@@ -9,18 +9,23 @@ from typing import cast
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
+from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.registry import STAGES, StageEntry
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.tracking import open_run
 
 
 def stages_of(config: Config) -> list[StageEntry]:
-    """Return the stages that a whole run of this recipe has."""
-    return [
-        entry
-        for entry in STAGES.values()
-        if entry.in_run and not (entry.name == "make-sample" and config.sample_data is None)
-    ]
+    """Return the stages that a whole run of this recipe has.
+
+    Raises:
+        InvalidConfigError: the recipe leaves none.
+    """
+    skipped = {*config.skip_stages, *(("make-sample",) if config.sample_data is None else ())}
+    stages = [entry for entry in STAGES.values() if entry.in_run and entry.name not in skipped]
+    if not stages:
+        raise InvalidConfigError(f"skip_stages: {', '.join(config.skip_stages)}, expected at least one stage to be left")
+    return stages
 
 
 def run(

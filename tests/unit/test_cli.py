@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from genre_spark.cli import main
+from genre_spark.config import load_config
+from genre_spark.config.root import RunStage
 from genre_spark.pipelines.registry import STAGES
+from genre_spark.pipelines.run import stages_of
 
 ROOT = Path(__file__).resolve().parents[2]
+IN_RUN = [entry.name for entry in STAGES.values() if entry.in_run]
 
 
 @pytest.fixture
@@ -44,6 +49,9 @@ def test_an_unknown_stage_ends_with_2(capsys) -> None:
         (["make-sample"], "sample_data: missing"),
         (["sample"], "no such table yet; expected the output of `genre-spark group-genres`"),
         (["evaluate"], "predictions"),
+        (["run", "skip_stages=[train-lenet]"], "skip_stages.0: 'train-lenet', expected 'make-sample'"),
+        (["run", "skip_stages=[group-genres]", "sample_data=null"], "posters: no such folder"),
+        (["run", f"skip_stages={IN_RUN}"], "expected at least one stage to be left"),
     ],
 )
 def test_a_users_mistake_is_one_sentence_and_exit_code_2(recipe, arguments, message, capsys, monkeypatch) -> None:
@@ -54,6 +62,14 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(recipe, arguments, mess
     assert captured.out == ""
     assert message in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_a_run_leaves_out_the_stages_that_the_recipe_skips(recipe: Path) -> None:
+    assert get_args(RunStage) == tuple(IN_RUN)
+    forests = load_config(recipe, ["skip_stages=[train-cnn]"])
+    assert [entry.name for entry in stages_of(forests)] == [
+        name for name in IN_RUN if name not in ("make-sample", "train-cnn")
+    ]
 
 
 def test_every_stage_has_a_job_of_about_five_lines() -> None:
