@@ -24,7 +24,7 @@ def stages_of(config: Config) -> list[StageEntry]:
     skipped = {*config.skip_stages, *(("make-sample",) if config.sample_data is None else ())}
     stages = [entry for entry in STAGES.values() if entry.in_run and entry.name not in skipped]
     if not stages:
-        raise InvalidConfigError(f"skip_stages: {', '.join(config.skip_stages)}, expected at least one stage to be left")
+        raise InvalidConfigError(f"skip_stages: {list(config.skip_stages)}, expected at least one stage to be left")
     return stages
 
 
