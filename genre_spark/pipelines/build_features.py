@@ -14,16 +14,17 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.io import file_digest, read_table, require_manifest, write_table
 from genre_spark.pipelines.splitting import split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.schemas import FEATURES, GENRES_SCHEMA, MOVIE_ID, POSTERS_SCHEMA
+from genre_spark.schemas import FEATURES, GENRES_SCHEMA, MOVIE_ID, POSTERS_SCHEMA, REASON, REJECTS_SCHEMA
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.features import EMBEDDING, fit_feature_pipeline, prepare_columns, summarise_posters
 from genre_spark.transforms.metadata import metadata_files, read_metadata
+from genre_spark.transforms.metadata_rejects import rejected_metadata
 from genre_spark.transforms.splits import SPLIT, TRAIN
 
 
 @dataclass(frozen=True)
 class BuildFeaturesResult(StageResult):
-    """Counts: movies, training movies and the length of the feature vector."""
+    """Counts: movies, training movies, the length of the feature vector, flawed rows of the metadata by reason."""
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -47,10 +48,15 @@ def _depends_on(config: Config) -> list[object]:
     ]
 
 
-@stage("build-features", depends_on=_depends_on, outputs=lambda config: [config.paths.features])
+def _outputs(config: Config) -> list[str]:
+    return [config.paths.features, *([config.paths.rejects("metadata")] if config.features.metadata else [])]
+
+
+@stage("build-features", depends_on=_depends_on, outputs=_outputs)
 def run(spark: SparkSession, config: Config, run: TrackedRun) -> BuildFeaturesResult:
     """Join what is known of every movie that has genres (and a poster, where posters count) into one vector."""
     run.log_params({"features": config.features.model_dump(mode="json")})
+    rejected = _write_rejects(spark, config, run.digest) if config.features.metadata else {}
     movies = _describe(spark, config).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         train = split_movies(spark, config, movies).where(F.col(SPLIT) == TRAIN)
@@ -68,9 +74,33 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> BuildFeaturesRe
         movies.unpersist()
     return BuildFeaturesResult(
         stage="build-features",
-        outputs={"features": config.paths.features, "model": config.paths.model("features")},
-        counts={"movies": manifest.rows, "training_movies": training, "features": length},
+        outputs={
+            "features": config.paths.features,
+            "model": config.paths.model("features"),
+            **({"rejects": config.paths.rejects("metadata")} if config.features.metadata else {}),
+        },
+        counts={
+            "movies": manifest.rows,
+            "training_movies": training,
+            "features": length,
+            **{f"rejected/{reason}": count for reason, count in rejected.items()},
+        },
+        notes=_notes(rejected),
     )
+
+
+def _write_rejects(spark: SparkSession, config: Config, fingerprint: str) -> dict[str, int]:
+    """Write the rejects table of the metadata; return its rows by reason."""
+    table = config.paths.rejects("metadata")
+    found = rejected_metadata(spark, config.paths.metadata)
+    write_table(found, table, name="rejects of metadata", fingerprint=fingerprint)
+    written = read_table(spark, table, REJECTS_SCHEMA, made_by="build-features")
+    return {row[REASON]: row["count"] for row in written.groupBy(REASON).count().orderBy(REASON).collect()}
+
+
+def _notes(rejected: dict[str, int]) -> tuple[str, ...]:
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in rejected.items())
+    return (f"flawed rows of the metadata: {reasons}",) if rejected else ()
 
 
 def _describe(spark: SparkSession, config: Config) -> DataFrame:

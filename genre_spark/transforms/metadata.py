@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.io import filesystem, join
@@ -13,6 +14,11 @@ from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIES_CSV
 from genre_spark.transforms.csv import literal_path
 
 NUMBERS = ("year", "minute", "rating")
+READ_NUMBERS = {  # the column of movies.csv that a number is in, and how it is read; null where it cannot be
+    "year": ("date", "try_cast(regexp_extract(date, '([0-9]{4})', 1) as double)"),
+    "minute": ("minute", "try_cast(nullif(trim(minute), '') as double)"),
+    "rating": ("rating", "try_cast(nullif(trim(rating), '') as double)"),
+}
 LISTS = ("countries", "languages", "studios", "themes", "people")
 TEXT = "text"
 
@@ -42,22 +48,34 @@ def metadata_files(folder: str) -> dict[str, str]:
     return found
 
 
-def read_text_csv(spark: SparkSession, path: str, columns: Sequence[str]) -> DataFrame:
+def read_text_csv(spark: SparkSession, path: str, columns: Sequence[str], *, raw: str | None = None) -> DataFrame:
     """Read columns of a CSV by their names in the header, all as text; other columns are ignored.
 
     Quoted fields may span lines and hold doubled quotes, as in the Letterboxd files.
 
+    Args:
+        spark: the session.
+        path: of the file.
+        columns: wanted.
+        raw: name of a further column, with the text of rows that have too few or too many fields, else null.
+
     Raises:
         InvalidInputError: a column is missing.
     """
-    frame = spark.read.csv(literal_path(path), header=True, multiLine=True, quote='"', escape='"', encoding="UTF-8")
+    reader = spark.read.options(header=True, multiLine=True, quote='"', escape='"', encoding="UTF-8")
+    frame = reader.csv(literal_path(path))
     names = {name.strip().lstrip("\ufeff").lower(): name for name in frame.columns}
     missing = [column for column in columns if column not in names]
     if missing:
         raise InvalidInputError(
             f"{path}: no column {', '.join(missing)}, expected {', '.join(columns)}; found {', '.join(frame.columns)}"
         )
-    return frame.select(*[F.col(f"`{names[column]}`").alias(column) for column in columns])
+    kept = [F.col(f"`{names[column]}`").alias(column) for column in columns]
+    if raw is None:
+        return frame.select(*kept)
+    schema = StructType([*frame.schema, StructField(raw, StringType())])
+    whole = reader.options(columnNameOfCorruptRecord=raw, columnPruning=False)  # pruned rows are not counted
+    return whole.schema(schema).csv(literal_path(path)).select(*kept, raw)
 
 
 def movie_id(column: str = "id") -> Column:
@@ -70,14 +88,11 @@ def describe_movies(movies: DataFrame) -> DataFrame:
 
     `date` and `minute` may come as 2023.0; a movie that appears twice keeps the row that sorts last.
     """
-    number = "try_cast(nullif(trim({}), '') as double)"
     text = F.concat_ws(" ", "tagline", "description")
     return (
         movies.select(
             movie_id(),
-            F.expr("try_cast(regexp_extract(date, '([0-9]{4})', 1) as double)").alias("year"),
-            F.expr(number.format("minute")).alias("minute"),
-            F.expr(number.format("rating")).alias("rating"),
+            *[F.expr(number).alias(name) for name, (_, number) in READ_NUMBERS.items()],
             text.alias(TEXT),
         )
         .where(F.col(MOVIE_ID).isNotNull())

@@ -21,6 +21,7 @@ TABLES = (
     "posters",
     "rejects/genres",
     "rejects/posters",
+    "rejects/metadata",
     "features",
     "samples/train",
     "samples/validation",

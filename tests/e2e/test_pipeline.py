@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def test_every_planted_flaw_of_a_poster_is_in_rejects_with_a_reason(finished) ->
     reasons = {row["reason"] for row in table_rows(finished.work / "rejects" / "posters")}
     assert len(reasons) >= 4
     assert all(reasons)
+
+
+def test_flaws_of_the_metadata_are_in_rejects_with_a_reason(finished) -> None:
+    found = table_rows(finished.work / "rejects" / "metadata")
+    reasons = Counter(row["reason"] for row in found)
+    assert reasons["id is not a number"] == 1
+    assert reasons["malformed row"] == 1
+    counts = finished.stages["build-features"]["counts"]
+    assert {name.removeprefix("rejected/"): count for name, count in counts.items() if "/" in name} == reasons
 
 
 def test_a_second_run_repeats_nothing_and_gives_the_same_answer(finished) -> None:

@@ -10,6 +10,7 @@ from pyspark.testing import assertDataFrameEqual
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.transforms.metadata import describe_movies, metadata_files, read_metadata, read_text_csv
+from genre_spark.transforms.metadata_rejects import rejected_metadata
 
 HEADER = "id,name,date,tagline,description,minute,rating\n"
 COLUMNS = ("id", "date", "tagline", "description", "minute", "rating")
@@ -67,3 +68,34 @@ def test_everything_known_of_a_movie_is_one_row_whatever_files_are_there(spark, 
 def test_a_folder_without_any_of_the_files_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"has none of movies\.csv, countries\.csv"):
         metadata_files(str(tmp_path))
+
+
+def test_what_cannot_be_used_is_told_with_its_file_and_reason(spark, tmp_path: Path) -> None:
+    (tmp_path / "movies.csv").write_text(
+        HEADER
+        + '1,A,2020,,"two, ""quoted""\nlines",90,3\n'
+        + "1,A,2020,,again,91,3\n"
+        + "1,A,2020,,and again,92,3\n"
+        + "x,No id,2001,,,90,3\n"
+        + "2,Cut off\n"
+        + "3,Unreadable,soon,,,an hour,3.5\n"
+        + "4,Blank,, ,, ,\n"
+        + "5,Too,2001,,,90,3,many\n"
+    )
+    with gzip.open(tmp_path / "countries.csv.gz", "wt") as file:
+        file.write("id,country\n1,USA\n,Chad\n2\n")
+    found = rejected_metadata(spark, str(tmp_path)).collect()
+    movies, countries = str(tmp_path / "movies.csv"), str(tmp_path / "countries.csv.gz")
+    assert sorted(map(tuple, found)) == sorted(
+        [
+            (movies, "repeated id", "movie 1: 3 rows"),
+            (movies, "repeated id", "movie 1: 3 rows"),
+            (movies, "id is not a number", "x,No id,2001,,,90,3"),
+            (movies, "malformed row", "2,Cut off"),
+            (movies, "malformed row", "5,Too,2001,,,90,3,many"),
+            (movies, "year is not a number", "3,Unreadable,soon,,,an hour,3.5"),
+            (movies, "minute is not a number", "3,Unreadable,soon,,,an hour,3.5"),
+            (countries, "id is not a number", ",Chad"),
+            (countries, "malformed row", "2"),
+        ]
+    )
