@@ -5,8 +5,10 @@
 
 Both sides of a ratio run in this process, on the same synthetic table with the session started and its Python workers
 warm: `br_spark` and `predict` three times in turn, and the median ratio counts; `cluster` three times on each cluster,
-after one fit of scikit-learn's and three of Spark ML's forests that do not count, and the medians count; the others
-once. `time_...` is ours over theirs, `speed_...` theirs over ours.
+after one fit of scikit-learn's and two of Spark ML's forests that do not count, and the medians count; the others
+once. Spark ML's forests see more rows on the clusters: a fit of theirs is a chain of small jobs that the driver, on the
+same cores here, prepares. `busy_...` is the share of the machine's cores that worked during these fits: near 1, two
+workers cannot be faster. `time_...` is ours over theirs, `speed_...` theirs over ours.
 """
 
 from __future__ import annotations
@@ -207,20 +209,28 @@ def predict(spark: SparkSession, options: argparse.Namespace) -> dict[str, float
 
 def cluster_fit(spark: SparkSession, options: argparse.Namespace) -> dict[str, float]:
     """Fit both kinds on the cluster of this session, the median of three after others; in a process of its own."""
-    x, y = synthetic(options.rows, options.features, options.labels)
-    data = to_spark(spark, x, y, 2)
     warm(spark, 2)
-    bases = {
-        "local": RandomForestClassifier(n_estimators=options.trees // 2),
-        "spark": SparkForest(numTrees=options.cluster_trees, maxDepth=options.cluster_depth, seed=1),
-    }
+    local = RandomForestClassifier(n_estimators=options.trees // 2)
+    forest = SparkForest(numTrees=options.cluster_trees, maxDepth=options.cluster_depth, seed=1)
     found = {}
-    for kind, base in bases.items():
+    for kind, base, rows, before in (("local", local, options.rows, 1), ("spark", forest, options.cluster_rows, 2)):
+        x, y = synthetic(rows, options.features, options.labels)
+        data = to_spark(spark, x, y, 2)
         estimator = ml.BinaryRelevance(classifier=base, parallelism=options.parallelism)
-        for _ in range(1 if kind == "local" else 3):
+        for _ in range(before):
             estimator.fit(data)  # the executors' JVMs compile, each for itself
-        found[kind] = statistics.median(seconds(lambda estimator=estimator: estimator.fit(data)) for _ in range(3))
+        worked = processor_seconds()
+        times = [seconds(lambda estimator=estimator, data=data: estimator.fit(data)) for _ in range(3)]
+        found[kind] = statistics.median(times)
+        found[f"busy_{kind}"] = (processor_seconds() - worked) / sum(times) / (os.cpu_count() or 1)
+        data.unpersist()
     return found
+
+
+def processor_seconds() -> float:
+    """Return the processor time that the machine has worked, over all cores."""
+    user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -261,6 +271,7 @@ def cluster(_: SparkSession | None, options: argparse.Namespace) -> dict[str, fl
             passed = [f"--{name}={getattr(options, name)}" for name in ("rows", "features", "labels", "trees")]
             command = [sys.executable, __file__, "--cluster-master", master, *passed]
             command += [
+                f"--cluster-rows={options.cluster_rows}",
                 f"--cluster-trees={options.cluster_trees}",
                 f"--cluster-depth={options.cluster_depth}",
                 f"--parallelism={options.parallelism}",
@@ -269,7 +280,11 @@ def cluster(_: SparkSession | None, options: argparse.Namespace) -> dict[str, fl
             output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
             times[workers] = json.loads(output.strip().splitlines()[-1])
     report = {f"speed_two_workers_vs_one_{kind}": times[1][kind] / times[2][kind] for kind in ("local", "spark")}
-    return report | {f"seconds_{kind}_{n}_workers": times[n][kind] for n in (1, 2) for kind in ("local", "spark")}
+    for workers, found in times.items():
+        for kind in ("local", "spark"):
+            report[f"seconds_{kind}_{workers}_workers"] = found[kind]
+            report[f"busy_{kind}_{workers}_workers"] = found[f"busy_{kind}"]
+    return report
 
 
 PARTS = {
@@ -291,7 +306,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ecc-trees", type=int, default=10, help="of a forest of the chains")
     parser.add_argument("--chains", type=int, default=10)
     parser.add_argument("--spark-trees", type=int, default=20, help="of a Spark ML forest")
-    parser.add_argument("--cluster-trees", type=int, default=100, help="of a Spark ML forest on the clusters")
+    parser.add_argument("--cluster-rows", type=int, default=100_000, help="of Spark ML forests on the clusters")
+    parser.add_argument("--cluster-trees", type=int, default=50, help="of a Spark ML forest on the clusters")
     parser.add_argument("--cluster-depth", type=int, default=5, help="of the trees of those forests")
     parser.add_argument("--parallelism", type=int, default=4)
     parser.add_argument("--predict-rows", type=int, default=1_000_000)
@@ -313,11 +329,13 @@ def main(arguments: list[str] | None = None) -> int:
     if "cluster" in options.only:
         found |= cluster(None, options)
     ratios = {name: round(value, 3) for name, value in found.items() if name.startswith(("time_", "speed_"))}
-    times = {name: round(value, 2) for name, value in found.items() if name not in ratios}
+    busy = {name: round(value, 2) for name, value in found.items() if name.startswith("busy_")}
+    times = {name: round(value, 2) for name, value in found.items() if name not in {**ratios, **busy}}
     if options.json:
-        print(json.dumps({"ratios": ratios, "seconds": times, "cores": options.cores, "rows": options.rows}))
+        machine = {"cores": options.cores, "rows": options.rows}
+        print(json.dumps({"ratios": ratios, "seconds": times, "busy": busy, **machine}))
     else:
-        for name, value in {**ratios, **times}.items():
+        for name, value in {**ratios, **times, **busy}.items():
             print(f"{name:45s} {value:>10}")
     return 0
 

@@ -39,6 +39,7 @@ __all__ = ["FittedPart", "SparkModelScorer", "append_links", "fit_with_spark"]
 _TARGET, _INPUTS, _WEIGHT = "_target", "_inputs", "_weight"
 _COUNTED_AT_ONCE = 200  # sums in one pass: more make code that the JVM does not compile
 _VALUES = 2**21  # features times rows of a partition: 16 MiB of dense vectors
+_COPIED = 64  # partitions that copies of a table may make: 1 GiB of memory, over all executors
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,9 @@ def fit_with_spark(
     partitions = max(1, math.ceil(statistics.rows * statistics.features / _VALUES))
     ordered = _in_order(training, partitions)
     bins = searched_bins(classifier, subproblems, statistics.rows) if partitions == 1 and not weighted else None
-    # A cached partition draws its tasks to the executors that hold it: with one copy, all fits would run on one.
-    copies = min(parallelism, len(subproblems), executors(spark)) if partitions == 1 else 1
+    # A cached partition draws its tasks to the executors that hold it: with one copy of one partition, all fits would
+    # run on one executor, and with five partitions on two of them one would do three fifths of the work.
+    copies = max(1, min(parallelism, len(subproblems), executors(spark), _COPIED // partitions))
     with cached(with_few_values(ordered, bins) if bins else ordered, copies) as table:
         table.count()
         training.unpersist()  # the table does not need it any more

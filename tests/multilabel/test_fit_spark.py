@@ -120,7 +120,9 @@ def test_small_tables_are_kept_by_as_many_executors_as_there_are_fits_at_once(sp
 
     monkeypatch.setattr(fit_spark, "cached", cached)
     data = frame(spark, *points)
-    for executors, parallelism in ((1, 4), (8, 4), (2, 1)):
+    values = len(points[0]) * points[0].shape[1]
+    for executors, parallelism, partitions in ((1, 4, 1), (8, 4, 1), (2, 1, 1), (8, 4, 32), (8, 4, 64)):
         monkeypatch.setattr(fit_spark, "executors", lambda _, number=executors: number)
+        monkeypatch.setattr(fit_spark, "_VALUES", values / partitions)
         BinaryRelevance(classifier=LogisticRegression(), parallelism=parallelism).fit(data)
-    assert kept == [1, 2, 1]  # there are two labels
+    assert kept == [1, 2, 1, 2, 1]  # there are two labels, and copies make up to 64 partitions
