@@ -12,6 +12,8 @@ from pyspark.sql.utils import is_remote
 
 __all__ = ["cached", "executors"]
 
+_MOST_COPIES = 39  # StorageLevel asserts replication < 40
+
 
 @contextmanager
 def cached(data: DataFrame, copies: int = 1) -> Iterator[DataFrame]:
@@ -19,10 +21,12 @@ def cached(data: DataFrame, copies: int = 1) -> Iterator[DataFrame]:
 
     Args:
         data: to keep.
-        copies: executors that hold each partition, 1 or more.
+        copies: executors that hold each partition, 1 or more; Spark knows up to 39, and more are not made.
     """
     # MEMORY_AND_DISK_DESER, which DataFrame.persist takes by itself, with copies
-    level = StorageLevel(useDisk=True, useMemory=True, useOffHeap=False, deserialized=True, replication=copies)
+    level = StorageLevel(
+        useDisk=True, useMemory=True, useOffHeap=False, deserialized=True, replication=min(copies, _MOST_COPIES)
+    )
     persisted = data.persist(level)
     try:
         yield persisted
