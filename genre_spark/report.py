@@ -11,10 +11,14 @@ def describe_result(result: StageResult) -> str:
     """Return a stage's result as a few aligned lines: counts, metrics, notes, where the output is."""
     took = "nothing has changed, the earlier result stands" if result.reused else f"{result.seconds:.1f} s"
     lines = [f"  {result.stage}: {took}"]
-    lines += [f"    {name.replace('_', ' '):28}{_number(value):>14}" for name, value in result.counts.items()]
-    lines += [f"    {name:28}{value:>14.4f}" for name, value in result.metrics.items()]
+    numbers = {name.replace("_", " "): _number(value) for name, value in result.counts.items()}
+    numbers |= {name: f"{value:.4f}" for name, value in result.metrics.items()}
+    width = max(map(len, numbers), default=0) + 2
+    digits = max(map(len, numbers.values()), default=0)
+    lines += [f"    {name:{width}}{number:>{digits}}" for name, number in numbers.items()]
     lines += [f"    note: {note}" for note in result.notes]
-    lines += [f"    {name:20} {place}" for name, place in result.outputs.items()]
+    width = max(map(len, result.outputs), default=0) + 2
+    lines += [f"    {name:{width}}{place}" for name, place in result.outputs.items()]
     if result.table:
         lines += ["", *("    " + line for line in result.table.splitlines()), ""]
     return "\n".join(lines)

@@ -13,6 +13,8 @@ from genre_spark.config import load_config
 from genre_spark.config.root import RunStage
 from genre_spark.pipelines.registry import STAGES
 from genre_spark.pipelines.run import stages_of
+from genre_spark.pipelines.stage import StageResult
+from genre_spark.report import describe_result
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_RUN = [entry.name for entry in STAGES.values() if entry.in_run]
@@ -77,3 +79,20 @@ def test_every_stage_has_a_job_of_about_five_lines() -> None:
         text = (ROOT / "jobs" / f"{name.replace('-', '_')}.py").read_text()
         assert f'"{name}"' in text
         assert len(re.findall(r"^\S.*$", text, re.MULTILINE)) <= 6
+
+
+def test_a_result_is_aligned_however_long_its_names_are() -> None:
+    result = StageResult(
+        "evaluate",
+        outputs={"evaluation": "work/evaluation"},
+        counts={"models": 4, "wall_seconds": 1.5},
+        metrics={"multilabel_random_forest/f1_micro": 0.602},
+        seconds=2.0,
+    )
+    assert describe_result(result).splitlines() == [
+        "  evaluate: 2.0 s",
+        "    models                                  4",
+        "    wall seconds                        1.500",
+        "    multilabel_random_forest/f1_micro  0.6020",
+        "    evaluation  work/evaluation",
+    ]
