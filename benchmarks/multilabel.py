@@ -7,8 +7,8 @@ Both sides of a ratio run in this process, on the same synthetic table with the 
 warm: `br_spark` and `predict` three times in turn, and the median ratio counts; `cluster` three times on each cluster,
 after one fit of scikit-learn's and two of Spark ML's forests that do not count, and the medians count; the others
 once. Spark ML's forests see more rows on the clusters: a fit of theirs is a chain of small jobs that the driver, on the
-same cores here, prepares. `busy_...` is the share of the machine's cores that worked during these fits: near 1, two
-workers cannot be faster. `time_...` is ours over theirs, `speed_...` theirs over ours.
+same cores here, prepares. `busy_...` is the share of the machine's cores that worked during these fits: near 1, no
+core waits for work. `time_...` is ours over theirs, `speed_...` theirs over ours.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ def describe_result(result: StageResult) -> str:
     """Return a stage's result as a few aligned lines: counts, metrics, notes, where the output is."""
     took = "nothing has changed, the earlier result stands" if result.reused else f"{result.seconds:.1f} s"
     lines = [f"  {result.stage}: {took}"]
-    numbers = {name.replace("_", " "): _number(value) for name, value in result.counts.items()}
-    numbers |= {name: f"{value:.4f}" for name, value in result.metrics.items()}
-    width = max(map(len, numbers), default=0) + 2
-    digits = max(map(len, numbers.values()), default=0)
-    lines += [f"    {name:{width}}{number:>{digits}}" for name, number in numbers.items()]
+    numbers = [(name.replace("_", " "), _number(value)) for name, value in result.counts.items()]
+    numbers += [(name, f"{value:.4f}") for name, value in result.metrics.items()]
+    width = max((len(name) for name, _ in numbers), default=0) + 2
+    digits = max((len(number) for _, number in numbers), default=0)
+    lines += [f"    {name:{width}}{number:>{digits}}" for name, number in numbers]
     lines += [f"    note: {note}" for note in result.notes]
     width = max(map(len, result.outputs), default=0) + 2
     lines += [f"    {name:{width}}{place}" for name, place in result.outputs.items()]

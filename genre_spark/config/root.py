@@ -19,7 +19,7 @@ from genre_spark.config.sample_data import SampleDataConfig
 from genre_spark.config.search import SearchConfig
 from genre_spark.config.section import Section
 
-RunStage = Literal[
+RunStage = Literal[  # those of pipelines.registry that a run has; a test keeps the two alike
     "make-sample",
     "group-genres",
     "prepare-posters",

@@ -56,7 +56,11 @@ def _outputs(config: Config) -> list[str]:
 def run(spark: SparkSession, config: Config, run: TrackedRun) -> BuildFeaturesResult:
     """Join what is known of every movie that has genres (and a poster, where posters count) into one vector."""
     run.log_params({"features": config.features.model_dump(mode="json")})
-    rejected = _write_rejects(spark, config, run.digest) if config.features.metadata else {}
+    outputs = {"features": config.paths.features, "model": config.paths.model("features")}
+    rejected: dict[str, int] = {}
+    if config.features.metadata:
+        rejected = _write_rejects(spark, config, run.digest)
+        outputs["rejects"] = config.paths.rejects("metadata")
     movies = _describe(spark, config).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         train = split_movies(spark, config, movies).where(F.col(SPLIT) == TRAIN)
@@ -74,11 +78,7 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> BuildFeaturesRe
         movies.unpersist()
     return BuildFeaturesResult(
         stage="build-features",
-        outputs={
-            "features": config.paths.features,
-            "model": config.paths.model("features"),
-            **({"rejects": config.paths.rejects("metadata")} if config.features.metadata else {}),
-        },
+        outputs=outputs,
         counts={
             "movies": manifest.rows,
             "training_movies": training,

@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from pathlib import Path
 
+import psutil
 from mlflow import MlflowClient
 
 __all__ = ["end_leftovers", "process_tags"]
 
 _HOST, _PROCESS = "genre_spark.host", "genre_spark.process"
+_CLOCK = 2.0  # seconds by which the start of a process may move when the system's clock is set
 
 
 def process_tags(pid: int | None = None) -> dict[str, str]:
-    """Return tags that tell which process writes a run; no two processes of a host ever share them.
+    """Return tags that tell which process writes a run: its host, its number and when it started.
 
     Args:
         pid: of a process of this host, this one where it is None.
     """
-    return {_HOST: socket.gethostname(), _PROCESS: _process(os.getpid() if pid is None else pid) or "unknown"}
+    number = os.getpid() if pid is None else pid
+    return {_HOST: socket.gethostname(), _PROCESS: f"{number} {psutil.Process(number).create_time():.2f}"}
 
 
 def end_leftovers(client: MlflowClient, experiment: str) -> None:
@@ -35,21 +37,9 @@ def end_leftovers(client: MlflowClient, experiment: str) -> None:
 
 
 def _lives(tags: Mapping[str, str]) -> bool:
-    """Return whether the process lives, or may."""
-    written = tags.get(_PROCESS, "unknown")
-    if written == "unknown":
-        return True
-    pid = written.split("-", 1)[0]
-    return _process(int(pid)) == written if pid.isdigit() else True
-
-
-def _process(pid: int) -> str | None:
-    """Return PID-START-BOOT of a living process; None where there is none, or where the system does not say it."""
+    number, started = tags[_PROCESS].split()
     try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    fields = status[status.rindex(")") + 2 :].split()  # after the name, which may hold spaces; see proc(5)
-    state, start = fields[0], fields[19]
-    return None if state in "ZX" else f"{pid}-{start}-{boot}"
+        process = psutil.Process(int(number))
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - float(started)) < _CLOCK
+    except psutil.NoSuchProcess:
+        return False

@@ -8,12 +8,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.schemas import CONTENT, LIST_CSVS, MOVIE_ID, MOVIES_CSV, REASON, SOURCE
+from genre_spark.transforms.genres import CONTENT_CHARS
 from genre_spark.transforms.metadata import READ_NUMBERS, metadata_files, movie_id, read_text_csv
 
 __all__ = ["rejected_metadata"]
 
 _RAW = "_raw"
-_CONTENT_CHARS = 200
 
 
 def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
@@ -30,7 +30,6 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
     for name, path in metadata_files(folder).items():
         columns = MOVIES_CSV if name == "movies" else LIST_CSVS[name]
         rows = read_text_csv(spark, path, columns, raw=_RAW).withColumn(MOVIE_ID, movie_id())
-        # lazily one after the other: content is worked out for the few rows that have a flaw
         line = F.coalesce(_RAW, F.concat_ws(",", *[F.coalesce(column, F.lit("")) for column in columns]))
         flaws = [
             _flaw(F.col(MOVIE_ID).isNull(), "id is not a number", line),
@@ -41,7 +40,8 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
                 _flaw((F.trim(source) != "") & F.expr(number).isNull(), f"{known} is not a number", line)
                 for known, (source, number) in READ_NUMBERS.items()
             ]
-            parts.append(_repeated(rows).select(F.lit(path).alias(SOURCE), REASON, CONTENT))
+            ids = read_text_csv(spark, path, ("id",)).select(movie_id())  # a pass of its own, without the texts
+            parts.append(_repeated(ids).select(F.lit(path).alias(SOURCE), REASON, CONTENT))
         found = rows.select(F.explode(F.array_compact(F.array(*flaws))).alias("flaw"))
         parts.append(found.select(F.lit(path).alias(SOURCE), "flaw.*"))
     return reduce(DataFrame.unionAll, parts)
@@ -49,13 +49,13 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
 
 def _flaw(condition: Column, reason: str, content: Column) -> Column:
     return F.when(
-        condition, F.struct(F.lit(reason).alias(REASON), F.substring(content, 1, _CONTENT_CHARS).alias(CONTENT))
+        condition, F.struct(F.lit(reason).alias(REASON), F.substring(content, 1, CONTENT_CHARS).alias(CONTENT))
     )
 
 
-def _repeated(rows: DataFrame) -> DataFrame:
+def _repeated(ids: DataFrame) -> DataFrame:
     """Return a row for each row of a movie that is one too many."""
-    counted = rows.where(F.col(MOVIE_ID).isNotNull()).groupBy(MOVIE_ID).count().where(F.col("count") > 1)
+    counted = ids.where(F.col(MOVIE_ID).isNotNull()).groupBy(MOVIE_ID).count().where(F.col("count") > 1)
     content = F.concat(F.lit("movie "), F.col(MOVIE_ID), F.lit(": "), F.col("count"), F.lit(" rows"))
     extra = counted.withColumn(CONTENT, content).withColumn("copy", F.explode(F.expr("sequence(2L, count)")))
     return extra.select(F.lit("repeated id").alias(REASON), CONTENT)
