@@ -32,8 +32,8 @@ from feed_limits import feed_limit
 from poster_files import make_posters, warm
 
 from genre_spark.imaging import store_poster
-from genre_spark.vision.feed import PosterFeed
-from genre_spark.vision.feed_plan import plan_batches, plan_segments
+from genre_spark.vision.feed.order import plan_batches, plan_segments
+from genre_spark.vision.feed.poster_feed import PosterFeed
 
 SIZE = {"height": 345, "width": 230}
 GENRES = 19

@@ -28,12 +28,13 @@ from sklearn.ensemble import RandomForestClassifier
 
 import genre_spark.multilabel as ml
 from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
-from genre_spark.multilabel.fit_local import TrainingMatrix, fit_part
-from genre_spark.multilabel.fit_spark import FittedPart
-from genre_spark.multilabel.native import grow_trees
-from genre_spark.multilabel.scoring import score_features
-from genre_spark.multilabel.statistics import TrainingStatistics
-from genre_spark.multilabel.thresholds import apply_thresholds
+from genre_spark.multilabel.evaluation.threshold_tuner import apply_thresholds
+from genre_spark.multilabel.fitting.statistics import TrainingStatistics
+from genre_spark.multilabel.fitting.training_data import TrainingMatrix
+from genre_spark.multilabel.fitting.with_sklearn import fit_part
+from genre_spark.multilabel.methods.random_forest import grow_trees
+from genre_spark.multilabel.models.parts import FittedPart
+from genre_spark.multilabel.models.transform import score_features
 from genre_spark.session import spark_session
 
 METRICS = ("hamming", "jaccard_zd0", "subset_acc", "micro_f1", "macro_f1")

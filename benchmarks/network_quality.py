@@ -22,7 +22,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config, load_config
-from genre_spark.io import read_table, require_manifest
 from genre_spark.multilabel import MultilabelEvaluator, ThresholdTuner
 from genre_spark.pipelines.multilabel_methods import make_estimator
 from genre_spark.pipelines.network_features import embeddings_table
@@ -30,6 +29,7 @@ from genre_spark.pipelines.sample import run as sample
 from genre_spark.pipelines.train_cnn import run as train_cnn
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PROBABILITIES
 from genre_spark.session import spark_session
+from genre_spark.tables import read_table, require_manifest
 
 METRICS = ("hamming_loss", "jaccard_samples", "subset_accuracy", "f1_micro", "f1_macro")
 RULES = ("fixed", "exact_match", "f1_micro", "f1_per_label")

@@ -23,8 +23,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join([*sys.path[:1], os.environ.get("PYTHO
 from poster_files import link_posters, make_posters
 
 from genre_spark.config.posters import PostersConfig
+from genre_spark.posters.table import prepare_posters
 from genre_spark.session import spark_session
-from genre_spark.transforms.posters import prepare_posters
 
 
 def main() -> None:

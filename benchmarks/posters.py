@@ -27,8 +27,8 @@ from poster_files import link_posters, make_posters, warm
 from poster_limits import prepare_limit
 
 from genre_spark.config.posters import PostersConfig
+from genre_spark.posters.table import prepare_posters
 from genre_spark.session import spark_session
-from genre_spark.transforms.posters import prepare_posters
 
 
 def main() -> None:

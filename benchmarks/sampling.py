@@ -32,13 +32,13 @@ from sampling_peers import SEED, SPLITS, TEST, VALIDATION, DuckDb, Pandas, Polar
 
 from genre_spark.config import load_config  # noqa: E402
 from genre_spark.pipelines.genre_grouping import group_file  # noqa: E402
+from genre_spark.sampling.cutoff_search import find_thresholds  # noqa: E402
+from genre_spark.sampling.cutoffs import Demand, apply_thresholds, count_labels  # noqa: E402
+from genre_spark.sampling.splits import assign_split  # noqa: E402
 from genre_spark.schemas import GENRES_CSV, GENRES_SCHEMA  # noqa: E402
 from genre_spark.session import spark_session  # noqa: E402
 from genre_spark.transforms.csv import read_layout, read_lines  # noqa: E402
 from genre_spark.transforms.genres import GENRE, group_labels  # noqa: E402
-from genre_spark.transforms.sampling import Demand, apply_thresholds, count_labels  # noqa: E402
-from genre_spark.transforms.splits import assign_split  # noqa: E402
-from genre_spark.transforms.thresholds import find_thresholds  # noqa: E402
 
 SIZES = (1_000_000, 10_000_000, 100_000_000)
 IN_MEMORY_ROWS = 10_000_000  # pandas groups these in a minute and a half, with 2.3 GB

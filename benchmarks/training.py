@@ -37,21 +37,21 @@ from torchvision.transforms import functional as T
 
 from genre_spark.config import CnnConfig, EmbeddingsConfig
 from genre_spark.session import spark_session
-from genre_spark.vision.checkpoints import Checkpoints
 from genre_spark.vision.devices import choose_device, cores
-from genre_spark.vision.distribution import launch
-from genre_spark.vision.embeddings import embed_posters
-from genre_spark.vision.feed import PosterFeed
-from genre_spark.vision.job import TrainingJob
-from genre_spark.vision.losses import BinaryCrossEntropy
-from genre_spark.vision.memory_feed import MemoryBatch
+from genre_spark.vision.feed.memory_feed import MemoryBatch
+from genre_spark.vision.feed.poster_feed import PosterFeed
+from genre_spark.vision.inference.embeddings import embed_posters
+from genre_spark.vision.inference.network_file import PosterForm, load_network, save_network
+from genre_spark.vision.inference.row_groups import list_parts, read_posters
 from genre_spark.vision.models import build_network
-from genre_spark.vision.outcomes import TrainingPlan
-from genre_spark.vision.parts import list_parts, read_posters
-from genre_spark.vision.processes import ProcessGroup
-from genre_spark.vision.samples import count_labels
-from genre_spark.vision.trained import PosterForm, load_network, save_network
-from genre_spark.vision.training import train
+from genre_spark.vision.training.checkpoints import Checkpoints
+from genre_spark.vision.training.distribution import launch
+from genre_spark.vision.training.job import TrainingJob
+from genre_spark.vision.training.loop import train
+from genre_spark.vision.training.losses import BinaryCrossEntropy
+from genre_spark.vision.training.outcomes import TrainingPlan
+from genre_spark.vision.training.processes import ProcessGroup
+from genre_spark.vision.training.sample_facts import count_labels
 
 LABELS, HEIGHT, WIDTH = 19, 345, 230
 VOCABULARY = tuple(f"genre {number}" for number in range(LABELS))

@@ -22,10 +22,10 @@ from pyspark.sql import SparkSession
 from genre_spark import __version__
 from genre_spark.config import Config, load_config
 from genre_spark.errors import GenreSparkError
-from genre_spark.pipelines.registry import STAGES, StageEntry
 from genre_spark.pipelines.run import run as run_all
 from genre_spark.pipelines.run import run_stage, stages_of
 from genre_spark.pipelines.stage import StageResult
+from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.report import describe_result, how_to_open
 from genre_spark.session import job_progress, spark_session
 

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError
 
-__all__ = ["job_progress", "json_of_java", "read_spark_conf", "spark_session"]
+__all__ = ["count_executors", "job_progress", "json_of_java", "read_spark_conf", "spark_session"]
 
 
 def read_spark_conf(path: str) -> dict[str, str]:
@@ -107,6 +107,14 @@ def _standard_streams_to(log_file: Path | None) -> Iterator[None]:
 
 def _is_connect(session: SparkSession) -> bool:
     return type(session).__module__.startswith("pyspark.sql.connect")
+
+
+def count_executors(spark: SparkSession) -> int:
+    """Return how many executors run now; 1 in local mode, and where Spark does not report it (Spark Connect)."""
+    if _is_connect(spark):
+        return 1
+    context: Any = spark.sparkContext
+    return max(1, context._jsc.sc().getExecutorMemoryStatus().size() - 1)  # one of them is the driver
 
 
 _open_blocks: list[threading.Event] = []  # of job_progress, the innermost last

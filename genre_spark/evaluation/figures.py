@@ -9,8 +9,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genre_spark.evaluation.curves import ThresholdCurves
 from genre_spark.evaluation.style import DIVERGING, FAINT, INK, SEQUENTIAL, SERIES, add_legend, name_axes, new_figure
+from genre_spark.evaluation.threshold_curves import ThresholdCurves
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genre_spark.io import filesystem
+from genre_spark.files import filesystem
 
 INK = "#22262b"
 FAINT = "#d9dde2"

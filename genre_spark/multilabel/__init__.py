@@ -1,6 +1,9 @@
 """Multi-label estimators for Spark ML: usable alone, by someone who never saw a movie."""
 
-from genre_spark.multilabel.baselines import (
+from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
+from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
+from genre_spark.multilabel.evaluation.threshold_tuner import ThresholdTuner, ThresholdTunerModel
+from genre_spark.multilabel.methods.baselines import (
     LabelPrior,
     LabelPriorModel,
     MostCommonLabelset,
@@ -8,16 +11,15 @@ from genre_spark.multilabel.baselines import (
     RandomLabels,
     RandomLabelsModel,
 )
-from genre_spark.multilabel.chains import (
+from genre_spark.multilabel.methods.binary_relevance import BinaryRelevance, BinaryRelevanceModel
+from genre_spark.multilabel.methods.chains import (
     ClassifierChain,
     ClassifierChainModel,
     EnsembleOfClassifierChains,
     EnsembleOfClassifierChainsModel,
 )
-from genre_spark.multilabel.classifiers import trust_types
-from genre_spark.multilabel.evaluation import MultilabelEvaluator
-from genre_spark.multilabel.homer import HOMER, HOMERModel
-from genre_spark.multilabel.labelsets import (
+from genre_spark.multilabel.methods.homer import HOMER, HOMERModel
+from genre_spark.multilabel.methods.label_powerset import (
     EnsembleOfPrunedSets,
     EnsembleOfPrunedSetsModel,
     LabelPowerset,
@@ -25,11 +27,10 @@ from genre_spark.multilabel.labelsets import (
     PrunedSets,
     PrunedSetsModel,
 )
-from genre_spark.multilabel.metrics import MultilabelMetrics
-from genre_spark.multilabel.native import MultilabelRandomForest, MultilabelRandomForestModel
-from genre_spark.multilabel.rakel import RAkEL, RAkELModel
-from genre_spark.multilabel.relevance import BinaryRelevance, BinaryRelevanceModel
-from genre_spark.multilabel.thresholds import ThresholdTuner, ThresholdTunerModel
+from genre_spark.multilabel.methods.rakel import RAkEL, RAkELModel
+from genre_spark.multilabel.methods.random_forest import MultilabelRandomForest, MultilabelRandomForestModel
+from genre_spark.multilabel.models.archives import trust_types
+from genre_spark.multilabel.stored_names import alias_modules_of_0_1
 
 __all__ = [
     "HOMER",
@@ -62,3 +63,8 @@ __all__ = [
     "ThresholdTunerModel",
     "trust_types",
 ]
+
+# Stored models name their class by this: a file can move without breaking a model that was stored before.
+for _name in __all__:
+    globals()[_name].__module__ = __name__
+alias_modules_of_0_1()

@@ -19,22 +19,38 @@ from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from genre_spark.caching import cached
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.multilabel.apply_spark import append_given_scores, append_part_scores, check_rows, stand_in
-from genre_spark.multilabel.caching import cached
 from genre_spark.multilabel.classifiers import HasClassifier
-from genre_spark.multilabel.columns import array_column, number_column, vector_column
-from genre_spark.multilabel.cooccurrence import Cooccurrence, count_cooccurrence
-from genre_spark.multilabel.fit_local import fit_locally, pack_training, summarise_blocks, training_rows
-from genre_spark.multilabel.fit_spark import FittedPart, SparkModelScorer, fit_with_spark
+from genre_spark.multilabel.columns import (
+    Labels,
+    array_column,
+    check_features,
+    feature_names,
+    number_column,
+    vector_column,
+)
+from genre_spark.multilabel.fitting.cooccurrence import Cooccurrence, count_cooccurrence
+from genre_spark.multilabel.fitting.plan import Subproblem
+from genre_spark.multilabel.fitting.statistics import RowCheck, TrainingStatistics, summarise_rows
+from genre_spark.multilabel.fitting.training_data import pack_training, summarise_blocks, training_rows
+from genre_spark.multilabel.fitting.with_sklearn import fit_locally
+from genre_spark.multilabel.fitting.with_spark import fit_with_spark
+from genre_spark.multilabel.models.from_sklearn import compares_in_single
+from genre_spark.multilabel.models.parts import FittedPart, SparkModelScorer
+from genre_spark.multilabel.models.predictors import Predictor, Structure
+from genre_spark.multilabel.models.scorers import Scorer
+from genre_spark.multilabel.models.transform import (
+    CHECKED,
+    HIDDEN,
+    ScoringTask,
+    append_scores,
+    score_features,
+    unfold_scores,
+)
+from genre_spark.multilabel.models.transform_spark import append_given_scores, append_part_scores, check_rows, stand_in
 from genre_spark.multilabel.params import MultilabelParams, set_params
 from genre_spark.multilabel.persistence import EstimatorReader, EstimatorWriter, ModelReader, ModelWriter, read_scorer
-from genre_spark.multilabel.plan import Labels, Subproblem
-from genre_spark.multilabel.predictors import Predictor, Structure
-from genre_spark.multilabel.scorers import Scorer
-from genre_spark.multilabel.scoring import CHECKED, HIDDEN, ScoringTask, append_scores, score_features, unfold_scores
-from genre_spark.multilabel.sklearn_export import compares_in_single
-from genre_spark.multilabel.statistics import RowCheck, TrainingStatistics, check_features, summarise_rows
 
 __all__ = ["MultilabelEstimator", "MultilabelModel"]
 
@@ -42,16 +58,6 @@ E = TypeVar("E", bound="MultilabelEstimator")
 M = TypeVar("M", bound="MultilabelModel")
 T = TypeVar("T", bound="ProblemTransformation")
 Matrix = NDArray[np.float64]
-
-
-def feature_names(data: DataFrame, column: str) -> list[str] | None:
-    """Return the names that VectorAssembler left in the metadata of a features column."""
-    if column not in data.columns:  # told by whoever reads the column
-        return None
-    groups = data.schema[column].metadata.get("ml_attr", {}).get("attrs", {})
-    attributes = sorted((item for group in groups.values() for item in group), key=lambda item: item["idx"])
-    names = [str(item.get("name", item["idx"])) for item in attributes]
-    return names or None
 
 
 class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass=ABCMeta):

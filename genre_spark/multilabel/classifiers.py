@@ -11,24 +11,18 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.multilabel import archives
+from genre_spark.errors import InvalidConfigError
 from genre_spark.multilabel.params import CommonParams, HasParallelism, HasWeightCol, set_params
 
 __all__ = [
     "Classifier",
     "ClassifierParams",
     "HasClassifier",
-    "load_sklearn",
-    "trust_types",
-    "trusted_types",
     "weight_argument",
 ]
 
 Classifier = Any  # pyspark.ml.Estimator, or a scikit-learn classifier, which has no common type with it
 P = TypeVar("P", bound="HasClassifier")
-
-_trusted: set[str] = set()
 
 
 class ClassifierParams(CommonParams, total=False):
@@ -115,34 +109,3 @@ class HasClassifier(HasWeightCol, HasParallelism):
                 "that gives probabilities (CalibratedClassifierCV gives it to any other)"
             )
         self._require("parallelism", self.getParallelism() >= 1, "must be >= 1")
-
-
-def trust_types(*names: str) -> None:
-    """Allow stored models to hold types from outside scikit-learn, numpy and scipy, by full name.
-
-    Models are stored with skops, which builds only types that it is told to:
-    `trust_types("xgboost.sklearn.XGBClassifier")`.
-    """
-    _trusted.update(names)
-
-
-def trusted_types() -> tuple[str, ...]:
-    """Return the types that `trust_types` has allowed so far."""
-    return tuple(sorted(_trusted))
-
-
-def load_sklearn(payload: bytes, role: str) -> BaseEstimator:
-    """Return the scikit-learn estimator of a skops archive.
-
-    Raises:
-        InvalidInputError: when it holds a type that nobody trusts.
-    """
-    types = archives.get_untrusted_types(payload)
-    known = ("sklearn", "numpy", "scipy")
-    unknown = [name for name in types if name.split(".")[0] not in known and name not in _trusted]
-    if unknown:
-        raise InvalidInputError(
-            f"{role}: stored with types {unknown}, expected those of scikit-learn; if they are right, allow them with "
-            f"genre_spark.multilabel.trust_types({', '.join(map(repr, unknown))})"
-        )
-    return archives.loads(payload, trusted=types)

@@ -8,19 +8,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyspark.ml.feature import VectorAssembler, VectorSizeHint
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, NumericType
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, InvalidLabelsError
 
 __all__ = [
+    "EXPECTED_FINITE",
+    "Labels",
+    "append_links",
     "array_column",
+    "check_features",
+    "check_labels",
     "decode_arrays",
     "decode_vector_struct",
     "decode_vectors",
+    "feature_names",
     "number_column",
     "require_column",
     "vector_column",
@@ -144,3 +151,66 @@ def decode_vectors(parts: Mapping[str, NDArray] | pd.DataFrame, role: str, size:
     columns = np.concatenate(list(indices)).astype(np.intp)
     matrix[np.repeat(sparse, counts), columns] = np.concatenate(list(values[sparse]))
     return matrix
+
+
+EXPECTED_FINITE = (
+    "expected finite numbers: impute them (pyspark.ml.feature.Imputer) or set handleInvalid='keep' for a classifier "
+    "that takes them"
+)
+
+
+def check_labels(labels: Matrix, role: str) -> None:
+    """Refuse labels other than 0 and 1.
+
+    Raises:
+        InvalidLabelsError: with the first such value and its position.
+    """
+    wrong = (labels != 0) & (labels != 1)
+    if wrong.any():
+        row, label = (int(part[0]) for part in np.nonzero(wrong))
+        raise InvalidLabelsError(f"{role}: value {labels[row, label]:g} of label {label}, expected 0 or 1")
+
+
+def check_features(features: Matrix, role: str, names: list[str] | None = None) -> None:
+    """Refuse NaN and infinite features.
+
+    Raises:
+        InvalidInputError: with the first such feature, by name where the column's metadata has names.
+    """
+    if np.isfinite(features.sum()):  # a sum is finite only without NaN and infinity; cheaper than a mask
+        return
+    wrong = ~np.isfinite(features)
+    if not wrong.any():
+        return  # finite numbers whose sum is too large
+    row, column = (int(part[0]) for part in np.nonzero(wrong))
+    name = f" ({names[column]})" if names and column < len(names) else ""
+    raise InvalidInputError(f"{role}: {features[row, column]} in feature {column}{name}, {EXPECTED_FINITE}")
+
+
+Labels = NDArray[np.uint8]
+
+
+def feature_names(data: DataFrame, column: str) -> list[str] | None:
+    """Return the names that VectorAssembler left in the metadata of a features column."""
+    if column not in data.columns:  # told by whoever reads the column
+        return None
+    groups = data.schema[column].metadata.get("ml_attr", {}).get("attrs", {})
+    attributes = sorted((item for group in groups.values() for item in group), key=lambda item: item["idx"])
+    names = [str(item.get("name", item["idx"])) for item in attributes]
+    return names or None
+
+
+def append_links(data: DataFrame, links: Mapping[str, Column], *, inputs: str, output: str, size: int) -> DataFrame:
+    """Return the data with a column of the features followed by the links' numbers.
+
+    Args:
+        data: with a Vector column `inputs`.
+        links: name and value of each number.
+        inputs: name of the features column.
+        output: name of the new column.
+        size: length of the feature vectors.
+    """
+    # with NaN features VectorAssembler must be told the sizes, which the column's metadata may not have
+    hint = VectorSizeHint(inputCol=inputs, size=size, handleInvalid="optimistic")
+    assembler = VectorAssembler(inputCols=[inputs, *links], outputCol=output, handleInvalid="keep")
+    return assembler.transform(hint.transform(data.withColumns(dict(links))))

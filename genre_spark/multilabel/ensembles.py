@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
+from genre_spark.multilabel.fitting.plan import RowSample
 from genre_spark.multilabel.params import _Checked, set_params
-from genre_spark.multilabel.plan import RowSample
 
 __all__ = ["HasEnsemble", "HasScores"]
 

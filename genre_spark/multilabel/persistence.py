@@ -13,12 +13,13 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, 
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel import archives
-from genre_spark.multilabel.classifiers import load_sklearn
-from genre_spark.multilabel.fit_spark import FittedPart, SparkModelScorer
-from genre_spark.multilabel.forests import ForestScorer
-from genre_spark.multilabel.scorers import ConstantScorer, LinearScorer, Scorer, pack_arrays, unpack_arrays
-from genre_spark.multilabel.sklearn_export import SkopsScorer
+from genre_spark.multilabel.models import archives
+from genre_spark.multilabel.models.archives import load_sklearn, pack_arrays, unpack_arrays
+from genre_spark.multilabel.models.forests import ForestScorer
+from genre_spark.multilabel.models.from_sklearn import SkopsScorer
+from genre_spark.multilabel.models.parts import FittedPart, SparkModelScorer
+from genre_spark.multilabel.models.scorers import ConstantScorer, LinearScorer, Scorer
+from genre_spark.multilabel.stored_names import check_stored_class
 
 __all__ = ["EstimatorReader", "EstimatorWriter", "ModelReader", "ModelWriter", "read_scorer"]
 
@@ -90,7 +91,8 @@ class EstimatorReader(MLReader[Any]):
 
     def load(self, path: str) -> Any:
         """Read from the path."""
-        metadata = DefaultParamsReader.loadMetadata(path, _handle(self), _class_name(self.cls))
+        metadata = DefaultParamsReader.loadMetadata(path, _handle(self))
+        check_stored_class(metadata["class"], self.cls, path)
         _check_format(metadata, path)
         instance = self.cls()
         instance._resetUid(metadata["uid"])
@@ -156,7 +158,7 @@ class ModelReader(MLReader[Any]):
 
     def load(self, path: str) -> Any:
         """Read from the path."""
-        metadata = DefaultParamsReader.loadMetadata(path, _handle(self), _class_name(self.cls))
+        metadata = DefaultParamsReader.loadMetadata(path, _handle(self))
         return self._build(path, metadata, self.sparkSession.read.parquet(f"{path}/parts").collect())
 
     def load_local(self, path: str) -> Any:
@@ -166,10 +168,11 @@ class ModelReader(MLReader[Any]):
         if not files:
             raise InvalidInputError(f"{path}: no stored model, expected a folder with metadata and parts")
         text = "".join(file.read_text(encoding="utf-8") for file in files)
-        metadata = DefaultParamsReader._parseMetaData(text, _class_name(self.cls))
+        metadata = DefaultParamsReader._parseMetaData(text)
         return self._build(path, metadata, parquet.read_table(folder / "parts").to_pylist())
 
     def _build(self, path: str, metadata: dict[str, Any], found: Sequence[Any]) -> Any:
+        check_stored_class(metadata["class"], self.cls, path)
         _check_format(metadata, path)
         rows = sorted(found, key=lambda row: row["part"])
         parts = [self._part(path, row) for row in rows]
@@ -196,7 +199,3 @@ def read_scorer(kind: str, payload: bytes) -> Scorer:
     """Build a scorer from its kind and bytes."""
     scorer: Scorer = _SCORERS[kind].from_bytes(payload)
     return scorer
-
-
-def _class_name(cls: type[Any]) -> str:
-    return f"{cls.__module__}.{cls.__name__}"

@@ -11,15 +11,16 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
-from genre_spark.io import file_digest, read_table, require_manifest, write_table
+from genre_spark.files import file_digest
 from genre_spark.pipelines.splitting import split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.sampling.splits import SPLIT, TRAIN
 from genre_spark.schemas import FEATURES, GENRES_SCHEMA, MOVIE_ID, POSTERS_SCHEMA, REASON, REJECTS_SCHEMA
+from genre_spark.tables import read_table, require_manifest, write_table
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.features import EMBEDDING, fit_feature_pipeline, prepare_columns, summarise_posters
 from genre_spark.transforms.metadata import metadata_files, read_metadata
 from genre_spark.transforms.metadata_rejects import rejected_metadata
-from genre_spark.transforms.splits import SPLIT, TRAIN
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from genre_spark.evaluation.scores import (
     gather_candidates,
     label_matrix,
 )
-from genre_spark.io import TableManifest, read_table, require_manifest
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import EVALUATION_SCHEMA
+from genre_spark.tables import TableManifest, read_table, require_manifest
 from genre_spark.tracking import TrackedRun, register_champion
 
 NAME = "compare"

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from genre_spark.config import SamplingConfig, SplitConfig
 from genre_spark.errors import InvalidConfigError
-from genre_spark.transforms.balance import Balance
-from genre_spark.transforms.sampling import Demand, LabelCounts
-from genre_spark.transforms.splits import TEST, TRAIN, VALIDATION
+from genre_spark.sampling.cutoffs import Demand, LabelCounts
+from genre_spark.sampling.description import Balance
+from genre_spark.sampling.splits import TEST, TRAIN, VALIDATION
 
 __all__ = ["explain_shortfalls", "plan_demands", "share_total"]
 

@@ -10,13 +10,14 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError, MissingTableError
-from genre_spark.evaluation.baselines import fit_label_prior, predict_at_random, predict_most_common
+from genre_spark.evaluation.baseline_predictions import fit_label_prior, predict_at_random, predict_most_common
 from genre_spark.evaluation.scores import MICRO_F1, NO_RULE, Score
-from genre_spark.io import filesystem, read_manifest, read_table, require_manifest, write_table
-from genre_spark.multilabel.evaluation import MultilabelEvaluator
+from genre_spark.files import filesystem
+from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
 from genre_spark.pipelines.model_evaluation import PredictedModel, as_scores, evaluate_model, finite_only
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import EVALUATION_SCHEMA, LABELS, MOVIE_ID, PREDICTIONS_SCHEMA, WEIGHT
+from genre_spark.tables import read_manifest, read_table, require_manifest, write_table
 from genre_spark.tracking import TrackedRun
 
 logger = logging.getLogger("genre_spark")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
+from genre_spark.caching import cached
 from genre_spark.config import Config, GenresConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.io import TableManifest, commit_table, join, write_data, write_table
+from genre_spark.files import join
 from genre_spark.schemas import CONTENT, GENRES_SCHEMA, LABEL_IDS, MOVIE_ID, REASON, SOURCE
-from genre_spark.transforms.caching import cached
+from genre_spark.tables import TableManifest, commit_table, write_data, write_table
 from genre_spark.transforms.csv import LINE, CsvLayout
 from genre_spark.transforms.genres import (
     CONTENT_CHARS,

@@ -9,10 +9,11 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import StageFailedError
-from genre_spark.io import TableManifest, commit_table, file_digest, join, require_manifest, write_json
+from genre_spark.files import file_digest, join, write_json
 from genre_spark.pipelines.genre_grouping import Grouping, group_file
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import GENRES_CSV
+from genre_spark.tables import TableManifest, commit_table, require_manifest
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.csv import CsvLayout, check_header, read_layout, read_lines
 

@@ -11,7 +11,6 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from genre_spark.evaluation.cooccurrence import correlate_labels, count_together
-from genre_spark.evaluation.curves import count_thresholds
 from genre_spark.evaluation.decisions import decide_labels
 from genre_spark.evaluation.figures import (
     draw_correlations,
@@ -20,10 +19,11 @@ from genre_spark.evaluation.figures import (
     draw_threshold_curves,
 )
 from genre_spark.evaluation.scores import EXACT_MATCH, FIXED, MICRO_F1, NO_RULE, PER_LABEL, Score
-from genre_spark.multilabel.evaluation import MultilabelEvaluator
-from genre_spark.multilabel.metrics import MultilabelMetrics
+from genre_spark.evaluation.threshold_curves import count_thresholds
+from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
+from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
+from genre_spark.multilabel.evaluation.threshold_tuner import ThresholdTuner
 from genre_spark.multilabel.threads import run_in_threads
-from genre_spark.multilabel.thresholds import ThresholdTuner
 from genre_spark.schemas import LABELS, PREDICTION
 from genre_spark.tracking import TrackedRun
 

@@ -9,14 +9,15 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
-from genre_spark.io import file_digest, fingerprint, join, read_json, require_manifest, table_files, write_json
+from genre_spark.files import file_digest, fingerprint, join, read_json, write_json
 from genre_spark.session import job_progress
-from genre_spark.vision.embedded import embed_samples
-from genre_spark.vision.embeddings import EmbeddedPosters, embed_posters
-from genre_spark.vision.job import TrainingJob
+from genre_spark.tables import require_manifest, table_files
+from genre_spark.vision.feed.embedded import embed_samples
+from genre_spark.vision.inference.embeddings import EmbeddedPosters, embed_posters
+from genre_spark.vision.inference.network_file import PosterForm, save_network
 from genre_spark.vision.models import build_network, find_architecture
 from genre_spark.vision.models.weights import load_pretrained
-from genre_spark.vision.trained import PosterForm, save_network
+from genre_spark.vision.training.job import TrainingJob
 
 
 @dataclass(frozen=True)

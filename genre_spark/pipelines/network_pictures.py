@@ -10,7 +10,6 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.imaging import decode_stored
-from genre_spark.io import read_table
 from genre_spark.schemas import (
     CHANNELS,
     ENCODING,
@@ -22,13 +21,10 @@ from genre_spark.schemas import (
     PROBABILITIES,
     WIDTH,
 )
+from genre_spark.tables import read_table
 from genre_spark.tracking import TrackedRun
-from genre_spark.vision.job import TrainingJob
-from genre_spark.vision.pictures import (
-    PredictedPoster,
-    draw_most_certain,
-    draw_predicted_posters,
-)
+from genre_spark.vision.figures.predicted_posters import PredictedPoster, draw_most_certain, draw_predicted_posters
+from genre_spark.vision.training.job import TrainingJob
 
 _SHOWN, _CERTAIN, _GENRES_A_PICTURE = 5, 5, 10
 

@@ -8,17 +8,18 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
-from genre_spark.io import TableManifest, join, read_json, require_manifest, table_files, write_json
+from genre_spark.files import join, read_json, write_json
 from genre_spark.pipelines.network_features import embed_for_training, pretrained_source
+from genre_spark.sampling.class_weights import class_weights
 from genre_spark.session import job_progress
-from genre_spark.transforms.weights import class_weights
-from genre_spark.vision.job import TrainingJob
-from genre_spark.vision.losses import LabelWeights
+from genre_spark.tables import TableManifest, require_manifest, table_files
+from genre_spark.vision.inference.network_file import PosterForm
+from genre_spark.vision.inference.row_groups import list_parts
 from genre_spark.vision.models import find_architecture
-from genre_spark.vision.models.registry import Normalisation
-from genre_spark.vision.parts import list_parts
-from genre_spark.vision.samples import SampleFacts, count_labels, measure_channels
-from genre_spark.vision.trained import PosterForm
+from genre_spark.vision.models.architectures import Normalisation
+from genre_spark.vision.training.job import TrainingJob
+from genre_spark.vision.training.losses import LabelWeights
+from genre_spark.vision.training.sample_facts import SampleFacts, count_labels, measure_channels
 
 # what changes how a training runs, but not what comes out; what `pretrained` stands for is told in its place
 _WITHOUT_EFFECT: dict[str, Any] = {

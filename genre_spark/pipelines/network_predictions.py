@@ -7,13 +7,13 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
-from genre_spark.io import read_table, table_files, write_table
 from genre_spark.pipelines.network_features import embeddings_table
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
 from genre_spark.session import job_progress
-from genre_spark.vision.failures import worker_errors
-from genre_spark.vision.job import TrainingJob
-from genre_spark.vision.prediction import predict_features, predict_posters
+from genre_spark.tables import read_table, table_files, write_table
+from genre_spark.vision.inference.prediction import predict_features, predict_posters
+from genre_spark.vision.training.job import TrainingJob
+from genre_spark.worker_errors import worker_errors
 
 
 def write_predictions(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.io import require_manifest
 from genre_spark.pipelines.network_features import embed_posters_table, embeddings_table, features_depend_on
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.tables import require_manifest
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.storage import remove_folder
 

@@ -11,25 +11,16 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError, MissingTableError
-from genre_spark.io import (
-    file_digest,
-    filesystem,
-    fingerprint,
-    join,
-    read_json,
-    read_manifest,
-    require_manifest,
-    table_files,
-    write_table,
-)
+from genre_spark.files import file_digest, filesystem, fingerprint, join, read_json
 from genre_spark.pipelines.network_plan import training_note
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS
 from genre_spark.session import job_progress
+from genre_spark.tables import read_manifest, require_manifest, table_files, write_table
 from genre_spark.tracking import TrackedRun
-from genre_spark.vision.failures import worker_errors
-from genre_spark.vision.prediction import predict_posters
+from genre_spark.vision.inference.prediction import predict_posters
 from genre_spark.vision.storage import load_tensors
+from genre_spark.worker_errors import worker_errors
 
 
 @dataclass(frozen=True)

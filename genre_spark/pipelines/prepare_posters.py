@@ -8,10 +8,10 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.posters.listing import require_posters
+from genre_spark.posters.table import PreparedPosters, prepare_posters
 from genre_spark.session import job_progress
 from genre_spark.tracking import TrackedRun
-from genre_spark.transforms.poster_listing import require_posters
-from genre_spark.transforms.posters import PreparedPosters, prepare_posters
 
 logger = logging.getLogger("genre_spark")
 

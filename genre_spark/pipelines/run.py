@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
-from genre_spark.pipelines.registry import STAGES, StageEntry
 from genre_spark.pipelines.stage import StageResult, git_commit
+from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.tracking import open_run
 
 

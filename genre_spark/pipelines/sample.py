@@ -7,24 +7,25 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from genre_spark.caching import cached
 from genre_spark.config import Config, SamplingConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.evaluation.balance import balance_table, co_occurrence_tables, draw_balance, format_balance
+from genre_spark.evaluation.sample_balance import balance_table, co_occurrence_tables, draw_balance, format_balance
 from genre_spark.evaluation.style import write_figure
-from genre_spark.io import join, require_manifest, write_json
+from genre_spark.files import join, write_json
 from genre_spark.pipelines.demands import explain_shortfalls, plan_demands
 from genre_spark.pipelines.group_genres import read_vocabulary
 from genre_spark.pipelines.sample_tables import poster_details, write_samples
 from genre_spark.pipelines.splitting import eligible_movies, split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.sampling.class_weights import class_weights
+from genre_spark.sampling.cutoff_search import find_thresholds
+from genre_spark.sampling.cutoffs import LabelCounts, apply_thresholds
+from genre_spark.sampling.description import ALL, Balance, count_labelsets, describe_labelsets
+from genre_spark.sampling.splits import SPLIT, SPLITS, TRAIN
 from genre_spark.schemas import WEIGHT
+from genre_spark.tables import require_manifest
 from genre_spark.tracking import TrackedRun
-from genre_spark.transforms.balance import ALL, Balance, count_labelsets, describe_labelsets
-from genre_spark.transforms.caching import cached
-from genre_spark.transforms.sampling import LabelCounts, apply_thresholds
-from genre_spark.transforms.splits import SPLIT, SPLITS, TRAIN
-from genre_spark.transforms.thresholds import find_thresholds
-from genre_spark.transforms.weights import class_weights
 
 STAGE = "sample"
 WEIGHTS_FILE = "class_weights.json"

@@ -10,7 +10,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
-from genre_spark.io import TableManifest, filesystem, read_table, require_manifest, table_files, write_table
+from genre_spark.files import filesystem
+from genre_spark.sampling.priorities import priority
 from genre_spark.schemas import (
     CHANNELS,
     ENCODING,
@@ -23,7 +24,7 @@ from genre_spark.schemas import (
     WEIGHT,
     WIDTH,
 )
-from genre_spark.transforms.hashing import priority
+from genre_spark.tables import TableManifest, read_table, require_manifest, table_files, write_table
 
 __all__ = ["multi_hot", "poster_details", "write_samples"]
 

@@ -9,13 +9,14 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
-from genre_spark.io import join, require_manifest, write_json
+from genre_spark.files import join, write_json
 from genre_spark.pipelines.network_plan import plan_training, training_settings
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.tables import require_manifest
 from genre_spark.tracking import TrackedRun, TrialLogger
-from genre_spark.vision.outcomes import EpochRecord
-from genre_spark.vision.search import SearchOutcome, TrialEnd, search
 from genre_spark.vision.storage import remove_folder
+from genre_spark.vision.training.outcomes import EpochRecord
+from genre_spark.vision.training.search import SearchOutcome, TrialEnd, search
 
 logger = logging.getLogger("genre_spark")
 

@@ -9,12 +9,13 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.io import file_digest, read_table, require_manifest
+from genre_spark.files import file_digest
+from genre_spark.sampling.priorities import priority
+from genre_spark.sampling.splits import SPLIT, SPLITS, assign_split
+from genre_spark.sampling.stratification import stratify
 from genre_spark.schemas import GENRES_SCHEMA, IMAGE, LABEL_IDS, MOVIE_ID, POSTERS_SCHEMA
-from genre_spark.transforms.hashing import priority
+from genre_spark.tables import read_table, require_manifest
 from genre_spark.transforms.metadata import find_csv, read_text_csv
-from genre_spark.transforms.splits import SPLIT, SPLITS, assign_split
-from genre_spark.transforms.stratification import stratify
 
 __all__ = ["eligible_movies", "split_inputs", "split_movies"]
 

@@ -15,7 +15,8 @@ from pyspark.sql import SparkSession
 from genre_spark import __version__
 from genre_spark.config import Config
 from genre_spark.errors import MissingTableError
-from genre_spark.io import fingerprint, join, read_json, read_manifest, write_json
+from genre_spark.files import fingerprint, join, read_json, write_json
+from genre_spark.tables import read_manifest
 from genre_spark.tracking import TrackedRun, open_run
 
 

@@ -9,17 +9,18 @@ from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.io import join, require_manifest, write_json
+from genre_spark.files import join, write_json
 from genre_spark.pipelines.network_pictures import log_pictures
 from genre_spark.pipelines.network_plan import plan_training, training_note, training_settings
 from genre_spark.pipelines.network_predictions import write_predictions
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.tables import require_manifest
 from genre_spark.tracking import CurveLogger, TrackedRun, log_poster_model, system_metrics
-from genre_spark.vision.curves import draw_curves
-from genre_spark.vision.distribution import launch
-from genre_spark.vision.job import TrainingJob
-from genre_spark.vision.outcomes import EpochRecord, TrainingOutcome
+from genre_spark.vision.figures.training_curves import draw_curves
 from genre_spark.vision.storage import local_copy, remove_folder
+from genre_spark.vision.training.distribution import launch
+from genre_spark.vision.training.job import TrainingJob
+from genre_spark.vision.training.outcomes import EpochRecord, TrainingOutcome
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")

@@ -11,13 +11,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
-from genre_spark.io import read_table, require_manifest, write_table
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.pipelines.multilabel_methods import make_estimator
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.sampling.class_weights import row_weight
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
+from genre_spark.tables import read_table, require_manifest, write_table
 from genre_spark.tracking import TrackedRun, log_spark_model
-from genre_spark.transforms.weights import row_weight
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")

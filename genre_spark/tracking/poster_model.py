@@ -16,7 +16,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from genre_spark.imaging import check_image, decode_bgr, fit_pixels, to_chw
 from genre_spark.vision.devices import choose_device
-from genre_spark.vision.trained import PosterForm, TrainedNetwork, load_network
+from genre_spark.vision.inference.network_file import PosterForm, TrainedNetwork, load_network
 
 _BATCH = 32
 

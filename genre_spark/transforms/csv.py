@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.io import filesystem
+from genre_spark.files import filesystem
 
 __all__ = ["FIELDS", "LINE", "CsvLayout", "check_header", "literal_path", "read_layout", "read_lines", "split_fields"]
 

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.io import filesystem, join
+from genre_spark.files import filesystem, join
 from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIES_CSV
 from genre_spark.transforms.csv import literal_path
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from genre_spark.pipelines.registry import STAGES
+from genre_spark.pipelines.stage_list import STAGES
 from tests.e2e.running import environment, run, run_json, spark_submit, table_rows
 
 pytestmark = pytest.mark.e2e

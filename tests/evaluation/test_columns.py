@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.evaluation.baselines import LabelPrior, fit_label_prior, predict_at_random, predict_most_common
+from genre_spark.evaluation.baseline_predictions import (
+    LabelPrior,
+    fit_label_prior,
+    predict_at_random,
+    predict_most_common,
+)
 from genre_spark.evaluation.cooccurrence import correlate_labels, count_together
 from genre_spark.evaluation.decisions import decide_labels
 

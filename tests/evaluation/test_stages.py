@@ -11,9 +11,9 @@ from sklearn.metrics import accuracy_score, f1_score, hamming_loss, jaccard_scor
 
 from genre_spark.config import Config, build_config
 from genre_spark.errors import MissingTableError
-from genre_spark.io import read_table, write_table
 from genre_spark.pipelines import compare, evaluate
 from genre_spark.schemas import EVALUATION_SCHEMA, PREDICTIONS_SCHEMA, SAMPLES_SCHEMA
+from genre_spark.tables import read_table, write_table
 from genre_spark.tracking import resolve_tracking_uri
 
 VOCABULARY = ["Comedy", "Drama", "Horror", "War"]

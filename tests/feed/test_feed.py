@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.vision.feed import PosterFeed
+from genre_spark.vision.feed.poster_feed import PosterFeed
 from tests.feed.tables import LABELS, pixels_of, write_samples
 
 GROUPS = [[7, 5], [9], [4, 4, 4]]

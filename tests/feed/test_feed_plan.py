@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from genre_spark.errors import InvalidConfigError
-from genre_spark.vision.feed_plan import batch_sizes, plan_batches, plan_segments
+from genre_spark.vision.feed.order import batch_sizes, plan_batches, plan_segments
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 

@@ -8,10 +8,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 
 import genre_spark.multilabel as ml
-from genre_spark.multilabel.fit_local import TrainingMatrix, fit_part
-from genre_spark.multilabel.fit_spark import FittedPart
-from genre_spark.multilabel.native import grow_trees
-from genre_spark.multilabel.statistics import TrainingStatistics
+from genre_spark.multilabel.fitting.statistics import TrainingStatistics
+from genre_spark.multilabel.fitting.training_data import TrainingMatrix
+from genre_spark.multilabel.fitting.with_sklearn import fit_part
+from genre_spark.multilabel.methods.random_forest import grow_trees
+from genre_spark.multilabel.models.parts import FittedPart
 
 LABELS = 4
 SCHEMA = StructType(

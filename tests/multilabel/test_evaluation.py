@@ -9,7 +9,7 @@ from sklearn import metrics as sk
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.multilabel import MultilabelEvaluator, ThresholdTuner, ThresholdTunerModel
-from genre_spark.multilabel.thresholds import apply_thresholds
+from genre_spark.multilabel.evaluation.threshold_tuner import apply_thresholds
 
 
 def table(seed=0, rows=120, labels=5, decimals=1):

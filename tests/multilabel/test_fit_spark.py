@@ -9,14 +9,9 @@ import pytest
 from pyspark.ml.classification import GBTClassifier, LogisticRegression, RandomForestClassifier
 from pyspark.sql import functions as F
 
-from genre_spark.multilabel import (
-    BinaryRelevance,
-    EnsembleOfClassifierChains,
-    EnsembleOfPrunedSets,
-    LabelPowerset,
-    fit_spark,
-)
-from genre_spark.multilabel.spark_export import fitted_model
+from genre_spark.multilabel import BinaryRelevance, EnsembleOfClassifierChains, EnsembleOfPrunedSets, LabelPowerset
+from genre_spark.multilabel.fitting import with_spark as fit_spark
+from genre_spark.multilabel.models.from_spark import fitted_model
 from tests.multilabel.tables import frame
 
 
@@ -93,7 +88,9 @@ def test_a_forest_takes_more_than_a_hundred_labelsets(spark) -> None:
 def test_constant_targets_and_known_shares_need_no_pass(spark, points, monkeypatch) -> None:
     x, y = points
     estimator = BinaryRelevance(classifier=LogisticRegression())
-    monkeypatch.setattr("genre_spark.multilabel.fit_spark._draws", lambda sample: pytest.fail("a pass over the data"))
+    monkeypatch.setattr(
+        "genre_spark.multilabel.fitting.with_spark._draws", lambda sample: pytest.fail("a pass over the data")
+    )
     estimator.fit(frame(spark, x, np.column_stack([y[:, 0], np.ones(len(x))])))
 
 

@@ -11,19 +11,20 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from genre_spark.multilabel.blocks import FeatureBlock
-from genre_spark.multilabel.cooccurrence import balanced_kmeans
-from genre_spark.multilabel.encoding import choose_subsets, distinct_labelsets, encode, sample_rows
-from genre_spark.multilabel.fit_local import TrainingMatrix, fit_part, fit_scorer
-from genre_spark.multilabel.forests import CategoricalSplits, ForestArrays, ForestScorer, TreeNodes, share_grid
-from genre_spark.multilabel.homer import label_hierarchy
-from genre_spark.multilabel.metrics import curve_points, ranking_sums
-from genre_spark.multilabel.native import grow_trees
-from genre_spark.multilabel.plan import AnyLabel, Labelsets, Pruning, RowSample, Subproblem
-from genre_spark.multilabel.predictors import ChainsPredictor, HierarchyPredictor, LabelsetsPredictor
-from genre_spark.multilabel.rakel import disjoint_labelsets, overlapping_labelsets
-from genre_spark.multilabel.scorers import ConstantScorer
-from genre_spark.multilabel.sklearn_export import SkopsScorer, export_sklearn
+from genre_spark.multilabel.evaluation.metrics import curve_points, ranking_sums
+from genre_spark.multilabel.fitting.cooccurrence import balanced_kmeans
+from genre_spark.multilabel.fitting.encoding import choose_subsets, distinct_labelsets, encode, sample_rows
+from genre_spark.multilabel.fitting.plan import AnyLabel, Labelsets, Pruning, RowSample, Subproblem
+from genre_spark.multilabel.fitting.training_data import TrainingMatrix
+from genre_spark.multilabel.fitting.with_sklearn import fit_part, fit_scorer
+from genre_spark.multilabel.methods.homer import label_hierarchy
+from genre_spark.multilabel.methods.rakel import disjoint_labelsets, overlapping_labelsets
+from genre_spark.multilabel.methods.random_forest import grow_trees
+from genre_spark.multilabel.models.feature_block import FeatureBlock
+from genre_spark.multilabel.models.forests import CategoricalSplits, ForestArrays, ForestScorer, TreeNodes, share_grid
+from genre_spark.multilabel.models.from_sklearn import SkopsScorer, export_sklearn
+from genre_spark.multilabel.models.predictors import ChainsPredictor, HierarchyPredictor, LabelsetsPredictor
+from genre_spark.multilabel.models.scorers import ConstantScorer
 
 
 def sets(*rows):
@@ -232,7 +233,7 @@ def test_category_sets_send_rows_left():
 
 
 def test_many_classes_are_grown_a_few_trees_at_a_time_and_stored_sparsely(monkeypatch):
-    monkeypatch.setattr("genre_spark.multilabel.fit_local._LEAF_MEMORY", 2**16)
+    monkeypatch.setattr("genre_spark.multilabel.fitting.with_sklearn._LEAF_MEMORY", 2**16)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 4)).astype(np.float32)
     y = np.r_[np.arange(50), rng.integers(0, 50, 150)]

@@ -18,9 +18,9 @@ from sklearn.svm import LinearSVC as SklearnSVC
 import genre_spark.multilabel as ml
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
 from genre_spark.multilabel import classifiers
-from genre_spark.multilabel.baselines import RandomPredictor
-from genre_spark.multilabel.blocks import FeatureBlock
-from genre_spark.multilabel.plan import plain_seed
+from genre_spark.multilabel.fitting.plan import plain_seed
+from genre_spark.multilabel.methods.baselines import RandomPredictor
+from genre_spark.multilabel.models.feature_block import FeatureBlock
 from tests.multilabel.make_golden import FOLDER, GOLDEN, read_golden
 from tests.multilabel.tables import (
     ESTIMATORS,

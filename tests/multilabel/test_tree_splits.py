@@ -8,8 +8,8 @@ from pyspark.ml.classification import DecisionTreeClassifier, GBTClassifier, Log
 from pyspark.ml.feature import VectorIndexer
 
 from genre_spark.multilabel import BinaryRelevance, ClassifierChain, RAkEL
-from genre_spark.multilabel.plan import AnyLabel, RowSample, Subproblem
-from genre_spark.multilabel.tree_splits import merge_values, searched_bins
+from genre_spark.multilabel.fitting.plan import AnyLabel, RowSample, Subproblem
+from genre_spark.multilabel.fitting.tree_splits import merge_values, searched_bins
 from tests.multilabel.tables import frame
 
 
@@ -57,7 +57,7 @@ def test_the_trees_are_those_of_the_unmerged_features(spark, monkeypatch, method
     data = data.transform(frame(spark, x, y)).drop("features").withColumnRenamed("indexed", "features")
     estimator = method(classifier=classifier(), seed=3)
     merged = estimator.fit(data)
-    monkeypatch.setattr("genre_spark.multilabel.fit_spark.searched_bins", lambda *_: None)
+    monkeypatch.setattr("genre_spark.multilabel.fitting.with_spark.searched_bins", lambda *_: None)
     plain = estimator.fit(data)
     for one, other in zip(merged.models, plain.models, strict=True):
         assert one.toDebugString.split("\n")[1:] == other.toDebugString.split("\n")[1:]

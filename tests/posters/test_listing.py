@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.transforms.poster_listing import list_posters, require_posters, source_kind
-from genre_spark.transforms.poster_names import parse_poster_name
-from genre_spark.transforms.poster_reading import ReadFailure, read_posters
-from genre_spark.transforms.zip_directory import read_zip_directory
+from genre_spark.posters.listing import list_posters, require_posters, source_kind
+from genre_spark.posters.names import parse_poster_name
+from genre_spark.posters.reading import ReadFailure, read_posters
+from genre_spark.posters.zip_directory import read_zip_directory
 from tests.posters.pictures import jpeg
 
 

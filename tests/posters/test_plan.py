@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.transforms import poster_parts
-from genre_spark.transforms.poster_chunks import ChunkJob, prepare_chunk
-from genre_spark.transforms.poster_plan import chunk_sizes, plan_posters
+from genre_spark.posters import writing as poster_parts
+from genre_spark.posters.chunks import ChunkJob, prepare_chunk
+from genre_spark.posters.planning import chunk_sizes, plan_posters
 from tests.posters.pictures import jpeg
 
 

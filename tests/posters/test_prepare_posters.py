@@ -22,9 +22,9 @@ import pytest
 from genre_spark.config.posters import PostersConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.imaging import decode_stored
-from genre_spark.io import read_manifest, read_table, table_files
+from genre_spark.posters.table import prepare_posters
 from genre_spark.schemas import POSTERS_SCHEMA, REJECTS_SCHEMA
-from genre_spark.transforms.posters import prepare_posters
+from genre_spark.tables import read_manifest, read_table, table_files
 from tests.cluster import cluster_environment, run_on_cluster, standalone_cluster  # noqa: F401
 from tests.posters.pictures import encoded, jpeg, jpeg_of_claimed_size, picture, pixels_of
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from genre_spark.transforms.sampling import Demand
+from genre_spark.sampling.cutoffs import Demand
 from tests.sampling.xxh64 import priorities
 
 ALL = 2.0  # a threshold above every priority

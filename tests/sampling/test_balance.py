@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from genre_spark.evaluation.balance import balance_table, co_occurrence_tables, draw_balance, format_balance
-from genre_spark.transforms.balance import ALL, count_labelsets, describe_labelsets
+from genre_spark.evaluation.sample_balance import balance_table, co_occurrence_tables, draw_balance, format_balance
+from genre_spark.sampling.description import ALL, count_labelsets, describe_labelsets
 
 VOCABULARY = ["Comedy", "Drama", "Western"]
 

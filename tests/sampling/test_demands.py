@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from genre_spark.config import SamplingConfig, SplitConfig
 from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.demands import plan_demands, share_total
-from genre_spark.transforms.stratification import stratify
-from genre_spark.transforms.weights import class_weights
+from genre_spark.sampling.class_weights import class_weights
+from genre_spark.sampling.stratification import stratify
 
 
 @given(total=st.integers(1, 10**9), test=st.floats(0.01, 0.99), validation=st.floats(0.01, 0.99))

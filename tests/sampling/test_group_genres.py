@@ -12,9 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.io import read_table, table_files
 from genre_spark.pipelines.group_genres import read_vocabulary, run
 from genre_spark.schemas import GENRES_SCHEMA, REJECTS_SCHEMA
+from genre_spark.tables import read_table, table_files
 from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genres import check_rows, group_labels, guess_vocabulary, mark_plain_lines
 

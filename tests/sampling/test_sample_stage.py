@@ -12,9 +12,9 @@ from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
-from genre_spark.io import read_manifest, table_files, write_table
 from genre_spark.pipelines.sample import run
 from genre_spark.schemas import GENRES_SCHEMA, POSTERS_SCHEMA
+from genre_spark.tables import read_manifest, table_files, write_table
 
 VOCABULARY = ["Comedy", "Drama", "Horror", "Western"]
 MOVIES = 800

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from genre_spark.transforms.sampling import Demand, apply_thresholds, count_labels
-from genre_spark.transforms.thresholds import find_thresholds
+from genre_spark.sampling.cutoff_search import find_thresholds
+from genre_spark.sampling.cutoffs import Demand, apply_thresholds, count_labels
 from tests.sampling.reference import draw as draw_by_the_book
 
 Movies = Mapping[int, Sequence[int]]

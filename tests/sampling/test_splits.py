@@ -7,8 +7,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.transforms.hashing import priority
-from genre_spark.transforms.splits import assign_split
+from genre_spark.sampling.priorities import priority
+from genre_spark.sampling.splits import assign_split
 from tests.sampling.xxh64 import priorities
 
 

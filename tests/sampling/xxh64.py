@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genre_spark.transforms.hashing import HIGHEST, salt
+from genre_spark.sampling.priorities import HIGHEST, salt
 
 P1, P2, P3, P4, P5 = (
     np.uint64(value)

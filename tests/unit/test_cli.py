@@ -11,9 +11,9 @@ import pytest
 from genre_spark.cli import main
 from genre_spark.config import load_config
 from genre_spark.config.root import RunStage
-from genre_spark.pipelines.registry import STAGES
 from genre_spark.pipelines.run import stages_of
 from genre_spark.pipelines.stage import StageResult
+from genre_spark.pipelines.stage_list import STAGES
 from genre_spark.report import describe_result
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,17 +7,8 @@ from pathlib import Path
 import pytest
 
 from genre_spark.errors import InvalidInputError, MissingTableError
-from genre_spark.io import (
-    TableManifest,
-    commit_table,
-    file_digest,
-    fingerprint,
-    read_json,
-    read_manifest,
-    require_manifest,
-    table_files,
-    write_json,
-)
+from genre_spark.files import file_digest, fingerprint, read_json, write_json
+from genre_spark.tables import TableManifest, commit_table, read_manifest, require_manifest, table_files
 
 
 def _data(table: Path, folder: str) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from genre_spark.config import CnnConfig
-from genre_spark.vision.checkpoints import Checkpoints
-from genre_spark.vision.losses import build_loss
-from genre_spark.vision.memory_feed import MemoryFeed
+from genre_spark.vision.feed.memory_feed import MemoryFeed
 from genre_spark.vision.models import build_network
-from genre_spark.vision.outcomes import TrainingPlan
+from genre_spark.vision.training.checkpoints import Checkpoints
+from genre_spark.vision.training.losses import build_loss
+from genre_spark.vision.training.outcomes import TrainingPlan
 
 torch.set_num_threads(1)  # these networks are so small that a second thread only waits
 

@@ -17,18 +17,18 @@ from torch import multiprocessing, nn
 
 from genre_spark.config import CnnConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
-from genre_spark.io import table_files
-from genre_spark.vision.checkpoints import Checkpoints
-from genre_spark.vision.distribution import choose_backend, launch
-from genre_spark.vision.job import TrainingJob
-from genre_spark.vision.losses import build_loss
-from genre_spark.vision.memory_feed import MemoryFeed
-from genre_spark.vision.outcomes import TrainingPlan
-from genre_spark.vision.processes import ProcessGroup
-from genre_spark.vision.samples import count_labels
-from genre_spark.vision.scores import score
-from genre_spark.vision.trained import PosterForm
-from genre_spark.vision.training import train
+from genre_spark.tables import table_files
+from genre_spark.vision.feed.memory_feed import MemoryFeed
+from genre_spark.vision.inference.network_file import PosterForm
+from genre_spark.vision.training.checkpoints import Checkpoints
+from genre_spark.vision.training.distribution import choose_backend, launch
+from genre_spark.vision.training.job import TrainingJob
+from genre_spark.vision.training.loop import train
+from genre_spark.vision.training.losses import build_loss
+from genre_spark.vision.training.outcomes import TrainingPlan
+from genre_spark.vision.training.processes import ProcessGroup
+from genre_spark.vision.training.sample_facts import count_labels
+from genre_spark.vision.training.validation import score
 from tests.vision.conftest import make_config, slow
 from tests.vision.small import HEIGHT, VOCABULARY, WIDTH
 

@@ -7,12 +7,12 @@ import pytest
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
-from genre_spark.io import read_table, write_table
 from genre_spark.multilabel import MultilabelEvaluator
 from genre_spark.pipelines.build_features import run as build_features
 from genre_spark.pipelines.network_features import embeddings_table
 from genre_spark.pipelines.train_multilabel import run as train_multilabel
 from genre_spark.schemas import FEATURES, GENRES_SCHEMA, LABELS, MOVIE_ID, PREDICTION
+from genre_spark.tables import read_table, write_table
 from tests.vision.conftest import link_tables, make_config
 from tests.vision.small import VOCABULARY
 

@@ -14,7 +14,7 @@ from torchvision import models
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.io import commit_table, filesystem, join, read_manifest, read_table, table_files
+from genre_spark.files import filesystem, join
 from genre_spark.pipelines.network_features import embeddings_table, store_backbone
 from genre_spark.pipelines.network_plan import training_settings
 from genre_spark.pipelines.network_predictions import check_features
@@ -22,12 +22,13 @@ from genre_spark.pipelines.poster_embeddings import run
 from genre_spark.pipelines.predict_posters import run as predict
 from genre_spark.pipelines.train_cnn import run as train
 from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
-from genre_spark.vision.embedded import embed_samples
-from genre_spark.vision.failures import worker_errors
+from genre_spark.tables import commit_table, read_manifest, read_table, table_files
+from genre_spark.vision.feed.embedded import embed_samples
+from genre_spark.vision.inference.network_file import load_network
+from genre_spark.vision.inference.row_groups import list_parts, read_posters
 from genre_spark.vision.models import build_network
-from genre_spark.vision.parts import list_parts, read_posters
-from genre_spark.vision.samples import measure_channels
-from genre_spark.vision.trained import load_network
+from genre_spark.vision.training.sample_facts import measure_channels
+from genre_spark.worker_errors import worker_errors
 from tests.vision.conftest import link_tables, make_config, slow
 
 pytestmark = slow

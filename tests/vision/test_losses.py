@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from genre_spark.errors import InvalidConfigError
-from genre_spark.vision.losses import (
+from genre_spark.vision.models import build_network
+from genre_spark.vision.training.losses import (
     AsymmetricLoss,
     BinaryCrossEntropy,
     BpmllLoss,
@@ -17,7 +18,6 @@ from genre_spark.vision.losses import (
     build_loss,
     positive_weights,
 )
-from genre_spark.vision.models import build_network
 
 
 def bpmll_by_loops(logits: Tensor, labels: Tensor) -> list[float]:

@@ -7,10 +7,10 @@ from efficientnet_lite_pytorch import EfficientNet
 from torchvision import models
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.vision.inference.network_file import prepare_for_inference
 from genre_spark.vision.models import PosterNetwork, architecture_names, build_network, find_architecture
-from genre_spark.vision.models.registry import Normalisation
+from genre_spark.vision.models.architectures import Normalisation
 from genre_spark.vision.models.weights import load_pretrained
-from genre_spark.vision.trained import prepare_for_inference
 
 
 def parameters(module) -> int:

@@ -12,12 +12,12 @@ from mlflow import MlflowClient
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
 from genre_spark.imaging import encode_pixels
-from genre_spark.io import commit_table, read_manifest, read_table, write_table
 from genre_spark.pipelines.network_plan import plan_training
 from genre_spark.pipelines.train_cnn import run
 from genre_spark.schemas import PREDICTIONS_SCHEMA
+from genre_spark.tables import commit_table, read_manifest, read_table, write_table
 from genre_spark.tracking import resolve_tracking_uri
-from genre_spark.vision.job import job_loss, run_job
+from genre_spark.vision.training.job import job_loss, run_job
 from tests.vision.conftest import link_tables, make_config
 from tests.vision.small import VOCABULARY, make_posters
 

@@ -13,13 +13,13 @@ from torchvision.transforms.v2 import functional as T
 
 from genre_spark.config import AugmentationConfig, CnnConfig, ScheduleConfig
 from genre_spark.errors import InvalidInputError, StageFailedError, TrainingDivergedError
-from genre_spark.vision.augmentation import augment
-from genre_spark.vision.losses import LabelWeights, build_loss
-from genre_spark.vision.memory_feed import MemoryFeed
+from genre_spark.vision.feed.memory_feed import MemoryFeed
+from genre_spark.vision.inference.network_file import PosterForm, TrainedNetwork
 from genre_spark.vision.models import build_network
-from genre_spark.vision.optimizers import build_optimizer, build_schedule
-from genre_spark.vision.trained import PosterForm, TrainedNetwork
-from genre_spark.vision.training import train
+from genre_spark.vision.training.augmentation import augment
+from genre_spark.vision.training.loop import train
+from genre_spark.vision.training.losses import LabelWeights, build_loss
+from genre_spark.vision.training.optimizers import build_optimizer, build_schedule
 from tests.vision.small import AUGMENTED, set_up, set_up_rows
 
 

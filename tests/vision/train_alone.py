@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from genre_spark.vision.training import train
+from genre_spark.vision.training.loop import train
 from tests.vision.small import AUGMENTED, make_posters, set_up
 
 

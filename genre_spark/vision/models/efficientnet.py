@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genre_spark.vision.models.architectures import Architecture, Backbone, Normalisation, PretrainedWeights, register
 from genre_spark.vision.models.heads import small_head
-from genre_spark.vision.models.registry import Architecture, Backbone, Normalisation, PretrainedWeights, register
 
 # repeats, kernel, stride, expansion, channels in, channels out
 _BLOCKS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from genre_spark.vision.models.registry import Architecture, Backbone, register
+from genre_spark.vision.models.architectures import Architecture, Backbone, register
 
 _MAPS = (6, 16, 16, 16)
 

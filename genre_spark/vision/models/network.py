@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genre_spark.vision.models.registry import IMAGENET, Normalisation, find_architecture
+from genre_spark.vision.models.architectures import IMAGENET, Normalisation, find_architecture
 
 
 class PosterNetwork(nn.Module):

@@ -8,8 +8,8 @@ from functools import partial
 from torch import Tensor, nn
 from torchvision import models
 
+from genre_spark.vision.models.architectures import IMAGENET, Architecture, Backbone, PretrainedWeights, register
 from genre_spark.vision.models.heads import small_head
-from genre_spark.vision.models.registry import IMAGENET, Architecture, Backbone, PretrainedWeights, register
 
 
 def residual_blocks(_height: int, _width: int, *, build: Callable[..., nn.Module]) -> Backbone:

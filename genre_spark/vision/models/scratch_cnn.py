@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import nn
 
-from genre_spark.vision.models.registry import Architecture, Backbone, register
+from genre_spark.vision.models.architectures import Architecture, Backbone, register
 
 _WIDTHS = (32, 32, 32, 32, 64, 64)
 _GRID = (4, 3)  # cells of the posters over which the last maps are averaged; posters are higher than wide

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torchvision import models
 
+from genre_spark.vision.models.architectures import IMAGENET, Architecture, Backbone, PretrainedWeights, register
 from genre_spark.vision.models.heads import small_head
-from genre_spark.vision.models.registry import IMAGENET, Architecture, Backbone, PretrainedWeights, register
 
 _LAST_BLOCK = 24  # torchvision numbers the layers of `features`; block 5 is 24 to 30
 

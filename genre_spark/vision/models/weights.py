@@ -11,8 +11,8 @@ from torch import Tensor
 from torchvision import models
 
 from genre_spark.errors import InvalidInputError, StageFailedError
+from genre_spark.vision.models.architectures import Architecture, find_architecture
 from genre_spark.vision.models.network import PosterNetwork
-from genre_spark.vision.models.registry import Architecture, find_architecture
 
 
 def load_pretrained(network: PosterNetwork, source: str) -> str | None:

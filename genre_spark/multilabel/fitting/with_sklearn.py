@@ -1,0 +1,195 @@
+"""Fit a plan with a scikit-learn classifier: each fit one Spark task, the whole ensemble in one job.
+
+The training data is packed into a few binary blocks and broadcast: it reaches each executor once, whatever the number
+of fits. Workers put the rows in an order that depends on their content alone, so that the same seed gives the same
+model whatever the number of cores, executors and partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from genre_spark.errors import InvalidInputError, StageFailedError
+from genre_spark.multilabel.classifiers import weight_argument
+from genre_spark.multilabel.columns import Labels
+from genre_spark.multilabel.fitting.encoding import encode, keep_negatives
+from genre_spark.multilabel.fitting.plan import AnyLabel, Subproblem, derive_seed
+from genre_spark.multilabel.fitting.statistics import (
+    TrainingStatistics,
+)
+from genre_spark.multilabel.fitting.training_data import (
+    Payload,
+    TrainingMatrix,
+    unpack_training,
+    with_matrix,
+)
+from genre_spark.multilabel.models.archives import pack_arrays, unpack_arrays
+from genre_spark.multilabel.models.forests import ForestArrays, ForestScorer
+from genre_spark.multilabel.models.from_sklearn import compares_in_single, export_sklearn, tree_nodes
+from genre_spark.multilabel.models.parts import FittedPart
+from genre_spark.multilabel.models.scorers import ConstantScorer, Scorer
+from genre_spark.workers import short_task
+
+__all__ = [
+    "fit_locally",
+    "fit_part",
+    "run_tasks",
+]
+
+_LARGEST = 2**31 - 2**20  # bytes of a binary column of one Arrow batch
+_LEAF_MEMORY = 2**28  # bytes of leaf values that scikit-learn may hold at a time
+
+
+def run_tasks(
+    blocks: DataFrame,
+    count: int,
+    task: Callable[[int, TrainingMatrix], Payload],
+    *,
+    statistics: TrainingStatistics,
+    single: bool,
+    weighted: bool,
+) -> list[Payload]:
+    """Call `task` for 0..count-1, each in a Spark task of its own, with the whole training matrix.
+
+    Raises:
+        InvalidInputError: when the training data is too large for one task.
+        StageFailedError: when a call failed, with its number and message.
+    """
+    held = statistics.rows * statistics.features * (4 if single else 8)
+    if held > _LARGEST:
+        raise InvalidInputError(
+            f"training data: {held / 2**30:.1f} GiB of features, a scikit-learn classifier takes up to 2 GiB: "
+            "use a Spark ML classifier"
+        )
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        rows = [row for batch in batches for row in batch.to_pylist()]
+        if not rows:
+            return
+        index = rows[0]["id"]
+        try:
+            with threadpool_limits(1):  # a task has one core
+                kind, payload, classes = task(index, unpack_training(rows, single=single, weighted=weighted))
+        except Exception as error:  # sent as a value: retrying a fit that cannot work helps nobody
+            kind, payload, classes = "error", f"{type(error).__name__}: {error}".encode(), None
+        yield pa.RecordBatch.from_arrays(
+            [
+                pa.array([index], pa.int64()),
+                pa.array([kind], pa.string()),
+                pa.array([payload], pa.binary()),
+                pa.array([classes], pa.binary()),
+            ],
+            names=["id", "kind", "payload", "classes"],
+        )
+
+    results = (
+        with_matrix(blocks, count)
+        .mapInArrow(short_task(run), "id long, kind string, payload binary, classes binary")
+        .collect()
+    )
+    found = {row["id"]: row for row in results}
+    failed = [row for row in results if row["kind"] == "error"]
+    if failed:
+        raise StageFailedError(f"fit {failed[0]['id']} of {count}: {bytes(failed[0]['payload']).decode()}")
+    return [
+        (row["kind"], bytes(row["payload"]), None if row["classes"] is None else bytes(row["classes"]))
+        for row in (found[index] for index in range(count))
+    ]
+
+
+def fit_locally(
+    blocks: DataFrame,
+    subproblems: Sequence[Subproblem],
+    classifier: Any,
+    read: Callable[[str, bytes], Scorer],
+    *,
+    statistics: TrainingStatistics,
+    weighted: bool,
+) -> list[FittedPart]:
+    """Fit every subproblem with a clone of a scikit-learn classifier.
+
+    Args:
+        blocks: of `pack_training`, cached.
+        subproblems: the fits.
+        classifier: not fitted.
+        read: builds a scorer from its kind and bytes.
+        statistics: of the training data.
+        weighted: rows have weights.
+    """
+    fits = list(subproblems)
+
+    def task(index: int, matrix: TrainingMatrix) -> Payload:
+        scorer, classes = fit_part(fits[index], matrix, classifier)
+        return scorer.kind, scorer.to_bytes(), None if classes is None else pack_arrays({"classes": classes})
+
+    single = compares_in_single(classifier)
+    results = run_tasks(blocks, len(fits), task, statistics=statistics, single=single, weighted=weighted)
+    return [
+        FittedPart(read(kind, payload), None if classes is None else unpack_arrays(classes)["classes"])
+        for kind, payload, classes in results
+    ]
+
+
+def fit_part(subproblem: Subproblem, matrix: TrainingMatrix, classifier: Any) -> tuple[Scorer, Labels | None]:
+    """Fit one subproblem on the training matrix, in this process."""
+    encoded = keep_negatives(encode(subproblem, matrix.labels), subproblem)
+    binary = isinstance(subproblem.target, AnyLabel)
+    present = np.unique(encoded.target)
+    if len(present) <= 1:
+        if binary:
+            on = float(len(present) == 1 and present[0] == 1)
+            return ConstantScorer(np.array([1.0 - on, on])), None
+        return ConstantScorer(np.ones(1)), encoded.classes if encoded.classes is None else encoded.classes[:1]
+    everything = len(encoded.rows) == len(matrix.labels) and subproblem.sample.kind == "all"  # in their order
+    features = matrix.features if everything and binary else matrix.features[encoded.rows]
+    if subproblem.appended:
+        links = matrix.labels[encoded.rows][:, list(subproblem.appended)]
+        features = np.hstack([features, links.astype(features.dtype)])
+    weights = None if matrix.weights is None else matrix.weights[encoded.rows]
+    factors = (subproblem.negative_weight, subproblem.positive_weight)
+    if binary and factors != (1.0, 1.0):
+        weights = np.asarray(factors)[encoded.target] * (1.0 if weights is None else weights)
+    scorer = fit_scorer(classifier, features, encoded.target, weights, subproblem.seed)
+    return scorer, encoded.classes
+
+
+def fit_scorer(
+    classifier: Any,
+    features: NDArray[np.floating],
+    target: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    seed: int,
+) -> Scorer:
+    """Fit a clone of the classifier and return it as a scorer."""
+    argument = None if weights is None else weight_argument(classifier)
+    extra = {} if argument is None else {argument: weights}
+    classes = int(target.max()) + 1
+    kind = type(classifier)
+    bytes_a_tree = 16 * len(target) * classes
+    if kind in (RandomForestClassifier, ExtraTreesClassifier) and bytes_a_tree * classifier.n_estimators > _LEAF_MEMORY:
+        # scikit-learn keeps a number for each class in each node; a few trees at a time, stored by what they hold
+        trees, step = [], max(1, _LEAF_MEMORY // bytes_a_tree)
+        for start in range(0, classifier.n_estimators, step):
+            part = seeded(classifier, derive_seed(seed, start))
+            part.set_params(n_estimators=min(step, classifier.n_estimators - start), oob_score=False)
+            trees += [tree_nodes(tree.tree_) for tree in part.fit(features, target, **extra).estimators_]
+        return ForestScorer(ForestArrays.from_trees(trees, features.shape[1]), n_classes=classes)
+    return export_sklearn(seeded(classifier, seed).fit(features, target, **extra), features.shape[1])
+
+
+def seeded(classifier: Any, seed: int) -> Any:
+    """Return a clone whose random states are the seed's and that works in this thread alone, nested parts too."""
+    copy = clone(classifier)
+    names = copy.get_params(deep=True)
+    values: dict[str, Any] = {name: seed for name in names if name.split("__")[-1] == "random_state"}
+    values |= {name: 1 for name in names if name.split("__")[-1] == "n_jobs"}
+    return copy.set_params(**values)

@@ -1,0 +1,170 @@
+"""The nodes of forests as flat arrays: how they are shipped and stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+
+from genre_spark.multilabel.models.archives import pack_arrays, unpack_arrays
+
+__all__ = ["LEAF", "CategoricalSplits", "ForestArrays", "TreeNodes"]
+
+LEAF = -1
+_MANY_CLASSES = 32  # from here on leaves store the few classes that they hold instead of all
+
+
+@dataclass
+class TreeNodes:
+    """Nodes of a tree in preorder: the left child follows its parent, so that only the right one is stored.
+
+    Attributes:
+        feature: index of the feature that is compared, -1 at a leaf.
+        threshold: a row goes left where its feature is <= this.
+        right: index of the right child in this tree.
+        values: of the leaves in the order of the nodes, (leaves, width).
+        missing_left: 1 where a row goes left whose feature is NaN; None where such rows go right.
+    """
+
+    feature: NDArray[np.int32]
+    threshold: NDArray[np.floating]
+    right: NDArray[np.int32]
+    values: NDArray[np.floating] | csr_matrix
+    missing_left: NDArray[np.uint8] | None = None
+
+
+@dataclass
+class CategoricalSplits:
+    """Splits by category sets, as additional 0/1 features: the k-th is 0 where `feature[k]` is in the k-th set.
+
+    Attributes:
+        feature: the feature that is looked at, (K,).
+        starts: where each set starts in `members`, (K + 1,).
+        members: category numbers of the sets that go left, one set after the other.
+    """
+
+    feature: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    members: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ForestArrays:
+    """All trees of a forest behind each other.
+
+    Attributes:
+        features: number of inputs; node features from here on are categorical splits.
+        starts: index of each tree's first node, (trees + 1,).
+        feature: see TreeNodes, (nodes,).
+        threshold: see TreeNodes, (nodes,); float32 where rows are compared in float32 (scikit-learn).
+        right: see TreeNodes, (nodes,).
+        values: of the leaves, (leaves, width): p(class 1), p of each class, or the share of each label; sparse where
+            there are many classes.
+        categories: splits by category sets, None without any.
+        missing_left: see TreeNodes, (nodes,).
+    """
+
+    features: int
+    starts: NDArray[np.int64]
+    feature: NDArray[np.int32]
+    threshold: NDArray[np.floating]
+    right: NDArray[np.int32]
+    values: NDArray[np.floating] | csr_matrix
+    categories: CategoricalSplits | None = None
+    missing_left: NDArray[np.uint8] | None = None
+
+    @classmethod
+    def from_trees(
+        cls, trees: list[TreeNodes], features: int, categories: CategoricalSplits | None = None
+    ) -> ForestArrays:
+        """Put trees behind each other, in the smallest types that lose nothing."""
+        values: NDArray[np.floating] | csr_matrix
+        if trees[0].values.shape[1] >= _MANY_CLASSES:
+            values = vstack([csr_matrix(tree.values) for tree in trees], format="csr")
+        else:
+            values = np.concatenate([tree.values for tree in trees])
+            single = values.astype(np.float32)
+            values = single if np.array_equal(single, values) else values
+        missing = [tree.missing_left for tree in trees]
+        feature = np.concatenate([tree.feature for tree in trees])
+        return cls(
+            features=features,
+            starts=np.cumsum([0, *(len(tree.feature) for tree in trees)], dtype=np.int64),
+            feature=feature.astype(np.int16) if feature.max(initial=0) < 2**15 else feature,
+            threshold=np.concatenate([tree.threshold for tree in trees]),
+            right=np.concatenate([tree.right for tree in trees]),
+            values=values,
+            categories=categories,
+            missing_left=_joined(missing),
+        )
+
+    @property
+    def trees(self) -> int:
+        """Number of trees."""
+        return len(self.starts) - 1
+
+    def to_bytes(self) -> bytes:
+        """Return the arrays as npz bytes: thresholds of inner nodes only, the rest would be padding."""
+        inner = self.feature != LEAF
+        arrays: dict[str, NDArray[Any]] = {
+            "features": np.array(self.features),
+            "starts": self.starts,
+            "feature": self.feature,
+            "threshold": self.threshold[inner],
+            "right": self.right[inner],
+        }
+        if isinstance(self.values, csr_matrix):
+            arrays["sparse_values"] = self.values.data
+            arrays["sparse_columns"] = self.values.indices
+            arrays["sparse_starts"] = self.values.indptr
+            arrays["sparse_width"] = np.array(self.values.shape[1])
+        else:
+            arrays["values"] = self.values
+        if self.missing_left is not None:
+            arrays["missing_left"] = np.packbits(self.missing_left)
+        if self.categories is not None:
+            arrays["category_feature"] = self.categories.feature
+            arrays["category_starts"] = self.categories.starts
+            arrays["category_members"] = self.categories.members
+        return pack_arrays(arrays)
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> ForestArrays:
+        """Read what `to_bytes` wrote."""
+        arrays = unpack_arrays(payload)
+        feature = arrays["feature"]
+        inner = feature != LEAF
+        threshold = np.zeros(len(feature), dtype=arrays["threshold"].dtype)
+        threshold[inner] = arrays["threshold"]
+        right = np.zeros(len(feature), dtype=np.int32)
+        right[inner] = arrays["right"]
+        categories = None
+        if "category_feature" in arrays:
+            categories = CategoricalSplits(
+                arrays["category_feature"], arrays["category_starts"], arrays["category_members"]
+            )
+        missing = arrays.get("missing_left")
+        return cls(
+            features=int(arrays["features"]),
+            starts=arrays["starts"],
+            feature=feature,
+            threshold=threshold,
+            right=right,
+            values=arrays["values"] if "values" in arrays else _sparse_values(arrays),
+            categories=categories,
+            missing_left=None if missing is None else np.unpackbits(missing, count=len(feature)),
+        )
+
+
+def _joined(parts: list[NDArray[np.uint8] | None]) -> NDArray[np.uint8] | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known and len(known) == len(parts) else None
+
+
+def _sparse_values(arrays: dict[str, NDArray[Any]]) -> csr_matrix:
+    starts = arrays["sparse_starts"]
+    shape = (len(starts) - 1, int(arrays["sparse_width"]))
+    return csr_matrix((arrays["sparse_values"], arrays["sparse_columns"], starts), shape=shape)

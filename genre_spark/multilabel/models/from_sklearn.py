@@ -1,0 +1,142 @@
+"""Turn fitted scikit-learn classifiers into scorers: forests into arrays, everything else into a skops archive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from genre_spark.multilabel.models import archives
+from genre_spark.multilabel.models.archives import load_sklearn, trust_types, trusted_types
+from genre_spark.multilabel.models.feature_block import FeatureBlock
+from genre_spark.multilabel.models.forests import ForestArrays, ForestScorer, TreeNodes
+from genre_spark.multilabel.models.scorers import Scorer
+
+__all__ = ["SkopsScorer", "compares_in_single", "export_sklearn", "label_tree", "tree_nodes"]
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SkopsScorer:
+    """A fitted scikit-learn classifier, stored as a skops archive.
+
+    Attributes:
+        archive: what skops wrote.
+        n_classes: number of classes.
+        features: number of inputs.
+    """
+
+    archive: bytes
+    n_classes: int
+    features: int
+    kind: ClassVar[str] = "skops"
+    _loaded: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel as the archive, with the types that this process trusts: a worker has not been told."""
+        state = {"archive": self.archive, "n_classes": self.n_classes, "features": self.features, "_loaded": {}}
+        return {**state, "trusted": trusted_types()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive, trusting what the sender trusts."""
+        trust_types(*state.pop("trusted"))
+        self.__dict__.update(state)
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted scikit-learn classifier."""
+        if "estimator" not in self._loaded:
+            self._loaded["estimator"] = load_sklearn(self.archive, "model")
+        return self._loaded["estimator"]
+
+    def probabilities(self, block: FeatureBlock) -> Matrix:
+        """Return p(class | row), (rows, n_classes)."""
+        return np.asarray(self.estimator.predict_proba(block.double(self.features)), dtype=np.float64)
+
+    def to_bytes(self) -> bytes:
+        """Return the archive, the sizes in front."""
+        return f"{self.n_classes},{self.features}\n".encode() + self.archive
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> SkopsScorer:
+        """Read what `to_bytes` wrote."""
+        head, _, archive = payload.partition(b"\n")
+        classes, _, features = head.decode().partition(",")
+        return cls(archive, int(classes), int(features))
+
+
+def compares_in_single(classifier: BaseEstimator) -> bool:
+    """Tell whether a classifier works on float32 anyway, so that its training matrix can travel as such."""
+    return isinstance(classifier, RandomForestClassifier | ExtraTreesClassifier | DecisionTreeClassifier)
+
+
+def export_sklearn(classifier: Any, features: int) -> Scorer:
+    """Return the scorer of a classifier fitted on classes 0..C-1."""
+    if type(classifier) in (RandomForestClassifier, ExtraTreesClassifier):
+        trees = [tree_nodes(tree.tree_) for tree in classifier.estimators_]
+        return ForestScorer(ForestArrays.from_trees(trees, features), n_classes=len(classifier.classes_))
+    if type(classifier) is DecisionTreeClassifier:
+        arrays = ForestArrays.from_trees([tree_nodes(classifier.tree_)], features)
+        return ForestScorer(arrays, n_classes=len(classifier.classes_))
+    return SkopsScorer(archives.dumps(classifier), len(classifier.classes_), features)
+
+
+def tree_nodes(tree: Any) -> TreeNodes:
+    """Return the nodes of a single-output tree; of two classes only the second's share is kept."""
+    values = tree.value[:, 0, :]
+    shares = values / values.sum(axis=1, keepdims=True)
+    return _nodes(tree, shares[:, 1:2] if shares.shape[1] == 2 else shares)
+
+
+def label_tree(tree: Any) -> TreeNodes:
+    """Return the nodes of a fitted tree whose outputs are labels, 0 or 1: leaves hold the share of each label."""
+    classes = [tree.classes_] if tree.n_outputs_ == 1 else tree.classes_
+    value = tree.tree_.value
+    second = value[:, :, min(1, value.shape[2] - 1)] / value.sum(axis=2)
+    constant = np.array([len(known) == 1 for known in classes])
+    return _nodes(tree.tree_, np.where(constant, [float(known[-1]) for known in classes], second))
+
+
+def _nodes(tree: Any, shares: Matrix) -> TreeNodes:
+    left, right, feature = tree.children_left, tree.children_right, tree.feature
+    inner = left >= 0
+    missing = tree.missing_go_to_left if hasattr(tree, "missing_go_to_left") else None
+    if not np.array_equal(left[inner], np.flatnonzero(inner) + 1):
+        order = _preorder(left, right)  # trees that grow best leaf first are numbered otherwise
+        position = np.empty(len(order), dtype=np.int64)
+        position[order] = np.arange(len(order))
+        right = np.where(inner, position[right], -1)[order]
+        feature, inner, shares = feature[order], inner[order], shares[order]
+        threshold = tree.threshold[order]
+        missing = None if missing is None else missing[order]
+    else:
+        threshold = tree.threshold
+    return TreeNodes(
+        feature=np.where(inner, feature, -1).astype(np.int32),
+        threshold=np.where(inner, _floor_to_single(threshold), 0).astype(np.float32),
+        right=np.where(inner, right, 0).astype(np.int32),
+        values=shares[~inner],
+        missing_left=np.asarray(missing, dtype=np.uint8) if missing is not None and np.any(missing) else None,
+    )
+
+
+def _floor_to_single(threshold: Matrix) -> NDArray[np.float32]:
+    """Return the largest float32 that is not above: for float32 features, x <= t holds exactly as before."""
+    single = threshold.astype(np.float32)
+    return np.where(single > threshold, np.nextafter(single, np.float32(-np.inf)), single)
+
+
+def _preorder(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
+    order, waiting = [], [0]
+    while waiting:
+        node = waiting.pop()
+        order.append(node)
+        if left[node] >= 0:
+            waiting += [right[node], left[node]]
+    return np.array(order)

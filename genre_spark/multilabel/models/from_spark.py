@@ -1,0 +1,177 @@
+"""Turn fitted Spark ML classifiers into scorers, so that predicting takes one pass and no plan node a model."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from pyspark.ml import Estimator, Model
+from pyspark.ml.classification import (
+    DecisionTreeClassificationModel,
+    GBTClassificationModel,
+    GBTClassifier,
+    LogisticRegressionModel,
+    NaiveBayesModel,
+    RandomForestClassificationModel,
+    RandomForestClassifier,
+)
+from pyspark.ml.linalg import DenseMatrix, Matrix
+from pyspark.sql import DataFrame
+from pyspark.sql.utils import is_remote
+
+from genre_spark.multilabel.models.forests import CategoricalSplits, ForestArrays, ForestScorer, TreeNodes
+from genre_spark.multilabel.models.scorers import LinearScorer, Scorer
+from genre_spark.session import json_of_java
+
+__all__ = ["export_model", "fitted_model"]
+
+_logger = logging.getLogger(__name__)
+_decoder = json.JSONDecoder()
+_NODES = 20_000  # nodes, about, that come from the JVM at a time: some 2 MB of JSON
+
+_UNREAD = {  # fields of Spark's trees: more than half of their JSON
+    "org.apache.spark.ml.tree.InternalNode": ("prediction", "impurity", "gain", "impurityStats"),
+    "org.apache.spark.ml.tree.LeafNode": ("impurity",),
+    **{f"org.apache.spark.mllib.tree.impurity.{kind}Calculator": ("rawCount",) for kind in ("Gini", "Entropy")},
+}
+_ENSEMBLES: dict[type[Estimator], type[Model]] = {
+    RandomForestClassifier: RandomForestClassificationModel,
+    GBTClassifier: GBTClassificationModel,
+}
+
+
+def fitted_model(classifier: Estimator, data: DataFrame) -> Model:
+    """Return `classifier.fit(data)`, without a Python object for each tree of a forest.
+
+    PySpark looks for a new model's Params in all its attributes. Since 4.0 `trees` is one of them (SPARK-50843 made it
+    a cached_property), and takes 5 ms a tree: of a small forest of 100 trees that is a third of the fit. While the
+    model is made, an empty list stands in the place of its trees; they appear when they are asked for.
+    """
+    kind = _ENSEMBLES.get(type(classifier))
+    if kind is None or is_remote():
+        return classifier.fit(data)
+    model = kind.__new__(kind)
+    model.__dict__["trees"] = []
+    model.__init__(classifier._fit_java(data))  # type: ignore[misc, attr-defined]
+    del model.__dict__["trees"]
+    return classifier._copyValues(model)
+
+
+def export_model(model: Model) -> Scorer | None:
+    """Return the scorer that gives the same probabilities as a fitted Spark ML classifier.
+
+    Returns None for classifiers that have no such form here (they are then kept and applied as they are), and where
+    the JVM cannot be asked for the trees (Spark Connect, or a Spark whose inside has changed).
+    """
+    if isinstance(model, LogisticRegressionModel):
+        return LinearScorer(_dense(model.coefficientMatrix), model.interceptVector.toArray())
+    if isinstance(model, NaiveBayesModel) and model.getOrDefault("modelType") == "multinomial":
+        return LinearScorer(_dense(model.theta), model.pi.toArray())
+    if isinstance(model, DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel):
+        try:
+            return _export_trees(model)
+        except Exception as error:  # any failure inside the JVM's private classes means the same: apply it as it is
+            _logger.warning("%s: cannot read its trees (%s), it is applied by Spark itself", model.uid, error)
+    return None
+
+
+def _dense(matrix: Matrix) -> np.ndarray:
+    return (matrix if isinstance(matrix, DenseMatrix) else matrix.toDense()).toArray()  # type: ignore[attr-defined]
+
+
+def _export_trees(
+    model: DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel,
+) -> ForestScorer:
+    boosted = isinstance(model, GBTClassificationModel)
+    single = isinstance(model, DecisionTreeClassificationModel)
+    weights = model.treeWeights if isinstance(model, GBTClassificationModel) else repeat(1.0)
+    features, sets = model.numFeatures, dict[tuple[int, tuple[float, ...]], int]()
+    java: Any = model._java_obj
+    # not model.trees, which makes a Python object with all Params of each tree: 100 trees took 5.8 s, not 0.5
+    parts = [java] if single else list(java.trees())
+    roots = _roots(parts, java.numNodes() if single else java.totalNumNodes())
+    trees = [_flatten(root, features, sets, weight, boosted) for root, weight in zip(roots, weights, strict=False)]
+    arrays = ForestArrays.from_trees(trees, features, _categories(sets))
+    return ForestScorer(arrays, n_classes=model.numClasses, link="boosted" if boosted else "mean")
+
+
+def _roots(parts: list[Any], nodes: int) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of each tree, nested: a call to the JVM for many small trees, one for each large one."""
+    at_once = max(1, len(parts) * _NODES // max(nodes, 1))
+    for start in range(0, len(parts), at_once):
+        roots = [one.rootNode() for one in parts[start : start + at_once]]
+        text, end = json_of_java(roots, without=_UNREAD), 0
+        for _ in roots:  # one at a time: Python's collector visits all nodes again and again while they are many
+            root, end = _decoder.raw_decode(text, end + 1)  # after the bracket or a comma
+            yield root
+
+
+def _categories(sets: dict[tuple[int, tuple[float, ...]], int]) -> CategoricalSplits | None:
+    if not sets:
+        return None
+    return CategoricalSplits(
+        feature=np.array([feature for feature, _ in sets], dtype=np.int32),
+        starts=np.cumsum([0, *(len(members) for _, members in sets)], dtype=np.int64),
+        members=np.concatenate([members for _, members in sets]),
+    )
+
+
+def _flatten(
+    root: dict[str, Any],
+    features: int,
+    sets: dict[tuple[int, tuple[float, ...]], int],
+    weight: float,
+    boosted: bool,
+) -> TreeNodes:
+    """Return the nodes of a tree in preorder.
+
+    Args:
+        root: the fields of Spark's node classes, children nested.
+        features: number of features; categorical splits are numbered from there on.
+        sets: (feature, categories that go left) -> number of the split; grows.
+        weight: of the tree in a boosted sum.
+        boosted: leaves answer with a number instead of with class counts.
+    """
+    feature: list[int] = []
+    threshold: list[float] = []
+    right: list[int] = []
+    values: list[list[float]] = []
+    waiting: list[tuple[dict[str, Any], int]] = [(root, -1)]
+    while waiting:
+        node, parent = waiting.pop()
+        index = len(feature)
+        if parent >= 0:
+            right[parent] = index
+        split = node.get("split")
+        right.append(0)
+        if split is None:
+            feature.append(-1)
+            threshold.append(0.0)
+            values.append([node["prediction"] * weight] if boosted else _distribution(node["impurityStats"]["stats"]))
+            continue
+        if "threshold" in split:
+            feature.append(split["featureIndex"])
+            threshold.append(split["threshold"])
+        else:
+            key = (split["featureIndex"], tuple(sorted(split["_leftCategories"])))
+            feature.append(features + sets.setdefault(key, len(sets)))
+            threshold.append(0.5)
+        waiting.append((node["rightChild"], index))
+        waiting.append((node["leftChild"], -1))  # popped first: the left child follows its parent
+    return TreeNodes(
+        feature=np.array(feature, dtype=np.int32),
+        threshold=np.array(threshold, dtype=np.float64),
+        right=np.array(right, dtype=np.int32),
+        values=np.array(values, dtype=np.float64),
+    )
+
+
+def _distribution(stats: list[float]) -> list[float]:
+    """Return a leaf's class counts as p(class); of two classes only the second is kept."""
+    total = sum(stats)
+    shares = [count / total for count in stats] if total > 0 else [1.0 / len(stats)] * len(stats)
+    return [shares[1]] if len(shares) == 2 else shares

@@ -1,0 +1,110 @@
+"""Fitted single-target models in the form in which they are shipped, stored and asked for class probabilities.
+
+None of them needs Spark. What a scorer stores is plain arrays (npz without pickle) or a skops archive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_spark.multilabel.models.archives import pack_arrays, unpack_arrays
+from genre_spark.multilabel.models.feature_block import FeatureBlock
+
+__all__ = [
+    "ConstantScorer",
+    "LinearScorer",
+    "Scorer",
+]
+
+Matrix = NDArray[np.float64]
+
+
+class Scorer(Protocol):
+    """A fitted single-target model."""
+
+    kind: ClassVar[str]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        ...
+
+    def probabilities(self, block: FeatureBlock) -> Matrix:
+        """Return p(class | row), (rows, n_classes), each row summing to 1."""
+        ...
+
+    def to_bytes(self) -> bytes:
+        """Return the model as bytes without pickle."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConstantScorer:
+    """The answer where training had one class only: that class, whatever the features.
+
+    Attributes:
+        distribution: p(class), (n_classes,).
+    """
+
+    distribution: NDArray[np.float64]
+    kind: ClassVar[str] = "constant"
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.distribution)
+
+    def probabilities(self, block: FeatureBlock) -> Matrix:
+        """Return the same distribution for every row."""
+        return np.tile(self.distribution, (block.rows, 1))
+
+    def to_bytes(self) -> bytes:
+        """Return the distribution as npz bytes."""
+        return pack_arrays({"distribution": self.distribution})
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> ConstantScorer:
+        """Read what `to_bytes` wrote."""
+        return cls(unpack_arrays(payload)["distribution"])
+
+
+@dataclass(frozen=True)
+class LinearScorer:
+    """Logistic regression: sigmoid for two classes, softmax over the classes otherwise.
+
+    Attributes:
+        coefficients: (1, features) for two classes, else (classes, features).
+        intercepts: (1,) or (classes,).
+    """
+
+    coefficients: Matrix
+    intercepts: NDArray[np.float64]
+    kind: ClassVar[str] = "linear"
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return max(2, len(self.intercepts))
+
+    def probabilities(self, block: FeatureBlock) -> Matrix:
+        """Return p(class | row)."""
+        margins = block.double(self.coefficients.shape[1]) @ self.coefficients.T + self.intercepts
+        if margins.shape[1] == 1:
+            positive = 0.5 * (1.0 + np.tanh(0.5 * margins[:, 0]))  # the sigmoid, without overflow
+            return np.column_stack([1.0 - positive, positive])
+        weights = np.exp(margins - margins.max(axis=1, keepdims=True))
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    def to_bytes(self) -> bytes:
+        """Return the coefficients as npz bytes."""
+        return pack_arrays({"coefficients": self.coefficients, "intercepts": self.intercepts})
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> LinearScorer:
+        """Read what `to_bytes` wrote."""
+        arrays = unpack_arrays(payload)
+        return cls(arrays["coefficients"], arrays["intercepts"])

@@ -1,0 +1,115 @@
+"""Append probabilities and predictions to a DataFrame in one pass over its features."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
+
+from genre_spark.multilabel.columns import check_features, decode_vectors, vector_column
+from genre_spark.multilabel.models.feature_block import FeatureBlock
+from genre_spark.multilabel.models.forests import share_grid
+from genre_spark.multilabel.models.predictors import Predictor
+
+__all__ = ["CHECKED", "HIDDEN", "ScoringTask", "append_scores", "score_features", "unfold_scores"]
+
+_SCORES = "probabilities array<double>, prediction array<double>"
+HIDDEN = "_multilabel_scores"
+CHECKED = "_multilabel_features"
+_ROWS = 8192  # a block and its intermediate results stay in the processor's cache
+_loaded: OrderedDict[str, Predictor] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class ScoringTask:
+    """Everything that a worker needs to score rows.
+
+    Attributes:
+        token: names the fitted model, so that a worker unpacks it once for all its tasks.
+        payload: the pickled predictor: on its way to workers, never stored.
+        features: length of the feature vectors.
+        threshold: a label is predicted where its score is >= this.
+        role: name of the features column in messages.
+        feature_names: names of the features, where known.
+        allow_invalid: NaN and infinite features pass.
+    """
+
+    token: str
+    payload: bytes
+    features: int
+    threshold: float
+    role: str
+    feature_names: list[str] | None
+    allow_invalid: bool
+
+    def predictor(self) -> Predictor:
+        """Return the predictor, unpacked once a worker process; the last two models are kept."""
+        found = _loaded.get(self.token)
+        if found is None:
+            found = _loaded[self.token] = pickle.loads(self.payload)
+            while len(_loaded) > 2:
+                _loaded.popitem(last=False)
+        _loaded.move_to_end(self.token)
+        return found
+
+    def score(self, parts: pd.DataFrame) -> pd.DataFrame:
+        """Return probabilities and predictions of unwrapped feature Vectors."""
+        features = decode_vectors(parts, self.role, self.features)
+        if not self.allow_invalid:
+            check_features(features, self.role, self.feature_names)
+        probabilities, prediction = score_features(self.predictor(), features, self.threshold)
+        return pd.DataFrame({"probabilities": list(probabilities), "prediction": list(prediction)})
+
+
+def score_features(
+    predictor: Predictor, features: NDArray[np.floating], threshold: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return probabilities and predictions of a matrix of features, each (rows, labels)."""
+    share_grid(predictor.scorers)
+    scored = [
+        predictor.predict(FeatureBlock(features[start : start + _ROWS], predictor.room), threshold)
+        for start in range(0, max(1, len(features)), _ROWS)
+    ]
+    return np.concatenate([part[0] for part in scored]), np.concatenate([part[1] for part in scored])
+
+
+def append_scores(data: DataFrame, task: ScoringTask, *, features_col: str) -> DataFrame:
+    """Return the data with the struct of probabilities and prediction, two arrays, in the hidden column."""
+
+    @pandas_udf(_SCORES)  # type: ignore[call-overload, untyped-decorator]
+    def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            yield task.score(batch)
+
+    return data.withColumn(HIDDEN, score(vector_column(data, features_col, "featuresCol")))
+
+
+def unfold_scores(
+    data: DataFrame, *, probabilities_col: str, prediction_col: str, names: list[str] | None = None
+) -> DataFrame:
+    """Return the data with the two arrays of the struct in the hidden column as Vectors in its place.
+
+    Args:
+        data: of `append_scores`.
+        probabilities_col: name of a column; "" leaves it out.
+        prediction_col: name of the other; "" leaves it out.
+        names: of the labels, for the columns' metadata.
+    """
+    wanted = {"probabilities": probabilities_col, "prediction": prediction_col}
+    others = [F.col(f"`{name}`") for name in data.columns if name != HIDDEN]
+    about: dict[str, Any] = {}
+    if names:  # where VectorAssembler leaves the names of features, and VectorSlicer looks for them
+        attributes = [{"idx": index, "name": name} for index, name in enumerate(names)]
+        about = {"metadata": {"ml_attr": {"attrs": {"numeric": attributes}, "num_attrs": len(names)}}}
+    vectors = [array_to_vector(F.col(f"{HIDDEN}.{part}")).alias(name, **about) for part, name in wanted.items() if name]
+    return data.select(*others, *vectors)

@@ -1,0 +1,1 @@
+"""Posters: listed, read, decoded and stored as a table; only what is new since the last run."""

@@ -1,0 +1,245 @@
+"""The list of posters in a folder or archive, as compact Arrow columns instead of a Python object a file."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import fsspec
+import pyarrow as pa
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.files import filesystem, fingerprint
+from genre_spark.posters.arrow_columns import int_column, text_column
+from genre_spark.posters.names import parse_poster_name
+from genre_spark.posters.zip_directory import ZipMember, read_zip_directory
+
+DIRECTORY = "a directory, not a file"
+LINK_OUT = "link out of the folder"
+BROKEN_LINK = "broken link"
+NOT_REGULAR = "not a regular file"
+ENCRYPTED = "encrypted"
+COMPRESSION = "unknown compression"
+
+LISTING_SCHEMA = pa.schema(
+    [
+        pa.field("movie_id", pa.int64(), False),
+        pa.field("source", pa.string(), False),  # path below the folder, or name in the archive
+        pa.field("offset", pa.int64(), False),  # in the archive: a zip member's header, a tar member's data; else -1
+        pa.field("stored", pa.int64(), False),  # bytes that the file takes in the archive
+        pa.field("method", pa.int8(), False),  # one of the constants below
+        pa.field("size", pa.int64(), False),  # bytes of the file itself
+        pa.field("stamp", pa.int64(), False),  # changes when the file does: time of modification, CRC, ETag
+    ]
+)
+FILE, TAR, ZIP_STORED, ZIP_DEFLATED = range(4)
+_BATCH = 20_000
+_TAR = (".tar",)
+_COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+
+
+class Entry(NamedTuple):
+    """A file in a source: its name and what LISTING_SCHEMA has of it."""
+
+    name: str
+    size: int
+    stamp: int
+    offset: int = -1
+    stored: int = 0
+    method: int = FILE
+    flaw: str | None = None
+
+
+@dataclass
+class Listing:
+    """What a source holds.
+
+    Attributes:
+        posters: a table of LISTING_SCHEMA, in the order of the source.
+        rejects: (source, reason, detail) of files that are no posters by their name or kind.
+    """
+
+    posters: pa.Table
+    rejects: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def source_kind(source: str) -> str:
+    """Return `folder`, `zip` or `tar`.
+
+    Raises:
+        InvalidInputError: there is no such source, or it is a file of another kind.
+    """
+    system, inner = filesystem(source)
+    if not system.exists(inner):
+        raise InvalidInputError(f"paths.posters: {source}: no such folder or archive")
+    lower = inner.lower()
+    if system.isdir(inner):
+        return "folder"
+    if lower.endswith(".zip"):
+        return "zip"
+    if lower.endswith(_TAR):
+        return "tar"
+    if lower.endswith(_COMPRESSED_TAR):
+        raise InvalidInputError(
+            f"paths.posters: {source}: a compressed tar can only be read from its start, expected .tar or .zip"
+        )
+    raise InvalidInputError(f"paths.posters: {source}: expected a folder, a .zip or a .tar of ID.jpg files")
+
+
+def list_posters(source: str, *, follow_links: bool = False) -> Listing:
+    """List a folder (with its subfolders) or an archive.
+
+    Raises:
+        InvalidInputError: the source is not there or is no archive that can be read.
+    """
+    batches: list[pa.RecordBatch] = []
+    rejects: list[tuple[str, str, str]] = []
+    pending: list[tuple[int, Entry]] = []
+    for entry in _entries(source, follow_links=follow_links):
+        movie_id = parse_poster_name(entry.name.rpartition("/")[2])
+        if entry.flaw is not None or isinstance(movie_id, str):
+            rejects.append((entry.name, entry.flaw or str(movie_id), f"{entry.size} bytes"))
+            continue
+        pending.append((movie_id, entry))
+        if len(pending) == _BATCH:
+            batches.append(_to_batch(pending))
+            pending = []
+    batches.append(_to_batch(pending))
+    return Listing(pa.Table.from_batches(batches, LISTING_SCHEMA), rejects)
+
+
+def require_posters(source: str) -> None:
+    """Check, without listing all of it, that a source holds at least one poster.
+
+    Raises:
+        InvalidInputError: it does not, or it is not there.
+    """
+    for entry in _entries(source, follow_links=False):
+        if entry.flaw is None and not isinstance(parse_poster_name(entry.name.rpartition("/")[2]), str):
+            return
+    raise InvalidInputError(f"paths.posters: {source}: no posters in it, expected files named like 1000001.jpg")
+
+
+def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
+    kind = source_kind(source)
+    system, inner = filesystem(source)
+    if kind == "folder":
+        if is_local(system):
+            yield from _walk_local(Path(inner), follow_links=follow_links)
+        else:
+            yield from _walk_remote(system, inner)
+        return
+    with system.open(inner, "rb") as file:
+        try:
+            yield from _read_zip(file) if kind == "zip" else _read_tar(file)
+        except (tarfile.TarError, EOFError) as error:
+            raise InvalidInputError(f"paths.posters: {source}: not a whole tar archive: {error}") from None
+
+
+def is_local(system: fsspec.AbstractFileSystem) -> bool:
+    """Tell whether a file system is the machine's own."""
+    return "file" in system.protocol if isinstance(system.protocol, tuple) else system.protocol == "file"
+
+
+def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
+    real_root = os.path.realpath(root)
+    folders, linked = [""], list[str]()
+    seen: set[str] = set()
+    while folders or linked:
+        if not folders:  # links come after all real folders, by name: the same files have the same names every time
+            linked.sort()
+            folders.append(linked.pop(0))
+        folder = folders.pop()
+        place = os.path.realpath(root / folder)
+        if follow_links and place in seen:
+            continue  # a link to a folder above it, or to one that has been listed
+        seen.add(place)
+        with os.scandir(root / folder) as scan:
+            for item in scan:
+                name = f"{folder}/{item.name}" if folder else item.name
+                try:
+                    info = item.stat()
+                except OSError as error:
+                    yield Entry(name, 0, 0, flaw=BROKEN_LINK if item.is_symlink() else str(error.strerror))
+                    continue
+                flaw = None
+                if item.is_symlink() and not follow_links:
+                    target = os.path.realpath(item.path)
+                    if os.path.commonpath([target, real_root]) != real_root or stat.S_ISDIR(info.st_mode):
+                        flaw = LINK_OUT
+                if flaw is None and stat.S_ISDIR(info.st_mode):
+                    if isinstance(parse_poster_name(item.name), str):
+                        (linked if item.is_symlink() else folders).append(name)
+                        continue
+                    flaw = DIRECTORY
+                elif flaw is None and not stat.S_ISREG(info.st_mode):
+                    flaw = NOT_REGULAR
+                # The permissions are part of the stamp: a file that could not be read is tried again after a chmod.
+                stamp = info.st_mtime_ns // 512 * 512 + (info.st_mode & 0o777)
+                yield Entry(name, info.st_size, stamp, flaw=flaw)
+
+
+def _walk_remote(system: fsspec.AbstractFileSystem, root: str) -> Iterator[Entry]:
+    base = root.rstrip("/")
+    folders = [base]
+    while folders:
+        folder = folders.pop()
+        for info in system.ls(folder, detail=True):
+            path = str(info["name"]).rstrip("/")
+            if path == folder:
+                continue  # object stores list a folder's own marker
+            name = path[len(base) + 1 :]
+            is_folder = info["type"] == "directory"
+            if is_folder and isinstance(parse_poster_name(path.rpartition("/")[2]), str):
+                folders.append(path)
+                continue
+            yield Entry(name, int(info.get("size") or 0), _stamp(info), flaw=DIRECTORY if is_folder else None)
+
+
+def _stamp(info: dict[str, Any]) -> int:
+    seen = [
+        str(info.get(key)) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
+    ]
+    return int(fingerprint(seen), 16) - 2**63
+
+
+def _read_zip(file: BinaryIO) -> Iterator[Entry]:
+    for member in read_zip_directory(file):
+        if not member.name.endswith("/"):
+            yield _zip_entry(member)
+
+
+def _zip_entry(member: ZipMember) -> Entry:
+    method = {0: ZIP_STORED, 8: ZIP_DEFLATED}.get(member.method)
+    flaw = ENCRYPTED if member.encrypted else None if method is not None else COMPRESSION
+    stamp = (member.crc << 31) ^ member.time
+    return Entry(member.name, member.size, stamp, member.offset, member.stored, method or ZIP_STORED, flaw)
+
+
+def _read_tar(file: BinaryIO) -> Iterator[Entry]:
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        for member in archive:
+            archive.members = []  # type: ignore[attr-defined] # it would keep an object for every member
+            if member.isdir():
+                continue
+            flaw = None if member.isreg() else LINK_OUT if member.issym() or member.islnk() else NOT_REGULAR
+            stamp = int(member.mtime) * 1000
+            yield Entry(member.name.removeprefix("./"), member.size, stamp, member.offset_data, member.size, TAR, flaw)
+
+
+def _to_batch(pending: list[tuple[int, Entry]]) -> pa.RecordBatch:
+    columns = [
+        int_column([movie_id for movie_id, _ in pending], pa.int64()),
+        text_column([entry.name for _, entry in pending]),
+        int_column([entry.offset for _, entry in pending], pa.int64()),
+        int_column([entry.stored for _, entry in pending], pa.int64()),
+        int_column([entry.method for _, entry in pending], pa.int8()),
+        int_column([entry.size for _, entry in pending], pa.int64()),
+        int_column([entry.stamp for _, entry in pending], pa.int64()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=LISTING_SCHEMA)

@@ -1,0 +1,109 @@
+"""Contents of listed posters, read where they lie: files of a folder, members of an archive."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from genre_spark.files import filesystem, join
+from genre_spark.posters.listing import FILE, ZIP_DEFLATED, is_local, source_kind
+from genre_spark.posters.zip_directory import LOCAL_HEADER, LOCAL_HEADER_SIZE
+
+UNREADABLE = "unreadable"
+TOO_MANY_BYTES = "too many bytes"
+DAMAGED_MEMBER = "damaged archive member"
+_TOGETHER = 32  # files asked for at once where each request has a latency
+
+
+@dataclass(frozen=True)
+class ReadFailure:
+    """A poster whose bytes cannot be had: the reason, to be counted, and the detail."""
+
+    reason: str
+    detail: str
+
+
+Row = Mapping[str, Any]
+Content = bytes | ReadFailure
+
+
+def read_posters(source: str, rows: Sequence[Row], *, max_bytes: int) -> Iterator[Content]:
+    """Yield the content of each row of a listing, in order.
+
+    Args:
+        source: the folder or archive.
+        rows: name -> value of LISTING_SCHEMA.
+        max_bytes: larger files are not read.
+    """
+    system, inner = filesystem(source)
+    if source_kind(source) != "folder":
+        with system.open(inner, "rb") as archive:
+            for row in rows:
+                yield _too_large(row, max_bytes) or _guarded(_read_member, archive, row)
+    elif is_local(system):
+        root = Path(inner)
+        for row in rows:
+            yield _too_large(row, max_bytes) or _guarded(_read_file, root, row)
+    else:
+        for start in range(0, len(rows), _TOGETHER):
+            yield from _read_remote(system, inner, rows[start : start + _TOGETHER], max_bytes)
+
+
+def _too_large(row: Row, max_bytes: int) -> ReadFailure | None:
+    if row["size"] <= max_bytes:
+        return None
+    return ReadFailure(TOO_MANY_BYTES, f"{row['size']} bytes, at most {max_bytes}")
+
+
+def _guarded(read: Any, place: Any, row: Row) -> Content:
+    try:
+        return read(place, row)
+    except OSError as error:
+        return ReadFailure(UNREADABLE, f"{type(error).__name__}: {error.strerror or error}")
+
+
+def _read_file(root: Path, row: Row) -> Content:
+    with open(f"{root}/{row['source']}", "rb", buffering=0) as file:  # noqa: PTH123 - Path costs as much as the read
+        return file.read()
+
+
+def _read_remote(system: Any, root: str, rows: Sequence[Row], max_bytes: int) -> Iterator[Content]:
+    wanted = {join(root, row["source"]): row for row in rows if row["size"] <= max_bytes}
+    contents = system.cat(list(wanted), on_error="return") if wanted else {}
+    for row in rows:
+        content = contents.get(join(root, row["source"]))
+        if content is None:
+            yield _too_large(row, max_bytes) or ReadFailure(UNREADABLE, "no answer")
+        elif isinstance(content, (FileNotFoundError, PermissionError)):
+            yield ReadFailure(UNREADABLE, f"{type(content).__name__}: {content}")
+        elif isinstance(content, Exception):
+            raise content  # a network that fails is no flaw of the poster: let Spark try the task again
+        else:
+            yield content
+
+
+def _read_member(archive: BinaryIO, row: Row) -> Content:
+    offset, stored, method = row["offset"], row["stored"], row["method"]
+    if method in (FILE, FILE + 1):
+        archive.seek(offset)
+        content = archive.read(stored)
+        return content if len(content) == stored else ReadFailure(DAMAGED_MEMBER, "the archive ends within it")
+    archive.seek(offset)
+    head = archive.read(LOCAL_HEADER_SIZE)
+    if len(head) < LOCAL_HEADER_SIZE or head[:4] != LOCAL_HEADER:
+        return ReadFailure(DAMAGED_MEMBER, f"no local header at byte {offset}")
+    names, extras = struct.unpack_from("<HH", head, 26)
+    archive.seek(names + extras, 1)
+    content = archive.read(stored)
+    if method == ZIP_DEFLATED:
+        try:
+            content = zlib.decompressobj(-15).decompress(content, row["size"] + 1)
+        except zlib.error as error:
+            return ReadFailure(DAMAGED_MEMBER, str(error))
+    if len(content) != row["size"]:
+        return ReadFailure(DAMAGED_MEMBER, f"{len(content)} bytes, its directory says {row['size']}")
+    return content

@@ -1,0 +1,163 @@
+"""What is known of each poster of a finished chunk, and the receipt that says the chunk is whole.
+
+The facts file of a chunk is written after its other files, in one piece. Its presence, with a footer that can be read,
+is the proof that the chunk is finished; its metadata is the receipt. Nothing relies on rename, and an object store
+shows a file only when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genre_spark.files import filesystem, join
+from genre_spark.posters.arrow_columns import int_column, text_column
+
+STATE = "_state.json"  # the receipts of the committed table, and the ledger they belong to
+_RECEIPT = b"genre_spark.receipt"
+_SCHEMA = pa.schema(
+    [
+        pa.field("movie_id", pa.int64(), False),
+        pa.field("source", pa.string(), False),
+        pa.field("content_hash", pa.int64(), False),  # of the original's bytes, 0 where no other file has its size
+        pa.field("reason", pa.string(), False),  # why it was rejected, or ""
+        pa.field("detail", pa.string(), False),
+        pa.field("format", pa.string(), False),
+        pa.field("height", pa.int32(), False),  # of the original, pixels
+        pa.field("width", pa.int32(), False),
+        pa.field("kept", pa.int8(), False),  # 1: stored as it was
+        pa.field("means", pa.binary(24), False),  # three float64: R, G, B, of a sample of the stored pixels
+        pa.field("squares", pa.binary(24), False),  # the same of their squares
+    ]
+)
+_NO_MOMENTS = bytes(24)
+
+
+class PosterFacts(NamedTuple):
+    """What is known of one original.
+
+    Attributes:
+        movie_id: of the poster.
+        source: where it lies.
+        content_hash: see `poster_placeholders`; 0 where it was not needed.
+        reason: why it was rejected, or "".
+        detail: what was seen then.
+        format: of the original, or "".
+        height: of the original, pixels.
+        width: of the original, pixels.
+        kept: the original's bytes are what is stored.
+        means: three float64, R, G, B, 0..255, over a sample of the stored pixels.
+        squares: the means of the squares.
+    """
+
+    movie_id: int
+    source: str
+    content_hash: int = 0
+    reason: str = ""
+    detail: str = ""
+    format: str = ""
+    height: int = 0
+    width: int = 0
+    kept: int = 0
+    means: bytes = _NO_MOMENTS
+    squares: bytes = _NO_MOMENTS
+
+
+def facts_folder(table: str) -> str:
+    """Return the folder of the facts files of a posters table."""
+    return join(table, "_facts")
+
+
+def write_facts(table: str, chunk: str, facts: Sequence[PosterFacts], receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the facts of a chunk whose other files are whole, and return the receipt with the file's name."""
+    name = f"facts-{chunk}-{uuid.uuid4().hex[:8]}.parquet"
+    whole = {**receipt, **summarize(facts), "facts": name}
+    columns = []
+    for field in _SCHEMA:
+        values = [getattr(fact, field.name) for fact in facts]
+        if pa.types.is_string(field.type):
+            columns.append(text_column(values))
+        elif pa.types.is_fixed_size_binary(field.type):
+            columns.append(pa.Array.from_buffers(field.type, len(values), [None, pa.py_buffer(b"".join(values))]))
+        else:
+            columns.append(int_column(values, field.type))
+    schema = _SCHEMA.with_metadata({_RECEIPT: json.dumps(whole)})
+    system, inner = filesystem(join(facts_folder(table), name))
+    with system.open(inner, "wb") as file:
+        pq.write_table(pa.Table.from_arrays(columns, schema=schema), file)
+    return whole
+
+
+def read_facts(table: str, name: str) -> list[PosterFacts]:
+    """Return the facts of a chunk."""
+    system, inner = filesystem(join(facts_folder(table), name))
+    with system.open(inner, "rb") as file:
+        return [PosterFacts(**row) for row in pq.read_table(file, use_threads=False).to_pylist()]
+
+
+def read_hashes(table: str, name: str) -> npt.NDArray[np.int64]:
+    """Return the content hashes of a chunk that are known."""
+    system, inner = filesystem(join(facts_folder(table), name))
+    with system.open(inner, "rb") as file:
+        hashes: npt.NDArray[np.int64] = pq.read_table(file, columns=["content_hash"])["content_hash"].to_numpy()
+    return hashes[hashes != 0]
+
+
+def summarize(facts: Sequence[PosterFacts]) -> dict[str, Any]:
+    """Return counts, sums of means and a histogram of sizes over the posters of a chunk, as JSON values."""
+    good = [fact for fact in facts if not fact.reason]
+    moments = np.frombuffer(b"".join(fact.means + fact.squares for fact in good)).reshape(-1, 2, 3).sum(axis=0)
+    return {
+        "rows": len(good),
+        "kept": sum(fact.kept for fact in good),
+        "hashed": sum(fact.content_hash != 0 for fact in facts),
+        "means": moments[0].tolist(),
+        "squares": moments[1].tolist(),
+        "formats": dict(Counter(fact.format for fact in good)),
+        "sizes": dict(Counter(size_bin(fact.height, fact.width) for fact in good)),
+        "reasons": dict(Counter(fact.reason for fact in facts if fact.reason)),
+    }
+
+
+def size_bin(height: int, width: int) -> str:
+    """Return the bin of a size in the histogram: sides to the nearest 50 pixels, above 1,000 to the nearest 500."""
+    sides = [
+        round(side / step) * step for side, step in ((side, 50 if side < 1000 else 500) for side in (width, height))
+    ]
+    return f"{sides[0]}x{sides[1]}"
+
+
+def done_chunks(table: str, known: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return digest -> receipt of all whole chunks: those of the earlier table and those of a run that was killed."""
+    done = dict(known)
+    system, folder = filesystem(facts_folder(table))
+    if not system.exists(folder):
+        return done
+    for entry in sorted(system.ls(folder, detail=False)):
+        name = str(entry).rsplit("/", 1)[-1]
+        chunk = name.split("-")[1] if name.count("-") == 2 else ""
+        if chunk and chunk not in done:
+            receipt = _read_receipt(table, name)
+            if receipt is not None:
+                done[chunk] = receipt
+    return done
+
+
+def _read_receipt(table: str, name: str) -> dict[str, Any] | None:
+    system, inner = filesystem(join(facts_folder(table), name))
+    try:
+        with system.open(inner, "rb") as file:
+            metadata = pq.read_schema(file).metadata
+        receipt: dict[str, Any] = json.loads(metadata[_RECEIPT])
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        return None  # the run was killed while it wrote this file
+    part, folder = receipt.get("part"), filesystem(table)
+    return receipt if part is None or folder[0].exists(join(folder[1], part)) else None

@@ -1,0 +1,205 @@
+"""The posters table from a folder or archive of originals: planned by one task, made by many, committed by the driver.
+
+Python workers read, decode, encode and write Parquet themselves. Spark spreads the chunks over the cores, tries failed
+ones again and brings back one small receipt a chunk; pixels do not pass through the JVM and the driver holds no row.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from genre_spark.config.posters import PostersConfig
+from genre_spark.errors import InvalidInputError
+from genre_spark.files import filesystem, join, write_json
+from genre_spark.posters.arrow_columns import text_column
+from genre_spark.posters.chunks import ChunkJob, prepare_chunk
+from genre_spark.posters.listing import require_posters
+from genre_spark.posters.placeholders import PLACEHOLDER, PLACEHOLDER_FROM
+from genre_spark.posters.planning import Plan, config_fingerprint, plan_posters
+from genre_spark.posters.receipts import STATE, facts_folder, read_hashes
+from genre_spark.tables import TableManifest, commit_table, read_manifest
+from genre_spark.workers import short_task
+
+_ANSWER = "answer string"
+
+
+@dataclass(frozen=True)
+class PreparedPosters:
+    """What a run did.
+
+    Attributes:
+        manifest: of the posters table.
+        unchanged: the table was up to date; nothing was done.
+        decoded: posters that were decoded in this run.
+        reused: posters of the table that earlier runs had decoded.
+        removed: posters of the earlier table that are not in the source any more, or have changed.
+        rejected: reason -> number of files, of the whole table.
+    """
+
+    manifest: TableManifest
+    unchanged: bool = False
+    decoded: int = 0
+    reused: int = 0
+    removed: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+
+def prepare_posters(
+    spark: SparkSession, source: str, *, table: str, rejects_table: str, config: PostersConfig
+) -> PreparedPosters:
+    """Bring the posters table up to date with its source.
+
+    Args:
+        spark: the session.
+        source: a folder of ID.jpg (.png, .webp, .gif), or a zip or tar of them; a path or URL that the executors see.
+        table: folder of the posters table.
+        rejects_table: folder of the rejects table.
+        config: how posters are stored.
+
+    Raises:
+        InvalidInputError: there is no such source, or no poster in it.
+    """
+    require_posters(source)
+    plan = _plan(spark, source, table, rejects_table, config)
+    before = read_manifest(table)
+    if before is not None and not plan.ledger:
+        return PreparedPosters(before, unchanged=True, reused=before.rows, rejected=before.details["rejected"])
+    todo = [(index, chunk) for index, chunk in enumerate(plan.chunks) if chunk not in plan.done]
+    job = ChunkJob(source, table, rejects_table, plan.ledger, config)
+    receipts = {**plan.done, **_run_chunks(spark, job, todo)}
+    manifest = _commit(table, rejects_table, plan, [receipts[chunk] for chunk in plan.chunks], config)
+    decoded = sum(receipts[chunk]["decoded"] for _, chunk in todo)
+    rejected = manifest.details["rejected"]
+    reused = max(0, manifest.rows + sum(rejected.values()) - sum(plan.reject_counts.values()) - decoded)
+    return PreparedPosters(manifest, False, decoded, reused, plan.gone, rejected)
+
+
+def _plan(spark: SparkSession, source: str, table: str, rejects_table: str, config: PostersConfig) -> Plan:
+    run = functools.partial(_answer_plan, source, table, rejects_table, config)
+    (row,) = spark.range(0, 1, 1, 1).mapInArrow(short_task(run), _ANSWER).collect()
+    return _read_plan(row[0])
+
+
+def _answer_plan(
+    source: str, table: str, rejects_table: str, config: PostersConfig, batches: Iterable[pa.RecordBatch]
+) -> Iterable[pa.RecordBatch]:
+    for _ in batches:
+        try:
+            yield _answers([plan_posters(source, table, rejects_table, config).to_json()])
+        except InvalidInputError as error:
+            yield _answers([{"error": str(error)}])  # Spark would wrap it into an error of its own
+
+
+def _read_plan(answer: str) -> Plan:
+    values = json.loads(answer)
+    if "error" in values:
+        raise InvalidInputError(values["error"])
+    return Plan(**{**values, "chunks": tuple(values["chunks"])})
+
+
+def _run_chunks(spark: SparkSession, job: ChunkJob, todo: Sequence[tuple[int, str]]) -> dict[str, dict[str, Any]]:
+    if not todo:
+        return {}
+    run = functools.partial(_answer_chunks, job, list(todo))
+    rows = spark.range(0, len(todo), 1, len(todo)).mapInArrow(short_task(run), _ANSWER).collect()
+    return dict(json.loads(row[0]) for row in rows)
+
+
+def _answer_chunks(
+    job: ChunkJob, todo: Sequence[tuple[int, str]], batches: Iterable[pa.RecordBatch]
+) -> Iterable[pa.RecordBatch]:
+    for batch in batches:
+        for position in batch.column(0).to_numpy().tolist():
+            index, chunk = todo[position]
+            yield _answers([(chunk, prepare_chunk(job, index, chunk))])
+
+
+def _answers(values: Sequence[Any]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([text_column([json.dumps(value) for value in values])], names=["answer"])
+
+
+def _commit(
+    table: str, rejects_table: str, plan: Plan, receipts: Sequence[Mapping[str, Any]], config: PostersConfig
+) -> TableManifest:
+    """Make the chunks the table. The posters' manifest comes last: until then the earlier table stands."""
+    details = summarize_receipts(receipts, config)
+    details["placeholders"] = _count_placeholders(table, receipts, plan, config)
+    rejected = Counter(plan.reject_counts)
+    for receipt in receipts:
+        rejected.update(receipt["reasons"])
+    details["rejected"] = dict(sorted(rejected.items()))
+    details["listed"] = plan.listed
+    files = [plan.rejects, *(receipt["rejects"] for receipt in receipts)]
+    rejects = TableManifest(
+        "rejects", plan.fingerprint, tuple(name for name in files if name), sum(rejected.values()), details["rejected"]
+    )
+    commit_table(rejects_table, rejects)
+    parts = tuple(receipt["part"] for receipt in receipts if receipt["rows"])
+    manifest = TableManifest("posters", plan.fingerprint, parts, sum(receipt["rows"] for receipt in receipts), details)
+    state = {
+        "settings": config_fingerprint(config),
+        "ledger": plan.ledger,
+        "chunks": list(plan.chunks),
+        "receipts": dict(zip(plan.chunks, receipts, strict=True)),
+    }
+    write_json(join(table, STATE), state)
+    commit_table(table, manifest)
+    _remove_leftovers(table, plan.ledger, {receipt["facts"] for receipt in receipts})
+    return manifest
+
+
+def summarize_receipts(receipts: Sequence[Mapping[str, Any]], config: PostersConfig) -> dict[str, Any]:
+    """Return what the manifest says of a posters table: size, encoding, channel statistics (R, G, B in 0..1), sizes."""
+    rows = sum(receipt["rows"] for receipt in receipts)
+    means = sum((np.array(receipt["means"]) for receipt in receipts), np.zeros(3)) / max(1, rows) / 255
+    squares = sum((np.array(receipt["squares"]) for receipt in receipts), np.zeros(3)) / max(1, rows) / 255**2
+    sizes, formats = Counter[str](), Counter[str]()
+    for receipt in receipts:
+        sizes.update(receipt["sizes"])
+        formats.update(receipt["formats"])
+    return {
+        "height": config.height,
+        "width": config.width,
+        "channels": 3,
+        "encoding": config.encoding,
+        "channel_mean": [round(float(value), 6) for value in means],
+        "channel_std": [round(float(value), 6) for value in np.sqrt(np.maximum(squares - means**2, 0))],
+        "sizes": dict(sorted(sizes.items())),
+        "formats": dict(sorted(formats.items())),
+        "kept_as_they_were": sum(receipt["kept"] for receipt in receipts),
+        "misnamed": sum(receipt["misnamed"] for receipt in receipts),
+    }
+
+
+def _count_placeholders(
+    table: str, receipts: Sequence[Mapping[str, Any]], plan: Plan, config: PostersConfig
+) -> dict[str, int]:
+    """Count posters whose bytes many share: 8 bytes of memory for each whose size is that common."""
+    over = config.drop_placeholders_over or PLACEHOLDER_FROM
+    hashes = [read_hashes(table, receipt["facts"]) for receipt in receipts if receipt["hashed"]]
+    times = np.unique(np.concatenate(hashes), return_counts=True)[1] if hashes else np.zeros(0, np.int64)
+    shared = times[times > over]
+    dropped = plan.reject_counts.get(PLACEHOLDER, 0)
+    return {"shared_by_more_than": over, "pictures": len(shared), "posters": int(shared.sum()), "dropped": dropped}
+
+
+def _remove_leftovers(table: str, ledger: str, facts: set[str]) -> None:
+    """Remove ledgers and facts that no longer count."""
+    system, folder = filesystem(table)
+    for entry in system.ls(folder, detail=False):
+        name = str(entry).rsplit("/", 1)[-1]
+        if name.startswith("_ledger-") and name != ledger:
+            system.rm(str(entry))
+    system, folder = filesystem(facts_folder(table))
+    for entry in system.ls(folder, detail=False):
+        if str(entry).rsplit("/", 1)[-1] not in facts:
+            system.rm(str(entry))

@@ -1,0 +1,225 @@
+"""Petastorm reads the row groups of an epoch, in the order of the plan; the only importer of petastorm."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # petastorm imports pyarrow's old file systems, which warn
+    from petastorm.fs_utils import get_filesystem_and_path_or_paths
+    from petastorm.reader import Reader
+    from petastorm.workers_pool import EmptyResultError
+    from petastorm.workers_pool.thread_pool import ThreadPool
+    from petastorm.workers_pool.ventilator import ConcurrentVentilator
+    from petastorm.workers_pool.worker_base import WorkerBase
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.files import filesystem
+from genre_spark.vision.feed.rows import COLUMNS, SampleRows
+
+_AHEAD = 2  # row groups read before they are asked for, beyond one for each worker
+_LOOKS = 1000  # at petastorm's pool before its end is believed
+_INTERVAL = 0.001  # seconds between looks of petastorm's ventilator at its queue; its own 0.01 starves fast readers
+
+
+@dataclass(frozen=True)
+class SampleFile:
+    """A Parquet file of samples.
+
+    Attributes:
+        path: path or URL.
+        metadata: its footer.
+    """
+
+    path: str
+    metadata: pq.FileMetaData
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group of a file.
+
+    Attributes:
+        file: position of the file.
+        number: of the row group in it.
+        rows: samples.
+    """
+
+    file: int
+    number: int
+    rows: int
+
+
+def open_file(path: str) -> SampleFile:
+    """Read a file's footer.
+
+    Raises:
+        InvalidInputError: the file is missing, truncated or no Parquet; the text names it.
+    """
+    system, inner = filesystem(path)
+    try:
+        with system.open(inner, "rb") as file:
+            return SampleFile(path, pq.read_metadata(file))
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInputError(f"{path}: not a whole Parquet file: {error}") from None
+
+
+class RowGroupStream:
+    """Row groups of an epoch, read ahead by petastorm's workers and handed out in the order of the plan."""
+
+    def __init__(
+        self, files: Sequence[SampleFile], groups: Sequence[RowGroup], *, workers: int, label_count: int
+    ) -> None:
+        """Start reading.
+
+        Args:
+            files: all files of the table.
+            groups: the row groups to read, in this order; none twice.
+            workers: threads.
+            label_count: length of the labels, 0 where there are none.
+        """
+        self._stash: dict[int, SampleRows] = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # petastorm uses pyarrow 14's old file systems and dataset class
+            system, paths = _petastorm_paths([file.path for file in files])
+        order = [(paths[group.file], group.number) for group in groups]
+        metadata = {path: file.metadata for path, file in zip(paths, files, strict=True)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._pool = ThreadPool(workers, results_queue_size=5 * workers)
+            try:
+                self._reader = _PlannedReader(system, paths, self._pool, _WorkerMaker(metadata, label_count), order)
+            except OSError as error:  # petastorm opens all files again
+                raise InvalidInputError(f"the samples are not what they were: {error}") from None
+
+    def get(self, position: int) -> SampleRows:
+        """Return the row group at a position of the plan, waiting for it; once each.
+
+        Raises:
+            InvalidInputError: its file cannot be read (any more); the text names it.
+        """
+        empty = 0
+        while position not in self._stash:
+            try:
+                result = next(self._reader)
+            except EmptyResultError:
+                # Petastorm's pool looks first whether all workers are done and then whether all items were given out;
+                # it reports the end when the last items are given out between the two looks.
+                empty += 1
+                if empty > _LOOKS:
+                    raise InvalidInputError(f"row group {position} of the plan did not come") from None
+                time.sleep(_INTERVAL)
+                continue
+            if isinstance(result, Exception):
+                raise result
+            arrived, rows = result
+            self._stash[arrived] = rows
+        return self._stash.pop(position)
+
+    def has(self, position: int) -> bool:
+        """Tell whether `get` would answer without waiting for a read that has not ended."""
+        return position in self._stash or self._pool.results_qsize() > 0
+
+    def close(self) -> None:
+        """End petastorm's threads and wait for them."""
+        self._reader.stop()
+        self._reader.join()
+        self._stash.clear()
+
+
+def _petastorm_paths(paths: Sequence[str]) -> tuple[Any, list[str]]:
+    """Return petastorm's file system for the files and their paths on it."""
+    if all(path.startswith("/") for path in paths):
+        # Local names go in as they are: within a URL `#`, `?` and `%` would mean something else.
+        return get_filesystem_and_path_or_paths(["file:///"])[0], list(paths)
+    urls = [path.replace("s3a://", "s3://", 1) for path in paths]
+    system, inner = get_filesystem_and_path_or_paths(urls)
+    return system, [path.replace("//", "/") if path.startswith("/") else path for path in inner]
+
+
+class _Results:
+    """Hands a worker's result through as it is: petastorm's own readers turn tables into pandas first."""
+
+    batched_output = True
+
+    def read_next(self, pool: ThreadPool, _schema: Any, _ngram: Any) -> Any:
+        return pool.get_results()
+
+
+class _RowGroupWorker(WorkerBase):
+    """Reads one row group at a time, in a thread of petastorm's pool.
+
+    Petastorm's own worker reads by pyarrow's old dataset class, copies every row (`take`) and goes through pandas.
+    """
+
+    def __init__(self, worker_id: int, publish: Any, args: tuple[Any, ...], makers: _WorkerMaker) -> None:
+        super().__init__(worker_id, publish, args)
+        self._system, self._pieces, self._maker = args[0], args[4], makers
+
+    def process(self, piece_index: int, position: int) -> None:
+        piece = self._pieces[piece_index]
+        try:
+            answer: Any = position, self._maker.read(self._system, piece.path, piece.row_group)
+        except (pa.ArrowException, OSError) as error:
+            answer = InvalidInputError(f"{piece.path}: row group {piece.row_group} cannot be read: {error}")
+        except Exception as error:  # petastorm's pool may wait for ever with an error where its queue is full
+            answer = error
+        self.publish_func(answer)
+
+
+class _WorkerMaker:
+    """What petastorm takes for a class of workers: makes workers that know the files' footers."""
+
+    def __init__(self, metadata: dict[str, pq.FileMetaData], label_count: int) -> None:
+        self._metadata, self._label_count = metadata, label_count
+
+    def __call__(self, worker_id: int, publish: Any, args: tuple[Any, ...]) -> _RowGroupWorker:
+        return _RowGroupWorker(worker_id, publish, args, self)
+
+    @staticmethod
+    def new_results_queue_reader() -> _Results:
+        return _Results()
+
+    def read(self, system: Any, path: str, number: int) -> SampleRows:
+        known = self._metadata[path]
+        present = set(known.schema.to_arrow_schema().names)
+        names = [name for name in COLUMNS if name in present]
+        local = type(system).__name__ == "LocalFileSystem"
+        # Mapped, a page is copied once, from the system's cache into Arrow's buffer.
+        with pq.ParquetFile(path if local else system.open(path, "rb"), metadata=known, memory_map=local) as file:
+            table = file.read_row_group(number, columns=names, use_threads=False)
+        return SampleRows(table, file=path, label_count=self._label_count)
+
+
+class _PlannedReader(Reader):
+    """Petastorm's reader with the order of row groups given from outside."""
+
+    def __init__(
+        self, system: Any, paths: list[str], pool: ThreadPool, maker: _WorkerMaker, order: Sequence[tuple[str, int]]
+    ) -> None:
+        self._order = order
+        self._items: list[dict[str, int]] = []
+        super().__init__(
+            system, paths, worker_class=maker, reader_pool=pool, shuffle_row_groups=False, is_batched_reader=True
+        )
+
+    def _filter_row_groups(self, _dataset: Any, row_groups: list[Any], *_: Any) -> tuple[list[int], None]:
+        index_of = {(piece.path, piece.row_group): index for index, piece in enumerate(row_groups)}
+        self._items = [{"piece_index": index_of[key], "position": place} for place, key in enumerate(self._order)]
+        return [item["piece_index"] for item in self._items], None
+
+    def _create_ventilator(self, *_: Any) -> ConcurrentVentilator:
+        return ConcurrentVentilator(
+            self._workers_pool.ventilate,
+            self._items,
+            iterations=1,
+            max_ventilation_queue_size=self._workers_pool.workers_count + _AHEAD,
+            ventilation_interval=_INTERVAL,
+        )

@@ -1,0 +1,1 @@
+"""Trained networks applied to posters: predictions and embeddings."""

@@ -1,0 +1,140 @@
+"""Features of posters from the frozen part of a network, computed by Spark once and kept."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+from genre_spark.config import EmbeddingsConfig
+from genre_spark.files import filesystem, fingerprint, join
+from genre_spark.schemas import FEATURES, MOVIE_ID
+from genre_spark.tables import TableManifest, commit_table, read_manifest
+from genre_spark.vision.inference.prediction import worker_network
+from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
+from genre_spark.worker_errors import worker_errors
+
+_RECEIPT_SCHEMA = StructType([StructField("file", StringType(), False), StructField("rows", LongType(), False)])
+_ARROW_SCHEMA = pa.schema(
+    [pa.field(MOVIE_ID, pa.int64(), nullable=False), pa.field(FEATURES, pa.list_(pa.float32()), nullable=False)]
+)
+
+
+@dataclass(frozen=True)
+class EmbeddedPosters:
+    """The embeddings table.
+
+    Attributes:
+        manifest: of the table.
+        computed: posters of this run; the others were there.
+    """
+
+    manifest: TableManifest
+    computed: int
+
+
+def embed_posters(
+    spark: SparkSession,
+    files: Sequence[str],
+    table: str,
+    model_file: str,
+    *,
+    version: str,
+    features: int,
+    config: EmbeddingsConfig,
+    device: str = "auto",
+) -> EmbeddedPosters:
+    """Write the features of every poster in the files, a Parquet file a part, and go on where a killed run stopped.
+
+    Each worker loads the network once, reads its posters and writes its file itself; Spark moves file names only. The
+    name of a file tells which row groups of which file it belongs to and by which network, so the next run (with more
+    posters, or after a kill) computes what is missing.
+
+    Args:
+        spark: the session.
+        files: Parquet files of the posters table, or of a samples table.
+        table: folder of the embeddings.
+        model_file: a network as `save_network` writes it, on storage that the workers see.
+        version: digest of the weights and of the size of the network's input.
+        features: length of a feature vector.
+        config: batch size, threads, mirror images, size of the parts.
+        device: auto, cpu or cuda.
+
+    Returns:
+        The table's manifest: columns movie_id and features, array<float>.
+
+    Raises:
+        InvalidInputError: a row has no image, or one that cannot be decoded.
+        StageFailedError: a GPU ran out of memory.
+    """
+    digest = fingerprint("embeddings", version, config.mirror)
+    folder = join(table, f"data-{digest}")
+    parts = list_parts(files, rows=config.rows_per_part)
+    names = {_part_name(part): part for part in parts}
+    done = _existing(folder)
+    missing = [part for name, part in sorted(names.items()) if name not in done]
+    config_batch, config_threads = config.batch_size, config.threads
+
+    def embed(part: Part) -> Iterator[pa.RecordBatch]:
+        model = worker_network(model_file, version, config_threads, device)
+        batches = []
+        for images, rows in read_posters(part, batch_size=config_batch):
+            values = model.features(images)
+            offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+            vectors = pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
+            batches.append(pa.RecordBatch.from_arrays([rows.column(0), vectors], schema=_ARROW_SCHEMA))
+        name = _part_name(part)
+        _write_whole(join(folder, name), pa.Table.from_batches(batches))
+        yield pa.RecordBatch.from_pydict({"file": [name], "rows": pa.array([part.rows], pa.int64())})
+
+    computed = 0
+    if missing:
+        # a short row a part of some hundred posters; toLocalIterator would run one task after the other
+        with worker_errors():
+            computed = sum(receipt["rows"] for receipt in map_parts(spark, missing, embed, _RECEIPT_SCHEMA).collect())
+    paths = tuple(join(f"data-{digest}", name) for name in sorted(names))
+    manifest = TableManifest(
+        name="embeddings",
+        fingerprint=fingerprint(digest, *sorted(names)),
+        paths=paths,
+        rows=sum(part.rows for part in parts),
+        details={"features": features, "version": version, "mirror": config.mirror},
+    )
+    if computed or read_manifest(table) != manifest:
+        commit_table(table, manifest)
+    return EmbeddedPosters(manifest, computed)
+
+
+def _part_name(part: Part) -> str:
+    """Return a name that changes when the part's content may have: posters are written under names of their own."""
+    system, inner = filesystem(part.file)
+    size = system.info(inner).get("size")
+    return f"part-{fingerprint(part.file.rsplit('/', 2)[-2:], size, list(part.groups))}.parquet"
+
+
+def _existing(folder: str) -> set[str]:
+    system, inner = filesystem(folder)
+    if not system.exists(inner):
+        system.makedirs(inner, exist_ok=True)
+        return set()
+    return {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in system.ls(inner, detail=False)}
+
+
+def _write_whole(path: str, table: pa.Table) -> None:
+    """Write a Parquet file that appears whole: put at once on object stores, renamed on a local disk."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    system, inner = filesystem(path)
+    local = "file" in (system.protocol if isinstance(system.protocol, tuple) else (system.protocol,))
+    target = f"{inner}.{os.getpid()}.tmp" if local else inner
+    with system.open(target, "wb") as file:
+        file.write(buffer.getvalue())
+    if local:
+        os.replace(target, inner)  # noqa: PTH105 - paths here are strings of any file system

@@ -1,0 +1,110 @@
+"""Prediction at scale: each Spark worker loads the network once and reads its posters itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pyspark.sql import DataFrame, SparkSession
+
+from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
+from genre_spark.vision.devices import choose_device
+from genre_spark.vision.inference.network_file import TrainedNetwork, load_network
+from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
+from genre_spark.workers import short_task
+
+__all__ = ["predict_features", "predict_posters", "worker_network"]
+
+_LISTS = pa.list_(pa.float32())
+_ROWS_PER_TASK = 256
+
+
+@lru_cache(maxsize=1)
+def worker_network(path: str, version: str, threads: int, device: str) -> TrainedNetwork:  # noqa: ARG001
+    """Return the network of this worker process, which Spark keeps for many tasks.
+
+    Args:
+        path: file of `save_network`.
+        version: changes when the file does; the cache goes by it.
+        threads: CPU threads; Spark runs one task a core, so more than one would fight for it.
+        device: auto, cpu or cuda.
+    """
+    from pyspark import TaskContext  # noqa: PLC0415 - this runs on workers
+
+    torch.set_num_threads(threads)
+    context = TaskContext.get()
+    return load_network(path, device=choose_device(device, local_rank=context.partitionId() if context else 0))
+
+
+def predict_posters(
+    spark: SparkSession,
+    files: Sequence[str],
+    model_file: str,
+    *,
+    version: str,
+    labels: int | None,
+    batch_size: int = 32,
+    threads: int = 1,
+    device: str = "auto",
+) -> DataFrame:
+    """Return predictions for every poster in the files.
+
+    Args:
+        spark: the session.
+        files: Parquet files of a samples table or of a posters table.
+        model_file: a trained network, on storage that the workers see.
+        version: changes when the model file does.
+        labels: number of genres where the table has labels; None for a posters table: labels are empty then.
+        batch_size: posters a forward pass.
+        threads: CPU threads of a task.
+        device: auto, cpu or cuda.
+
+    Returns:
+        PREDICTIONS_SCHEMA; nothing has run yet.
+
+    Raises:
+        InvalidInputError: the files hold no posters.
+    """
+    extra = () if labels is None else (LABELS,)
+
+    def predict(part: Part) -> Iterator[pa.RecordBatch]:
+        model = worker_network(model_file, version, threads, device)
+        for images, rows in read_posters(part, batch_size=batch_size, extra=extra):
+            known = rows.column(LABELS) if extra else pa.array([[]] * len(rows), _LISTS)
+            yield prediction_rows(rows.column(MOVIE_ID), known, model.probabilities(images))
+
+    return map_parts(spark, list_parts(files, rows=_ROWS_PER_TASK), predict, PREDICTIONS_SCHEMA)
+
+
+def predict_features(features: DataFrame, model_file: str, *, version: str, column: str, threads: int = 1) -> DataFrame:
+    """Return predictions of the head for rows of movie_id, labels and stored features."""
+
+    def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        model = worker_network(model_file, version, threads, "cpu")
+        for batch in batches:
+            if batch.num_rows:
+                values = batch.column(column)
+                matrix = np.asarray(values.flatten(), np.float32).reshape(batch.num_rows, -1)
+                yield prediction_rows(
+                    batch.column(MOVIE_ID), batch.column(LABELS), model.probabilities_of_features(matrix)
+                )
+
+    return features.mapInArrow(short_task(predict), PREDICTIONS_SCHEMA)
+
+
+def prediction_rows(movie_ids: pa.Array, labels: pa.Array, probabilities: np.ndarray) -> pa.RecordBatch:
+    """Return rows of the predictions table; predictions are at threshold 0.5."""
+    decided = (probabilities >= 0.5).astype(np.float32)
+    return pa.RecordBatch.from_arrays(
+        [movie_ids, labels.cast(_LISTS), _nest(probabilities), _nest(decided)],
+        names=[MOVIE_ID, LABELS, PROBABILITIES, PREDICTION],
+    )
+
+
+def _nest(values: np.ndarray) -> pa.Array:
+    rows, columns = values.shape
+    offsets = np.arange(0, rows * columns + 1, columns, dtype=np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(values, np.float32).ravel()))

@@ -1,0 +1,135 @@
+"""Row groups of Parquet tables of posters, read by Spark's workers themselves: pixels do not pass through the JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.files import filesystem
+from genre_spark.imaging import decode_stored
+from genre_spark.schemas import CHANNELS, ENCODING, HEIGHT, IMAGE, MOVIE_ID, WIDTH
+from genre_spark.workers import short_task
+
+__all__ = ["Part", "list_parts", "map_parts", "read_posters"]
+
+IMAGE_COLUMNS = (MOVIE_ID, IMAGE, HEIGHT, WIDTH, CHANNELS, ENCODING)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Neighbouring row groups of one file.
+
+    Attributes:
+        file: path or URL.
+        groups: positions of the row groups in the file.
+        rows: rows in all of them.
+    """
+
+    file: str
+    groups: tuple[int, ...]
+    rows: int
+
+
+def list_parts(files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAGE_COLUMNS) -> list[Part]:
+    """Cut files into parts of at least so many rows, or of a whole file that has fewer.
+
+    Raises:
+        InvalidInputError: a file lacks one of the columns, or its footer tells of rows that have no value in it.
+    """
+    parts: list[Part] = []
+    for file in files:
+        system, inner = filesystem(file)
+        with system.open(inner, "rb") as source:
+            metadata = pq.ParquetFile(source)
+        missing = [name for name in columns if name not in metadata.schema_arrow.names]
+        if missing:
+            raise InvalidInputError(
+                f"{file}: no column {', '.join(missing)}, expected posters (columns {', '.join(columns)})"
+            )
+        _check_whole(file, metadata.metadata, columns)
+        groups: list[int] = []
+        count = 0
+        for number in range(metadata.num_row_groups):
+            groups.append(number)
+            count += metadata.metadata.row_group(number).num_rows
+            if count >= rows or number + 1 == metadata.num_row_groups:
+                parts.append(Part(file, tuple(groups), count))
+                groups, count = [], 0
+    return [part for part in parts if part.rows]
+
+
+def _check_whole(file: str, metadata: pq.FileMetaData, columns: Sequence[str]) -> None:
+    """Check by the footer that no row lacks a value; writers leave out the statistics of some columns of images."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            chunk = group.column(index)
+            statistics = chunk.statistics if chunk.path_in_schema in columns else None
+            if statistics is not None and statistics.has_null_count and statistics.null_count:
+                raise InvalidInputError(
+                    f"{file}: {statistics.null_count} of {group.num_rows} rows of row group {number} have no "
+                    f"{chunk.path_in_schema}, expected a poster in every row (sampling.require_poster: true)"
+                )
+
+
+def read_posters(
+    part: Part, *, batch_size: int, extra: Sequence[str] = ()
+) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+    """Yield the posters of a part, decoded, with the other columns of their rows.
+
+    Args:
+        part: what to read.
+        batch_size: posters a batch at most.
+        extra: columns to read beside those of the images.
+
+    Yields:
+        uint8 (N, 3, H, W), RGB - all posters of a table have one size - and the rows, without the images.
+
+    Raises:
+        InvalidInputError: a sample has no image.
+    """
+    system, inner = filesystem(part.file)
+    with system.open(inner, "rb") as source:
+        reader = pq.ParquetFile(source)
+        names = [*IMAGE_COLUMNS, *extra]
+        for batch in reader.iter_batches(batch_size, row_groups=list(part.groups), columns=names):
+            rows = pa.RecordBatch.from_arrays([batch.column(name) for name in names], names=names)
+            yield _decode(rows, part.file), rows.select([MOVIE_ID, *extra])
+
+
+def _decode(rows: pa.RecordBatch, file: str) -> np.ndarray:
+    images = rows.column(IMAGE)
+    if images.null_count:
+        where = rows.column(MOVIE_ID)[int(np.argmax(images.is_null()))].as_py()
+        raise InvalidInputError(f"{file}: movie {where} has no image, expected posters in every row")
+    heights, widths = rows.column(HEIGHT).to_numpy(), rows.column(WIDTH).to_numpy()
+    channels, encodings = rows.column(CHANNELS).to_numpy(), rows.column(ENCODING).to_pylist()
+    out = np.empty((len(rows), int(channels[0]), int(heights[0]), int(widths[0])), np.uint8)
+    for number in range(len(rows)):  # one JPEG after the other is how decoders work; copies are what a batch saves
+        data = memoryview(images[number].as_buffer())
+        decode_stored(
+            data, encodings[number], int(heights[number]), int(widths[number]), int(channels[number]), out=out[number]
+        )
+    return out
+
+
+def map_parts(
+    spark: SparkSession, parts: Sequence[Part], function: Callable[[Part], Iterator[pa.RecordBatch]], schema: StructType
+) -> DataFrame:
+    """Return the rows that a function gives for each part, one Spark task a part."""
+    listed = list(parts)
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                yield from function(listed[number])
+
+    numbers = spark.range(0, len(listed), 1, max(1, len(listed)))
+    return numbers.mapInArrow(short_task(run), schema)

@@ -1,0 +1,202 @@
+"""Hyperparameter search with Optuna: resumable, one trial after the other or many at once on executors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import optuna
+import pandas as pd
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import Trial, TrialState
+from pyspark.sql import SparkSession
+
+from genre_spark.config import CnnConfig, SearchConfig
+from genre_spark.errors import StageFailedError, TrainingDivergedError
+from genre_spark.vision.devices import cores
+from genre_spark.vision.storage import remove_folder
+from genre_spark.vision.training.job import TrainingJob, run_job
+from genre_spark.vision.training.outcomes import EpochRecord
+from genre_spark.worker_errors import worker_errors
+
+__all__ = ["SearchOutcome", "TrialEnd", "TrialReport", "search", "share_cores"]
+
+logger = logging.getLogger("genre_spark")
+
+TrialEnd = Literal["complete", "pruned", "diverged", "failed"]
+# trial number, settings, an epoch or how the trial ended -> nothing
+TrialReport = Callable[[int, dict[str, float], EpochRecord | TrialEnd], None]
+
+_STUDY = "cnn"
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """What a search found.
+
+    Attributes:
+        trials: trials that finished, over all runs of the search.
+        pruned: trials that were stopped early, or whose loss became NaN or infinite.
+        best: settings with the lowest validation loss.
+        best_loss: that loss.
+    """
+
+    trials: int
+    pruned: int
+    best: dict[str, float]
+    best_loss: float
+
+
+def search(
+    spark: SparkSession, job: TrainingJob, config: SearchConfig, folder: str, *, report: TrialReport
+) -> SearchOutcome:
+    """Run trials until the study has as many as configured; those of an earlier run count.
+
+    The study is a journal file; a trial that was killed, interrupted or failed is run again with the same settings, and
+    goes on from its checkpoint.
+
+    Args:
+        spark: runs the trials when several are to run at once.
+        job: what to train; learning rate, dropout and epochs are replaced.
+        config: bounds, sampler, pruner, number of trials.
+        folder: of the study and of the trials' checkpoints; on a disk that the executors see, for trials there.
+        report: called after every epoch of a trial and at its end, where the trial runs; must be picklable for
+            executors.
+
+    Raises:
+        StageFailedError: no trial reached its end.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    study = _open_study(folder, config, seed=job.seed)
+    _repeat_unfinished(study)
+    while (left := config.trials - len(_finished(study))) > 0:
+        together = min(left, config.parallelism)
+        if together == 1:
+            study.optimize(_objective(job, config, folder, report), n_trials=1)
+        else:
+            _run_on_executors(spark, job, config, folder, report, together)
+    finished = _finished(study)
+    pruned = sum(trial.state == TrialState.PRUNED for trial in finished)
+    if pruned == len(finished):
+        raise StageFailedError(
+            f"search: all {pruned} trials diverged or were stopped early, expected one at least that reaches its end: "
+            f"lower search.learning_rate ({config.learning_rate[0]:.3g} to {config.learning_rate[1]:.3g}) or set "
+            "cnn.clip_norm, and raise search.trials"
+        )
+    best = study.best_trial
+    return SearchOutcome(len(finished), pruned, dict(best.params), float(best.value or 0.0))
+
+
+def _open_study(folder: str, config: SearchConfig, *, seed: int) -> optuna.Study:
+    sampler: optuna.samplers.BaseSampler
+    done = _count(folder)
+    # a sampler starts anew in every process: the number of trials so far keeps it from drawing the same again
+    if config.sampler == "random":
+        sampler = optuna.samplers.RandomSampler(seed=seed + done)
+    else:
+        sampler = optuna.samplers.TPESampler(seed=seed + done, n_startup_trials=5, constant_liar=config.parallelism > 1)
+    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
+    if config.pruner == "median":
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=1)
+    return optuna.create_study(
+        storage=_storage(folder), study_name=_STUDY, sampler=sampler, pruner=pruner, load_if_exists=True
+    )
+
+
+def _repeat_unfinished(study: optuna.Study) -> None:
+    """Enqueue the settings of trials that an earlier run did not bring to an end."""
+    unfinished = (TrialState.RUNNING, TrialState.FAIL)
+    planned = [
+        trial.system_attrs.get("fixed_params", trial.params) for trial in study.trials if trial.state not in unfinished
+    ]
+    for trial in study.get_trials(states=unfinished):
+        if trial.state == TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params and trial.params not in planned:
+            study.enqueue_trial(trial.params)
+            planned.append(trial.params)
+
+
+def _storage(folder: str) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(f"{folder}/study.journal"))
+
+
+def _count(folder: str) -> int:
+    try:
+        return len(optuna.load_study(study_name=_STUDY, storage=_storage(folder)).trials)
+    except KeyError:
+        return 0
+
+
+def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
+def _objective(
+    job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport, *, place: int = 0
+) -> Callable[[Trial], float]:
+    """Return what Optuna calls; `place` tells trials that run at once apart, where each has a GPU of its own."""
+
+    def run_trial(trial: Trial) -> float:
+        drawn = {
+            "learning_rate": trial.suggest_float("learning_rate", *config.learning_rate, log=True),
+            "dropout": trial.suggest_float("dropout", *config.dropout, step=config.dropout_step),
+        }
+        settings = job.settings.model_copy(update={**drawn, "epochs": config.epochs})
+        name = "-".join(f"{value:.6g}" for value in drawn.values())
+        state = f"{folder}/trials/{name}"
+        trial_job = replace(job, settings=settings, checkpoints=state, model_file=f"{state}/network.pt")
+        pruned = False
+
+        def after_epoch(record: EpochRecord) -> bool:
+            nonlocal pruned
+            report(trial.number, drawn, record)
+            trial.report(record.validation_loss, record.epoch)
+            pruned = trial.should_prune()
+            return pruned
+
+        end: TrialEnd = "failed"
+        try:
+            outcome = run_job(trial_job, local_rank=place, report=after_epoch)
+            end = "pruned" if pruned else "complete"
+        except TrainingDivergedError as error:  # a rate that is too high is a result like another
+            end = "diverged"
+            logger.warning("  trial %d: %s", trial.number, error)
+            raise optuna.TrialPruned from error
+        finally:
+            report(trial.number, drawn, end)
+            if end != "failed":
+                remove_folder(state)
+        if pruned:
+            raise optuna.TrialPruned
+        return outcome.best_loss
+
+    return run_trial
+
+
+def share_cores(settings: CnnConfig, *, together: int) -> CnnConfig:
+    """Return the settings of one of the trials that run at once on this machine's cores."""
+    return settings.model_copy(update={"threads": settings.threads or max(1, cores() // together)})
+
+
+def _run_on_executors(
+    spark: SparkSession, job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport, together: int
+) -> None:
+    """Run trials as Spark tasks, one each; they share the study through its journal, and a machine's cores."""
+
+    def run_task(frames):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        for frame in frames:
+            for number in frame["id"]:
+                optuna.logging.set_verbosity(optuna.logging.WARNING)
+                study = _open_study(folder, config, seed=job.seed + 1000 * int(number))
+                shared = replace(job, settings=share_cores(job.settings, together=together))
+                study.optimize(_objective(shared, config, folder, report, place=int(number)), n_trials=1)
+            yield pd.DataFrame({"id": frame["id"]})
+
+    with worker_errors():
+        spark.range(0, together, 1, together).mapInPandas(run_task, "id long").collect()  # one number a trial
