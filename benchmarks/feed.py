@@ -1,8 +1,8 @@
 """How fast samples become batches: against threads that only read and decode, and against other loaders, in one run.
     python benchmarks/feed.py [--posters 10000] [--folder DIR] [--rounds 3] [--workers 2] [--json]
 
-Two rates each: with the start (from nothing to the last batch) and without (from the first batch to the last).
-Ratios: larger is better.
+Two rates each: with the start (from nothing to the last batch) and without (from the first batch to
+the last). Ratios: larger is better.
 """
 
 # ruff: noqa: PLC0415 - peers are imported where they are asked for: most need not be installed
@@ -54,10 +54,15 @@ def _run(options: argparse.Namespace, work: Path) -> None:
     folder = options.folder or make_posters(work / "posters", options.posters, **SIZE)
     names = [str(path) for path in sorted(folder.glob("*.jpg"))]
     warm(folder)
-    tables = {encoding: write_samples(names, work / encoding, encoding) for encoding in ("jpeg", "raw")}
+    tables = {
+        encoding: write_samples(names, work / encoding, encoding) for encoding in ("jpeg", "raw")
+    }
     for files in tables.values():
         warm(files[0].parent)
-    _say(f"{len(names)} posters, {options.workers} workers, batches of {options.batch_size}, rounds: {options.rounds}")
+    _say(
+        f"{len(names)} posters, {options.workers} workers, batches of {options.batch_size}, "
+        f"rounds: {options.rounds}"
+    )
     rates: dict[str, list[tuple[float, float]]] = {}
 
     def note(name: str, batches: Iterator[Any] | None, begin: float) -> None:
@@ -72,13 +77,18 @@ def _run(options: argparse.Namespace, work: Path) -> None:
         if seen != len(names):
             raise RuntimeError(f"{name}: {seen} samples came, expected {len(names)}")
         rates.setdefault(name, []).append((seen / (end - begin), (seen - size) / (end - first)))
-        _say(f"  {name:24} {rates[name][-1][1]:8.0f} images/s   with the start {rates[name][-1][0]:8.0f}")
+        _say(
+            f"  {name:24} {rates[name][-1][1]:8.0f} images/s   with the start "
+            f"{rates[name][-1][0]:8.0f}"
+        )
 
     common = {"batch_size": options.batch_size, "workers": options.workers}
     for _ in range(options.rounds):
         for encoding, files in tables.items():
             spent = feed_limit(files, encoding=encoding, threads=options.workers, **SIZE)
-            rates.setdefault(f"limit {encoding}", []).append((len(names) / spent, len(names) / spent))
+            rates.setdefault(f"limit {encoding}", []).append(
+                (len(names) / spent, len(names) / spent)
+            )
             _say(f"  {'limit ' + encoding:24} {len(names) / spent:8.0f} images/s")
             begin = time.perf_counter()
             note(f"ours {encoding}", _ours(files, **common), begin)
@@ -95,22 +105,35 @@ def _run(options: argparse.Namespace, work: Path) -> None:
         begin = time.perf_counter()
         note("webdataset", feed_peers.webdataset_batches(shards, **common), begin)
     medians = {
-        name: tuple(statistics.median(column) for column in zip(*runs, strict=True)) for name, runs in rates.items()
+        name: tuple(statistics.median(column) for column in zip(*runs, strict=True))
+        for name, runs in rates.items()
     }
     ratios = {}
     for encoding in tables:
         ours = medians[f"ours {encoding}"]
         ratios[f"feed_{encoding}_vs_limit"] = ours[1] / medians[f"limit {encoding}"][1]
         ratios[f"feed_{encoding}_vs_dataloader"] = ours[1] / medians["torch DataLoader"][1]
-        ratios[f"feed_{encoding}_vs_dataloader_with_start"] = ours[0] / medians["torch DataLoader"][0]
-        peers = [rate[1] for name, rate in medians.items() if not name.startswith(("ours", "limit", "petastorm"))]
+        ratios[f"feed_{encoding}_vs_dataloader_with_start"] = (
+            ours[0] / medians["torch DataLoader"][0]
+        )
+        peers = [
+            rate[1]
+            for name, rate in medians.items()
+            if not name.startswith(("ours", "limit", "petastorm"))
+        ]
         same = [rate[1] for name, rate in medians.items() if name == f"petastorm {encoding}"]
         ratios[f"feed_{encoding}_vs_best_peer"] = ours[1] / max(peers + same)
     result = {
         "posters": len(names),
         "workers": options.workers,
-        "rates": {name: {"steady": round(rate[1]), "with_start": round(rate[0])} for name, rate in medians.items()},
-        "label_mix": {"hash order": round(label_mix(False), 3), "sorted by genre": round(label_mix(True), 3)},
+        "rates": {
+            name: {"steady": round(rate[1]), "with_start": round(rate[0])}
+            for name, rate in medians.items()
+        },
+        "label_mix": {
+            "hash order": round(label_mix(False), 3),
+            "sorted by genre": round(label_mix(True), 3),
+        },
         "ratios": {name: round(value, 3) for name, value in ratios.items()},
     }
     for name, value in ratios.items():
@@ -121,7 +144,9 @@ def _run(options: argparse.Namespace, work: Path) -> None:
 
 
 def _ours(files: list[Path], *, batch_size: int, workers: int) -> Iterator[Any]:
-    with PosterFeed([str(file) for file in files], batch_size=batch_size, workers=workers, seed=7) as feed:
+    with PosterFeed(
+        [str(file) for file in files], batch_size=batch_size, workers=workers, seed=7
+    ) as feed:
         for batch in feed.epoch(0):
             yield batch.images
 
@@ -140,14 +165,17 @@ def write_samples(names: list[str], folder: Path, encoding: str) -> list[Path]:
         writer = None
         for begin in range(0, len(some), rows):
             images = [
-                store_poster(Path(name).read_bytes(), encoding=encoding, **SIZE) for name in some[begin : begin + rows]
+                store_poster(Path(name).read_bytes(), encoding=encoding, **SIZE)
+                for name in some[begin : begin + rows]
             ]
             count = len(images)
             table = pa.table(
                 {
                     "movie_id": pa.array(np.arange(start + begin, start + begin + count)),
                     "image": pa.array([bytes(image.content) for image in images], pa.binary()),
-                    "labels": pa.array(list(rng.integers(0, 2, (count, GENRES)).astype(np.float32))),
+                    "labels": pa.array(
+                        list(rng.integers(0, 2, (count, GENRES)).astype(np.float32))
+                    ),
                     "weight": pa.array(np.ones(count, np.float32)),
                     "height": pa.array(np.full(count, SIZE["height"], np.int32)),
                     "width": pa.array(np.full(count, SIZE["width"], np.int32)),
@@ -155,7 +183,9 @@ def write_samples(names: list[str], folder: Path, encoding: str) -> list[Path]:
                     "encoding": pa.array([encoding] * count),
                 }
             )
-            writer = writer or pq.ParquetWriter(path, table.schema, compression={"image": "none"}, write_batch_size=4)
+            writer = writer or pq.ParquetWriter(
+                path, table.schema, compression={"image": "none"}, write_batch_size=4
+            )
             writer.write_table(table)
         if writer is not None:
             writer.close()
@@ -177,11 +207,14 @@ def write_shards(names: list[str], folder: Path) -> list[str]:
     return shards
 
 
-def label_mix(in_order: bool, *, rows: int = 40_000, group: int = 280, batch: int = 64, buffer: int = 2048) -> float:
+def label_mix(
+    in_order: bool, *, rows: int = 40_000, group: int = 280, batch: int = 64, buffer: int = 2048
+) -> float:
     """Return how much more a genre's share varies between batches than in uniform draws: 1 is as good as uniform.
 
     Args:
-        in_order: the table is sorted by the label, the worst case; else in hash order, as the sample stage writes it.
+        in_order: the table is sorted by the label, the worst case; else in hash order, as the
+            sample stage writes it.
         rows: of the table.
         group: rows of a row group.
         batch: samples of a batch.
@@ -195,24 +228,35 @@ def label_mix(in_order: bool, *, rows: int = 40_000, group: int = 280, batch: in
     sizes = [min(group, rows - start) for start in range(0, rows, group)]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     segments = plan_segments(sizes, seed=7, epoch=0, rank=0, world_size=1, shuffle=True)
-    batches = plan_batches(segments, [batch] * (rows // batch), seed=7, epoch=0, rank=0, buffer=buffer, shuffle=True)
+    batches = plan_batches(
+        segments, [batch] * (rows // batch), seed=7, epoch=0, rank=0, buffer=buffer, shuffle=True
+    )
     first = np.array([starts[segment.group] for segment in segments])
     shares = [labels[first[planned.segments] + planned.rows].mean() for planned in batches]
     return float(np.var(shares) / (share * (1 - share) / batch))
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--posters", type=int, default=10_000, help="posters to generate")
-    parser.add_argument("--folder", type=Path, help="a folder of ID.jpg to use instead, all 230x345 for fair peers")
+    parser.add_argument(
+        "--folder", type=Path, help="a folder of ID.jpg to use instead, all 230x345 for fair peers"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="runs of which the median counts")
     parser.add_argument(
-        "--workers", type=int, default=min(16, os.cpu_count() or 2), help="of every loader and the limit"
+        "--workers",
+        type=int,
+        default=min(16, os.cpu_count() or 2),
+        help="of every loader and the limit",
     )
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--peers", type=int, default=1, help="0: only torch's DataLoader")
     parser.add_argument("--work", type=Path, help="folder for all files; default: a temporary one")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on standard output"
+    )
     return parser.parse_args()
 
 

@@ -19,7 +19,9 @@ def feed_limit(files: list[Path], *, encoding: str, height: int, width: int, thr
     """Return the seconds that threads need to bring every image into a batch once."""
     settle()
     opened = [(file, pq.read_metadata(file)) for file in files]
-    groups = [(file, footer, number) for file, footer in opened for number in range(footer.num_row_groups)]
+    groups = [
+        (file, footer, number) for file, footer in opened for number in range(footer.num_row_groups)
+    ]
     lock, following = threading.Lock(), iter(groups)
 
     def run() -> int:
@@ -32,7 +34,9 @@ def feed_limit(files: list[Path], *, encoding: str, height: int, width: int, thr
                 return done
             file, footer, number = group
             with pq.ParquetFile(file, metadata=footer, memory_map=True) as source:
-                column = source.read_row_group(number, columns=["image"], use_threads=False)["image"].chunk(0)
+                column = source.read_row_group(number, columns=["image"], use_threads=False)[
+                    "image"
+                ].chunk(0)
             offsets = np.frombuffer(column.buffers()[1], np.int32)
             data = np.frombuffer(column.buffers()[2], np.uint8)
             for row in range(len(column)):

@@ -31,7 +31,13 @@ def torch_dataloader(names: list[str], *, batch_size: int, workers: int) -> Iter
     """Torch's DataLoader over the files, shuffled."""
     from torch.utils.data import DataLoader
 
-    loader = DataLoader(JpegFiles(names), batch_size=batch_size, shuffle=True, num_workers=workers, prefetch_factor=4)
+    loader = DataLoader(
+        JpegFiles(names),
+        batch_size=batch_size,
+        shuffle=True,
+        num_workers=workers,
+        prefetch_factor=4,
+    )
     for images, _ in loader:
         yield images
 
@@ -48,7 +54,9 @@ def petastorm_batches(
         import cv2
 
         if encoding == "raw":
-            frame["image"] = frame["image"].map(lambda x: np.frombuffer(x, np.uint8).reshape(3, height, width))
+            frame["image"] = frame["image"].map(
+                lambda x: np.frombuffer(x, np.uint8).reshape(3, height, width)
+            )
         else:
             frame["image"] = frame["image"].map(
                 lambda x: np.ascontiguousarray(
@@ -84,7 +92,9 @@ def huggingface_batches(names: list[str], *, batch_size: int, workers: int) -> I
     from torch.utils.data import DataLoader
 
     data = Dataset.from_dict({"image": names}).cast_column("image", Image()).with_format("torch")
-    loader = DataLoader(data, batch_size=batch_size, shuffle=True, num_workers=workers, prefetch_factor=4)
+    loader = DataLoader(
+        data, batch_size=batch_size, shuffle=True, num_workers=workers, prefetch_factor=4
+    )
     return (batch["image"] for batch in loader)
 
 
@@ -101,7 +111,9 @@ def webdataset_batches(shards: list[str], *, batch_size: int, workers: int) -> I
         .map_tuple(_decode)
         .batched(batch_size)
     )
-    return (batch[0] for batch in webdataset.WebLoader(pipeline, batch_size=None, num_workers=workers))
+    return (
+        batch[0] for batch in webdataset.WebLoader(pipeline, batch_size=None, num_workers=workers)
+    )
 
 
 def _decode(content: bytes) -> Any:

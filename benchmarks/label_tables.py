@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# Relative frequencies of genres and of numbers of genres a movie, rounded from the Letterboxd set's published figures.
+# Relative frequencies of genres and of numbers of genres a movie, rounded from the Letterboxd set's
+# published figures.
 GENRES = {
     "Drama": 222, "Documentary": 157, "Comedy": 134, "Animation": 56, "Horror": 51, "Romance": 49, "Thriller": 45,
     "Music": 42, "Action": 40, "Crime": 34, "Family": 26, "TV Movie": 25, "Adventure": 22, "Fantasy": 21,
@@ -35,8 +36,13 @@ def make_label_table(folder: Path, rows: int, *, seed: int = 7) -> Path:
     names = pa.array(list(GENRES))
     made, movie, number = 0, 1_000_001, 0
     while made < rows:
-        # The labels of one file repeat in the next one, under new ids: the cost of grouping does not know it.
-        movies = len(sizes) if made + len(labels) <= rows else int(np.searchsorted(np.cumsum(sizes), rows - made)) + 1
+        # The labels of one file repeat in the next one, under new ids: the cost of grouping does
+        # not know it.
+        movies = (
+            len(sizes)
+            if made + len(labels) <= rows
+            else int(np.searchsorted(np.cumsum(sizes), rows - made)) + 1
+        )
         ids = np.repeat(movie + np.cumsum(random.integers(1, 3, movies)), sizes[:movies])
         movie = int(ids[-1])
         genres = pa.DictionaryArray.from_arrays(pa.array(labels[: len(ids)]), names)

@@ -2,8 +2,9 @@
 
     python benchmarks/memory.py genre-spark run --config conf/demo.yaml
 
-Resident set sizes are sampled ten times a second; pages shared between processes count in each of them, so the sum is
-an upper bound. `--json` before the command prints one object instead of a table.
+Resident set sizes are sampled ten times a second; pages shared between processes count in each of
+them, so the sum is an upper bound. `--json` before the command prints one object instead of a
+table.
 """
 
 from __future__ import annotations
@@ -61,7 +62,13 @@ def sample_tree(root: int) -> list[tuple[str, int]]:
     for item in processes:
         try:
             name = item.name()
-            kind = "java" if "java" in name else "python" if "python" in name or "genre" in name else name
+            kind = (
+                "java"
+                if "java" in name
+                else "python"
+                if "python" in name or "genre" in name
+                else name
+            )
             sizes.append((kind, item.memory_info().rss))
         except psutil.NoSuchProcess:
             continue

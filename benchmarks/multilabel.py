@@ -3,11 +3,12 @@
     python benchmarks/multilabel.py --json > multilabel.json          # two cores, everything
     python benchmarks/multilabel.py --only br_local predict --rows 2000
 
-Both sides of a ratio run in this process, on the same synthetic table with the session started and its Python workers
-warm: `br_spark` and `predict` three times in turn, and the median ratio counts; `cluster` three times on each cluster,
-after one fit of scikit-learn's and two of Spark ML's forests that do not count, and the medians count; the others
-once. Spark ML's forests see more rows on the clusters: a fit of theirs is a chain of small jobs that the driver, on the
-same cores here, prepares. `busy_...` is the share of the machine's cores that worked during these fits: near 1, no
+Both sides of a ratio run in this process, on the same synthetic table with the session started and
+its Python workers warm: `br_spark` and `predict` three times in turn, and the median ratio counts;
+`cluster` three times on each cluster, after one fit of scikit-learn's and two of Spark ML's forests
+that do not count, and the medians count; the others once. Spark ML's forests see more rows on the
+clusters: a fit of theirs is a chain of small jobs that the driver, on the same cores here,
+prepares. `busy_...` is the share of the machine's cores that worked during these fits: near 1, no
 core waits for work. `time_...` is ours over theirs, `speed_...` theirs over ours.
 """
 
@@ -43,19 +44,27 @@ from genre_spark.session import spark_session
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def synthetic(rows: int, features: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def synthetic(
+    rows: int, features: int, labels: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Return features and labels that depend on them and on each other: about three labels a row of 19."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, features)).astype(np.float32).astype(np.float64)
     hidden = np.tanh(x[:, : min(features, 30)] @ rng.normal(size=(min(features, 30), 8)) / 3)
     score = hidden @ rng.normal(size=(8, labels)) + 0.5 * rng.normal(size=(rows, labels))
     shares = np.geomspace(0.35, 0.05, labels)
-    return x, (score > [np.quantile(score[:, label], 1 - share) for label, share in enumerate(shares)]).astype(float)
+    return x, (
+        score > [np.quantile(score[:, label], 1 - share) for label, share in enumerate(shares)]
+    ).astype(float)
 
 
 def to_spark(spark: SparkSession, x: np.ndarray, y: np.ndarray, partitions: int) -> DataFrame:
     table = spark.createDataFrame(pd.DataFrame({"x": list(x), "labels": list(y)}))
-    data = table.select(array_to_vector("x").alias("features"), "labels").repartition(partitions).cache()
+    data = (
+        table.select(array_to_vector("x").alias("features"), "labels")
+        .repartition(partitions)
+        .cache()
+    )
     data.count()
     return data
 
@@ -74,7 +83,9 @@ class Comparison(NamedTuple):
     speed: float
 
 
-def compare(ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 3) -> Comparison:
+def compare(
+    ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 3
+) -> Comparison:
     """Time two works in turn after both have run once, for the JVM compiles while it works."""
     theirs()
     ours()
@@ -115,7 +126,9 @@ def sklearn_relevance(x: np.ndarray, y: np.ndarray, forest: RandomForestClassifi
         clone(forest).set_params(n_jobs=-1, random_state=label).fit(x, y[:, label])
 
 
-def sklearn_chains(x: np.ndarray, y: np.ndarray, forest: RandomForestClassifier, chains: int) -> None:
+def sklearn_chains(
+    x: np.ndarray, y: np.ndarray, forest: RandomForestClassifier, chains: int
+) -> None:
     rng = np.random.default_rng(0)
     for _ in range(chains):
         rows = rng.integers(0, len(x), len(x))
@@ -132,7 +145,11 @@ def br_local(spark: SparkSession, options: argparse.Namespace) -> dict[str, floa
     ours = seconds(lambda: ml.BinaryRelevance(classifier=forest).fit(data))
     theirs = seconds(lambda: sklearn_relevance(x, y, forest))
     data.unpersist()
-    return {"time_br_local_vs_sklearn": ours / theirs, "seconds_br_local": ours, "seconds_br_sklearn": theirs}
+    return {
+        "time_br_local_vs_sklearn": ours / theirs,
+        "seconds_br_local": ours,
+        "seconds_br_sklearn": theirs,
+    }
 
 
 def ecc_local(spark: SparkSession, options: argparse.Namespace) -> dict[str, float]:
@@ -158,7 +175,9 @@ def ecc_local(spark: SparkSession, options: argparse.Namespace) -> dict[str, flo
 def spark_loop(data: DataFrame, labels: int, forest: SparkForest) -> list:
     """The fits of binary relevance as one would write them: label by label, on cached data."""
     return [
-        forest.copy().setLabelCol("label").fit(data.select("features", F.col("labels")[label].alias("label")))
+        forest.copy()
+        .setLabelCol("label")
+        .fit(data.select("features", F.col("labels")[label].alias("label")))
         for label in range(labels)
     ]
 
@@ -191,7 +210,9 @@ def predict(spark: SparkSession, options: argparse.Namespace) -> dict[str, float
         scored = many
         for label, part in enumerate(model.models):
             copy = part.copy()
-            copy.setFeaturesCol("features").setProbabilityCol(f"p{label}").setPredictionCol("").setRawPredictionCol("")
+            copy.setFeaturesCol("features").setProbabilityCol(f"p{label}").setPredictionCol(
+                ""
+            ).setRawPredictionCol("")
             scored = copy.transform(scored)
         scored.write.format("noop").mode("overwrite").save()
 
@@ -208,19 +229,27 @@ def predict(spark: SparkSession, options: argparse.Namespace) -> dict[str, float
 
 
 def cluster_fit(spark: SparkSession, options: argparse.Namespace) -> dict[str, float]:
-    """Fit both kinds on the cluster of this session, the median of three after others; in a process of its own."""
+    """Fit both kinds on the cluster of this session, the median of three after others.
+
+    In a process of its own.
+    """
     warm(spark, 2)
     local = RandomForestClassifier(n_estimators=options.trees // 2)
     forest = SparkForest(numTrees=options.cluster_trees, maxDepth=options.cluster_depth, seed=1)
     found = {}
-    for kind, base, rows, before in (("local", local, options.rows, 1), ("spark", forest, options.cluster_rows, 2)):
+    for kind, base, rows, before in (
+        ("local", local, options.rows, 1),
+        ("spark", forest, options.cluster_rows, 2),
+    ):
         x, y = synthetic(rows, options.features, options.labels)
         data = to_spark(spark, x, y, 2)
         estimator = ml.BinaryRelevance(classifier=base, parallelism=options.parallelism)
         for _ in range(before):
             estimator.fit(data)  # the executors' JVMs compile, each for itself
         worked = processor_seconds()
-        times = [seconds(lambda estimator=estimator, data=data: estimator.fit(data)) for _ in range(3)]
+        times = [
+            seconds(lambda estimator=estimator, data=data: estimator.fit(data)) for _ in range(3)
+        ]
         found[kind] = statistics.median(times)
         found[f"busy_{kind}"] = (processor_seconds() - worked) / sum(times) / (os.cpu_count() or 1)
         data.unpersist()
@@ -238,7 +267,9 @@ def standalone_cluster(workers: int) -> Iterator[str]:
     """Start a Spark master and single-core workers on loopback; yield the master's address."""
     home = Path(pyspark.__file__).parent
     environment = {**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
+    )
     port = 7000 + os.getpid() % 2000
     master = f"spark://127.0.0.1:{port}"
     classes = home / "bin" / "spark-class"
@@ -246,9 +277,30 @@ def standalone_cluster(workers: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         log = (Path(folder) / "cluster.log").open("wb")
         web = ["--webui-port", "0"]
-        commands = [[str(classes), f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", str(port), *web]]
+        commands = [
+            [
+                str(classes),
+                f"{deploy}.master.Master",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                *web,
+            ]
+        ]
         commands += [
-            [str(classes), f"{deploy}.worker.Worker", "-c", "1", "-m", "2g", "-d", f"{folder}/w{number}", *web, master]
+            [
+                str(classes),
+                f"{deploy}.worker.Worker",
+                "-c",
+                "1",
+                "-m",
+                "2g",
+                "-d",
+                f"{folder}/w{number}",
+                *web,
+                master,
+            ]
             for number in range(workers)
         ]
         started = []
@@ -268,7 +320,10 @@ def cluster(_: SparkSession | None, options: argparse.Namespace) -> dict[str, fl
     times = {}
     for workers in (1, 2):
         with standalone_cluster(workers) as master:
-            passed = [f"--{name}={getattr(options, name)}" for name in ("rows", "features", "labels", "trees")]
+            passed = [
+                f"--{name}={getattr(options, name)}"
+                for name in ("rows", "features", "labels", "trees")
+            ]
             command = [sys.executable, __file__, "--cluster-master", master, *passed]
             command += [
                 f"--cluster-rows={options.cluster_rows}",
@@ -277,9 +332,14 @@ def cluster(_: SparkSession | None, options: argparse.Namespace) -> dict[str, fl
                 f"--parallelism={options.parallelism}",
             ]
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+            output = subprocess.run(
+                command, check=True, capture_output=True, text=True, env=environment
+            ).stdout
             times[workers] = json.loads(output.strip().splitlines()[-1])
-    report = {f"speed_two_workers_vs_one_{kind}": times[1][kind] / times[2][kind] for kind in ("local", "spark")}
+    report = {
+        f"speed_two_workers_vs_one_{kind}": times[1][kind] / times[2][kind]
+        for kind in ("local", "spark")
+    }
     for workers, found in times.items():
         for kind in ("local", "spark"):
             report[f"seconds_{kind}_{workers}_workers"] = found[kind]
@@ -297,7 +357,9 @@ PARTS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--features", type=int, default=100)
@@ -306,13 +368,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ecc-trees", type=int, default=10, help="of a forest of the chains")
     parser.add_argument("--chains", type=int, default=10)
     parser.add_argument("--spark-trees", type=int, default=20, help="of a Spark ML forest")
-    parser.add_argument("--cluster-rows", type=int, default=100_000, help="of Spark ML forests on the clusters")
-    parser.add_argument("--cluster-trees", type=int, default=50, help="of a Spark ML forest on the clusters")
-    parser.add_argument("--cluster-depth", type=int, default=5, help="of the trees of those forests")
+    parser.add_argument(
+        "--cluster-rows", type=int, default=100_000, help="of Spark ML forests on the clusters"
+    )
+    parser.add_argument(
+        "--cluster-trees", type=int, default=50, help="of a Spark ML forest on the clusters"
+    )
+    parser.add_argument(
+        "--cluster-depth", type=int, default=5, help="of the trees of those forests"
+    )
     parser.add_argument("--parallelism", type=int, default=4)
     parser.add_argument("--predict-rows", type=int, default=1_000_000)
     parser.add_argument("--cores", type=int, default=cpu_count())
-    parser.add_argument("--json", action="store_true", help="print one object with all ratios and seconds")
+    parser.add_argument(
+        "--json", action="store_true", help="print one object with all ratios and seconds"
+    )
     parser.add_argument("--cluster-master", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.cluster_master:
@@ -328,9 +398,15 @@ def main(arguments: list[str] | None = None) -> int:
                 found |= PARTS[name](spark, options)
     if "cluster" in options.only:
         found |= cluster(None, options)
-    ratios = {name: round(value, 3) for name, value in found.items() if name.startswith(("time_", "speed_"))}
+    ratios = {
+        name: round(value, 3)
+        for name, value in found.items()
+        if name.startswith(("time_", "speed_"))
+    }
     busy = {name: round(value, 2) for name, value in found.items() if name.startswith("busy_")}
-    times = {name: round(value, 2) for name, value in found.items() if name not in {**ratios, **busy}}
+    times = {
+        name: round(value, 2) for name, value in found.items() if name not in {**ratios, **busy}
+    }
     if options.json:
         machine = {"cores": options.cores, "rows": options.rows}
         print(json.dumps({"ratios": ratios, "seconds": times, "busy": busy, **machine}))

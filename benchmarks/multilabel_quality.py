@@ -2,9 +2,9 @@
 
 python benchmarks/multilabel_quality.py --data DATA/multilabel --datasets emotions scene --seeds 5
 
-Each reference row names a method, a library and a decision rule; ours is decided by the same rule. A figure meets its
-reference when its mean over the seeds lies within two standard deviations (or 0.01) of it, or beyond on the better
-side.
+Each reference row names a method, a library and a decision rule; ours is decided by the same rule.
+A figure meets its reference when its mean over the seeds lies within two standard deviations (or
+0.01) of it, or beyond on the better side.
 """
 
 from __future__ import annotations
@@ -175,7 +175,13 @@ def build(method: str, trees: int, seed: int) -> ml.BinaryRelevance:
 
     # grown out and with sqrt(features) a split, as the other libraries' forests are
     def spark() -> SparkForest:
-        return SparkForest(numTrees=trees, maxDepth=25, maxBins=64, featureSubsetStrategy="sqrt", maxMemoryInMB=1024)
+        return SparkForest(
+            numTrees=trees,
+            maxDepth=25,
+            maxBins=64,
+            featureSubsetStrategy="sqrt",
+            maxMemoryInMB=1024,
+        )
 
     makers = {
         "BR": lambda: ml.BinaryRelevance(classifier=forest),
@@ -191,7 +197,9 @@ def build(method: str, trees: int, seed: int) -> ml.BinaryRelevance:
         "RAkEL mean": lambda: ml.RAkEL(classifier=forest, scores="mean"),
         "HOMER": lambda: ml.HOMER(classifier=forest),
         "native": lambda: ml.MultilabelRandomForest(classifier=forest),
-        "native entropy": lambda: ml.MultilabelRandomForest(classifier=forest.set_params(criterion="entropy")),
+        "native entropy": lambda: ml.MultilabelRandomForest(
+            classifier=forest.set_params(criterion="entropy")
+        ),
         "most common labelset": ml.MostCommonLabelset,
         "random": ml.RandomLabels,
         "prior": ml.LabelPrior,
@@ -210,7 +218,9 @@ def load(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 def fit_here(estimator: ml.BinaryRelevance, x: np.ndarray, y: np.ndarray) -> MultilabelModel:
     """Make the same fits as the estimator's Spark tasks, in this process: what a table costs, without a session."""
-    statistics = TrainingStatistics(len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(len(x)), y.sum(axis=0))
+    statistics = TrainingStatistics(
+        len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(len(x)), y.sum(axis=0)
+    )
     matrix = TrainingMatrix(x.astype(np.float32), y.astype(np.uint8), None)
     if isinstance(estimator, ml.MultilabelRandomForest):
         forest = estimator.getClassifier()
@@ -224,7 +234,9 @@ def fit_here(estimator: ml.BinaryRelevance, x: np.ndarray, y: np.ndarray) -> Mul
 
 
 def to_spark(spark: SparkSession, x: np.ndarray, y: np.ndarray) -> DataFrame:
-    schema = StructType([StructField("features", VectorUDT()), StructField("labels", ArrayType(DoubleType()))])
+    schema = StructType(
+        [StructField("features", VectorUDT()), StructField("labels", ArrayType(DoubleType()))]
+    )
     rows = [(Vectors.dense(a), b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
     return spark.createDataFrame(rows, schema).repartition(2)
 
@@ -232,7 +244,10 @@ def to_spark(spark: SparkSession, x: np.ndarray, y: np.ndarray) -> DataFrame:
 def run_method(
     spark: SparkSession | None, folder: Path, method: str, seeds: int, trees: int
 ) -> tuple[dict[str, dict[str, list[dict[str, float]]]], float]:
-    """Return for the method and its twin, for each rule, the metrics of each seed; and the mean seconds of a fit."""
+    """Return for the method and its twin, for each rule, the metrics of each seed.
+
+    And the mean seconds of a fit.
+    """
     x, y = load(folder, "train")
     test, truth = load(folder, "test")
     train = None
@@ -240,7 +255,9 @@ def run_method(
         train = to_spark(spark, x, y).cache()
         train.count()
     found: dict[str, dict[str, list[dict[str, float]]]] = {
-        name: {rule: [] for rule in COMPARISONS[name]} for name in (method, TWINS.get(method)) if name
+        name: {rule: [] for rule in COMPARISONS[name]}
+        for name in (method, TWINS.get(method))
+        if name
     }
     cardinality = float(y.sum() / len(y))
     seconds = []
@@ -272,18 +289,25 @@ def run_method(
     return found, float(np.mean(seconds))
 
 
-def compare(reference: pd.DataFrame, dataset: str, method: str, found: dict[str, list[dict[str, float]]]) -> list[dict]:
+def compare(
+    reference: pd.DataFrame, dataset: str, method: str, found: dict[str, list[dict[str, float]]]
+) -> list[dict]:
     rows = []
     for rule, values in found.items():
         means = pd.DataFrame(values).mean()
         for name, library in COMPARISONS[method][rule]:
             known = reference[
-                (reference.dataset == dataset) & (reference.method == name) & reference.library.str.startswith(library)
+                (reference.dataset == dataset)
+                & (reference.method == name)
+                & reference.library.str.startswith(library)
             ].set_index("metric")
             if known.empty:
                 continue
             for metric in METRICS:
-                theirs, sd = float(known.loc[metric, "mean"]), float(np.nan_to_num(known.loc[metric, "sd"]))
+                theirs, sd = (
+                    float(known.loc[metric, "mean"]),
+                    float(np.nan_to_num(known.loc[metric, "sd"])),
+                )
                 better = theirs - means[metric] if metric == "hamming" else means[metric] - theirs
                 rows.append(
                     {
@@ -302,39 +326,65 @@ def compare(reference: pd.DataFrame, dataset: str, method: str, found: dict[str,
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with NAME/train.parquet and reference.csv")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with NAME/train.parquet and reference.csv"
+    )
     parser.add_argument("--datasets", nargs="+", default=["emotions", "scene"])
-    parser.add_argument("--methods", nargs="+", default=[name for name in COMPARISONS if "Spark ML" not in name])
+    parser.add_argument(
+        "--methods", nargs="+", default=[name for name in COMPARISONS if "Spark ML" not in name]
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trees", type=int, default=100)
     parser.add_argument("--master", default="local[2]")
-    parser.add_argument("--in-process", action="store_true", help="make the same fits here, without Spark")
+    parser.add_argument(
+        "--in-process", action="store_true", help="make the same fits here, without Spark"
+    )
     parser.add_argument("--json", type=Path, help="write all comparisons here")
     options = parser.parse_args(arguments)
     reference = pd.read_csv(options.data / "reference.csv")
-    settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.driver.memory": "4g"}
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.memory": "4g",
+    }
     rows: list[dict] = []
     session = spark_session(app_name="multilabel quality", master=options.master, settings=settings)
     with nullcontext() if options.in_process else session as spark:
         for dataset in options.datasets:
             for method in options.methods:
-                if method in TWINS.values() and any(TWINS.get(name) == method for name in options.methods):
+                if method in TWINS.values() and any(
+                    TWINS.get(name) == method for name in options.methods
+                ):
                     continue
-                found, seconds = run_method(spark, options.data / dataset, method, options.seeds, options.trees)
+                found, seconds = run_method(
+                    spark, options.data / dataset, method, options.seeds, options.trees
+                )
                 compared = [
                     {**row, "seconds": round(seconds, 2)}
                     for name, values in found.items()
                     for row in compare(reference, dataset, name, values)
                 ]
                 rows += compared
-                for line in dict.fromkeys((row["method"], row["rule"], row["reference"]) for row in compared):
-                    lines = [row for row in compared if (row["method"], row["rule"], row["reference"]) == line]
+                for line in dict.fromkeys(
+                    (row["method"], row["rule"], row["reference"]) for row in compared
+                ):
+                    lines = [
+                        row
+                        for row in compared
+                        if (row["method"], row["rule"], row["reference"]) == line
+                    ]
                     cells = "  ".join(
-                        f"{row['metric']} {row['ours']:.4f}/{row['theirs']:.4f}{' ' if row['meets'] else '!'}"
+                        f"{row['metric']} "
+                        f"{row['ours']:.4f}/{row['theirs']:.4f}{' ' if row['meets'] else '!'}"
                         for row in lines
                     )
-                    print(f"{dataset:12s} {line[0]:16s} {seconds:6.1f}s {line[2]:55s} {cells}", flush=True)
+                    print(
+                        f"{dataset:12s} {line[0]:16s} {seconds:6.1f}s {line[2]:55s} {cells}",
+                        flush=True,
+                    )
                 if options.json:
                     options.json.write_text(json.dumps(rows, indent=1))
     missed = sum(not row["meets"] for row in rows)

@@ -2,10 +2,11 @@
 
     python benchmarks/network_quality.py --config FILE [key=value ...] [--forest] [--seeds 7 8 9]
 
-Needs the genres and posters tables of the recipe (`genre-spark group-genres`, `prepare-posters`). Each seed draws other
-splits, samples and weights. Thresholds are fitted on validation: one for exact match, one for micro-F1, one a genre.
---forest adds a native multi-label forest on the same features, what the TMDb study tried with VGG-16 and gave up
-(Hamming .133, Jaccard .013, exact match .003 there).
+Needs the genres and posters tables of the recipe (`genre-spark group-genres`, `prepare-posters`).
+Each seed draws other splits, samples and weights. Thresholds are fitted on validation: one for
+exact match, one for micro-F1, one a genre. --forest adds a native multi-label forest on the same
+features, what the TMDb study tried with VGG-16 and gave up (Hamming .133, Jaccard .013, exact match
+.003 there).
 """
 
 from __future__ import annotations
@@ -47,23 +48,35 @@ def measure(validation: DataFrame, test: DataFrame) -> dict[str, float]:
 
 
 def forest_on_features(spark: SparkSession, config: Config) -> dict[str, float]:
-    names = list(require_manifest(config.paths.samples("train"), made_by="sample").details["vocabulary"])
-    forest = config.multilabel.forest.model_copy(update={"backend": "sklearn", "trees": 200, "min_leaf": 3})
+    names = list(
+        require_manifest(config.paths.samples("train"), made_by="sample").details["vocabulary"]
+    )
+    forest = config.multilabel.forest.model_copy(
+        update={"backend": "sklearn", "trees": 200, "min_leaf": 3}
+    )
     settings = config.multilabel.model_copy(update={"forest": forest})
     embeddings = read_table(spark, embeddings_table(config), made_by="poster-embeddings")
-    vectors = embeddings.select(MOVIE_ID, array_to_vector(F.col(FEATURES).cast("array<double>")).alias(FEATURES))
+    vectors = embeddings.select(
+        MOVIE_ID, array_to_vector(F.col(FEATURES).cast("array<double>")).alias(FEATURES)
+    )
     splits = {
         split: read_table(spark, config.paths.samples(split), made_by="sample")
         .select(MOVIE_ID, LABELS)
         .join(vectors, MOVIE_ID)
         for split in ("train", "validation", "test")
     }
-    model = make_estimator(settings, "multilabel_random_forest", seed=config.seed, names=names).fit(splits["train"])
-    return measure(*(model.transform(splits[split]).drop("prediction") for split in ("validation", "test")))
+    model = make_estimator(settings, "multilabel_random_forest", seed=config.seed, names=names).fit(
+        splits["train"]
+    )
+    return measure(
+        *(model.transform(splits[split]).drop("prediction") for split in ("validation", "test"))
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
     parser.add_argument("--forest", action="store_true")
@@ -73,14 +86,21 @@ def main() -> None:
     seen: dict[str, list[float]] = defaultdict(list)
     first = load_config(options.config, overrides)
     with spark_session(
-        app_name="quality", master=first.spark.master, conf_file=first.spark.conf_file, settings=first.spark.settings
+        app_name="quality",
+        master=first.spark.master,
+        conf_file=first.spark.conf_file,
+        settings=first.spark.settings,
     ) as spark:
         for seed in options.seeds:
             config = load_config(options.config, [*overrides, f"seed={seed}"])
             sample(spark, config)
             train_cnn(spark, config)
             tables = [
-                read_table(spark, config.paths.predictions(config.cnn.model_name, split), made_by="train-cnn")
+                read_table(
+                    spark,
+                    config.paths.predictions(config.cnn.model_name, split),
+                    made_by="train-cnn",
+                )
                 for split in ("validation", "test")
             ]
             for name, value in measure(*tables).items():
@@ -89,14 +109,22 @@ def main() -> None:
                 for name, value in forest_on_features(spark, config).items():
                     seen[f"forest/{name}"].append(value)
             print(
-                json.dumps({"seed": seed, **{name: round(values[-1], 4) for name, values in seen.items()}}), flush=True
+                json.dumps(
+                    {"seed": seed, **{name: round(values[-1], 4) for name, values in seen.items()}}
+                ),
+                flush=True,
             )
-    print("\n| model | thresholds | " + " | ".join(METRICS) + " |\n|---|---|" + "---|" * len(METRICS))
+    print(
+        "\n| model | thresholds | " + " | ".join(METRICS) + " |\n|---|---|" + "---|" * len(METRICS)
+    )
     for model in dict.fromkeys(name.split("/")[0] for name in seen):
         for rule in RULES:
             cells = [seen[f"{model}/{rule}/{metric}"] for metric in METRICS]
             spread = [statistics.stdev(cell) if len(cell) > 1 else 0.0 for cell in cells]
-            texts = [f"{statistics.mean(cell):.4f} ± {sd:.4f}" for cell, sd in zip(cells, spread, strict=True)]
+            texts = [
+                f"{statistics.mean(cell):.4f} ± {sd:.4f}"
+                for cell, sd in zip(cells, spread, strict=True)
+            ]
             print(f"| {model} | {rule} | " + " | ".join(texts) + " |")
 
 

@@ -11,8 +11,13 @@ import numpy as np
 PICTURES = 64  # different drawings, each shifted for every poster that uses it
 
 
-def make_posters(folder: Path, count: int, *, height: int = 345, width: int = 230, seed: int = 7) -> Path:
-    """Write ID.jpg files, 26 to 34 kB at 230x345, all different; those that are there already stay."""
+def make_posters(
+    folder: Path, count: int, *, height: int = 345, width: int = 230, seed: int = 7
+) -> Path:
+    """Write ID.jpg files, 26 to 34 kB at 230x345, all different.
+
+    Those that are there already stay.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / f"{count}.jpg").exists():
         return folder
@@ -44,11 +49,15 @@ def warm(folder: Path) -> int:
 
 def _draw(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Return smooth colour, edges and grain: what a JPEG encoder finds in a poster."""
-    base = cv2.resize(rng.integers(0, 255, (9, 6, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    base = cv2.resize(
+        rng.integers(0, 255, (9, 6, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC
+    )
     for _ in range(24):
         corner = tuple(int(value) for value in rng.integers(0, (width, height)))
         colour = tuple(int(value) for value in rng.integers(0, 255, 3))
-        cv2.circle(base, corner, int(rng.integers(4, 40)), colour, int(rng.choice([-1, 1, 2])), cv2.LINE_AA)
+        cv2.circle(
+            base, corner, int(rng.integers(4, 40)), colour, int(rng.choice([-1, 1, 2])), cv2.LINE_AA
+        )
         cv2.putText(base, "POSTER", corner, cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 1, cv2.LINE_AA)
     grain = rng.normal(0, 6, base.shape)
     return np.clip(base + grain, 0, 255).astype(np.uint8)

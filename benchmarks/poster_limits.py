@@ -1,7 +1,8 @@
 """What the machine can do: decode, encode and Parquet in bare processes that share nothing but a counter.
 
-Only the work is timed, from the moment when all processes are ready to the end of the last one; starting them and
-importing libraries is not. The processes take small slices from a common counter, so none waits for another.
+Only the work is timed, from the moment when all processes are ready to the end of the last one;
+starting them and importing libraries is not. The processes take small slices from a common counter,
+so none waits for another.
 """
 
 # ruff: noqa: PTH123 - a limit does without a Path for every file
@@ -43,7 +44,9 @@ def run_processes(target: Any, processes: int, items: list[Any], *arguments: Any
     for process in started:
         process.join()
     if any(process.exitcode for process in started):
-        raise RuntimeError(f"a process of the limit ended with {[process.exitcode for process in started]}")
+        raise RuntimeError(
+            f"a process of the limit ended with {[process.exitcode for process in started]}"
+        )
     return time.perf_counter() - begin
 
 
@@ -63,7 +66,9 @@ def take_slice(counter: Any, total: int, size: int) -> range:
     return range(start, min(total, start + size))
 
 
-def _prepare(number: int, counter: Any, barrier: Any, names: list[str], out: str, encoding: str) -> None:
+def _prepare(
+    number: int, counter: Any, barrier: Any, names: list[str], out: str, encoding: str
+) -> None:
     settle()
     with open(names[0], "rb") as file:
         _convert(file.read(), encoding)
@@ -107,5 +112,7 @@ def _write(writer: Any, schema: pa.Schema, ids: list[int], images: list[Any]) ->
     np.cumsum([len(image) for image in images], out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(images))]
     column = pa.Array.from_buffers(pa.binary(), len(images), buffers)
-    numbers = pa.Array.from_buffers(pa.int64(), len(ids), [None, pa.py_buffer(np.array(ids, np.int64))])
+    numbers = pa.Array.from_buffers(
+        pa.int64(), len(ids), [None, pa.py_buffer(np.array(ids, np.int64))]
+    )
     writer.write_table(pa.Table.from_arrays([numbers, column], schema=schema))

@@ -2,8 +2,8 @@
 
     python benchmarks/poster_memory.py [--posters 10000] [--json]
 
-Prints the peak resident memory of the driver's Python process and of the JVM (driver and local executor), in MB.
-Run it with two numbers of posters and compare.
+Prints the peak resident memory of the driver's Python process and of the JVM (driver and local
+executor), in MB. Run it with two numbers of posters and compare.
 """
 
 from __future__ import annotations
@@ -28,17 +28,27 @@ from genre_spark.session import spark_session
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--posters", type=int, default=10_000)
     parser.add_argument("--work", type=Path, help="folder for all files; default: a temporary one")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on standard output"
+    )
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="genre_spark-memory-", dir=options.work))
     try:
         small = make_posters(work / "small", 50, height=30, width=20)
         folder = link_posters(small, work / "posters", options.posters)
-        settings = {"spark.ui.enabled": "false", "spark.driver.memory": "1g", "spark.driver.host": "127.0.0.1"}
-        with spark_session(app_name="memory", master="local[2]", settings=settings, log_file=work / "log") as spark:
+        settings = {
+            "spark.ui.enabled": "false",
+            "spark.driver.memory": "1g",
+            "spark.driver.host": "127.0.0.1",
+        }
+        with spark_session(
+            app_name="memory", master="local[2]", settings=settings, log_file=work / "log"
+        ) as spark:
             begin = time.perf_counter()
             prepared = prepare_posters(
                 spark,

@@ -27,7 +27,9 @@ def petastorm_writer(spark: SparkSession, names: list[str], out: Path) -> float:
         "Posters",
         [
             UnischemaField("movie_id", np.int64, (), ScalarCodec(LongType()), False),
-            UnischemaField("image", np.uint8, (SIZE[1], SIZE[0], 3), CompressedImageCodec("jpeg", 90), False),
+            UnischemaField(
+                "image", np.uint8, (SIZE[1], SIZE[0], 3), CompressedImageCodec("jpeg", 90), False
+            ),
         ],
     )
 
@@ -57,12 +59,17 @@ def binary_file_pillow(spark: SparkSession, folder: Path, out: Path, names: list
 
     begin = time.perf_counter()
     frame = spark.read.format("binaryFile").load(names if names else str(folder))
-    frame.select(col("path"), convert("content").alias("image")).write.mode("overwrite").parquet(str(out))
+    frame.select(col("path"), convert("content").alias("image")).write.mode("overwrite").parquet(
+        str(out)
+    )
     return time.perf_counter() - begin
 
 
 def huggingface_map(names: list[str], out: Path, *, processes: int) -> float | None:
-    """Hugging Face datasets: from_dict, map with processes, to_parquet. None where not installed."""
+    """Hugging Face datasets: from_dict, map with processes, to_parquet.
+
+    None where not installed.
+    """
     try:
         from datasets import Dataset, disable_caching, disable_progress_bars
     except ImportError:
@@ -72,7 +79,9 @@ def huggingface_map(names: list[str], out: Path, *, processes: int) -> float | N
     out.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     data = Dataset.from_dict({"movie_id": list(range(len(names))), "path": names})
-    data = data.map(_encode_batch, batched=True, batch_size=256, num_proc=processes, remove_columns=["path"])
+    data = data.map(
+        _encode_batch, batched=True, batch_size=256, num_proc=processes, remove_columns=["path"]
+    )
     data.to_parquet(str(out / "posters.parquet"))
     return time.perf_counter() - begin
 

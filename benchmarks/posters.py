@@ -1,6 +1,7 @@
 """How fast posters become a table: against bare processes and against other tools, in one run.
 
-    python benchmarks/posters.py [--posters 10000] [--folder DIR] [--rounds 3] [--slope 50000] [--json]
+    python benchmarks/posters.py [--posters 10000] [--folder DIR] [--rounds 3] [--slope 50000]
+    [--json]
 
 Rates count work only; the Spark session is there before the clock starts. Ratios: larger is better.
 """
@@ -37,7 +38,10 @@ def main() -> None:
         folder = options.folder or make_posters(work / "posters", options.posters)
         names = [str(path) for path in sorted(folder.glob("*.jpg"))]
         megabytes = warm(folder) / 1e6
-        _say(f"{len(names)} posters, {megabytes:.0f} MB, {options.cores} cores, rounds: {options.rounds}")
+        _say(
+            f"{len(names)} posters, {megabytes:.0f} MB, {options.cores} cores, rounds: "
+            f"{options.rounds}"
+        )
         seconds: dict[str, list[float]] = {}
 
         def note(name: str, value: float | None, count: int) -> None:
@@ -62,7 +66,9 @@ def main() -> None:
             return spent
 
         def limit(source: Path, encoding: str) -> float:
-            spent = prepare_limit(source, work / "limit", encoding=encoding, processes=options.cores)
+            spent = prepare_limit(
+                source, work / "limit", encoding=encoding, processes=options.cores
+            )
             shutil.rmtree(work / "limit")
             return spent
 
@@ -70,7 +76,9 @@ def main() -> None:
         ours("warm-up", small, encoding="jpeg", keep_originals=False)
         for _ in range(options.rounds):
             note("limit jpeg", limit(folder, "jpeg"), len(names))
-            note("ours jpeg", ours("jpeg", folder, encoding="jpeg", keep_originals=False), len(names))
+            note(
+                "ours jpeg", ours("jpeg", folder, encoding="jpeg", keep_originals=False), len(names)
+            )
             note("ours stored", ours("stored", folder, encoding="jpeg"), len(names))
             note("limit raw", limit(folder, "raw"), len(names))
             note("ours raw", ours("raw", folder, encoding="raw"), len(names))
@@ -84,14 +92,25 @@ def main() -> None:
             large = link_posters(folder, work / "large", options.slope)
             more = options.slope - len(names)
             slope_limit = limit(large, "jpeg") - len(names) / rate["limit jpeg"]
-            slope_ours = ours("large", large, encoding="jpeg", keep_originals=False) - len(names) / rate["ours jpeg"]
+            slope_ours = (
+                ours("large", large, encoding="jpeg", keep_originals=False)
+                - len(names) / rate["ours jpeg"]
+            )
             note("limit slope", slope_limit, more)
             note("ours slope", slope_ours, more)
             ratios["prepare_slope_vs_limit"] = slope_limit / slope_ours
         few = names[: options.peers]
         if few:
-            note("petastorm writer", poster_peers.petastorm_writer(spark, few, work / "petastorm"), len(few))
-            note("binaryFile + Pillow", poster_peers.binary_file_pillow(spark, folder, work / "binary", few), len(few))
+            note(
+                "petastorm writer",
+                poster_peers.petastorm_writer(spark, few, work / "petastorm"),
+                len(few),
+            )
+            note(
+                "binaryFile + Pillow",
+                poster_peers.binary_file_pillow(spark, folder, work / "binary", few),
+                len(few),
+            )
             hugging = poster_peers.huggingface_map(names, work / "hf", processes=options.cores)
             note("Hugging Face map", hugging, len(names))
             peers = {
@@ -103,19 +122,32 @@ def main() -> None:
                 if peer in seconds:
                     ratios[name] = rate["ours jpeg"] * statistics.median(seconds[peer])
     rates = {name: round(1 / statistics.median(values), 1) for name, values in seconds.items()}
-    _report({"posters": len(names), "cores": options.cores, "rates": rates, "ratios": ratios}, as_json=options.json)
+    _report(
+        {"posters": len(names), "cores": options.cores, "rates": rates, "ratios": ratios},
+        as_json=options.json,
+    )
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--posters", type=int, default=10_000, help="posters to generate")
     parser.add_argument("--folder", type=Path, help="a folder of ID.jpg to use instead")
     parser.add_argument("--rounds", type=int, default=3, help="runs of which the median counts")
-    parser.add_argument("--slope", type=int, default=50_000, help="posters of the second size; 0: leave it out")
-    parser.add_argument("--peers", type=int, default=2_000, help="posters for the slow peers; 0: leave peers out")
-    parser.add_argument("--cores", type=int, default=os.cpu_count() or 2, help="cores of Spark and of the limit")
+    parser.add_argument(
+        "--slope", type=int, default=50_000, help="posters of the second size; 0: leave it out"
+    )
+    parser.add_argument(
+        "--peers", type=int, default=2_000, help="posters for the slow peers; 0: leave peers out"
+    )
+    parser.add_argument(
+        "--cores", type=int, default=os.cpu_count() or 2, help="cores of Spark and of the limit"
+    )
     parser.add_argument("--work", type=Path, help="folder for all files; default: a temporary one")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on standard output"
+    )
     return parser.parse_args()
 
 
@@ -138,7 +170,9 @@ def _session(cores: int, work: Path) -> Iterator[object]:
         "spark.local.dir": str(work / "spark"),
     }
     log = work / "spark.log"
-    with spark_session(app_name="posters", master=f"local[{cores}]", settings=settings, log_file=log) as spark:
+    with spark_session(
+        app_name="posters", master=f"local[{cores}]", settings=settings, log_file=log
+    ) as spark:
         yield spark
 
 

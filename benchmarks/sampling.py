@@ -3,8 +3,9 @@
     python benchmarks/sampling.py --json                 # everything, about a quarter of an hour
     python benchmarks/sampling.py --rows 10000000        # up to ten million
 
-Every system and size runs in a process of its own on two threads; the session is started before the clock. Tables of
-up to two million rows go through every system seven times: the median of the last three counts, the first is beside it.
+Every system and size runs in a process of its own on two threads; the session is started before the
+clock. Tables of up to two million rows go through every system seven times: the median of the last
+three counts, the first is beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
-from label_tables import make_label_table  # noqa: E402 - neighbours of this script, and the package beside it
+# neighbours of this script, and the package beside it
+from label_tables import make_label_table  # noqa: E402
 from sampling_peers import SEED, SPLITS, TEST, VALIDATION, DuckDb, Pandas, Polars  # noqa: E402
 
 from genre_spark.config import load_config  # noqa: E402
@@ -42,8 +44,12 @@ from genre_spark.transforms.genres import GENRE, group_labels  # noqa: E402
 
 SIZES = (1_000_000, 10_000_000, 100_000_000)
 IN_MEMORY_ROWS = 10_000_000  # pandas groups these in a minute and a half, with 2.3 GB
-SAMPLE_SHARE, MINIMUM_SHARE = 0.04, 0.001  # of the rows; 40,000 movies and 1,000 a genre for the real file
-REPEATED_ROWS = 2_000_000  # tables up to this size are measured seven times in a process, and the last three count
+SAMPLE_SHARE, MINIMUM_SHARE = (
+    0.04,
+    0.001,
+)  # of the rows; 40,000 movies and 1,000 a genre for the real file
+# tables up to this size are measured seven times in a process, and the last three count
+REPEATED_ROWS = 2_000_000
 REPEATS, COUNTED = 7, 3
 STEPS = ("group", "split", "sample")
 DRIVER_MEMORY = "4g"
@@ -80,10 +86,14 @@ class Spark:
             return
         # The stage's own work on a CSV: rejects are counted and written, movies counted per genre
         config = load_config(
-            str(ROOT / "conf" / "letterboxd.yaml"), [f"paths.work={out}", f"paths.genres_csv={source}"]
+            str(ROOT / "conf" / "letterboxd.yaml"),
+            [f"paths.work={out}", f"paths.genres_csv={source}"],
         )
         grouping = group_file(
-            read_lines(self.spark, source), read_layout(source, GENRES_CSV), config, fingerprint="benchmark"
+            read_lines(self.spark, source),
+            read_layout(source, GENRES_CSV),
+            config,
+            fingerprint="benchmark",
         )
         (out / "genres" / grouping.folder).rename(out / "movies")
         self.labels = len(grouping.vocabulary)
@@ -92,14 +102,20 @@ class Spark:
         self._split(out).select("movie_id", "split").write.parquet(str(out / "split"))
 
     def _split(self, out: Path) -> Any:
-        movies = self.spark.read.schema(GENRES_SCHEMA).parquet(str(out / "movies")).select("movie_id", "label_ids")
+        movies = (
+            self.spark.read.schema(GENRES_SCHEMA)
+            .parquet(str(out / "movies"))
+            .select("movie_id", "label_ids")
+        )
         return assign_split(movies, test=TEST, validation=VALIDATION, seed=SEED)
 
     def sample(self, out: Path, totals: dict[str, int], minima: dict[str, int]) -> int:
         movies = self._split(out)  # a split is a function of the movie: nothing is read back
         counts = count_labels(movies, splits=SPLITS, labels=self.labels)
         nothing = (None,) * self.labels
-        demands = {side: Demand(totals[side], (minima[side],) * self.labels, nothing) for side in SPLITS}
+        demands = {
+            side: Demand(totals[side], (minima[side],) * self.labels, nothing) for side in SPLITS
+        }
         thresholds = find_thresholds(movies, demands, counts, seed=SEED)
         drawn = apply_thresholds(movies, thresholds, seed=SEED)
         drawn.write.parquet(str(out / "sample"))
@@ -116,15 +132,24 @@ def run_one(name: str, source: str, rows: int, out: Path) -> dict[str, Any]:
     test = round(total * TEST)
     validation = round((total - test) * VALIDATION)
     totals = {"train": total - test - validation, "validation": validation, "test": test}
-    minima = {"train": int(rows * MINIMUM_SHARE), "validation": int(rows * MINIMUM_SHARE / 4), "test": 0}
+    minima = {
+        "train": int(rows * MINIMUM_SHARE),
+        "validation": int(rows * MINIMUM_SHARE / 4),
+        "test": 0,
+    }
     result: dict[str, Any] = {"system": name, "source": Path(source).name, "rows": rows}
     jvm = _children() if name == Spark.name else []
     times: dict[str, list[float]] = {f"{step}{kind}": [] for step in STEPS for kind in ("", "_cpu")}
-    # Small tables again and again: a JVM compiles what it runs often, and a session lives longer than one table.
+    # Small tables again and again: a JVM compiles what it runs often, and a session lives longer
+    # than one table.
     for number in range(REPEATS if rows <= REPEATED_ROWS else 1):
         folder = out / str(number)
         folder.mkdir()
-        calls = (partial(system.group, source), system.split, partial(system.sample, totals=totals, minima=minima))
+        calls = (
+            partial(system.group, source),
+            system.split,
+            partial(system.sample, totals=totals, minima=minima),
+        )
         for step, call in zip(STEPS, calls, strict=True):
             started, worked = time.perf_counter(), _cpu_seconds(jvm)
             answer = call(out=folder)
@@ -137,7 +162,9 @@ def run_one(name: str, source: str, rows: int, out: Path) -> dict[str, Any]:
     for kind in ("", "_cpu"):
         result[f"together{kind}"] = round(sum(result[f"{step}{kind}"] for step in STEPS), 2)
     result["first"] = {step: round(times[step][0], 2) for step in STEPS}
-    result["peak_mb"] = max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, *map(_peak_mb, jvm), 0)
+    result["peak_mb"] = max(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, *map(_peak_mb, jvm), 0
+    )
     return result
 
 
@@ -164,17 +191,37 @@ def run_apart(name: str, source: str, rows: int, work: Path) -> dict[str, Any]:
     out = work / f"{name}-{rows}"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    command = [sys.executable, __file__, "--one", name, "--source", source, "--rows", str(rows), "--work", str(out)]
+    command = [
+        sys.executable,
+        __file__,
+        "--one",
+        name,
+        "--source",
+        source,
+        "--rows",
+        str(rows),
+        "--work",
+        str(out),
+    ]
     environment = {**os.environ, "POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "2"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     shutil.rmtree(out, ignore_errors=True)
     if done.returncode:
-        return {"system": name, "rows": rows, "failed": (done.stderr or str(done.returncode))[-300:]}
+        return {
+            "system": name,
+            "rows": rows,
+            "failed": (done.stderr or str(done.returncode))[-300:],
+        }
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def ratios(results: list[dict[str, Any]], real_rows: int, kind: str = "") -> dict[str, float | None]:
-    """Return the figures that are watched, of wall time or (`_cpu`) processor time; None where a time is missing."""
+def ratios(
+    results: list[dict[str, Any]], real_rows: int, kind: str = ""
+) -> dict[str, float | None]:
+    """Return the figures that are watched, of wall time or (`_cpu`) processor time.
+
+    None where a time is missing.
+    """
     times = {(r["system"], r["rows"]): r for r in results if "failed" not in r}
 
     def ratio(one: tuple[str, int], other: tuple[str, int], step: str = "together") -> float | None:
@@ -194,11 +241,19 @@ def ratios(results: list[dict[str, Any]], real_rows: int, kind: str = "") -> dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=SIZES[-1], help="the largest generated table")
-    parser.add_argument("--genres-csv", default=_real_file(), help="the real genres.csv(.gz); left out if missing")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="which ones, separated by commas")
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "genre_spark-benchmark")
+    parser.add_argument(
+        "--genres-csv", default=_real_file(), help="the real genres.csv(.gz); left out if missing"
+    )
+    parser.add_argument(
+        "--systems", default=",".join(SYSTEMS), help="which ones, separated by commas"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path(tempfile.gettempdir()) / "genre_spark-benchmark"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--one", choices=SYSTEMS, help=argparse.SUPPRESS)
     parser.add_argument("--source", help=argparse.SUPPRESS)
@@ -217,7 +272,9 @@ def main() -> None:
     for rows in (size for size in SIZES if size <= options.rows):
         table = make_label_table(options.work / "tables", rows)
         cases += [
-            (name, str(table), rows) for name in systems if rows <= IN_MEMORY_ROWS or name in (Spark.name, DuckDb.name)
+            (name, str(table), rows)
+            for name in systems
+            if rows <= IN_MEMORY_ROWS or name in (Spark.name, DuckDb.name)
         ]
     results = []
     for name, source, rows in cases:

@@ -4,11 +4,14 @@
 
 Every ratio compares two things measured in this run, one right after the other:
 
-- train_fed_vs_memory: the training loop fed by Petastorm, against the same loop on one batch from memory. 1: the feed
-  is never what waits.
-- train_vs_plain_loop: the same, against the loop that the study wrote: float32, a DataLoader over the files, a step.
-- two_processes_vs_one: two processes with a thread each (TorchDistributor, gloo), against one with one thread.
-- embed_vs_bare: features of EfficientNet-Lite0 through Spark, against the same code in bare processes.
+- train_fed_vs_memory: the training loop fed by Petastorm, against the same loop on one batch from
+  memory. 1: the feed is never what waits.
+- train_vs_plain_loop: the same, against the loop that the study wrote: float32, a DataLoader over
+  the files, a step.
+- two_processes_vs_one: two processes with a thread each (TorchDistributor, gloo), against one with
+  one thread.
+- embed_vs_bare: features of EfficientNet-Lite0 through Spark, against the same code in bare
+  processes.
 - memory_20_epochs_vs_1: resident memory after 20 epochs, against that after 1.
 """
 
@@ -78,7 +81,9 @@ def make_samples(folder: Path, count: int) -> tuple[str, ...]:
         table = pa.table(
             {
                 "movie_id": pa.array(range(first, last), pa.int64()),
-                "image": pa.array([images[row % distinct] for row in range(first, last)], pa.binary()),
+                "image": pa.array(
+                    [images[row % distinct] for row in range(first, last)], pa.binary()
+                ),
                 "height": pa.array([HEIGHT] * size, pa.int32()),
                 "width": pa.array([WIDTH] * size, pa.int32()),
                 "channels": pa.array([3] * size, pa.int32()),
@@ -110,7 +115,9 @@ def one_batch(size: int, device: torch.device) -> MemoryBatch:
     return MemoryBatch(images, labels, torch.ones(size, device=device))
 
 
-def train_with(feed, folder: Path, name: str, *, epochs: int, batch_size: int, device: torch.device, size=None):
+def train_with(
+    feed, folder: Path, name: str, *, epochs: int, batch_size: int, device: torch.device, size=None
+):
     height, width = size or (HEIGHT, WIDTH)
     settings = CnnConfig(architecture=name, epochs=epochs, batch_size=batch_size, patience=1000)
     network = build_network(name, LABELS, height, width, seed=0, dropout=0.25).to(device)
@@ -134,11 +141,21 @@ def best_speed(outcome) -> float:
     return max(record.images_per_second for record in outcome.history[1:])
 
 
-def measure_feeding(files, folder: Path, device: torch.device, name: str, batch_size: int, size=None) -> dict:
+def measure_feeding(
+    files, folder: Path, device: torch.device, name: str, batch_size: int, size=None
+) -> dict:
     with PosterFeed(files, batch_size=batch_size, workers=min(8, cores()), device=device) as feed:
         batches = feed.batches_per_epoch
         fed = best_speed(
-            train_with(feed, folder / "fed", name, epochs=3, batch_size=batch_size, device=device, size=size)
+            train_with(
+                feed,
+                folder / "fed",
+                name,
+                epochs=3,
+                batch_size=batch_size,
+                device=device,
+                size=size,
+            )
         )
     memory = best_speed(
         train_with(
@@ -191,7 +208,9 @@ class FileDataset(torch.utils.data.Dataset):
         return self.count
 
     def __getitem__(self, number: int):
-        image = Image.open(self.files[number % len(self.files)]).convert("RGB").resize((WIDTH, HEIGHT))
+        image = (
+            Image.open(self.files[number % len(self.files)]).convert("RGB").resize((WIDTH, HEIGHT))
+        )
         pixels = T.normalize(T.to_tensor(image), [0.5] * 3, [0.25] * 3)
         return pixels, torch.zeros(LABELS)
 
@@ -201,7 +220,9 @@ def measure_plain_loop(folder: Path, device: torch.device, batch_size: int, coun
     network = build_network("lenet", LABELS, HEIGHT, WIDTH, seed=0, dropout=0.25)
     plain = nn.Sequential(network.backbone, network.head).to(device)
     optimizer, loss = torch.optim.SGD(plain.parameters(), lr=1e-3), nn.BCEWithLogitsLoss()
-    loader = torch.utils.data.DataLoader(FileDataset(folder / "files", count), batch_size=batch_size, shuffle=True)
+    loader = torch.utils.data.DataLoader(
+        FileDataset(folder / "files", count), batch_size=batch_size, shuffle=True
+    )
     speeds = []
     for _ in range(2):
         started, rows = time.perf_counter(), 0
@@ -285,7 +306,9 @@ def measure_embedding(spark, folder: Path, count: int, device: torch.device) -> 
     started = time.perf_counter()
     context = multiprocessing.get_context("spawn")
     running = [
-        context.Process(target=embed_bare, args=(model_file, parts[number::workers], 1, device.type))
+        context.Process(
+            target=embed_bare, args=(model_file, parts[number::workers], 1, device.type)
+        )
         for number in range(workers)
     ]
     for process in running:
@@ -293,7 +316,9 @@ def measure_embedding(spark, folder: Path, count: int, device: torch.device) -> 
     for process in running:
         process.join()
     if any(process.exitcode for process in running):
-        raise RuntimeError(f"bare processes ended with {[process.exitcode for process in running]}, expected 0")
+        raise RuntimeError(
+            f"bare processes ended with {[process.exitcode for process in running]}, expected 0"
+        )
     bare = count / (time.perf_counter() - started)
     spark_speed = through_spark("cold")
     return {"spark": spark_speed, "bare": bare, "ratio": spark_speed / bare}
@@ -305,7 +330,14 @@ def measure_memory(files, folder: Path, device: torch.device) -> dict:
     seen = {}
     with PosterFeed(files, batch_size=32, workers=2, device=device) as feed:
         for epochs in (1, 20):
-            train_with(feed, folder / f"memory-{epochs}", "lenet", epochs=epochs, batch_size=32, device=device)
+            train_with(
+                feed,
+                folder / f"memory-{epochs}",
+                "lenet",
+                epochs=epochs,
+                batch_size=32,
+                device=device,
+            )
             seen[epochs] = process.memory_info().rss / 1e6
     return {"after_1": seen[1], "after_20": seen[20], "ratio": seen[20] / seen[1]}
 
@@ -314,17 +346,38 @@ def show_profile(folder: Path, device: torch.device) -> None:
     """Where the time of a step goes."""
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     with profile(activities=kinds) as seen:
-        train_with(Repeated(one_batch(32, device), 5), folder / "p", "lenet", epochs=1, batch_size=32, device=device)
+        train_with(
+            Repeated(one_batch(32, device), 5),
+            folder / "p",
+            "lenet",
+            epochs=1,
+            batch_size=32,
+            device=device,
+        )
     key = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
-    print(seen.key_averages().table(sort_by=key, row_limit=8, max_name_column_width=40), file=sys.stderr)
+    print(
+        seen.key_averages().table(sort_by=key, row_limit=8, max_name_column_width=40),
+        file=sys.stderr,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--posters", type=int, default=2000, help="posters of a training")
-    parser.add_argument("--embedded", type=int, default=10_000, help="posters whose features are computed")
-    parser.add_argument("--batch", type=int, default=32, help="posters a step on a CPU; on a GPU eight times as many")
-    parser.add_argument("--only", nargs="*", help="feed, plain, processes, embed, memory, gpu, profile")
+    parser.add_argument(
+        "--embedded", type=int, default=10_000, help="posters whose features are computed"
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=32,
+        help="posters a step on a CPU; on a GPU eight times as many",
+    )
+    parser.add_argument(
+        "--only", nargs="*", help="feed, plain, processes, embed, memory, gpu, profile"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     wanted = set(options.only or ["feed", "plain", "processes", "embed", "memory", "gpu"])
@@ -334,7 +387,12 @@ def main() -> None:
 
     def note(name: str, values: dict) -> dict:
         """Show figures as they come: the whole takes minutes."""
-        print(name, {key: round(value, 3) for key, value in values.items()}, file=sys.stderr, flush=True)
+        print(
+            name,
+            {key: round(value, 3) for key, value in values.items()},
+            file=sys.stderr,
+            flush=True,
+        )
         return values
 
     with tempfile.TemporaryDirectory() as name:
@@ -359,7 +417,11 @@ def main() -> None:
         if "profile" in wanted:
             show_profile(folder, device)
         if wanted & {"processes", "embed"}:
-            settings = {"spark.driver.memory": "1g", "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
+            settings = {
+                "spark.driver.memory": "1g",
+                "spark.ui.enabled": "false",
+                "spark.driver.host": "127.0.0.1",
+            }
             log = folder / "spark.log"
             with spark_session(
                 app_name="training", master=f"local[{cores()}]", settings=settings, log_file=log
@@ -368,7 +430,9 @@ def main() -> None:
                     details["processes"] = note("processes", measure_processes(files, folder))
                     ratios["two_processes_vs_one"] = details["processes"]["ratio"]
                 if "embed" in wanted:
-                    details["embedding"] = note("embedding", measure_embedding(spark, folder, options.embedded, device))
+                    details["embedding"] = note(
+                        "embedding", measure_embedding(spark, folder, options.embedded, device)
+                    )
                     ratios["embed_vs_bare"] = details["embedding"]["ratio"]
     ratios = {key: round(value, 3) for key, value in ratios.items()}
     if options.json:

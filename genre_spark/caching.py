@@ -15,15 +15,22 @@ _MOST_COPIES = 39  # StorageLevel asserts replication < 40
 
 @contextmanager
 def cached(data: DataFrame, copies: int = 1) -> Iterator[DataFrame]:
-    """Yield `data` persisted in memory and, beyond that, on disk; release it at the end, also after a failure.
+    """Yield `data` persisted in memory and, beyond that, on disk.
+
+    Release it at the end, also after a failure.
 
     Args:
         data: to keep.
-        copies: executors that hold each partition, 1 or more; Spark knows up to 39, and more are not made.
+        copies: executors that hold each partition, 1 or more; Spark knows up to 39, and more are
+            not made.
     """
     # MEMORY_AND_DISK_DESER, which DataFrame.persist takes by itself, with copies
     level = StorageLevel(
-        useDisk=True, useMemory=True, useOffHeap=False, deserialized=True, replication=min(copies, _MOST_COPIES)
+        useDisk=True,
+        useMemory=True,
+        useOffHeap=False,
+        deserialized=True,
+        replication=min(copies, _MOST_COPIES),
     )
     persisted = data.persist(level)
     try:

@@ -1,7 +1,7 @@
 """The command line: `genre-spark STAGE --config FILE [key=value ...] [--json] [--force]`.
 
-Exit codes: 0 done, 1 failure, 2 bad input or configuration. With --json, standard output holds one JSON object and
-nothing else; everything for people goes to standard error.
+Exit codes: 0 done, 1 failure, 2 bad input or configuration. With --json, standard output holds one
+JSON object and nothing else; everything for people goes to standard error.
 """
 
 from __future__ import annotations
@@ -43,13 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"{options.stage}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        _complain(f"{options.stage}: interrupted; start it again and it goes on with what is left to do")
+        _complain(
+            f"{options.stage}: interrupted; start it again and it goes on with what is left to do"
+        )
         return 130
     except Exception as error:
         _complain(_unexpected(options.stage, error, config))
         return 1
     if options.json:
-        value: Any = [asdict(result) for result in results] if options.stage == "run" else asdict(results[0])
+        value: Any = (
+            [asdict(result) for result in results] if options.stage == "run" else asdict(results[0])
+        )
         print(json.dumps({"stage": "run", "stages": value} if options.stage == "run" else value))
     elif options.stage in ("run", "evaluate", "compare"):
         print(how_to_open(config))
@@ -65,11 +69,21 @@ def _parser() -> argparse.ArgumentParser:
         "example:\n  genre-spark run --config conf/demo.yaml paths.work=/tmp/demo cnn.epochs=2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stage", choices=[*STAGES, "run"], metavar="STAGE", help="one of the stages below")
-    parser.add_argument("--config", required=True, metavar="FILE", help="a recipe, for example conf/demo.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings over the recipe's")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
-    parser.add_argument("--force", action="store_true", help="repeat the stage even if nothing has changed")
+    parser.add_argument(
+        "stage", choices=[*STAGES, "run"], metavar="STAGE", help="one of the stages below"
+    )
+    parser.add_argument(
+        "--config", required=True, metavar="FILE", help="a recipe, for example conf/demo.yaml"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings over the recipe's"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as one JSON object on standard output"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="repeat the stage even if nothing has changed"
+    )
     parser.add_argument("--version", action="version", version=f"genre-spark {__version__}")
     return parser
 
@@ -82,7 +96,9 @@ def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
     with ExitStack() as stack:
         session = _session_on_demand(stack, options.stage, config)
         if options.stage == "run":
-            finished: Iterator[StageResult] = run_all(session, config, force=options.force, announce=_announce)
+            finished: Iterator[StageResult] = run_all(
+                session, config, force=options.force, announce=_announce
+            )
         else:
             _announce(entries[0], 1, 1)
             finished = iter([run_stage(entries[0], session, config, force=options.force)])
@@ -101,12 +117,19 @@ def _check_inputs(entries: Sequence[StageEntry], config: Config) -> None:
 
 
 def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable[[], SparkSession]:
-    """Return a function that starts the Spark session when it is first called; the stack stops it."""
+    """Return a function that starts the Spark session when it is first called.
+
+    The stack stops it.
+    """
     started: list[SparkSession] = []
 
     def session() -> SparkSession:
         if not started:
-            logs = None if "://" in config.paths.work else Path(config.paths.work) / "logs" / "spark.log"
+            logs = (
+                None
+                if "://" in config.paths.work
+                else Path(config.paths.work) / "logs" / "spark.log"
+            )
             spark = stack.enter_context(
                 spark_session(
                     app_name=f"genre_spark {stage}",

@@ -1,4 +1,7 @@
-"""Paths and URLs of any file system, digests, and files that appear whole or not at all; no Spark."""
+"""Paths and URLs of any file system, digests, and files that appear whole or not at all.
+
+No Spark.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,12 @@ def file_digest(path: str) -> str:
     if not system.exists(inner):
         raise InvalidInputError(f"{path}: no such file or folder")
     info = system.info(inner)
-    stamp = info.get("mtime") or info.get("LastModified") or info.get("last_modified") or info.get("etag")
+    stamp = (
+        info.get("mtime")
+        or info.get("LastModified")
+        or info.get("last_modified")
+        or info.get("etag")
+    )
     return fingerprint(path.rsplit("/", 1)[-1], info.get("size"), str(stamp))
 
 
@@ -60,12 +68,19 @@ def read_json(path: str) -> dict[str, Any] | None:
 def write_json(path: str, value: Mapping[str, Any]) -> None:
     """Write a JSON file so that a reader sees the old or the new content, never a part.
 
-    On object stores a put is atomic; on a local disk the content goes to a neighbour that then takes the name.
+    On object stores a put is atomic; on a local disk the content goes to a neighbour that then
+    takes the name.
     """
     system, inner = filesystem(path)
     system.makedirs(inner.rsplit("/", 1)[0], exist_ok=True)
-    content = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8")
-    local = "file" in system.protocol if isinstance(system.protocol, tuple) else system.protocol == "file"
+    content = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str).encode(
+        "utf-8"
+    )
+    local = (
+        "file" in system.protocol
+        if isinstance(system.protocol, tuple)
+        else system.protocol == "file"
+    )
     target = f"{inner}.{uuid.uuid4().hex[:8]}.tmp" if local else inner
     with system.open(target, "wb") as file:
         file.write(content)

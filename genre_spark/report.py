@@ -9,7 +9,11 @@ from genre_spark.tracking import resolve_tracking_uri
 
 def describe_result(result: StageResult) -> str:
     """Return a stage's result as a few aligned lines: counts, metrics, notes, where the output is."""
-    took = "nothing has changed, the earlier result stands" if result.reused else f"{result.seconds:.1f} s"
+    took = (
+        "nothing has changed, the earlier result stands"
+        if result.reused
+        else f"{result.seconds:.1f} s"
+    )
     lines = [f"  {result.stage}: {took}"]
     numbers = [(name.replace("_", " "), _number(value)) for name, value in result.counts.items()]
     numbers += [(name, f"{value:.4f}") for name, value in result.metrics.items()]
@@ -30,7 +34,8 @@ def how_to_open(config: Config) -> str:
     if not uri.startswith("sqlite:///"):
         return f"Runs are in MLflow at {uri}, experiment {config.mlflow.experiment}."
     return (
-        f"Open the runs, pictures and models in a browser (experiment {config.mlflow.experiment}):\n"
+        "Open the runs, pictures and models in a browser (experiment "
+        f"{config.mlflow.experiment}):\n"
         f"  mlflow ui --backend-store-uri {uri} --port 5000\n"
         "then http://127.0.0.1:5000"
     )

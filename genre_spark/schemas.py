@@ -36,14 +36,18 @@ GENRES_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),
         StructField(GENRES, ArrayType(StringType(), False), False),  # sorted by name
-        StructField(LABEL_IDS, ArrayType(IntegerType(), False), False),  # positions in the vocabulary, ascending
+        StructField(
+            LABEL_IDS, ArrayType(IntegerType(), False), False
+        ),  # positions in the vocabulary, ascending
     ]
 )
 
 POSTERS_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),
-        StructField(IMAGE, BinaryType(), False),  # RGB; JPEG or PNG bytes, or raw uint8 in CHW order
+        StructField(
+            IMAGE, BinaryType(), False
+        ),  # RGB; JPEG or PNG bytes, or raw uint8 in CHW order
         StructField(HEIGHT, IntegerType(), False),  # pixels
         StructField(WIDTH, IntegerType(), False),  # pixels
         StructField(CHANNELS, IntegerType(), False),
@@ -67,12 +71,15 @@ FEATURES_SCHEMA = StructType(
     ]
 )
 
-# samples: image columns are absent when a recipe uses metadata alone, features when it uses posters alone
+# samples: image columns are absent when a recipe uses metadata alone, features when it uses posters
+# alone
 SAMPLES_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),
         StructField(IMAGE, BinaryType(), True),
-        StructField(LABELS, ArrayType(FloatType(), False), False),  # multi-hot, as long as the vocabulary
+        StructField(
+            LABELS, ArrayType(FloatType(), False), False
+        ),  # multi-hot, as long as the vocabulary
         StructField(WEIGHT, FloatType(), False),  # 1 / probability of being sampled
     ]
 )
@@ -93,7 +100,9 @@ EVALUATION_SCHEMA = StructType(
         StructField("family", StringType(), False),  # multilabel, cnn, baseline, ...
         StructField("method", StringType(), False),
         StructField("split", StringType(), False),  # validation or test
-        StructField("rule", StringType(), False),  # how probabilities became labels: fixed, exact_match, ...
+        StructField(
+            "rule", StringType(), False
+        ),  # how probabilities became labels: fixed, exact_match, ...
         StructField("metric", StringType(), False),
         StructField("label", StringType(), True),  # the genre, or null for all together
         StructField("value", DoubleType(), True),  # null where the metric is not defined

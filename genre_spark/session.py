@@ -26,9 +26,15 @@ def read_spark_conf(path: str) -> dict[str, str]:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        key, _, value = text.replace("=", " ", 1).partition(" ") if "=" in text.split()[0] else text.partition(" ")
+        key, _, value = (
+            text.replace("=", " ", 1).partition(" ")
+            if "=" in text.split()[0]
+            else text.partition(" ")
+        )
         if not value.strip():
-            raise InvalidConfigError(f"spark.conf_file {path}, line {number}: {text!r}, expected `key value`")
+            raise InvalidConfigError(
+                f"spark.conf_file {path}, line {number}: {text!r}, expected `key value`"
+            )
         settings[key.strip()] = value.strip()
     return settings
 
@@ -44,22 +50,24 @@ def spark_session(
 ) -> Iterator[SparkSession]:
     """Yield the active Spark session (left running), or a new one (stopped at the end).
 
-    An active session - a Databricks cluster's, a notebook's - is used as it is. Under spark-submit the JVM exists
-    already: its settings win, `master` and `conf_file` only fill what it left open.
+    An active session - a Databricks cluster's, a notebook's - is used as it is. Under spark-submit
+    the JVM exists already: its settings win, `master` and `conf_file` only fill what it left open.
 
     Args:
         app_name: name of a new application in Spark's UI.
-        master: for example `local[*]` or `spark://host:7077`; None leaves it to spark-submit or the conf file.
+        master: for example `local[*]` or `spark://host:7077`; None leaves it to spark-submit or the
+            conf file.
         conf_file: a file in the format of spark-defaults.conf.
         settings: settings that override the file's.
-        log_file: where the JVM's own output goes when this process starts the JVM, so that it does not drown the
-            terminal; None leaves it on standard error.
+        log_file: where the JVM's own output goes when this process starts the JVM, so that it does
+            not drown the terminal; None leaves it on standard error.
     """
     active = SparkSession.getActiveSession()
     if active is not None:
         yield active
         return
-    # Workers would otherwise start whatever `python3` is first on PATH and miss every package of this environment.
+    # Workers would otherwise start whatever `python3` is first on PATH and miss every package of
+    # this environment.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     merged = {**(read_spark_conf(conf_file) if conf_file else {}), **(settings or {})}
@@ -110,11 +118,16 @@ def _is_connect(session: SparkSession) -> bool:
 
 
 def count_executors(spark: SparkSession) -> int:
-    """Return how many executors run now; 1 in local mode, and where Spark does not report it (Spark Connect)."""
+    """Return how many executors run now.
+
+    1 in local mode, and where Spark does not report it (Spark Connect).
+    """
     if _is_connect(spark):
         return 1
     context: Any = spark.sparkContext
-    return max(1, context._jsc.sc().getExecutorMemoryStatus().size() - 1)  # one of them is the driver
+    return max(
+        1, context._jsc.sc().getExecutorMemoryStatus().size() - 1
+    )  # one of them is the driver
 
 
 _open_blocks: list[threading.Event] = []  # of job_progress, the innermost last
@@ -124,8 +137,9 @@ _open_blocks: list[threading.Event] = []  # of job_progress, the innermost last
 def job_progress(spark: SparkSession, label: str, *, interval: float = 0.5) -> Iterator[None]:
     """Show on standard error how many tasks of the running Spark jobs are done, until the block ends.
 
-    A terminal gets one line that is rewritten, a file or pipe a line every ten seconds. Spark Connect has no status
-    tracker: nothing is shown there. Inside another such block, only the inner one shows.
+    A terminal gets one line that is rewritten, a file or pipe a line every ten seconds. Spark
+    Connect has no status tracker: nothing is shown there. Inside another such block, only the inner
+    one shows.
     """
     if _is_connect(spark):
         yield
@@ -197,5 +211,7 @@ def json_of_java(value: Any, *, without: Mapping[str, Iterable[str]] | None = No
         names = jvm.java.util.HashSet()
         for field in fields:
             names.add(field)
-        mapper.configOverride(jvm.java.lang.Class.forName(name)).setIgnorals(ignored.forIgnoredProperties(names))
+        mapper.configOverride(jvm.java.lang.Class.forName(name)).setIgnorals(
+            ignored.forIgnoredProperties(names)
+        )
     return str(mapper.writeValueAsString(value))

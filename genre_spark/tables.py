@@ -1,8 +1,8 @@
 """Tables that appear whole or not at all, on any file system, without relying on rename.
 
-A table is a folder: Parquet data under names that nobody else uses, and `_manifest.json`, written last, that lists
-the data that counts. Data of a killed run is not in the manifest and is removed by the next commit. Readers go
-through `read_table` / `table_files`, which know only the manifest.
+A table is a folder: Parquet data under names that nobody else uses, and `_manifest.json`, written
+last, that lists the data that counts. Data of a killed run is not in the manifest and is removed by
+the next commit. Readers go through `read_table` / `table_files`, which know only the manifest.
 """
 
 from __future__ import annotations
@@ -63,11 +63,14 @@ def require_manifest(table: str, *, made_by: str) -> TableManifest:
     """Return a table's manifest.
 
     Raises:
-        MissingTableError: the table has not been written (whole) yet; the text names the stage that writes it.
+        MissingTableError: the table has not been written (whole) yet; the text names the stage that
+            writes it.
     """
     manifest = read_manifest(table)
     if manifest is None:
-        raise MissingTableError(f"{table}: no such table yet; expected the output of `genre-spark {made_by}`")
+        raise MissingTableError(
+            f"{table}: no such table yet; expected the output of `genre-spark {made_by}`"
+        )
     return manifest
 
 
@@ -129,14 +132,18 @@ def write_table(
         partitions: number of files, or None for as many as the frame has partitions.
         options: of Spark's Parquet writer.
     """
-    folder = write_data(frame, table, fingerprint=fingerprint, partitions=partitions, options=options)
+    folder = write_data(
+        frame, table, fingerprint=fingerprint, partitions=partitions, options=options
+    )
     rows = frame.sparkSession.read.schema(frame.schema).parquet(join(table, folder)).count()
     manifest = TableManifest(name, fingerprint, (folder,), rows, details or {})
     commit_table(table, manifest)
     return manifest
 
 
-def read_table(spark: SparkSession, table: str, schema: StructType | None = None, *, made_by: str) -> DataFrame:
+def read_table(
+    spark: SparkSession, table: str, schema: StructType | None = None, *, made_by: str
+) -> DataFrame:
     """Return the rows of a whole table.
 
     Raises:

@@ -14,11 +14,14 @@ T = TypeVar("T")
 _modules_settled = 0  # how many were imported when the heap was frozen
 
 
-def short_task(function: Callable[[Iterable[T]], Iterable[T]]) -> Callable[[Iterable[T]], Iterator[T]]:
+def short_task(
+    function: Callable[[Iterable[T]], Iterable[T]],
+) -> Callable[[Iterable[T]], Iterator[T]]:
     """Return the function of a mapInArrow or mapInPandas so that its worker's next task starts at once.
 
-    Between two tasks PySpark collects garbage and forgets what it knows of the import path, which takes a worker with
-    this package's imports 150 ms: as long as fitting a small model, or decoding 300 posters.
+    Between two tasks PySpark collects garbage and forgets what it knows of the import path, which
+    takes a worker with this package's imports 150 ms: as long as fitting a small model, or decoding
+    300 posters.
     """
 
     def run(batches: Iterable[T]) -> Iterator[T]:
@@ -32,9 +35,10 @@ def short_task(function: Callable[[Iterable[T]], Iterable[T]]) -> Callable[[Iter
 def forget_archives() -> None:
     """Spare the next task reading pyspark.zip's directory.
 
-    Spark puts pyspark.zip on the workers' path and calls importlib.invalidate_caches() before every task; until Python
-    3.13 that reads the directory of every archive that was ever searched (CPython issue 103200), 60 ms a task. A finder
-    that is gone is made anew when an import needs it.
+    Spark puts pyspark.zip on the workers' path and calls importlib.invalidate_caches() before every
+    task; until Python 3.13 that reads the directory of every archive that was ever searched
+    (CPython issue 103200), 60 ms a task. A finder that is gone is made anew when an import needs
+    it.
     """
     for path, finder in list(sys.path_importer_cache.items()):
         if isinstance(finder, zipimporter):
@@ -44,8 +48,8 @@ def forget_archives() -> None:
 def settle_heap() -> None:
     """Keep what modules hold out of the garbage collection that PySpark's daemon asks for after every task.
 
-    Such a collection looks at every object: 85 ms with what pyarrow, pydantic and their like bring. Frozen objects are
-    still freed when nobody refers to them; only cycles among them stay.
+    Such a collection looks at every object: 85 ms with what pyarrow, pydantic and their like bring.
+    Frozen objects are still freed when nobody refers to them; only cycles among them stay.
     """
     global _modules_settled  # noqa: PLW0603 - a fact about this process
     if len(sys.modules) > _modules_settled:

@@ -1,7 +1,8 @@
 """A standalone Spark cluster on loopback: one master and two workers of one core, as processes of their own.
 
 Use the fixture `standalone_cluster` (import it into a test module or conftest) for its address, and
-`run_on_cluster` to run a script as the driver: a test process has one Spark session, and that one is local.
+`run_on_cluster` to run a script as the driver: a test process has one Spark session, and that one
+is local.
 """
 
 from __future__ import annotations
@@ -39,24 +40,58 @@ def spark_home() -> Path:
 def cluster_environment(**extra: str) -> dict[str, str]:
     """Return the environment for masters, workers and drivers: this Python, this source tree, loopback."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    own = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "PYTHONPATH": path}
-    loopback = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_MASTER_HOST": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
+    own = {
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYTHONPATH": path,
+    }
+    loopback = {
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_MASTER_HOST": "127.0.0.1",
+        "SPARK_DAEMON_MEMORY": "512m",
+    }
     return {**os.environ, **own, **loopback, "SPARK_NO_DAEMONIZE": "1", **extra}
 
 
 @contextmanager
-def start_cluster(folder: Path, *, workers: int = 2, cores: int = 1, memory: str = "1g") -> Iterator[str]:
+def start_cluster(
+    folder: Path, *, workers: int = 2, cores: int = 1, memory: str = "1g"
+) -> Iterator[str]:
     """Start a master and workers, yield `spark://127.0.0.1:port` when all workers are there, and stop them."""
     port, ui = free_port(), free_port()
     address = f"spark://127.0.0.1:{port}"
     processes = [
-        _start(folder, "master", "master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", str(ui))
+        _start(
+            folder,
+            "master",
+            "master.Master",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--webui-port",
+            str(ui),
+        )
     ]
     try:
         _wait(f"http://127.0.0.1:{ui}/json/", '"status" : "ALIVE"', processes)
         for number in range(workers):
-            options = ["--host", "127.0.0.1", "--port", str(free_port()), "--webui-port", str(free_port())]
-            options += ["--cores", str(cores), "--memory", memory, "--work-dir", str(folder / f"work-{number}")]
+            options = [
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(free_port()),
+                "--webui-port",
+                str(free_port()),
+            ]
+            options += [
+                "--cores",
+                str(cores),
+                "--memory",
+                memory,
+                "--work-dir",
+                str(folder / f"work-{number}"),
+            ]
             processes.append(_start(folder, f"worker-{number}", "worker.Worker", *options, address))
         _wait(f"http://127.0.0.1:{ui}/json/", f'"aliveworkers" : {workers}', processes)
         yield address
@@ -78,7 +113,9 @@ def standalone_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         yield address
 
 
-def run_on_cluster(script: str, *arguments: str, master: str, timeout: float = 300, **extra: str) -> str:
+def run_on_cluster(
+    script: str, *arguments: str, master: str, timeout: float = 300, **extra: str
+) -> str:
     """Run Python code as a driver on the cluster and return its standard output.
 
     Args:
@@ -96,14 +133,22 @@ def run_on_cluster(script: str, *arguments: str, master: str, timeout: float = 3
         timeout=timeout,
         check=False,
     )
-    assert answer.returncode == 0, f"exit code {answer.returncode}\n{answer.stdout[-3000:]}\n{answer.stderr[-6000:]}"
+    assert answer.returncode == 0, (
+        f"exit code {answer.returncode}\n{answer.stdout[-3000:]}\n{answer.stderr[-6000:]}"
+    )
     return answer.stdout
 
 
 def _start(folder: Path, name: str, main: str, *options: str) -> subprocess.Popen[bytes]:
-    command = [str(spark_home() / "bin" / "spark-class"), f"org.apache.spark.deploy.{main}", *options]
+    command = [
+        str(spark_home() / "bin" / "spark-class"),
+        f"org.apache.spark.deploy.{main}",
+        *options,
+    ]
     with (folder / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(command, env=cluster_environment(), stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            command, env=cluster_environment(), stdout=log, stderr=subprocess.STDOUT
+        )
 
 
 def _wait(url: str, expected: str, processes: list[subprocess.Popen[bytes]]) -> None:
@@ -111,7 +156,9 @@ def _wait(url: str, expected: str, processes: list[subprocess.Popen[bytes]]) -> 
     seen = ""
     while time.monotonic() < deadline:
         if any(process.poll() is not None for process in processes):
-            raise RuntimeError(f"a process of the cluster ended with {[process.poll() for process in processes]}")
+            raise RuntimeError(
+                f"a process of the cluster ended with {[process.poll() for process in processes]}"
+            )
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
                 seen = answer.read().decode()

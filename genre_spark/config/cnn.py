@@ -11,17 +11,29 @@ from genre_spark.config.section import Section
 
 
 class AugmentationConfig(Section):
-    """Random changes of training posters, made on the training device; 0 and false switch each off."""
+    """Random changes of training posters, made on the training device.
+
+    0 and false switch each off.
+    """
 
     flip: bool = Field(False, description="mirror every second poster")
-    crop: float = Field(0.0, ge=0, lt=0.5, description="share of height and width cut away at random places, at most")
-    colour: float = Field(0.0, ge=0, le=1, description="strength of random brightness, contrast and saturation")
+    crop: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="share of height and width cut away at random places, at most",
+    )
+    colour: float = Field(
+        0.0, ge=0, le=1, description="strength of random brightness, contrast and saturation"
+    )
 
 
 class ScheduleConfig(Section):
     """How the learning rate moves over the training."""
 
-    kind: Literal["constant", "cosine", "linear"] = Field("constant", description="course after the warm-up")
+    kind: Literal["constant", "cosine", "linear"] = Field(
+        "constant", description="course after the warm-up"
+    )
     warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear rise from 0")
     final: float = Field(0.0, ge=0, le=1, description="share of the learning rate left at the end")
 
@@ -37,16 +49,24 @@ class DistributionConfig(Section):
     """Processes that train together; each reads its own share of the samples."""
 
     processes: int = Field(1, ge=1, le=1024, description="training processes; with GPUs one each")
-    where: Literal["local", "executors"] = Field("local", description="on the driver's machine, or as Spark tasks")
-    backend: Literal["auto", "gloo", "nccl"] = Field("auto", description="nccl on GPUs, gloo on CPUs")
+    where: Literal["local", "executors"] = Field(
+        "local", description="on the driver's machine, or as Spark tasks"
+    )
+    backend: Literal["auto", "gloo", "nccl"] = Field(
+        "auto", description="nccl on GPUs, gloo on CPUs"
+    )
 
 
 class CnnConfig(Section):
     """A network and its training."""
 
-    architecture: str = Field("lenet", min_length=1, description="a name of the registry in vision.models")
+    architecture: str = Field(
+        "lenet", min_length=1, description="a name of the registry in vision.models"
+    )
     name: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the trained model; null: the architecture's"
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="name of the trained model; null: the architecture's",
     )
     pretrained: str = Field(
         "auto",
@@ -54,17 +74,26 @@ class CnnConfig(Section):
         description="auto: from an installed package where the architecture has one; none; download; or a file",
     )
     freeze: Literal["none", "backbone"] = Field(
-        "none", description="backbone: only the head is trained, on features that Spark computes once"
+        "none",
+        description="backbone: only the head is trained, on features that Spark computes once",
     )
-    hidden: int = Field(0, ge=0, description="units of a hidden layer in the head of pretrained networks; 0: none")
-    height: int | None = Field(None, ge=1, le=4096, description="pixels the network sees; null: as stored")
-    width: int | None = Field(None, ge=1, le=4096, description="pixels the network sees; null: as stored")
+    hidden: int = Field(
+        0, ge=0, description="units of a hidden layer in the head of pretrained networks; 0: none"
+    )
+    height: int | None = Field(
+        None, ge=1, le=4096, description="pixels the network sees; null: as stored"
+    )
+    width: int | None = Field(
+        None, ge=1, le=4096, description="pixels the network sees; null: as stored"
+    )
     epochs: int = Field(10, ge=1, description="passes over the training samples at most")
     batch_size: int = Field(32, ge=1, description="posters a step, over all processes")
     learning_rate: float = Field(0.001, gt=0, description="of the optimiser")
     optimizer: Literal["sgd", "adamw"] = "adamw"
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(0.0, ge=0, description="of the optimiser; not on biases and normalisation")
+    weight_decay: float = Field(
+        0.0, ge=0, description="of the optimiser; not on biases and normalisation"
+    )
     schedule: ScheduleConfig = ScheduleConfig()
     loss: Literal["bce", "bce_positive", "asymmetric", "bpmll"] = Field(
         "bce", description="bce_positive weighs the positives of a rare genre more"
@@ -75,20 +104,39 @@ class CnnConfig(Section):
         "its negatives, which then weigh the same",
     )
     negative_sampling: bool = Field(
-        False, description="each step sees a random share of a genre's negatives, weighted so that the mean stays"
+        False,
+        description="each step sees a random share of a genre's negatives, weighted so that the mean stays",
     )
-    positive_weight_limit: float = Field(10.0, ge=1, description="largest weight of a positive under bce_positive")
-    dropout: float = Field(0.25, ge=0, lt=1, description="share of activations dropped in the fully connected layers")
-    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient; null: no clipping")
-    patience: int = Field(5, ge=1, description="epochs without a better validation loss before training stops")
-    weights: Literal["none", "sampling"] = Field("none", description="weight of a sample in the loss")
+    positive_weight_limit: float = Field(
+        10.0, ge=1, description="largest weight of a positive under bce_positive"
+    )
+    dropout: float = Field(
+        0.25, ge=0, lt=1, description="share of activations dropped in the fully connected layers"
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, description="largest norm of the gradient; null: no clipping"
+    )
+    patience: int = Field(
+        5, ge=1, description="epochs without a better validation loss before training stops"
+    )
+    weights: Literal["none", "sampling"] = Field(
+        "none", description="weight of a sample in the loss"
+    )
     augmentation: AugmentationConfig = AugmentationConfig()
     fine_tune: FineTuneConfig = FineTuneConfig()
-    precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, float32 on CPU")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="auto: bf16 on CUDA, float32 on CPU"
+    )
     compile: bool = Field(False, description="compile the network with torch.compile")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
-    threads: int | None = Field(None, ge=1, description="CPU threads of a training process; null: cores / processes")
-    checkpoint_minutes: float = Field(5.0, ge=0, description="minutes between checkpoints inside an epoch")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a GPU where there is one"
+    )
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of a training process; null: cores / processes"
+    )
+    checkpoint_minutes: float = Field(
+        5.0, ge=0, description="minutes between checkpoints inside an epoch"
+    )
     distribution: DistributionConfig = DistributionConfig()
     feed: FeedConfig = FeedConfig()
 
@@ -98,7 +146,8 @@ class CnnConfig(Section):
             raise ValueError("both of height and width, or neither")
         if self.batch_size < self.distribution.processes:
             raise ValueError(
-                f"batch_size >= distribution.processes, not {self.batch_size} < {self.distribution.processes}"
+                f"batch_size >= distribution.processes, not {self.batch_size} < "
+                f"{self.distribution.processes}"
             )
         if self.batch_size % self.distribution.processes:
             raise ValueError(
@@ -107,11 +156,15 @@ class CnnConfig(Section):
             )
         if self.loss == "bpmll" and (self.label_weights != "none" or self.negative_sampling):
             raise ValueError(
-                "label_weights: none and negative_sampling: false with loss: bpmll, which ranks genres against each "
+                "label_weights: none and negative_sampling: false with loss: bpmll, which ranks "
+                "genres against each "
                 "other, or loss: bce"
             )
         if self.loss == "bce_positive" and self.label_weights == "balanced":
-            raise ValueError("loss: bce with label_weights: balanced, which weighs positives itself, not bce_positive")
+            raise ValueError(
+                "loss: bce with label_weights: balanced, which weighs positives itself, not "
+                "bce_positive"
+            )
         if self.fine_tune.epochs and self.freeze == "none":
             raise ValueError("fine_tune.epochs = 0 where nothing is frozen (freeze: none)")
         return self

@@ -12,5 +12,9 @@ class EmbeddingsConfig(Section):
 
     batch_size: int = Field(16, ge=1, description="posters a forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of the network in each Spark task")
-    mirror: bool = Field(False, description="average the features of the poster and of its mirror image")
-    rows_per_part: int = Field(512, ge=1, description="posters at least in a part; a killed run loses unfinished parts")
+    mirror: bool = Field(
+        False, description="average the features of the poster and of its mirror image"
+    )
+    rows_per_part: int = Field(
+        512, ge=1, description="posters at least in a part; a killed run loses unfinished parts"
+    )

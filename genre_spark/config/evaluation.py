@@ -12,8 +12,14 @@ from genre_spark.config.section import Section
 class EvaluationConfig(Section):
     """Evaluation of predictions tables, and the choice of the best model."""
 
-    models: tuple[str, ...] | None = Field(None, description="models to evaluate; null: all that have predictions")
-    threshold: float = Field(0.5, gt=0, lt=1, description="the fixed threshold; a tuned one stands beside it")
-    best_by: Literal["f1_micro", "f1_macro", "jaccard_samples", "subset_accuracy", "hamming_loss"] = Field(
+    models: tuple[str, ...] | None = Field(
+        None, description="models to evaluate; null: all that have predictions"
+    )
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="the fixed threshold; a tuned one stands beside it"
+    )
+    best_by: Literal[
+        "f1_micro", "f1_macro", "jaccard_samples", "subset_accuracy", "hamming_loss"
+    ] = Field(
         "f1_micro", description="metric on validation by which `compare` names the best model"
     )

@@ -13,10 +13,13 @@ class GenresConfig(Section):
     """Grouping of genres.csv by movie."""
 
     vocabulary: tuple[str, ...] | None = Field(
-        None, min_length=1, description="the genres to know, in the order of their label ids; null: all in the file"
+        None,
+        min_length=1,
+        description="the genres to know, in the order of their label ids; null: all in the file",
     )
     unknown: Literal["reject", "keep"] = Field(
-        "reject", description="genres outside a given vocabulary: to the rejects, or appended to the vocabulary"
+        "reject",
+        description="genres outside a given vocabulary: to the rejects, or appended to the vocabulary",
     )
 
     @field_validator("vocabulary")
@@ -38,7 +41,8 @@ class SplitConfig(Section):
     method: Literal["hash", "iterative"] = Field(
         "hash",
         description="hash: each movie by a hash of its id and the seed, at any size, stable when the data grows; "
-        "iterative: by iterative stratification on the driver, for small data whose rare genres a hash could leave "
+        "iterative: by iterative stratification on the driver, for small data whose rare genres a "
+        "hash could leave "
         "out of a split",
     )
     group_by: Literal["poster", "title"] | None = Field(
@@ -46,13 +50,16 @@ class SplitConfig(Section):
         description="keep movies together: poster: those with the same pixels; title: those with the same title and "
         "year; null: each movie by itself",
     )
-    max_iterative: int = Field(200_000, ge=1, description="movies that method iterative takes on at most")
+    max_iterative: int = Field(
+        200_000, ge=1, description="movies that method iterative takes on at most"
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> SplitConfig:
         if self.method == "iterative" and self.group_by is not None:
             raise ValueError(
-                f"group_by null with method iterative, which deals out single movies, not group_by {self.group_by}"
+                "group_by null with method iterative, which deals out single movies, not group_by "
+                f"{self.group_by}"
             )
         return self
 
@@ -60,16 +67,21 @@ class SplitConfig(Section):
 class SamplingConfig(Section):
     """The balanced sample: training and validation with a minimum per genre, test with the natural distribution."""
 
-    total: int | None = Field(None, gt=0, description="movies wanted over all splits; null: all there are")
+    total: int | None = Field(
+        None, gt=0, description="movies wanted over all splits; null: all there are"
+    )
     minimum_per_genre: int | dict[str, int] = Field(
         0,
         description="movies of each genre that the training sample has at least; a number, or one per genre; "
         "validation gets the same in proportion to its share",
     )
     maximum_per_genre: int | dict[str, int] | None = Field(
-        None, description="movies of each genre that the training sample has at most; a number, or one per genre"
+        None,
+        description="movies of each genre that the training sample has at most; a number, or one per genre",
     )
-    require_poster: bool = Field(True, description="draw only movies that have a poster, and put it into the samples")
+    require_poster: bool = Field(
+        True, description="draw only movies that have a poster, and put it into the samples"
+    )
     effective_number_beta: float = Field(
         0.9999,
         ge=0,
@@ -77,7 +89,9 @@ class SamplingConfig(Section):
         description="of the genre weights `effective_number`: 0 weighs genres alike, near 1 by inverse frequency",
     )
     negatives_per_positive: float = Field(
-        4.0, gt=0, description="of the genre weights `negative_rate`: negatives to draw for each positive of a genre"
+        4.0,
+        gt=0,
+        description="of the genre weights `negative_rate`: negatives to draw for each positive of a genre",
     )
 
     @field_validator("minimum_per_genre", "maximum_per_genre")

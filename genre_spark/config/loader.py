@@ -31,21 +31,27 @@ _Loader.add_implicit_resolver(
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a recipe, apply `dotted.key=value` words and check every value.
 
-    Local paths come out absolute; a relative one in the file starts at the file's folder, so that a recipe means the
-    same wherever it is run from, and one in an override at the current folder. `~` is the home folder.
+    Local paths come out absolute; a relative one in the file starts at the file's folder, so that a
+    recipe means the same wherever it is run from, and one in an override at the current folder. `~`
+    is the home folder.
 
     Raises:
-        InvalidConfigError: the file cannot be read, or a key is unknown, of the wrong type or out of range.
+        InvalidConfigError: the file cannot be read, or a key is unknown, of the wrong type or out
+            of range.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise InvalidConfigError(f"--config {path}: {error.strerror}, expected a readable YAML file") from None
+        raise InvalidConfigError(
+            f"--config {path}: {error.strerror}, expected a readable YAML file"
+        ) from None
     values = _parse(text, name=str(path))
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise InvalidConfigError(f"{path}: a {type(values).__name__}, expected sections such as `paths:`")
+        raise InvalidConfigError(
+            f"{path}: a {type(values).__name__}, expected sections such as `paths:`"
+        )
     values = _absolute_paths(values, Path(path).absolute().parent)
     for word in overrides:
         _override(values, word)
@@ -53,7 +59,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def build_config(values: Mapping[str, Any]) -> Config:
-    """Check plain values (nested mappings) and return the configuration; relative paths start at the current folder.
+    """Check plain values (nested mappings) and return the configuration.
+
+    Relative paths start at the current folder.
 
     Raises:
         InvalidConfigError: a key is unknown, of the wrong type or out of range.
@@ -62,7 +70,9 @@ def build_config(values: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise InvalidConfigError("\n".join(_explain(problem) for problem in error.errors())) from None
+        raise InvalidConfigError(
+            "\n".join(_explain(problem) for problem in error.errors())
+        ) from None
 
 
 def _parse(text: str, *, name: str) -> Any:

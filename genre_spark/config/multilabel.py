@@ -25,7 +25,9 @@ Method = Literal[
 ]
 
 
-BINARY_METHODS: frozenset[str] = frozenset({"binary_relevance", "classifier_chain", "ensemble_of_classifier_chains"})
+BINARY_METHODS: frozenset[str] = frozenset(
+    {"binary_relevance", "classifier_chain", "ensemble_of_classifier_chains"}
+)
 """Methods with a fit of two classes a genre."""
 
 BASELINES: frozenset[str] = frozenset({"most_common_labelset", "random_labels", "label_prior"})
@@ -55,11 +57,15 @@ class MultilabelConfig(Section):
     )
     forest: ForestConfig = ForestConfig()
     parallelism: int = Field(2, ge=1, description="fits that run at once (backend spark)")
-    weights: Literal["none", "sampling", "inverse_frequency", "effective_number", "balanced"] = Field(
-        "none",
-        description="weight of a row in training: 1; the inverse of its probability of being sampled; the mean of "
-        "its genres' class weights, by inverse frequency or effective number; balanced: in the fit of a genre the rows "
-        "with it weigh as much, all together, as those without it (binary relevance and classifier chains only)",
+    weights: Literal["none", "sampling", "inverse_frequency", "effective_number", "balanced"] = (
+        Field(
+            "none",
+            description="weight of a row in training: 1; the inverse of its probability of being sampled; the mean of "
+            "its genres' class weights, by inverse frequency or effective number; balanced: in the "
+            "fit of a genre the rows "
+            "with it weigh as much, all together, as those without it (binary relevance and "
+            "classifier chains only)",
+        )
     )
     negatives_per_positive: float = Field(
         0.0,
@@ -80,11 +86,14 @@ class MultilabelConfig(Section):
     def _binary_fits(self) -> MultilabelConfig:
         """Refuse what only fits of two classes can do for methods that have none."""
         others = [method for method in self.methods if method not in BINARY_METHODS | BASELINES]
-        expected = f"expected only {', '.join(sorted(BINARY_METHODS))} and baselines among the methods"
+        expected = (
+            f"expected only {', '.join(sorted(BINARY_METHODS))} and baselines among the methods"
+        )
         if others and self.weights == "balanced":
             raise ValueError(f"weights: 'balanced' with {', '.join(others)}, {expected}")
         if others and self.negatives_per_positive > 0:
             raise ValueError(
-                f"negatives_per_positive: {self.negatives_per_positive} with {', '.join(others)}, {expected}"
+                f"negatives_per_positive: {self.negatives_per_positive} with {', '.join(others)}, "
+                f"{expected}"
             )
         return self

@@ -8,11 +8,16 @@ from genre_spark.config.section import Section
 
 
 class PathsConfig(Section):
-    """Inputs of the Letterboxd layout and the work folder; local paths or URLs (hdfs, s3a, gs, abfss)."""
+    """Inputs of the Letterboxd layout and the work folder.
+
+    Local paths or URLs (hdfs, s3a, gs, abfss).
+    """
 
     genres_csv: str = Field(description="CSV of id,genre; plain or .gz")
     posters: str = Field(description="folder of ID.jpg, or a zip or tar archive of them")
-    metadata: str = Field(description="folder of movies.csv, countries.csv, ... (each plain or .gz)")
+    metadata: str = Field(
+        description="folder of movies.csv, countries.csv, ... (each plain or .gz)"
+    )
     work: str = Field(description="folder that all tables, models and the MLflow store go to")
     predicted_posters: str | None = Field(
         None,

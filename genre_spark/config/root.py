@@ -38,12 +38,14 @@ class Config(Section):
     paths: PathsConfig
     seed: int = Field(7, ge=0, lt=2**31, description="of everything that is drawn at random")
     skip_stages: tuple[RunStage, ...] = Field(
-        (), description="stages that `run` leaves out, such as train-cnn where only forests are wanted"
+        (),
+        description="stages that `run` leaves out, such as train-cnn where only forests are wanted",
     )
     spark: SparkConfig = SparkConfig()
     mlflow: MlflowConfig = MlflowConfig()
     sample_data: SampleDataConfig | None = Field(
-        None, description="generated data; without this section make-sample refuses to write over the data in paths"
+        None,
+        description="generated data; without this section make-sample refuses to write over the data in paths",
     )
     genres: GenresConfig = GenresConfig()
     posters: PostersConfig = PostersConfig()

@@ -35,8 +35,8 @@ class LabelPrior:
 def fit_label_prior(train: DataFrame) -> LabelPrior:
     """Find the most common labelset and the label cardinality of training rows, counted with their weights.
 
-    The weights of a balanced sample undo its bias, so that the answer is about the population. Of equally common
-    labelsets the one whose labels come first is taken.
+    The weights of a balanced sample undo its bias, so that the answer is about the population. Of
+    equally common labelsets the one whose labels come first is taken.
 
     Raises:
         InvalidInputError: there is no row.
@@ -45,7 +45,10 @@ def fit_label_prior(train: DataFrame) -> LabelPrior:
     size = F.aggregate(LABELS, F.lit(0.0), lambda total, on: total + on)
     totals = train.agg(F.sum(weight * size).alias("labels"), F.sum(weight).alias("rows")).first()
     common = (
-        train.groupBy(LABELS).agg(F.sum(weight).alias("rows")).orderBy(F.desc("rows"), F.desc(LABELS)).select(LABELS)
+        train.groupBy(LABELS)
+        .agg(F.sum(weight).alias("rows"))
+        .orderBy(F.desc("rows"), F.desc(LABELS))
+        .select(LABELS)
     ).first()
     if common is None or totals is None or not totals["rows"]:
         raise InvalidInputError("training sample: no rows, expected at least one")
@@ -62,6 +65,7 @@ def predict_at_random(rows: DataFrame, *, prior: LabelPrior, seed: int) -> DataF
     """Switch every label on with the same probability, by a hash of seed, movie and label."""
     limit = F.lit(fraction_to_priority(prior.probability))
     drawn = [
-        (priority(seed, f"random baseline {label}") < limit).cast("float") for label in range(len(prior.most_common))
+        (priority(seed, f"random baseline {label}") < limit).cast("float")
+        for label in range(len(prior.most_common))
     ]
     return rows.select(MOVIE_ID, LABELS, F.array(*drawn).alias(PREDICTION))

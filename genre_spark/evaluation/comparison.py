@@ -40,7 +40,10 @@ def draw_comparison(candidates: Sequence[Candidate], *, split: str, title: str) 
     figure, axes = new_figure(14, 0.34 * len(candidates) + 1.3, title=title, columns=len(SHOWN))
     places = np.arange(len(candidates))[::-1]
     families = sorted({c.family for c in candidates if c.family != "baseline"})
-    tones = {"baseline": SERIES[-1], **{name: SERIES[number % 5] for number, name in enumerate(families)}}
+    tones = {
+        "baseline": SERIES[-1],
+        **{name: SERIES[number % 5] for number, name in enumerate(families)},
+    }
     for number, (ax, (metric, name)) in enumerate(zip(axes, SHOWN.items(), strict=True)):
         values = [candidate.metric(split, metric) for candidate in candidates]
         finite = [value for value in values if not math.isnan(value)]
@@ -53,8 +56,13 @@ def draw_comparison(candidates: Sequence[Candidate], *, split: str, title: str) 
             text = "-" if math.isnan(value) else f"{value:.3f}"
             ax.annotate(text, (0 if math.isnan(value) else value, place), (3, 0), textcoords="offset points",
                         va="center", fontsize=8, color=INK, fontweight=weight)  # fmt: skip
-        ax.set_yticks(places, [candidate_name(c) for c in candidates] if number == 0 else [""] * len(candidates))
+        ax.set_yticks(
+            places,
+            [candidate_name(c) for c in candidates] if number == 0 else [""] * len(candidates),
+        )
         ax.grid(axis="x", color=FAINT, linewidth=0.5)
         ax.set_axisbelow(True)
-        name_axes(ax, title=f"{name}, {'lower' if metric in SMALLER_IS_BETTER else 'higher'} is better")
+        name_axes(
+            ax, title=f"{name}, {'lower' if metric in SMALLER_IS_BETTER else 'higher'} is better"
+        )
     return figure

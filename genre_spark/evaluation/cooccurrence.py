@@ -11,7 +11,9 @@ Matrix = npt.NDArray[np.float64]
 
 
 def count_together(rows: DataFrame, *, column: str, labels: int) -> Matrix:
-    """Count the rows that have both labels of every pair, in one pass; a label's own count is on the diagonal.
+    """Count the rows that have both labels of every pair, in one pass.
+
+    A label's own count is on the diagonal.
 
     Args:
         rows: with a multi-hot array column.
@@ -23,7 +25,9 @@ def count_together(rows: DataFrame, *, column: str, labels: int) -> Matrix:
     """
     on = F.filter(F.sequence(F.lit(0), F.lit(labels - 1)), lambda label: F.get(column, label) > 0)
     pairs = rows.select(on.alias("on")).select(F.explode("on").alias("first"), "on")
-    counted = pairs.select("first", F.explode("on").alias("second")).groupBy("first", "second").count()
+    counted = (
+        pairs.select("first", F.explode("on").alias("second")).groupBy("first", "second").count()
+    )
     counts = np.zeros((labels, labels))
     for row in counted.collect():  # L x L rows at most
         counts[row["first"], row["second"]] = row["count"]

@@ -31,4 +31,6 @@ def _reaches(probabilities: Column, thresholds: Sequence[float]) -> Column:
         limit = F.lit(float(thresholds[0]))
         return F.transform(probabilities, lambda p: (p.cast("double") >= limit).cast("float"))
     limits = F.array(*[F.lit(float(value)) for value in thresholds])
-    return F.zip_with(probabilities, limits, lambda p, limit: (p.cast("double") >= limit).cast("float"))
+    return F.zip_with(
+        probabilities, limits, lambda p, limit: (p.cast("double") >= limit).cast("float")
+    )

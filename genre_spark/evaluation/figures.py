@@ -9,14 +9,25 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genre_spark.evaluation.style import DIVERGING, FAINT, INK, SEQUENTIAL, SERIES, add_legend, name_axes, new_figure
+from genre_spark.evaluation.style import (
+    DIVERGING,
+    FAINT,
+    INK,
+    SEQUENTIAL,
+    SERIES,
+    add_legend,
+    name_axes,
+    new_figure,
+)
 from genre_spark.evaluation.threshold_curves import ThresholdCurves
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
 
-def draw_f1_bars(f1: Mapping[str, Vector], *, labels: Sequence[str], support: Vector, title: str) -> Figure:
+def draw_f1_bars(
+    f1: Mapping[str, Vector], *, labels: Sequence[str], support: Vector, title: str
+) -> Figure:
     """Draw the F1 of each label as bars, one a decision rule; the label with the most rows on top.
 
     Args:
@@ -31,7 +42,13 @@ def draw_f1_bars(f1: Mapping[str, Vector], *, labels: Sequence[str], support: Ve
     places = np.arange(len(labels))
     for number, (rule, values) in enumerate(f1.items()):
         offset = 0.4 - (number + 0.5) * height
-        ax.barh(places + offset, np.asarray(values)[order], height * 0.92, color=SERIES[number], label=rule)
+        ax.barh(
+            places + offset,
+            np.asarray(values)[order],
+            height * 0.92,
+            color=SERIES[number],
+            label=rule,
+        )
     ax.set_yticks(places, [f"{labels[index]}  ({int(support[index]):,})" for index in order])
     ax.set_xlim(0, 1)
     ax.set_ylim(-0.6, len(labels) - 0.4)
@@ -42,7 +59,9 @@ def draw_f1_bars(f1: Mapping[str, Vector], *, labels: Sequence[str], support: Ve
     return figure
 
 
-def draw_threshold_curves(curves: ThresholdCurves, *, chosen: Mapping[str, float], title: str) -> Figure:
+def draw_threshold_curves(
+    curves: ThresholdCurves, *, chosen: Mapping[str, float], title: str
+) -> Figure:
     """Draw how the metrics depend on one threshold for all labels, and where the chosen ones lie.
 
     Args:
@@ -62,7 +81,9 @@ def draw_threshold_curves(curves: ThresholdCurves, *, chosen: Mapping[str, float
         quality.plot(curves.thresholds, values, color=SERIES[number], label=name, linewidth=1.6)
     loss.plot(curves.thresholds, curves.hamming_loss, color=SERIES[0], linewidth=1.6)
     size.plot(curves.thresholds, curves.cardinality, color=SERIES[0], linewidth=1.6)
-    size.axhline(curves.support.sum() / curves.rows, color=SERIES[1], linewidth=1.2, label="in truth")
+    size.axhline(
+        curves.support.sum() / curves.rows, color=SERIES[1], linewidth=1.2, label="in truth"
+    )
     name_axes(quality, title="higher is better", x="threshold")
     name_axes(loss, title="Hamming loss, lower is better", x="threshold")
     name_axes(size, title="predicted genres a movie", x="threshold")
@@ -89,9 +110,13 @@ def draw_precision_recall(curves: ThresholdCurves, *, labels: Sequence[str], tit
     """Draw precision against recall of each label, the other labels in gray behind it."""
     columns = 5
     rows = -(-len(labels) // columns)
-    figure, axes = new_figure(2.1 * columns, 1.9 * rows + 0.5, title=title, columns=columns, rows=rows)
+    figure, axes = new_figure(
+        2.1 * columns, 1.9 * rows + 0.5, title=title, columns=columns, rows=rows
+    )
     lines = []
-    for recall, precision, predicted in zip(curves.recall, curves.precision, curves.predicted, strict=True):
+    for recall, precision, predicted in zip(
+        curves.recall, curves.precision, curves.predicted, strict=True
+    ):
         reached = predicted > 0  # above the highest score there is no precision
         lines.append((recall[reached], precision[reached]))
     for index, ax in enumerate(axes):
@@ -100,19 +125,28 @@ def draw_precision_recall(curves: ThresholdCurves, *, labels: Sequence[str], tit
             continue
         for other in lines:
             ax.plot(*other, color=FAINT, linewidth=0.5, zorder=1)
-        ax.axhline(curves.support[index] / curves.rows, color=INK, linewidth=0.6, linestyle=":", zorder=2)
+        ax.axhline(
+            curves.support[index] / curves.rows, color=INK, linewidth=0.6, linestyle=":", zorder=2
+        )
         ax.plot(*lines[index], color=SERIES[0], linewidth=1.6, zorder=3)
         ax.set_xlim(0, 1)
         ax.set_ylim(0, 1)
         last_row = index + columns >= len(labels)
         name_axes(
-            ax, title=labels[index], x="recall" if last_row else "", y="precision" if index % columns == 0 else ""
+            ax,
+            title=labels[index],
+            x="recall" if last_row else "",
+            y="precision" if index % columns == 0 else "",
         )
     return figure
 
 
-def draw_correlations(actual: Matrix, predicted: Matrix, *, labels: Sequence[str], title: str) -> Figure:
-    """Draw heat maps of the labels' correlations, actual beside predicted, on one scale; gray where there is none.
+def draw_correlations(
+    actual: Matrix, predicted: Matrix, *, labels: Sequence[str], title: str
+) -> Figure:
+    """Draw heat maps of the labels' correlations, actual beside predicted, on one scale.
+
+    Gray where there is none.
 
     Args:
         actual: phi coefficients of the truth, (L, L), -1..1 or NaN.
@@ -121,7 +155,9 @@ def draw_correlations(actual: Matrix, predicted: Matrix, *, labels: Sequence[str
         title: of the picture.
     """
     figure, axes = new_figure(12, 5.8, title=title, columns=2)
-    shown = [np.where(np.eye(len(labels), dtype=bool), np.nan, matrix) for matrix in (actual, predicted)]
+    shown = [
+        np.where(np.eye(len(labels), dtype=bool), np.nan, matrix) for matrix in (actual, predicted)
+    ]
     largest = max(0.1, float(np.nanmax(np.abs(np.concatenate(shown)), initial=0.0)))
     image = None
     for ax, matrix, name in zip(axes, shown, ("actual", "predicted"), strict=True):

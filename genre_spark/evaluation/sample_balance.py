@@ -13,10 +13,14 @@ from genre_spark.sampling.description import Balance
 
 __all__ = ["balance_table", "co_occurrence_tables", "draw_balance", "format_balance"]
 
-_EXAMPLE = "Drama"  # the genre whose movies the study looked at; the most frequent one where it is missing
+_EXAMPLE = (
+    "Drama"  # the genre whose movies the study looked at; the most frequent one where it is missing
+)
 
 
-def balance_table(described: Mapping[str, Balance], vocabulary: Sequence[str]) -> dict[str, list[Any]]:
+def balance_table(
+    described: Mapping[str, Balance], vocabulary: Sequence[str]
+) -> dict[str, list[Any]]:
     """Return columns: one row a genre, most frequent first, then rows of totals.
 
     Args:
@@ -24,9 +28,12 @@ def balance_table(described: Mapping[str, Balance], vocabulary: Sequence[str]) -
         vocabulary: genres by label id.
     """
     first = next(iter(described.values()))
-    order = sorted(range(len(vocabulary)), key=lambda label: (-first.labels[label], vocabulary[label]))
+    order = sorted(
+        range(len(vocabulary)), key=lambda label: (-first.labels[label], vocabulary[label])
+    )
     table: dict[str, list[Any]] = {
-        "genre": [vocabulary[label] for label in order] + ["(movies)", "(genres a movie)", "(effective sample size)"]
+        "genre": [vocabulary[label] for label in order]
+        + ["(movies)", "(genres a movie)", "(effective sample size)"]
     }
     for name, balance in described.items():
         table[name] = [
@@ -91,10 +98,17 @@ def draw_balance(before: Balance, after: Balance, vocabulary: Sequence[str]) -> 
     return figures
 
 
-def co_occurrence_tables(before: Balance, after: Balance, vocabulary: Sequence[str]) -> dict[str, Any]:
+def co_occurrence_tables(
+    before: Balance, after: Balance, vocabulary: Sequence[str]
+) -> dict[str, Any]:
     """Return how many movies have two genres at once, (L, L) each: before, after, and after weighting."""
     weighted = [[round(value, 2) for value in row] for row in after.weighted_pairs]
-    return {"vocabulary": list(vocabulary), "before": before.pairs, "after": after.pairs, "after, weighted": weighted}
+    return {
+        "vocabulary": list(vocabulary),
+        "before": before.pairs,
+        "after": after.pairs,
+        "after, weighted": weighted,
+    }
 
 
 def _scaled(after: Balance, order: Sequence[int]) -> list[float]:
@@ -107,7 +121,13 @@ def _draw_counts(names: Sequence[str], series: Mapping[str, Sequence[float]], ti
     width = 0.8 / len(series)
     places = np.arange(len(names))
     for number, (label, values) in enumerate(series.items()):
-        ax.bar(places - 0.4 + (number + 0.5) * width, values, width * 0.95, color=SERIES[number], label=label)
+        ax.bar(
+            places - 0.4 + (number + 0.5) * width,
+            values,
+            width * 0.95,
+            color=SERIES[number],
+            label=label,
+        )
     ax.set_xticks(places, names, rotation=45, ha="right")
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
@@ -129,15 +149,21 @@ def _draw_sizes(before: Balance, after: Balance, label: int, name: str) -> Figur
     for number, (title, sizes) in enumerate(series.items()):
         total = sum(sizes.values()) or 1
         shares = [sizes.get(int(size), 0) / total for size in places]
-        ax.bar(places - 0.4 + (number + 0.5) * 0.8 / 3, shares, 0.25, color=SERIES[number], label=title)
+        ax.bar(
+            places - 0.4 + (number + 0.5) * 0.8 / 3, shares, 0.25, color=SERIES[number], label=title
+        )
     ax.set_xticks(places)
     name_axes(ax, x="genres of the movie", y=f"share of {name} movies")
     add_legend(ax)
     return figure
 
 
-def _draw_pairs(before: Balance, after: Balance, order: Sequence[int], names: Sequence[str]) -> Figure:
-    figure, axes = new_figure(17, 5.8, title="Share of a row's movies that have the column's genre too", columns=3)
+def _draw_pairs(
+    before: Balance, after: Balance, order: Sequence[int], names: Sequence[str]
+) -> Figure:
+    figure, axes = new_figure(
+        17, 5.8, title="Share of a row's movies that have the column's genre too", columns=3
+    )
     selections: dict[str, Sequence[Sequence[float]]] = {
         "before": before.pairs,
         "training sample": after.pairs,

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-FIXED, EXACT_MATCH, MICRO_F1, PER_LABEL, NO_RULE = "fixed", "exact_match", "f1_micro", "f1_per_label", "none"
+FIXED, EXACT_MATCH, MICRO_F1, PER_LABEL, NO_RULE = (
+    "fixed",
+    "exact_match",
+    "f1_micro",
+    "f1_per_label",
+    "none",
+)
 RULES = {
     FIXED: "the fixed threshold",
     EXACT_MATCH: "one threshold, tuned on validation for exact match",
@@ -69,7 +75,10 @@ class Candidate:
 
 
 def gather_candidates(scores: Iterable[Score]) -> list[Candidate]:
-    """Group the numbers that hold for all labels together by model and rule; baselines first, then by name."""
+    """Group the numbers that hold for all labels together by model and rule.
+
+    Baselines first, then by name.
+    """
     found: dict[tuple[str, str], Candidate] = {}
     metrics: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for score in scores:
@@ -77,21 +86,38 @@ def gather_candidates(scores: Iterable[Score]) -> list[Candidate]:
             continue
         key = (score.model, score.rule)
         values = metrics.setdefault(key, {})
-        found.setdefault(key, Candidate(score.model, score.family, score.method, score.rule, values))
+        found.setdefault(
+            key, Candidate(score.model, score.family, score.method, score.rule, values)
+        )
         values.setdefault(score.split, {})[score.metric] = score.value
     order = {rule: number for number, rule in enumerate(RULES)}
-    return sorted(found.values(), key=lambda c: (c.family != "baseline", c.model, order.get(c.rule, len(order))))
+    return sorted(
+        found.values(),
+        key=lambda c: (c.family != "baseline", c.model, order.get(c.rule, len(order))),
+    )
 
 
 def choose_best(candidates: Sequence[Candidate], *, by: str) -> Candidate | None:
-    """Return the model and rule that are best on validation, baselines left aside; the test set has no say in it."""
+    """Return the model and rule that are best on validation, baselines left aside.
+
+    The test set has no say in it.
+    """
     sign = -1.0 if by in SMALLER_IS_BETTER else 1.0
-    able = [c for c in candidates if c.family != "baseline" and math.isfinite(c.metric("validation", by))]
+    able = [
+        c
+        for c in candidates
+        if c.family != "baseline" and math.isfinite(c.metric("validation", by))
+    ]
     return max(able, key=lambda c: sign * c.metric("validation", by), default=None)
 
 
 def label_matrix(
-    scores: Iterable[Score], *, split: str, metric: str, columns: Sequence[tuple[str, str]], labels: Sequence[str]
+    scores: Iterable[Score],
+    *,
+    split: str,
+    metric: str,
+    columns: Sequence[tuple[str, str]],
+    labels: Sequence[str],
 ) -> npt.NDArray[np.float64]:
     """Return a metric of each label (rows) for each model and rule (columns), NaN where it was not measured."""
     places = {column: number for number, column in enumerate(columns)}
@@ -100,7 +126,12 @@ def label_matrix(
     for score in scores:
         column = places.get((score.model, score.rule))
         row = rows.get(score.label) if score.label is not None else None
-        if score.split == split and score.metric == metric and column is not None and row is not None:
+        if (
+            score.split == split
+            and score.metric == metric
+            and column is not None
+            and row is not None
+        ):
             values[row, column] = math.nan if score.value is None else score.value
     return values
 
@@ -114,7 +145,9 @@ def format_table(candidates: Sequence[Candidate], *, split: str) -> str:
         cells = [candidate.model, _threshold_text(candidate)]
         for metric in SHOWN:
             value = candidate.metric(split, metric)
-            cells.append("" if math.isnan(value) else f"{value:.4f}{'*' if value == best[metric] else ' '}")
+            cells.append(
+                "" if math.isnan(value) else f"{value:.4f}{'*' if value == best[metric] else ' '}"
+            )
         lines.append(cells)
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     text = []

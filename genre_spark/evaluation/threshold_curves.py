@@ -68,7 +68,9 @@ class ThresholdCurves:
     @property
     def recall(self) -> Matrix:
         """Recall of each label, 0 where it is never true, (L, T)."""
-        return _ratio(self.true_positives, np.broadcast_to(self.support[:, None], self.predicted.shape))
+        return _ratio(
+            self.true_positives, np.broadcast_to(self.support[:, None], self.predicted.shape)
+        )
 
     @property
     def f1(self) -> Matrix:
@@ -83,7 +85,9 @@ class ThresholdCurves:
     @property
     def f1_micro(self) -> Vector:
         """F1 of all decisions together, (T,)."""
-        return _ratio(2 * self.true_positives.sum(axis=0), self.predicted.sum(axis=0) + self.support.sum())
+        return _ratio(
+            2 * self.true_positives.sum(axis=0), self.predicted.sum(axis=0) + self.support.sum()
+        )
 
     @property
     def cardinality(self) -> Vector:
@@ -94,8 +98,8 @@ class ThresholdCurves:
 def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS) -> ThresholdCurves:
     """Count what each of steps + 1 evenly spaced thresholds from 0 to 1 would give.
 
-    Every row falls into one bin a label; cumulated from above, the bins are the counts at each threshold. What comes
-    back to the driver are 2 L T + 2 T + 1 numbers.
+    Every row falls into one bin a label; cumulated from above, the bins are the counts at each
+    threshold. What comes back to the driver are 2 L T + 2 T + 1 numbers.
 
     Args:
         predictions: with array columns `labels` (0 or 1) and `probabilities` (0..1), (L,) a row.
@@ -115,11 +119,18 @@ def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS)
                 total += count_batch(truth, scores, grid)
         filled = np.flatnonzero(total)
         yield pa.RecordBatch.from_arrays(
-            [pa.array(filled.astype(np.int32)), pa.array(total[filled])], names=["position", "value"]
+            [pa.array(filled.astype(np.int32)), pa.array(total[filled])],
+            names=["position", "value"],
         )
 
-    columns = predictions.select(F.col(LABELS).cast("array<double>"), F.col(PROBABILITIES).cast("array<double>"))
-    sums = columns.mapInArrow(short_task(count), _COUNTS).groupBy("position").agg(F.sum("value").alias("value"))
+    columns = predictions.select(
+        F.col(LABELS).cast("array<double>"), F.col(PROBABILITIES).cast("array<double>")
+    )
+    sums = (
+        columns.mapInArrow(short_task(count), _COUNTS)
+        .groupBy("position")
+        .agg(F.sum("value").alias("value"))
+    )
     total = np.zeros(2 * labels * len(grid) + 2 * len(grid) + 1)
     for row in sums.collect():  # no more rows than `total` has entries
         total[row["position"]] = row["value"]
@@ -129,7 +140,13 @@ def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS)
     exact, jaccard = total[2 * labels * len(grid) : -1].reshape(2, len(grid))
     true_positives, false_positives = (bins[:, ::-1].cumsum(axis=1)[:, ::-1] for bins in (on, off))
     return ThresholdCurves(
-        grid, true_positives, true_positives + false_positives, on.sum(axis=1), exact, jaccard, int(total[-1])
+        grid,
+        true_positives,
+        true_positives + false_positives,
+        on.sum(axis=1),
+        exact,
+        jaccard,
+        int(total[-1]),
     )
 
 
@@ -143,10 +160,14 @@ def count_batch(truth: Matrix, scores: Matrix, grid: Vector) -> Vector:
     """
     rows, labels = truth.shape
     steps = len(grid)
-    last = np.searchsorted(grid, scores, side="right") - 1  # the highest threshold that a score reaches, -1: none
+    last = (
+        np.searchsorted(grid, scores, side="right") - 1
+    )  # the highest threshold that a score reaches, -1: none
     true = truth > 0
     places = np.arange(labels)[None, :] * steps + last
-    bins = [np.bincount(places[mask & (last >= 0)], minlength=labels * steps) for mask in (true, ~true)]
+    bins = [
+        np.bincount(places[mask & (last >= 0)], minlength=labels * steps) for mask in (true, ~true)
+    ]
 
     # A row is exact for thresholds above its best false label up to its worst true one.
     first_right = np.where(true, -1, last).max(axis=1, initial=-1) + 1
@@ -171,10 +192,14 @@ def _matrix(column: pa.Array, labels: int) -> Matrix:
     """Return a column of lists as a matrix (N, L) without a copy."""
     lengths = np.diff(column.offsets.to_numpy())
     if column.null_count or (lengths != labels).any():
-        raise InvalidInputError(f"predictions: a row with {lengths.min()} labels, expected {labels} in every row")
+        raise InvalidInputError(
+            f"predictions: a row with {lengths.min()} labels, expected {labels} in every row"
+        )
     values: Vector = column.flatten().to_numpy(zero_copy_only=False)
     return values.reshape(-1, labels)
 
 
-def _ratio(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _ratio(
+    part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros(np.shape(part)), where=np.asarray(whole) > 0)

@@ -1,13 +1,20 @@
 """Bytes to pixels and back, within bounds; no Spark, no torch.
 
-Within the package pixels are BGR (H, W, 3), as OpenCV wants them; `decode_stored` gives RGB (3, H, W).
+Within the package pixels are BGR (H, W, 3), as OpenCV wants them; `decode_stored` gives RGB (3, H,
+W).
 """
 
 from genre_spark.imaging.decoding import check_image, decode_bgr
 from genre_spark.imaging.fitting import fit_pixels
 from genre_spark.imaging.headers import ImageHeader, read_header
 from genre_spark.imaging.rejected import RejectedImage
-from genre_spark.imaging.storing import StoredPoster, decode_stored, encode_pixels, store_poster, to_chw
+from genre_spark.imaging.storing import (
+    StoredPoster,
+    decode_stored,
+    encode_pixels,
+    store_poster,
+    to_chw,
+)
 
 __all__ = [
     "ImageHeader",

@@ -1,7 +1,8 @@
 """Bytes to pixels: any JPEG, PNG, WebP or GIF (first frame), as 8-bit colour, within a bound on pixels.
 
-OpenCV decodes ordinary JPEG (libjpeg-turbo, the bulk of any collection of posters); Pillow decodes what needs care:
-CMYK, 16 bits, palettes, GIF. Pixels are BGR inside this package, as OpenCV wants them, and RGB at its doors.
+OpenCV decodes ordinary JPEG (libjpeg-turbo, the bulk of any collection of posters); Pillow decodes
+what needs care: CMYK, 16 bits, palettes, GIF. Pixels are BGR inside this package, as OpenCV wants
+them, and RGB at its doors.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from genre_spark.imaging.rejected import (
 
 Pixels = npt.NDArray[np.uint8]
 
-MAX_SCANS = 500  # libjpeg-turbo's own tests stop there: a small progressive file can cost minutes of decoding
+# libjpeg-turbo's own tests stop there: a small progressive file can cost minutes of decoding
+MAX_SCANS = 500
 _ORIENTATION = 0x0112
 _STRIP_PIXELS = 4_000_000
 _HEADROOM = 2  # reduced decoding keeps at least this many times the pixels wanted, on each side
@@ -54,9 +56,13 @@ def check_image(data: bytes, *, max_pixels: int, min_side: int = 1) -> ImageHead
     if header.height == 0 or header.width == 0:
         raise RejectedImage(NO_PIXELS, f"{header.width}x{header.height} pixels")
     if header.height * header.width > max_pixels:
-        raise RejectedImage(TOO_MANY_PIXELS, f"{header.width}x{header.height} pixels, at most {max_pixels}")
+        raise RejectedImage(
+            TOO_MANY_PIXELS, f"{header.width}x{header.height} pixels, at most {max_pixels}"
+        )
     if min(header.height, header.width) < min_side:
-        raise RejectedImage(TOO_SMALL, f"{header.width}x{header.height} pixels, at least {min_side} a side")
+        raise RejectedImage(
+            TOO_SMALL, f"{header.width}x{header.height} pixels, at least {min_side} a side"
+        )
     if not _has_end(data, header):
         raise RejectedImage(TRUNCATED, f"{header.format} of {len(data)} bytes without its end")
     if header.progressive and data.count(b"\xff\xda") > MAX_SCANS:
@@ -64,25 +70,32 @@ def check_image(data: bytes, *, max_pixels: int, min_side: int = 1) -> ImageHead
     return header
 
 
-def decode_bgr(data: bytes, header: ImageHeader, *, height: int | None = None, width: int | None = None) -> Pixels:
+def decode_bgr(
+    data: bytes, header: ImageHeader, *, height: int | None = None, width: int | None = None
+) -> Pixels:
     """Decode a checked image, upright.
 
     Args:
         data: the file's content.
         header: what `check_image` returned for it.
-        height: pixels wanted; with `width`, lets a large JPEG be decoded at 1/2, 1/4 or 1/8 of its size, never below
-            twice what is wanted. None decodes at full size.
+        height: pixels wanted; with `width`, lets a large JPEG be decoded at 1/2, 1/4 or 1/8 of its
+            size, never below twice what is wanted. None decodes at full size.
         width: pixels wanted.
 
     Returns:
-        uint8, (H, W, 3), BGR, 0..255. Gray is repeated, CMYK converted, alpha dropped, 16 bits cut to 8.
+        uint8, (H, W, 3), BGR, 0..255. Gray is repeated, CMYK converted, alpha dropped, 16 bits cut
+        to 8.
 
     Raises:
         RejectedImage: the decoder gives up.
     """
     if header.format == "jpeg" and header.channels in (1, 3):
-        scale = 1 if height is None or width is None else reduction(header, height=height, width=width)
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[scale] | cv2.IMREAD_IGNORE_ORIENTATION)
+        scale = (
+            1 if height is None or width is None else reduction(header, height=height, width=width)
+        )
+        pixels = cv2.imdecode(
+            np.frombuffer(data, np.uint8), _REDUCED[scale] | cv2.IMREAD_IGNORE_ORIENTATION
+        )
         if pixels is not None:
             return turn_upright(pixels, header.orientation)
     return _decode_carefully(data, header, height=height, width=width)
@@ -111,7 +124,10 @@ def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _has_end(data: bytes, header: ImageHeader) -> bool:
-    """Tell whether the mark that ends a file of this format is there; decoders fill what is missing with gray."""
+    """Tell whether the mark that ends a file of this format is there.
+
+    Decoders fill what is missing with gray.
+    """
     if header.format == "jpeg":
         return data.endswith(b"\xff\xd9") or data.rfind(b"\xff\xd9", header.scan_start) >= 0
     if header.format == "png":
@@ -121,25 +137,53 @@ def _has_end(data: bytes, header: ImageHeader) -> bool:
     return True  # the first frame of a GIF may be whole though the file is not; its decoder knows
 
 
-def _decode_carefully(data: bytes, header: ImageHeader, *, height: int | None, width: int | None) -> Pixels:
+def _decode_carefully(
+    data: bytes, header: ImageHeader, *, height: int | None, width: int | None
+) -> Pixels:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of transparency in palettes, of EXIF blocks that make no sense
+            warnings.simplefilter(
+                "ignore"
+            )  # of transparency in palettes, of EXIF blocks that make no sense
             with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
                 if image.width * image.height > header.width * header.height:
-                    raise RejectedImage(TOO_MANY_PIXELS, f"{image.width}x{image.height} pixels, its header says less")
+                    raise RejectedImage(
+                        TOO_MANY_PIXELS,
+                        f"{image.width}x{image.height} pixels, its header says less",
+                    )
                 orientation = image.getexif().get(_ORIENTATION, 1) if header.format != "gif" else 1
                 orientation = orientation if orientation in range(1, 9) else 1
                 pixels = _read_in_strips(image, _shrinking(image, orientation, height, width))
                 return turn_upright(pixels, orientation)
     except RejectedImage:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError) as error:
-        reason = TRUNCATED if "truncated" in str(error).lower() or isinstance(error, EOFError) else NOT_DECODABLE
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+    ) as error:
+        reason = (
+            TRUNCATED
+            if "truncated" in str(error).lower() or isinstance(error, EOFError)
+            else NOT_DECODABLE
+        )
         raise RejectedImage(reason, f"{header.format}: {error}") from None
-    except (ArithmeticError, LookupError, TypeError, AttributeError, MemoryError, RuntimeError) as error:
-        # Pillow's parsers meet mutated bytes with whatever Python raises; none of it is worth a failed job.
-        raise RejectedImage(NOT_DECODABLE, f"{header.format}: {type(error).__name__}: {error}") from None
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        RuntimeError,
+    ) as error:
+        # Pillow's parsers meet mutated bytes with whatever Python raises; none of it is worth a
+        # failed job.
+        raise RejectedImage(
+            NOT_DECODABLE, f"{header.format}: {type(error).__name__}: {error}"
+        ) from None
 
 
 def _shrinking(image: Image.Image, orientation: int, height: int | None, width: int | None) -> int:
@@ -151,7 +195,10 @@ def _shrinking(image: Image.Image, orientation: int, height: int | None, width: 
 
 
 def _read_in_strips(image: Image.Image, factor: int) -> Pixels:
-    """Return an image's pixels, BGR, shrunk by a whole number; beside Pillow's own copy only strips of it exist."""
+    """Return an image's pixels, BGR, shrunk by a whole number.
+
+    Beside Pillow's own copy only strips of it exist.
+    """
     rows = max(1, _STRIP_PIXELS // max(1, image.width * factor)) * factor
     image.load()
     strips = []
@@ -160,7 +207,9 @@ def _read_in_strips(image: Image.Image, factor: int) -> Pixels:
         bgr = _to_bgr(strip)
         if factor > 1 and bgr.shape[0] >= factor and bgr.shape[1] >= factor:
             size = bgr.shape[1] // factor, bgr.shape[0] // factor
-            bgr = cv2.resize(bgr[: size[1] * factor, : size[0] * factor], size, interpolation=cv2.INTER_AREA)
+            bgr = cv2.resize(
+                bgr[: size[1] * factor, : size[0] * factor], size, interpolation=cv2.INTER_AREA
+            )
         elif factor > 1:
             continue  # the last rows, fewer than one row of the result
         strips.append(bgr)
@@ -170,7 +219,9 @@ def _read_in_strips(image: Image.Image, factor: int) -> Pixels:
 def _to_bgr(image: Image.Image) -> Pixels:
     if image.mode.startswith("I") or image.mode == "F":
         gray = np.asarray(image, dtype=np.float32)
-        scale = 1 / 256 if image.mode.startswith("I") else 1  # 16-bit gray; convert("RGB") would clip it
+        scale = (
+            1 / 256 if image.mode.startswith("I") else 1
+        )  # 16-bit gray; convert("RGB") would clip it
         return np.repeat(np.clip(gray * scale, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
     if image.mode in ("RGBA", "RGBX"):
         return np.ascontiguousarray(np.asarray(image)[:, :, 2::-1])

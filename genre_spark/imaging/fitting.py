@@ -19,8 +19,8 @@ def fit_pixels(pixels: Pixels, *, height: int, width: int, fit: Fit) -> Pixels:
         pixels: uint8, (H, W, 3), 0..255.
         height: pixels wanted.
         width: pixels wanted.
-        fit: `stretch` changes the proportions; `cover` keeps them and crops what stands over, evenly on both sides;
-            `contain` keeps them and pads with black, evenly on both sides.
+        fit: `stretch` changes the proportions; `cover` keeps them and crops what stands over,
+            evenly on both sides; `contain` keeps them and pads with black, evenly on both sides.
 
     Returns:
         uint8, (height, width, 3), contiguous.
@@ -34,19 +34,27 @@ def fit_pixels(pixels: Pixels, *, height: int, width: int, fit: Fit) -> Pixels:
         scale = max(height / tall, width / wide)
         rows, columns = min(tall, round(height / scale)), min(wide, round(width / scale))
         top, left = (tall - rows) // 2, (wide - columns) // 2
-        return resize_pixels(pixels[top : top + rows, left : left + columns], height=height, width=width)
+        return resize_pixels(
+            pixels[top : top + rows, left : left + columns], height=height, width=width
+        )
     scale = min(height / tall, width / wide)
-    rows, columns = max(1, min(height, round(tall * scale))), max(1, min(width, round(wide * scale)))
+    rows, columns = (
+        max(1, min(height, round(tall * scale))),
+        max(1, min(width, round(wide * scale))),
+    )
     top, left = (height - rows) // 2, (width - columns) // 2
     framed = np.zeros((height, width, 3), np.uint8)
-    framed[top : top + rows, left : left + columns] = resize_pixels(pixels, height=rows, width=columns)
+    framed[top : top + rows, left : left + columns] = resize_pixels(
+        pixels, height=rows, width=columns
+    )
     return framed
 
 
 def resize_pixels(pixels: Pixels, *, height: int, width: int) -> Pixels:
     """Resize without moire: means of whole pixel blocks first, then linear (or cubic, to enlarge) interpolation.
 
-    OpenCV's area interpolation at a ratio that is no whole number takes five times as long for the same picture.
+    OpenCV's area interpolation at a ratio that is no whole number takes five times as long for the
+    same picture.
     """
     tall, wide = pixels.shape[:2]
     rows, columns = max(1, tall // height), max(1, wide // width)
@@ -60,4 +68,6 @@ def resize_pixels(pixels: Pixels, *, height: int, width: int) -> Pixels:
     if (tall, wide) == (height, width):
         return pixels
     enlarge = height > tall or width > wide
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC if enlarge else cv2.INTER_LINEAR)
+    return cv2.resize(
+        pixels, (width, height), interpolation=cv2.INTER_CUBIC if enlarge else cv2.INTER_LINEAR
+    )

@@ -1,7 +1,7 @@
 """What an image file says about itself in its first bytes: format, size and orientation, without decoding.
 
-A decoder allocates what the header asks for, so the header is read here, by bounds-checked slicing, and judged before
-any decoder sees the file.
+A decoder allocates what the header asks for, so the header is read here, by bounds-checked slicing,
+and judged before any decoder sees the file.
 """
 
 from __future__ import annotations
@@ -130,7 +130,9 @@ def _read_webp(data: bytes) -> ImageHeader:
         head = data[24:30]
         if len(head) < 6:
             raise IndexError
-        return ImageHeader("webp", int.from_bytes(head[3:6], "little") + 1, int.from_bytes(head[0:3], "little") + 1)
+        return ImageHeader(
+            "webp", int.from_bytes(head[3:6], "little") + 1, int.from_bytes(head[0:3], "little") + 1
+        )
     if len(data) < 16:
         raise IndexError
     raise RejectedImage(NOT_AN_IMAGE, f"WebP with a first chunk {kind!r}")

@@ -14,8 +14,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 def settle_process() -> None:
     """Make this process decode at full speed: no threads within OpenCV, and a heap that is not given back at once.
 
-    A decoder asks for and frees buffers of some hundred kilobytes; glibc would return each to the system and fault
-    the pages in again for the next image, for up to an eighth of the time.
+    A decoder asks for and frees buffers of some hundred kilobytes; glibc would return each to the
+    system and fault the pages in again for the next image, for up to an eighth of the time.
     """
     cv2.setNumThreads(0)
     cv2.setLogLevel(0)  # of damaged images, which are told in another way

@@ -14,7 +14,8 @@ TOO_MANY_SCANS = "too many scans"
 NOT_DECODABLE = "not decodable"
 
 
-class RejectedImage(GenreSparkError):  # noqa: N818 - not an error of the program: the image is what is wrong
+# not an error of the program: the image is what is wrong
+class RejectedImage(GenreSparkError):  # noqa: N818
     """An image that cannot be used.
 
     Attributes:

@@ -58,20 +58,27 @@ def store_poster(
         fit: see `fit_pixels`.
         encoding: of the result.
         quality: of a JPEG result, 1..100.
-        keep_originals: store the original's bytes when they already are an upright colour JPEG of the size wanted.
+        keep_originals: store the original's bytes when they already are an upright colour JPEG of
+            the size wanted.
         max_pixels: larger originals are refused before they are decoded.
         min_side: originals with a shorter side, in pixels, are refused.
-        out: where raw pixels go, uint8 (3, height, width), contiguous; None for memory of their own.
+        out: where raw pixels go, uint8 (3, height, width), contiguous; None for memory of their
+            own.
 
     Raises:
         RejectedImage: the original cannot be used.
     """
     header = check_image(data, max_pixels=max_pixels, min_side=min_side)
-    # A fit that keeps proportions may use only a part of the pixels of one side: the other side bounds the reduction.
-    bgr = fit_pixels(decode_bgr(data, header, height=height, width=width), height=height, width=width, fit=fit)
+    # A fit that keeps proportions may use only a part of the pixels of one side: the other side
+    # bounds the reduction.
+    bgr = fit_pixels(
+        decode_bgr(data, header, height=height, width=width), height=height, width=width, fit=fit
+    )
     if keep_originals and encoding == "jpeg" and _fits(header, height, width):
         return StoredPoster(data, header, bgr, kept=True)
-    return StoredPoster(encode_pixels(bgr, encoding=encoding, quality=quality, out=out), header, bgr, kept=False)
+    return StoredPoster(
+        encode_pixels(bgr, encoding=encoding, quality=quality, out=out), header, bgr, kept=False
+    )
 
 
 def _fits(header: ImageHeader, height: int, width: int) -> bool:
@@ -133,13 +140,19 @@ def decode_stored(
     flat = np.frombuffer(image, np.uint8)
     if encoding == "raw":
         if flat.size != channels * height * width:
-            raise InvalidInputError(f"image: {flat.size} bytes, expected {channels * height * width} of raw {shape}")
+            raise InvalidInputError(
+                f"image: {flat.size} bytes, expected {channels * height * width} of raw {shape}"
+            )
         if out is None:
             return flat.reshape(shape).copy()
         np.copyto(out, flat.reshape(shape))
         return out
-    bgr = cv2.imdecode(flat, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if flat.size else None
+    bgr = (
+        cv2.imdecode(flat, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if flat.size else None
+    )
     if bgr is None or bgr.shape != (height, width, channels):
         seen = "nothing decodable" if bgr is None else f"{bgr.shape[1]}x{bgr.shape[0]} pixels"
-        raise InvalidInputError(f"image: {seen} in {flat.size} bytes, expected {encoding} of {width}x{height} pixels")
+        raise InvalidInputError(
+            f"image: {seen} in {flat.size} bytes, expected {encoding} of {width}x{height} pixels"
+        )
     return to_chw(bgr, out)

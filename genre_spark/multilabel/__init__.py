@@ -28,7 +28,10 @@ from genre_spark.multilabel.methods.label_powerset import (
     PrunedSetsModel,
 )
 from genre_spark.multilabel.methods.rakel import RAkEL, RAkELModel
-from genre_spark.multilabel.methods.random_forest import MultilabelRandomForest, MultilabelRandomForestModel
+from genre_spark.multilabel.methods.random_forest import (
+    MultilabelRandomForest,
+    MultilabelRandomForestModel,
+)
 from genre_spark.multilabel.models.archives import trust_types
 from genre_spark.multilabel.stored_names import alias_modules_of_0_1
 
@@ -64,7 +67,8 @@ __all__ = [
     "trust_types",
 ]
 
-# Stored models name their class by this: a file can move without breaking a model that was stored before.
+# Stored models name their class by this: a file can move without breaking a model that was stored
+# before.
 for _name in __all__:
     globals()[_name].__module__ = __name__
 alias_modules_of_0_1()

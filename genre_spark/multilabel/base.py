@@ -33,7 +33,11 @@ from genre_spark.multilabel.columns import (
 from genre_spark.multilabel.fitting.cooccurrence import Cooccurrence, count_cooccurrence
 from genre_spark.multilabel.fitting.plan import Subproblem
 from genre_spark.multilabel.fitting.statistics import RowCheck, TrainingStatistics, summarise_rows
-from genre_spark.multilabel.fitting.training_data import pack_training, summarise_blocks, training_rows
+from genre_spark.multilabel.fitting.training_data import (
+    pack_training,
+    summarise_blocks,
+    training_rows,
+)
 from genre_spark.multilabel.fitting.with_sklearn import fit_locally
 from genre_spark.multilabel.fitting.with_spark import fit_with_spark
 from genre_spark.multilabel.models.from_sklearn import compares_in_single
@@ -48,9 +52,20 @@ from genre_spark.multilabel.models.transform import (
     score_features,
     unfold_scores,
 )
-from genre_spark.multilabel.models.transform_spark import append_given_scores, append_part_scores, check_rows, stand_in
+from genre_spark.multilabel.models.transform_spark import (
+    append_given_scores,
+    append_part_scores,
+    check_rows,
+    stand_in,
+)
 from genre_spark.multilabel.params import MultilabelParams, set_params
-from genre_spark.multilabel.persistence import EstimatorReader, EstimatorWriter, ModelReader, ModelWriter, read_scorer
+from genre_spark.multilabel.persistence import (
+    EstimatorReader,
+    EstimatorWriter,
+    ModelReader,
+    ModelWriter,
+    read_scorer,
+)
 
 __all__ = ["MultilabelEstimator", "MultilabelModel"]
 
@@ -90,9 +105,12 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
 
     @property
     def models(self) -> list[Model | None]:
-        """The fitted Spark ML models, in the order of the parts; None where there is none (constant, scikit-learn).
+        """The fitted Spark ML models, in the order of the parts.
 
-        Models that were turned into arrays are here only in the session that fitted them: they are not stored.
+        None where there is none (constant, scikit-learn).
+
+        Models that were turned into arrays are here only in the session that fitted them: they are
+        not stored.
         """
         return [part.model for part in self.parts]
 
@@ -100,7 +118,8 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         """Return the probabilities of rows without Spark.
 
         Args:
-            features: a vector (features,), a matrix (rows, features), or a pandas frame with a column a feature.
+            features: a vector (features,), a matrix (rows, features), or a pandas frame with a
+                column a feature.
 
         Returns:
             (rows, labels), 0..1.
@@ -108,13 +127,18 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         return self._score_locally(features)[0]
 
     def predict(self, features: ArrayLike | pd.DataFrame) -> Matrix:
-        """Return the predicted labels of rows without Spark, (rows, labels), 0 or 1; takes what predict_proba takes."""
+        """Return the predicted labels of rows without Spark, (rows, labels), 0 or 1.
+
+        Takes what predict_proba takes.
+        """
         return self._score_locally(features)[1]
 
     def _score_locally(self, features: ArrayLike | pd.DataFrame) -> tuple[Matrix, Matrix]:
         matrix = np.atleast_2d(np.asarray(features, dtype=np.float64))
         if matrix.ndim != 2 or matrix.shape[1] != self.numFeatures:
-            raise InvalidInputError(f"features: shape {matrix.shape}, expected (rows, {self.numFeatures})")
+            raise InvalidInputError(
+                f"features: shape {matrix.shape}, expected (rows, {self.numFeatures})"
+            )
         if self.getHandleInvalid() == "error":
             check_features(matrix, "features")
         return score_features(self._predictor(), matrix, self.getThreshold())
@@ -155,8 +179,12 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
             passed=self._link_threshold() or threshold,
         )
         given = self.copy()
-        given.parts = [replace(part, scorer=stand_in(part, index)) for index, part in enumerate(self.parts)]
-        combined = append_given_scores(scored, given._predictor(), len(self.parts), threshold, HIDDEN)
+        given.parts = [
+            replace(part, scorer=stand_in(part, index)) for index, part in enumerate(self.parts)
+        ]
+        combined = append_given_scores(
+            scored, given._predictor(), len(self.parts), threshold, HIDDEN
+        )
         return self._unfold(combined.drop(CHECKED))
 
     def _unfold(self, scored: DataFrame) -> DataFrame:
@@ -172,7 +200,10 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         return {}
 
     def _link_threshold(self) -> float | None:
-        """Return from which probability on a link passes its label on; None takes the model's threshold."""
+        """Return from which probability on a link passes its label on.
+
+        None takes the model's threshold.
+        """
         return None
 
     @property
@@ -181,7 +212,10 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
 
     @property
     def _classes(self) -> list[Labels]:
-        return [np.zeros((1, 0), dtype=np.uint8) if part.classes is None else part.classes for part in self.parts]
+        return [
+            np.zeros((1, 0), dtype=np.uint8) if part.classes is None else part.classes
+            for part in self.parts
+        ]
 
     def _check_output(self, dataset: DataFrame) -> None:
         """Refuse a DataFrame without features, or one that has the output columns already."""
@@ -189,7 +223,9 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         for param in ("probabilitiesCol", "predictionCol"):
             name = self.getOrDefault(param)
             if name and name in dataset.columns:
-                raise InvalidInputError(f"{param}: column {name!r} exists already, set another name")
+                raise InvalidInputError(
+                    f"{param}: column {name!r} exists already, set another name"
+                )
 
     def write(self) -> MLWriter:
         """Return the writer."""
@@ -234,14 +270,18 @@ class MultilabelEstimator(Estimator, MultilabelParams, MLReadable, MLWritable, m
         names = self.getLabelNames()
         if names is not None and len(names) != statistics.labels:
             raise InvalidConfigError(
-                f"{self._name}.labelNames: {len(names)} names, expected {statistics.labels}, one a label"
+                f"{self._name}.labelNames: {len(names)} names, expected {statistics.labels}, one a "
+                "label"
             )
 
     def _finish(
         self, parts: Sequence[FittedPart], structure: Structure, statistics: TrainingStatistics
     ) -> MultilabelModel:
         model = self.model_class(
-            parts=parts, structure=structure, numLabels=statistics.labels, numFeatures=statistics.features
+            parts=parts,
+            structure=structure,
+            numLabels=statistics.labels,
+            numFeatures=statistics.features,
         )
         model._resetUid(self.uid)
         return self._copyValues(model)
@@ -268,19 +308,25 @@ class ProblemTransformation(MultilabelEstimator, HasClassifier):
     """A multi-label method that turns into single-target fits of a base classifier."""
 
     def copy(self: T, extra: dict[Param, Any] | None = None) -> T:
-        """Return a copy with the same uid and the extra Params; those of a Spark ML base classifier reach it."""
+        """Return a copy with the same uid and the extra Params.
+
+        Those of a Spark ML base classifier reach it.
+        """
         copied = super().copy(extra)
         if copied.fits_on_spark:
             copied.setClassifier(copied.getClassifier().copy(extra))
         return copied
 
     @abstractmethod
-    def _plan(self, statistics: TrainingStatistics, cooccurrence: Cooccurrence) -> tuple[list[Subproblem], Structure]:
+    def _plan(
+        self, statistics: TrainingStatistics, cooccurrence: Cooccurrence
+    ) -> tuple[list[Subproblem], Structure]:
         """Return the fits, and how the model combines them.
 
         Args:
             statistics: of the training data.
-            cooccurrence: counts, when called, how often two labels are on together, (labels, labels).
+            cooccurrence: counts, when called, how often two labels are on together, (labels,
+                labels).
         """
 
     def _fit(self, dataset: DataFrame) -> Any:
@@ -291,27 +337,45 @@ class ProblemTransformation(MultilabelEstimator, HasClassifier):
     def _fit_locally(self, dataset: DataFrame, check: RowCheck) -> MultilabelModel:
         classifier = self.getClassifier()
         with cached(
-            pack_training(training_rows(dataset, self), check, single=compares_in_single(classifier))
+            pack_training(
+                training_rows(dataset, self), check, single=compares_in_single(classifier)
+            )
         ) as blocks:
             statistics = summarise_blocks(blocks, check)
             self._check_label_names(statistics)
-            subproblems, structure = self._plan(statistics, lambda: count_cooccurrence(blocks, statistics.labels))
+            subproblems, structure = self._plan(
+                statistics, lambda: count_cooccurrence(blocks, statistics.labels)
+            )
             weighted = self.getWeightCol() is not None
-            parts = fit_locally(blocks, subproblems, classifier, read_scorer, statistics=statistics, weighted=weighted)
+            parts = fit_locally(
+                blocks,
+                subproblems,
+                classifier,
+                read_scorer,
+                statistics=statistics,
+                weighted=weighted,
+            )
         return self._finish(parts, structure, statistics)
 
     def _fit_on_spark(self, dataset: DataFrame, check: RowCheck) -> MultilabelModel:
         unwrapped = training_rows(dataset, self)
-        # the vectors themselves, for Spark's classifiers; their metadata says which features are categorical
+        # the vectors themselves, for Spark's classifiers; their metadata says which features are
+        # categorical
         vectors = F.col(f"`{self.getFeaturesCol()}`").alias("features")
         others = [array_column(dataset, self.getLabelsCol(), "labelsCol").alias("labels")]
         others.append(number_column(dataset, self.getWeightCol(), "weightCol").alias("weight"))
-        hashed = dataset.select(vectors, *others).withColumn("row_hash", F.xxhash64(F.unwrap_udt("features"), "labels"))
+        hashed = dataset.select(vectors, *others).withColumn(
+            "row_hash", F.xxhash64(F.unwrap_udt("features"), "labels")
+        )
         with cached(hashed) as training:
-            rows = training.withColumn("features", F.unwrap_udt("features")).select(*unwrapped.columns)
+            rows = training.withColumn("features", F.unwrap_udt("features")).select(
+                *unwrapped.columns
+            )
             statistics = summarise_rows(rows, check)
             self._check_label_names(statistics)
-            subproblems, structure = self._plan(statistics, lambda: count_cooccurrence(training, statistics.labels))
+            subproblems, structure = self._plan(
+                statistics, lambda: count_cooccurrence(training, statistics.labels)
+            )
             parts = fit_with_spark(
                 training,
                 subproblems,

@@ -36,14 +36,16 @@ class HasBalance(HasClassifier):
     balanced: Param[bool] = Param(
         Params._dummy(),
         "balanced",
-        "in the fit of a label the rows that have it weigh as much, all together, as those that have it not: n / (2 "
+        "in the fit of a label the rows that have it weigh as much, all together, as those that "
+        "have it not: n / (2 "
         "n_positive) and n / (2 n_negative) each, as scikit-learn's class_weight='balanced'",
         TypeConverters.toBoolean,
     )
     negativesPerPositive: Param[float] = Param(
         Params._dummy(),
         "negativesPerPositive",
-        "the fit of a label sees about this many rows without it for each row with it, drawn at random; 0: all of them",
+        "the fit of a label sees about this many rows without it for each row with it, drawn at "
+        "random; 0: all of them",
         TypeConverters.toFloat,
     )
 

@@ -21,7 +21,9 @@ __all__ = [
     "weight_argument",
 ]
 
-Classifier = Any  # pyspark.ml.Estimator, or a scikit-learn classifier, which has no common type with it
+Classifier = (
+    Any  # pyspark.ml.Estimator, or a scikit-learn classifier, which has no common type with it
+)
 P = TypeVar("P", bound="HasClassifier")
 
 
@@ -50,7 +52,8 @@ class HasClassifier(HasWeightCol, HasParallelism):
     classifier: Param[Any] = Param(
         Params._dummy(),
         "classifier",
-        "base classifier: a probabilistic Spark ML estimator (each fit is a distributed job), or a scikit-learn "
+        "base classifier: a probabilistic Spark ML estimator (each fit is a distributed job), or a "
+        "scikit-learn "
         "classifier with predict_proba (each fit is one Spark task)",
     )
 
@@ -86,7 +89,8 @@ class HasClassifier(HasWeightCol, HasParallelism):
             takes = weight_argument(classifier) is not None
         if not takes:
             raise InvalidConfigError(
-                f"{type(self).__name__}.{param}: {value!r}, {type(classifier).__name__} takes no weights, expected a "
+                f"{type(self).__name__}.{param}: {value!r}, {type(classifier).__name__} takes no "
+                "weights, expected a "
                 "classifier that does"
             )
 
@@ -98,11 +102,14 @@ class HasClassifier(HasWeightCol, HasParallelism):
             missing = [param for param in wanted if not classifier.hasParam(param)]
             if missing:
                 raise InvalidConfigError(
-                    f"{name}: {type(classifier).__name__} has no {missing[0]}, expected a classifier "
+                    f"{name}: {type(classifier).__name__} has no {missing[0]}, expected a "
+                    "classifier "
                     "that gives probabilities"
                 )
         elif not (isinstance(classifier, BaseEstimator) and is_classifier(classifier)):
-            raise InvalidConfigError(f"{name}: {classifier!r}, expected a Spark ML or scikit-learn classifier")
+            raise InvalidConfigError(
+                f"{name}: {classifier!r}, expected a Spark ML or scikit-learn classifier"
+            )
         elif not hasattr(classifier, "predict_proba"):
             raise InvalidConfigError(
                 f"{name}: {type(classifier).__name__} has no predict_proba, expected a classifier "

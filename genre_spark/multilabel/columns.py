@@ -56,7 +56,9 @@ def array_column(data: DataFrame, name: str, role: str) -> Column:
         return vector_to_array(F.col(f"`{name}`"), "float64")
     if isinstance(found, ArrayType) and isinstance(found.elementType, NumericType):
         return F.col(f"`{name}`").cast("array<double>")
-    raise InvalidInputError(f"{role} {name!r}: type {found.simpleString()}, expected a Vector or an array of numbers")
+    raise InvalidInputError(
+        f"{role} {name!r}: type {found.simpleString()}, expected a Vector or an array of numbers"
+    )
 
 
 def vector_column(data: DataFrame, name: str, role: str) -> Column:
@@ -64,7 +66,9 @@ def vector_column(data: DataFrame, name: str, role: str) -> Column:
     require_column(data, name, role)
     found = data.schema[name].dataType
     if not isinstance(found, VectorUDT):
-        raise InvalidInputError(f"{role} {name!r}: type {found.simpleString()}, expected a Vector (VectorAssembler)")
+        raise InvalidInputError(
+            f"{role} {name!r}: type {found.simpleString()}, expected a Vector (VectorAssembler)"
+        )
     return F.unwrap_udt(F.col(f"`{name}`"))
 
 
@@ -95,12 +99,16 @@ def decode_arrays(column: pa.Array, role: str) -> Matrix:
     if rows == 0:
         return np.empty((0, 0))
     if (lengths != lengths[0]).any():
-        raise InvalidInputError(f"{role}: vectors of length {lengths.min()} and {lengths.max()}, expected one length")
+        raise InvalidInputError(
+            f"{role}: vectors of length {lengths.min()} and {lengths.max()}, expected one length"
+        )
     return values.to_numpy(zero_copy_only=False).reshape(rows, int(lengths[0]))
 
 
 def decode_vector_struct(column: pa.StructArray, role: str, size: int | None = None) -> Matrix:
-    """Return an Arrow column of unwrapped Vectors as a matrix, (rows, size); dense ones without a copy a row.
+    """Return an Arrow column of unwrapped Vectors as a matrix, (rows, size).
+
+    Dense ones without a copy a row.
 
     Raises:
         InvalidInputError: when a row is null or the lengths differ.
@@ -111,17 +119,24 @@ def decode_vector_struct(column: pa.StructArray, role: str, size: int | None = N
     if len(kinds) and (kinds == _DENSE).all():
         matrix = decode_arrays(column.field("values"), role)
         if size is not None and matrix.shape[1] != size:
-            raise InvalidInputError(f"{role}: a vector of length {matrix.shape[1]}, expected {size}")
+            raise InvalidInputError(
+                f"{role}: a vector of length {matrix.shape[1]}, expected {size}"
+            )
         return matrix
     names = ("type", "size", "indices", "values")
-    return decode_vectors({name: column.field(name).to_pandas().to_numpy() for name in names}, role, size)
+    return decode_vectors(
+        {name: column.field(name).to_pandas().to_numpy() for name in names}, role, size
+    )
 
 
-def decode_vectors(parts: Mapping[str, NDArray] | pd.DataFrame, role: str, size: int | None = None) -> Matrix:
+def decode_vectors(
+    parts: Mapping[str, NDArray] | pd.DataFrame, role: str, size: int | None = None
+) -> Matrix:
     """Return unwrapped Vectors, dense or sparse in any mixture, as a matrix.
 
     Args:
-        parts: `type` (1 dense, 0 sparse), `size` (of a sparse one), `indices` and `values`: one object a row.
+        parts: `type` (1 dense, 0 sparse), `size` (of a sparse one), `indices` and `values`: one
+            object a row.
         role: name of the column in messages.
         size: the length that the vectors must have; None takes that of the first.
 
@@ -135,13 +150,21 @@ def decode_vectors(parts: Mapping[str, NDArray] | pd.DataFrame, role: str, size:
         raise InvalidInputError(f"{role}: null in {int(pd.isna(kinds).sum())} rows")
     values = np.asarray(parts["values"], dtype=object)
     dense = kinds == _DENSE
-    lengths = np.where(dense, [len(row) for row in values], np.nan_to_num(np.asarray(parts["size"], dtype=np.float64)))
+    lengths = np.where(
+        dense,
+        [len(row) for row in values],
+        np.nan_to_num(np.asarray(parts["size"], dtype=np.float64)),
+    )
     expected = int(lengths[0]) if size is None else size
     if (lengths != expected).any():
         wrong = int(lengths[lengths != expected][0])
         raise InvalidInputError(f"{role}: a vector of length {wrong}, expected {expected}")
     if dense.all():
-        return np.concatenate(list(values)).astype(np.float64, copy=False).reshape(len(kinds), expected)
+        return (
+            np.concatenate(list(values))
+            .astype(np.float64, copy=False)
+            .reshape(len(kinds), expected)
+        )
     matrix = np.zeros((len(kinds), expected))
     if dense.any():
         matrix[dense] = np.stack(list(values[dense]))
@@ -154,7 +177,8 @@ def decode_vectors(parts: Mapping[str, NDArray] | pd.DataFrame, role: str, size:
 
 
 EXPECTED_FINITE = (
-    "expected finite numbers: impute them (pyspark.ml.feature.Imputer) or set handleInvalid='keep' for a classifier "
+    "expected finite numbers: impute them (pyspark.ml.feature.Imputer) or set handleInvalid='keep' "
+    "for a classifier "
     "that takes them"
 )
 
@@ -168,23 +192,30 @@ def check_labels(labels: Matrix, role: str) -> None:
     wrong = (labels != 0) & (labels != 1)
     if wrong.any():
         row, label = (int(part[0]) for part in np.nonzero(wrong))
-        raise InvalidLabelsError(f"{role}: value {labels[row, label]:g} of label {label}, expected 0 or 1")
+        raise InvalidLabelsError(
+            f"{role}: value {labels[row, label]:g} of label {label}, expected 0 or 1"
+        )
 
 
 def check_features(features: Matrix, role: str, names: list[str] | None = None) -> None:
     """Refuse NaN and infinite features.
 
     Raises:
-        InvalidInputError: with the first such feature, by name where the column's metadata has names.
+        InvalidInputError: with the first such feature, by name where the column's metadata has
+            names.
     """
-    if np.isfinite(features.sum()):  # a sum is finite only without NaN and infinity; cheaper than a mask
+    if np.isfinite(
+        features.sum()
+    ):  # a sum is finite only without NaN and infinity; cheaper than a mask
         return
     wrong = ~np.isfinite(features)
     if not wrong.any():
         return  # finite numbers whose sum is too large
     row, column = (int(part[0]) for part in np.nonzero(wrong))
     name = f" ({names[column]})" if names and column < len(names) else ""
-    raise InvalidInputError(f"{role}: {features[row, column]} in feature {column}{name}, {EXPECTED_FINITE}")
+    raise InvalidInputError(
+        f"{role}: {features[row, column]} in feature {column}{name}, {EXPECTED_FINITE}"
+    )
 
 
 Labels = NDArray[np.uint8]
@@ -195,12 +226,16 @@ def feature_names(data: DataFrame, column: str) -> list[str] | None:
     if column not in data.columns:  # told by whoever reads the column
         return None
     groups = data.schema[column].metadata.get("ml_attr", {}).get("attrs", {})
-    attributes = sorted((item for group in groups.values() for item in group), key=lambda item: item["idx"])
+    attributes = sorted(
+        (item for group in groups.values() for item in group), key=lambda item: item["idx"]
+    )
     names = [str(item.get("name", item["idx"])) for item in attributes]
     return names or None
 
 
-def append_links(data: DataFrame, links: Mapping[str, Column], *, inputs: str, output: str, size: int) -> DataFrame:
+def append_links(
+    data: DataFrame, links: Mapping[str, Column], *, inputs: str, output: str, size: int
+) -> DataFrame:
     """Return the data with a column of the features followed by the links' numbers.
 
     Args:
@@ -210,7 +245,8 @@ def append_links(data: DataFrame, links: Mapping[str, Column], *, inputs: str, o
         output: name of the new column.
         size: length of the feature vectors.
     """
-    # with NaN features VectorAssembler must be told the sizes, which the column's metadata may not have
+    # with NaN features VectorAssembler must be told the sizes, which the column's metadata may not
+    # have
     hint = VectorSizeHint(inputCol=inputs, size=size, handleInvalid="optimistic")
     assembler = VectorAssembler(inputCols=[inputs, *links], outputCol=output, handleInvalid="keep")
     return assembler.transform(hint.transform(data.withColumns(dict(links))))

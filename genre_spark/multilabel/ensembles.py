@@ -21,7 +21,8 @@ class HasScores(_Checked):
     scores: Param[str] = Param(
         Params._dummy(),
         "scores",
-        "a label's score is the mean of the members' probabilities ('mean') or their share of votes ('votes')",
+        "a label's score is the mean of the members' probabilities ('mean') or their share of "
+        "votes ('votes')",
         TypeConverters.toString,
     )
 
@@ -41,7 +42,9 @@ class HasScores(_Checked):
 class HasNumModels(_Checked):
     """How many members an ensemble has."""
 
-    numModels: Param[int] = Param(Params._dummy(), "numModels", "number of members, >= 1", TypeConverters.toInt)
+    numModels: Param[int] = Param(
+        Params._dummy(), "numModels", "number of members, >= 1", TypeConverters.toInt
+    )
 
     def getNumModels(self) -> int:
         """Return the number of members."""
@@ -62,7 +65,10 @@ class HasEnsemble(HasScores, HasNumModels):
         TypeConverters.toString,
     )
     sampleFraction: Param[float] = Param(
-        Params._dummy(), "sampleFraction", "share of the rows that a subsample keeps, 0..1", TypeConverters.toFloat
+        Params._dummy(),
+        "sampleFraction",
+        "share of the rows that a subsample keeps, 0..1",
+        TypeConverters.toFloat,
     )
 
     def getSampleFraction(self) -> float:
@@ -76,5 +82,11 @@ class HasEnsemble(HasScores, HasNumModels):
     def _check_params(self) -> None:
         super()._check_params()
         self._require("numModels", self.getNumModels() >= 1, "must be >= 1")
-        self._require("sample", self.getOrDefault(self.sample) in _KINDS, f"expected one of {', '.join(_KINDS)}")
-        self._require("sampleFraction", 0.0 < self.getSampleFraction() <= 1.0, "must be in 0..1, not 0")
+        self._require(
+            "sample",
+            self.getOrDefault(self.sample) in _KINDS,
+            f"expected one of {', '.join(_KINDS)}",
+        )
+        self._require(
+            "sampleFraction", 0.0 < self.getSampleFraction() <= 1.0, "must be in 0..1, not 0"
+        )

@@ -39,7 +39,10 @@ class CommonParams(TypedDict, total=False):
 
 
 def set_params(instance: P, values: dict[str, Any]) -> P:
-    """Set Params by name; names that the stage does not have and values out of range are refused in plain words."""
+    """Set Params by name.
+
+    Names that the stage does not have and values out of range are refused in plain words.
+    """
     known = {param.name for param in instance.params}
     for name, value in values.items():
         if name not in known:
@@ -50,12 +53,17 @@ def set_params(instance: P, values: dict[str, Any]) -> P:
             try:
                 instance._set(**{name: value})
             except TypeError as error:
-                raise InvalidConfigError(f"{type(instance).__name__}.{name}: {value!r} ({error})") from error
+                raise InvalidConfigError(
+                    f"{type(instance).__name__}.{name}: {value!r} ({error})"
+                ) from error
     return instance
 
 
 class _Checked(Params):
-    """Params whose values are checked before a stage uses them; each class checks its own and calls the next."""
+    """Params whose values are checked before a stage uses them.
+
+    Each class checks its own and calls the next.
+    """
 
     def _check_params(self) -> None:
         """Refuse values out of range before any data is read."""
@@ -75,7 +83,8 @@ class HasLabelsCol(Params):
     labelsCol: Param[str] = Param(
         Params._dummy(),
         "labelsCol",
-        "labels of a row as a multi-hot vector of length L: a Vector, dense or sparse, or an array of numbers, 0 or 1",
+        "labels of a row as a multi-hot vector of length L: a Vector, dense or sparse, or an array "
+        "of numbers, 0 or 1",
         TypeConverters.toString,
     )
 
@@ -149,7 +158,10 @@ class HasThreshold(_Checked):
     """Threshold that turns scores into predictions."""
 
     threshold: Param[float] = Param(
-        Params._dummy(), "threshold", "a label is predicted where its score is >= this, 0..1", TypeConverters.toFloat
+        Params._dummy(),
+        "threshold",
+        "a label is predicted where its score is >= this, 0..1",
+        TypeConverters.toFloat,
     )
 
     def getThreshold(self) -> float:
@@ -165,7 +177,10 @@ class HasParallelism(_Checked):
     """Number of fits that run at once."""
 
     parallelism: Param[int] = Param(
-        Params._dummy(), "parallelism", "number of Spark ML fits that run at once, >= 1", TypeConverters.toInt
+        Params._dummy(),
+        "parallelism",
+        "number of Spark ML fits that run at once, >= 1",
+        TypeConverters.toInt,
     )
 
     def getParallelism(self) -> int:
@@ -177,18 +192,28 @@ class HasParallelism(_Checked):
         return set_params(self, {"parallelism": value})
 
 
-class MultilabelParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeightCol, HasThreshold):
+class MultilabelParams(
+    HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeightCol, HasThreshold
+):
     """The columns and settings of every multi-label estimator and of its model."""
 
-    featuresCol: Param[str] = Param(Params._dummy(), "featuresCol", "features, a Vector", TypeConverters.toString)
-    labelNames: Param[list[str]] = Param(
-        Params._dummy(), "labelNames", "names of the labels in their order, L of them", TypeConverters.toListString
+    featuresCol: Param[str] = Param(
+        Params._dummy(), "featuresCol", "features, a Vector", TypeConverters.toString
     )
-    seed: Param[int] = Param(Params._dummy(), "seed", "seed of everything random in the fit", TypeConverters.toInt)
+    labelNames: Param[list[str]] = Param(
+        Params._dummy(),
+        "labelNames",
+        "names of the labels in their order, L of them",
+        TypeConverters.toListString,
+    )
+    seed: Param[int] = Param(
+        Params._dummy(), "seed", "seed of everything random in the fit", TypeConverters.toInt
+    )
     handleInvalid: Param[str] = Param(
         Params._dummy(),
         "handleInvalid",
-        "what NaN or infinite features do: 'error' (name the column and stop) or 'keep' (leave them to the classifier)",
+        "what NaN or infinite features do: 'error' (name the column and stop) or 'keep' (leave "
+        "them to the classifier)",
         TypeConverters.toString,
     )
 
@@ -239,4 +264,8 @@ class MultilabelParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasW
     def _check_params(self) -> None:
         super()._check_params()
         self._require("threshold", 0.0 <= self.getThreshold() <= 1.0, "must be in 0..1")
-        self._require("handleInvalid", self.getHandleInvalid() in ("error", "keep"), "must be 'error' or 'keep'")
+        self._require(
+            "handleInvalid",
+            self.getHandleInvalid() in ("error", "keep"),
+            "must be 'error' or 'keep'",
+        )

@@ -43,11 +43,17 @@ def _handle(io: MLWriter | MLReader) -> Any:
 def _check_format(metadata: dict[str, Any], path: str) -> None:
     found = metadata.get("format", FORMAT)
     if found != FORMAT:
-        raise InvalidInputError(f"{path}: stored in format {found}, expected {FORMAT}: a newer version wrote it")
+        raise InvalidInputError(
+            f"{path}: stored in format {found}, expected {FORMAT}: a newer version wrote it"
+        )
 
 
 def _params_without_classifier(instance: Any) -> dict[str, Any]:
-    return {param.name: value for param, value in instance._paramMap.items() if param.name != _CLASSIFIER}
+    return {
+        param.name: value
+        for param, value in instance._paramMap.items()
+        if param.name != _CLASSIFIER
+    }
 
 
 class EstimatorWriter(MLWriter):
@@ -61,12 +67,16 @@ class EstimatorWriter(MLWriter):
         """Write to the path."""
         instance = self.instance.copy()
         instance._defaultParamMap = {
-            param: value for param, value in instance._defaultParamMap.items() if param.name != _CLASSIFIER
+            param: value
+            for param, value in instance._defaultParamMap.items()
+            if param.name != _CLASSIFIER
         }
         kind = self._classifier_kind()
         extra = {"format": FORMAT, "classifier": kind}
         params = _params_without_classifier(instance)
-        DefaultParamsWriter.saveMetadata(instance, path, _handle(self), extraMetadata=extra, paramMap=params)
+        DefaultParamsWriter.saveMetadata(
+            instance, path, _handle(self), extraMetadata=extra, paramMap=params
+        )
         if kind is None:
             return
         classifier = self.instance.getClassifier()
@@ -74,7 +84,9 @@ class EstimatorWriter(MLWriter):
             classifier.write().session(self.sparkSession).save(f"{path}/classifier")
             return
         row = (0, "skops", bytearray(archives.dumps(classifier)), None)
-        self.sparkSession.createDataFrame([row], _PARTS).coalesce(1).write.parquet(f"{path}/classifier_skops")
+        self.sparkSession.createDataFrame([row], _PARTS).coalesce(1).write.parquet(
+            f"{path}/classifier_skops"
+        )
 
     def _classifier_kind(self) -> str | None:
         if not self.instance.hasParam(_CLASSIFIER) or not self.instance.isSet(_CLASSIFIER):
@@ -111,7 +123,8 @@ class EstimatorReader(MLReader[Any]):
 class ModelWriter(MLWriter):
     """Write a model: Params, its structure as JSON, and one row of Parquet for each fitted part.
 
-    Parts are arrays or skops archives. Only classifiers that have no such form are written by their own writers.
+    Parts are arrays or skops archives. Only classifiers that have no such form are written by their
+    own writers.
     """
 
     def __init__(self, instance: Any) -> None:
@@ -159,14 +172,18 @@ class ModelReader(MLReader[Any]):
     def load(self, path: str) -> Any:
         """Read from the path."""
         metadata = DefaultParamsReader.loadMetadata(path, _handle(self))
-        return self._build(path, metadata, self.sparkSession.read.parquet(f"{path}/parts").collect())
+        return self._build(
+            path, metadata, self.sparkSession.read.parquet(f"{path}/parts").collect()
+        )
 
     def load_local(self, path: str) -> Any:
         """Read from a folder of this machine, without Spark."""
         folder = Path(path)
         files = sorted((folder / "metadata").glob("part-*"))
         if not files:
-            raise InvalidInputError(f"{path}: no stored model, expected a folder with metadata and parts")
+            raise InvalidInputError(
+                f"{path}: no stored model, expected a folder with metadata and parts"
+            )
         text = "".join(file.read_text(encoding="utf-8") for file in files)
         metadata = DefaultParamsReader._parseMetaData(text)
         return self._build(path, metadata, parquet.read_table(folder / "parts").to_pylist())
@@ -187,10 +204,14 @@ class ModelReader(MLReader[Any]):
         return model
 
     def _part(self, path: str, row: Any) -> FittedPart:
-        classes = None if row["classes"] is None else unpack_arrays(bytes(row["classes"]))["classes"]
+        classes = (
+            None if row["classes"] is None else unpack_arrays(bytes(row["classes"]))["classes"]
+        )
         payload = bytes(row["payload"])
         if row["kind"] == "spark":
-            model: Any = DefaultParamsReader.loadParamsInstance(f"{path}/models/{row['part']}", _handle(self))
+            model: Any = DefaultParamsReader.loadParamsInstance(
+                f"{path}/models/{row['part']}", _handle(self)
+            )
             return FittedPart(SparkModelScorer(model, int(payload)), classes, model)
         return FittedPart(read_scorer(row["kind"], payload), classes)
 

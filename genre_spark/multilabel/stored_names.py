@@ -45,4 +45,6 @@ def check_stored_class(stored: str, wanted: type, path: str) -> None:
     module, _, name = stored.rpartition(".")
     modules = {_PACKAGE, wanted.__module__, *(f"{_PACKAGE}.{old}" for old in _MOVED)}
     if name != wanted.__name__ or module not in modules:
-        raise InvalidInputError(f"{path}: a stored {stored}, expected {wanted.__module__}.{wanted.__name__}")
+        raise InvalidInputError(
+            f"{path}: a stored {stored}, expected {wanted.__module__}.{wanted.__name__}"
+        )

@@ -16,12 +16,14 @@ __all__ = ["run_in_threads"]
 T = TypeVar("T")
 
 
-def run_in_threads(spark: SparkSession, functions: Sequence[Callable[[], T]], *, parallelism: int) -> list[T]:
+def run_in_threads(
+    spark: SparkSession, functions: Sequence[Callable[[], T]], *, parallelism: int
+) -> list[T]:
     """Call the functions, at most `parallelism` at a time, and return their results in their order.
 
-    After the first failure, or Ctrl-C, no further function is started; those that run are waited for, so that no thread
-    and no Spark job outlives the call. Job groups, descriptions and scheduler pools of the caller hold in the threads
-    too.
+    After the first failure, or Ctrl-C, no further function is started; those that run are waited
+    for, so that no thread and no Spark job outlives the call. Job groups, descriptions and
+    scheduler pools of the caller hold in the threads too.
 
     Raises:
         Exception: the first one that a function raised.
@@ -30,10 +32,13 @@ def run_in_threads(spark: SparkSession, functions: Sequence[Callable[[], T]], *,
         return [function() for function in functions]
     # before 4.0 the session is only taken on Spark Connect
     takes_session = is_remote() or int(pyspark.__version__.split(".")[0]) >= 4
-    with ThreadPoolExecutor(max_workers=min(parallelism, len(functions)), thread_name_prefix="multilabel") as pool:
+    with ThreadPoolExecutor(
+        max_workers=min(parallelism, len(functions)), thread_name_prefix="multilabel"
+    ) as pool:
         try:
-            # A target copies the caller's properties once. One target for all threads would have them share the copy,
-            # and Spark, which keeps the running query's number in it, fails (NumberFormatException) or mixes them up.
+            # A target copies the caller's properties once. One target for all threads would have
+            # them share the copy, and Spark, which keeps the running query's number in it, fails
+            # (NumberFormatException) or mixes them up.
             futures = [
                 pool.submit(inheritable_thread_target(spark)(function))
                 if takes_session
@@ -44,6 +49,8 @@ def run_in_threads(spark: SparkSession, functions: Sequence[Callable[[], T]], *,
             for future in done:
                 future.result()
             return [future.result() for future in futures]
-        except BaseException:  # KeyboardInterrupt too: leaving the block alone would run all that wait
+        except (
+            BaseException
+        ):  # KeyboardInterrupt too: leaving the block alone would run all that wait
             pool.shutdown(wait=True, cancel_futures=True)
             raise

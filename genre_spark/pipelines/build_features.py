@@ -15,10 +15,22 @@ from genre_spark.files import file_digest
 from genre_spark.pipelines.splitting import split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.splits import SPLIT, TRAIN
-from genre_spark.schemas import FEATURES, GENRES_SCHEMA, MOVIE_ID, POSTERS_SCHEMA, REASON, REJECTS_SCHEMA
+from genre_spark.schemas import (
+    FEATURES,
+    GENRES_SCHEMA,
+    MOVIE_ID,
+    POSTERS_SCHEMA,
+    REASON,
+    REJECTS_SCHEMA,
+)
 from genre_spark.tables import read_table, require_manifest, write_table
 from genre_spark.tracking import TrackedRun
-from genre_spark.transforms.features import EMBEDDING, fit_feature_pipeline, prepare_columns, summarise_posters
+from genre_spark.transforms.features import (
+    EMBEDDING,
+    fit_feature_pipeline,
+    prepare_columns,
+    summarise_posters,
+)
 from genre_spark.transforms.metadata import metadata_files, read_metadata
 from genre_spark.transforms.metadata_rejects import rejected_metadata
 
@@ -32,10 +44,13 @@ def _depends_on(config: Config) -> list[object]:
     files = metadata_files(config.paths.metadata) if config.features.metadata else {}
     tables = [require_manifest(config.paths.genres, made_by="group-genres").fingerprint]
     if config.features.of_posters:
-        tables.append(require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint)
+        tables.append(
+            require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint
+        )
     network: list[object] = []
     if config.features.embeddings:
-        from genre_spark.pipelines.network_features import features_depend_on  # noqa: PLC0415 - torch, seconds
+        # torch, seconds
+        from genre_spark.pipelines.network_features import features_depend_on  # noqa: PLC0415
 
         network = features_depend_on(config)
     return [
@@ -45,12 +60,17 @@ def _depends_on(config: Config) -> list[object]:
         {name: file_digest(path) for name, path in files.items()},
         tables,
         network,
-        split_inputs(config),  # features are fitted on training movies, so they change with the split
+        split_inputs(
+            config
+        ),  # features are fitted on training movies, so they change with the split
     ]
 
 
 def _outputs(config: Config) -> list[str]:
-    return [config.paths.features, *([config.paths.rejects("metadata")] if config.features.metadata else [])]
+    return [
+        config.paths.features,
+        *([config.paths.rejects("metadata")] if config.features.metadata else []),
+    ]
 
 
 @stage("build-features", depends_on=_depends_on, outputs=_outputs)
@@ -67,13 +87,20 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> BuildFeaturesRe
         train = split_movies(spark, config, movies).where(F.col(SPLIT) == TRAIN)
         training = train.count()
         if training == 0:
-            raise InvalidInputError(f"build-features: no training movie among {movies.count()}, expected at least one")
+            raise InvalidInputError(
+                f"build-features: no training movie among {movies.count()}, expected at least one"
+            )
         model = fit_feature_pipeline(train, config.features)
         model.write().overwrite().save(config.paths.model("features"))
         vectors = model.transform(movies).select(MOVIE_ID, FEATURES)
-        length = int(vectors.first()[FEATURES].size)  # type: ignore[index]  # there is at least one training movie
+        # there is at least one training movie
+        length = int(vectors.first()[FEATURES].size)  # type: ignore[index]
         manifest = write_table(
-            vectors, config.paths.features, name="features", fingerprint=run.digest, details={"length": length}
+            vectors,
+            config.paths.features,
+            name="features",
+            fingerprint=run.digest,
+            details={"length": length},
         )
     finally:
         movies.unpersist()
@@ -96,7 +123,10 @@ def _write_rejects(spark: SparkSession, config: Config, fingerprint: str) -> dic
     found = rejected_metadata(spark, config.paths.metadata)
     write_table(found, table, name="rejects of metadata", fingerprint=fingerprint)
     written = read_table(spark, table, REJECTS_SCHEMA, made_by="build-features")
-    return {row[REASON]: row["count"] for row in written.groupBy(REASON).count().orderBy(REASON).collect()}
+    return {
+        row[REASON]: row["count"]
+        for row in written.groupBy(REASON).count().orderBy(REASON).collect()
+    }
 
 
 def _notes(rejected: dict[str, int]) -> tuple[str, ...]:
@@ -116,7 +146,9 @@ def _describe(spark: SparkSession, config: Config) -> DataFrame:
         movies = prepare_columns(read_metadata(spark, paths.metadata, movies))
     if config.features.posters and posters is not None:
         settings = config.features
-        summaries = summarise_posters(posters, thumbnail=settings.thumbnail, bins=settings.histogram_bins)
+        summaries = summarise_posters(
+            posters, thumbnail=settings.thumbnail, bins=settings.histogram_bins
+        )
         movies = movies.join(summaries, MOVIE_ID)
     if config.features.embeddings:
         movies = movies.join(_embeddings(spark, config), MOVIE_ID)
@@ -124,8 +156,12 @@ def _describe(spark: SparkSession, config: Config) -> DataFrame:
 
 
 def _embeddings(spark: SparkSession, config: Config) -> DataFrame:
-    """Return movie_id and `embedding`, a vector, of every poster; those that are missing are computed first."""
-    from genre_spark.pipelines.network_features import embed_posters_table  # noqa: PLC0415 - torch, seconds
+    """Return movie_id and `embedding`, a vector, of every poster.
+
+    Those that are missing are computed first.
+    """
+    # torch, seconds
+    from genre_spark.pipelines.network_features import embed_posters_table  # noqa: PLC0415
 
     backbone, _ = embed_posters_table(spark, config)
     table = read_table(spark, backbone.table, made_by="poster-embeddings")

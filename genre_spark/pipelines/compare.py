@@ -36,7 +36,9 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
     """Lay all models side by side as a table and pictures, and name the best by its validation metric."""
     place = config.paths.table("evaluation")
     manifest = require_manifest(place, made_by="evaluate")
-    rows = read_table(spark, place, EVALUATION_SCHEMA, made_by="evaluate").collect()  # some hundred numbers a model
+    rows = read_table(
+        spark, place, EVALUATION_SCHEMA, made_by="evaluate"
+    ).collect()  # some hundred numbers a model
     scores = [Score(**row.asDict()) for row in rows]
     candidates = gather_candidates(scores)
     table = format_table(candidates, split=SPLIT)
@@ -65,19 +67,27 @@ def _columns(candidates: list[Candidate]) -> dict[str, list[object]]:
         "rule": [c.rule for c in candidates],
     }
     for split in ("validation", SPLIT):
-        columns |= {f"{split}_{name}": [c.metric(split, name) for c in candidates] for name in SHOWN}
+        columns |= {
+            f"{split}_{name}": [c.metric(split, name) for c in candidates] for name in SHOWN
+        }
     return columns
 
 
-def _log_genres(run: TrackedRun, scores: list[Score], candidates: list[Candidate], labels: list[str]) -> None:
+def _log_genres(
+    run: TrackedRun, scores: list[Score], candidates: list[Candidate], labels: list[str]
+) -> None:
     chosen = [(c.model, c.rule) for c in candidates]
     values = label_matrix(scores, split=SPLIT, metric="f1", columns=chosen, labels=labels)
     names = [candidate_name(c) for c in candidates]
-    figure = draw_heat_map(values.T, rows=names, columns=labels, title=f"F1 of each genre on {SPLIT}")
+    figure = draw_heat_map(
+        values.T, rows=names, columns=labels, title=f"F1 of each genre on {SPLIT}"
+    )
     run.log_figure(figure, "genres.png")
 
 
-def _name_best(config: Config, run: TrackedRun, best: Candidate, manifest: TableManifest) -> list[str]:
+def _name_best(
+    config: Config, run: TrackedRun, best: Candidate, manifest: TableManifest
+) -> list[str]:
     """Tag the run with the best model, and register it when the configuration names a registered model."""
     by = config.evaluation.best_by
     value = best.metric("validation", by)
@@ -89,7 +99,10 @@ def _name_best(config: Config, run: TrackedRun, best: Candidate, manifest: Table
         notes.append(f"{best.model} is not registered: its predictions name no training run")
     elif name:
         uri = register_champion(
-            run, name, training_run=training_run, tags={"rule": best.rule, f"validation_{by}": f"{value:.6f}"}
+            run,
+            name,
+            training_run=training_run,
+            tags={"rule": best.rule, f"validation_{by}": f"{value:.6f}"},
         )
         notes.append(f"registered as {uri}")
     return notes

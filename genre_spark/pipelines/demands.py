@@ -21,23 +21,31 @@ def share_total(total: int, split: SplitConfig) -> dict[str, int]:
     return {TRAIN: total - test - validation, VALIDATION: validation, TEST: test}
 
 
-def plan_demands(sampling: SamplingConfig, split: SplitConfig, vocabulary: Sequence[str]) -> dict[str, Demand]:
+def plan_demands(
+    sampling: SamplingConfig, split: SplitConfig, vocabulary: Sequence[str]
+) -> dict[str, Demand]:
     """Return what is wanted of each split.
 
-    Validation gets the training sample's minimum and maximum in proportion to its share, rounded up; test has
-    neither, since it keeps the natural distribution.
+    Validation gets the training sample's minimum and maximum in proportion to its share, rounded
+    up; test has neither, since it keeps the natural distribution.
 
     Raises:
         InvalidConfigError: a minimum or maximum is set for a genre that is not in the vocabulary.
     """
     minimum = _per_genre("sampling.minimum_per_genre", sampling.minimum_per_genre, vocabulary)
     maximum = _per_genre("sampling.maximum_per_genre", sampling.maximum_per_genre, vocabulary)
-    totals = dict.fromkeys((TRAIN, VALIDATION, TEST)) if sampling.total is None else share_total(sampling.total, split)
+    totals = (
+        dict.fromkeys((TRAIN, VALIDATION, TEST))
+        if sampling.total is None
+        else share_total(sampling.total, split)
+    )
     share = split.validation / (1 - split.validation)
 
     def scaled(counts: Sequence[int | None]) -> tuple[int | None, ...]:
         # Rounded first, so that 0.2 / 0.8 of 100 is 25 and not the 26 of a binary fraction.
-        return tuple(None if count is None else math.ceil(round(count * share, 6)) for count in counts)
+        return tuple(
+            None if count is None else math.ceil(round(count * share, 6)) for count in counts
+        )
 
     def demand(name: str, least: Sequence[int | None], most: Sequence[int | None]) -> Demand:
         return Demand(totals[name], tuple(count or 0 for count in least), tuple(most))
@@ -50,12 +58,16 @@ def plan_demands(sampling: SamplingConfig, split: SplitConfig, vocabulary: Seque
     }
 
 
-def _per_genre(key: str, value: int | Mapping[str, int] | None, vocabulary: Sequence[str]) -> list[int | None]:
+def _per_genre(
+    key: str, value: int | Mapping[str, int] | None, vocabulary: Sequence[str]
+) -> list[int | None]:
     if not isinstance(value, Mapping):
         return [value] * len(vocabulary)
     unknown = [name for name in value if name not in vocabulary]
     if unknown:
-        raise InvalidConfigError(f"{key}.{unknown[0]}: no such genre, expected one of {', '.join(vocabulary)}")
+        raise InvalidConfigError(
+            f"{key}.{unknown[0]}: no such genre, expected one of {', '.join(vocabulary)}"
+        )
     return [value.get(name) for name in vocabulary]
 
 
@@ -82,14 +94,16 @@ def _explain(
             yield f"{split}: {name} has {has:,} movies where the minimum is {least:,}; all of them are in the sample"
         if most is not None and drawn.labels[label] > most:
             yield (
-                f"{split}: {name} has {drawn.labels[label]:,} movies in the sample where the maximum is {most:,}; "
+                f"{split}: {name} has {drawn.labels[label]:,} movies in the sample where the "
+                f"maximum is {most:,}; "
                 "the minima of other genres need them"
             )
     if demand.total is None or drawn.movies == demand.total:
         return
     if drawn.movies > demand.total:
         yield (
-            f"{split}: {drawn.movies:,} movies where {demand.total:,} are wanted; the minima per genre need them, and "
+            f"{split}: {drawn.movies:,} movies where {demand.total:,} are wanted; the minima per "
+            "genre need them, and "
             "the sample takes no others"
         )
     elif drawn.movies == counts.movies:

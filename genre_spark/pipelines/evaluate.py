@@ -10,11 +10,20 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError, MissingTableError
-from genre_spark.evaluation.baseline_predictions import fit_label_prior, predict_at_random, predict_most_common
+from genre_spark.evaluation.baseline_predictions import (
+    fit_label_prior,
+    predict_at_random,
+    predict_most_common,
+)
 from genre_spark.evaluation.scores import MICRO_F1, NO_RULE, Score
 from genre_spark.files import filesystem
 from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
-from genre_spark.pipelines.model_evaluation import PredictedModel, as_scores, evaluate_model, finite_only
+from genre_spark.pipelines.model_evaluation import (
+    PredictedModel,
+    as_scores,
+    evaluate_model,
+    finite_only,
+)
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import EVALUATION_SCHEMA, LABELS, MOVIE_ID, PREDICTIONS_SCHEMA, WEIGHT
 from genre_spark.tables import read_manifest, read_table, require_manifest, write_table
@@ -42,16 +51,23 @@ def predicted_models(config: Config) -> list[str]:
     system, inner = filesystem(folder)
     entries = system.ls(inner, detail=False) if system.exists(inner) else []
     names = sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)
-    whole = [name for name in names if all(read_manifest(config.paths.predictions(name, split)) for split in SPLITS)]
+    whole = [
+        name
+        for name in names
+        if all(read_manifest(config.paths.predictions(name, split)) for split in SPLITS)
+    ]
     if not whole:
-        raise MissingTableError(f"{folder}: no predictions yet; expected the output of `genre-spark {MADE_BY}`")
+        raise MissingTableError(
+            f"{folder}: no predictions yet; expected the output of `genre-spark {MADE_BY}`"
+        )
     return whole
 
 
 def _depends_on(config: Config) -> list[object]:
     tables = {
         model: [
-            require_manifest(config.paths.predictions(model, split), made_by=MADE_BY).fingerprint for split in SPLITS
+            require_manifest(config.paths.predictions(model, split), made_by=MADE_BY).fingerprint
+            for split in SPLITS
         ]
         for model in predicted_models(config)
     }
@@ -67,21 +83,30 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
     headline: dict[str, float] = {}
     for model in models:
         logger.info("  %s: evaluating", model.name)
-        tags = {"stage": NAME, "family": model.family, "method": model.method, "training_run": model.run_id}
+        tags = {
+            "stage": NAME,
+            "family": model.family,
+            "method": model.method,
+            "training_run": model.run_id,
+        }
         with run.child(model.name, tags) as child:
             found = evaluate_model(model, threshold=config.evaluation.threshold, run=child)
         scores += found
         headline |= {
             f"{model.name}/{s.metric}": s.value
             for s in found
-            if (s.split, s.rule, s.label) == ("test", MICRO_F1, None) and s.metric == "f1_micro" and s.value is not None
+            if (s.split, s.rule, s.label) == ("test", MICRO_F1, None)
+            and s.metric == "f1_micro"
+            and s.value is not None
         }
     scores += _evaluate_baselines(spark, config, run, models[0])
     table = spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA)
     details = {"models": [model.name for model in models], "vocabulary": list(models[0].vocabulary)}
     details["training_runs"] = {model.name: model.run_id for model in models}  # type: ignore[assignment]
     place = config.paths.table("evaluation")
-    write_table(table, place, name="evaluation", fingerprint=run.digest, details=details, partitions=1)
+    write_table(
+        table, place, name="evaluation", fingerprint=run.digest, details=details, partitions=1
+    )
     return StageResult(
         NAME,
         outputs={"evaluation": place},
@@ -94,18 +119,24 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
 def _compare_movies(models: list[PredictedModel]) -> tuple[str, ...]:
     """Tell when models were not predicted on the same test movies, as after a new sample and only one training."""
     facts = [F.count(F.lit(1)), F.bit_xor(F.xxhash64(MOVIE_ID))]
-    movies = {model.name: tuple(model.predictions["test"].agg(*facts).first() or ()) for model in models}
+    movies = {
+        model.name: tuple(model.predictions["test"].agg(*facts).first() or ()) for model in models
+    }
     if len(set(movies.values())) <= 1:
         return ()
     counts = ", ".join(f"{name} {found[0]:,}" for name, found in movies.items())
-    return (f"models were predicted on different test movies ({counts}): train them again before comparing them",)
+    return (
+        f"models were predicted on different test movies ({counts}): train them again before "
+        "comparing them",
+    )
 
 
 def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedModel:
     details = require_manifest(config.paths.predictions(name, "test"), made_by=MADE_BY).details
     if not details.get("vocabulary"):
         raise InvalidInputError(
-            f"{config.paths.predictions(name, 'test')}: no vocabulary in the manifest, expected the names of the labels"
+            f"{config.paths.predictions(name, 'test')}: no vocabulary in the manifest, expected "
+            "the names of the labels"
         )
     return PredictedModel(
         name,
@@ -114,20 +145,26 @@ def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedMode
         tuple(details["vocabulary"]),
         str(details.get("run_id", "")),
         {
-            split: read_table(spark, config.paths.predictions(name, split), PREDICTIONS_SCHEMA, made_by=MADE_BY)
+            split: read_table(
+                spark, config.paths.predictions(name, split), PREDICTIONS_SCHEMA, made_by=MADE_BY
+            )
             for split in SPLITS
         },
     )
 
 
-def _evaluate_baselines(spark: SparkSession, config: Config, run: TrackedRun, like: PredictedModel) -> list[Score]:
+def _evaluate_baselines(
+    spark: SparkSession, config: Config, run: TrackedRun, like: PredictedModel
+) -> list[Score]:
     """Measure what one gets without looking at a movie, on the rows that `like` predicted."""
     train = read_table(spark, config.paths.samples("train"), made_by="sample")
     prior = fit_label_prior(train.select(LABELS, WEIGHT))
     scores: list[Score] = []
     for method in ("most_common", "random"):
         model = PredictedModel(f"baseline_{method}", "baseline", method, like.vocabulary, "", {})
-        with run.child(model.name, {"stage": NAME, "family": "baseline", "method": method}) as child:
+        with run.child(
+            model.name, {"stage": NAME, "family": "baseline", "method": method}
+        ) as child:
             for split, rows in like.predictions.items():
                 truth = rows.select(MOVIE_ID, LABELS)
                 if method == "most_common":
@@ -136,5 +173,10 @@ def _evaluate_baselines(spark: SparkSession, config: Config, run: TrackedRun, li
                     predictions = predict_at_random(truth, prior=prior, seed=config.seed)
                 metrics = MultilabelEvaluator(probabilitiesCol="").evaluateAll(predictions)
                 scores += as_scores(model, split, NO_RULE, metrics)
-                child.log_metrics({f"{split}/{name}": value for name, value in finite_only(metrics.values.items())})
+                child.log_metrics(
+                    {
+                        f"{split}/{name}": value
+                        for name, value in finite_only(metrics.values.items())
+                    }
+                )
     return scores

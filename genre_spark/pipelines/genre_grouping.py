@@ -64,8 +64,12 @@ class Grouping:
     cut_genre: str | None
 
 
-def group_file(lines: DataFrame, layout: CsvLayout, config: Config, *, fingerprint: str) -> Grouping:
-    """Group the lines of a file by movie; write the rejects table, and the data of the genres table.
+def group_file(
+    lines: DataFrame, layout: CsvLayout, config: Config, *, fingerprint: str
+) -> Grouping:
+    """Group the lines of a file by movie.
+
+    Write the rejects table, and the data of the genres table.
 
     Args:
         lines: of the file, with the column `value`.
@@ -90,17 +94,28 @@ class _Survey:
     cut_genre: str | None
 
 
-def _group_plain(lines: DataFrame, layout: CsvLayout, config: Config, fingerprint: str) -> Grouping | None:
+def _group_plain(
+    lines: DataFrame, layout: CsvLayout, config: Config, fingerprint: str
+) -> Grouping | None:
     """Group in one pass, with the vocabulary that is given or that the first lines show.
 
-    Lines that are not plain - an id, a comma, a known genre - are counted in the same pass, and looked at in a second
-    one if there are any.
+    Lines that are not plain - an id, a comma, a known genre - are counted in the same pass, and
+    looked at in a second one if there are any.
 
     Returns:
-        None where some of these lines are good: then the vocabulary was short, or the file has quotes.
+        None where some of these lines are good: then the vocabulary was short, or the file has
+            quotes.
     """
-    vocabulary = guess_vocabulary(layout) if config.genres.vocabulary is None else list(config.genres.vocabulary)
-    if not vocabulary or len(vocabulary) > MASK_LABELS or any(set(name) & set('",\ufffd') for name in vocabulary):
+    vocabulary = (
+        guess_vocabulary(layout)
+        if config.genres.vocabulary is None
+        else list(config.genres.vocabulary)
+    )
+    if (
+        not vocabulary
+        or len(vocabulary) > MASK_LABELS
+        or any(set(name) & set('",\ufffd') for name in vocabulary)
+    ):
         return None
     marked = mark_plain_lines(lines, layout, vocabulary=vocabulary)
     totals = Observation()
@@ -112,7 +127,9 @@ def _group_plain(lines: DataFrame, layout: CsvLayout, config: Config, fingerprin
         F.sum(F.bit_count(LABELSET)).alias("kept"),
         F.count(MOVIE_ID).alias("movies"),
     )
-    folder = _write_movies(unmark_labels(grouped.where(movie), vocabulary=vocabulary), config, fingerprint)
+    folder = _write_movies(
+        unmark_labels(grouped.where(movie), vocabulary=vocabulary), config, fingerprint
+    )
     found = totals.get
     if not found["movies"]:
         return None
@@ -140,7 +157,8 @@ def _group_plain(lines: DataFrame, layout: CsvLayout, config: Config, fingerprin
 
 def _group_any(lines: DataFrame, layout: CsvLayout, config: Config, fingerprint: str) -> Grouping:
     """Check every line, then group the good ones."""
-    # Kept between the two passes, also because a filter would work out a row's reason anew for each of its uses.
+    # Kept between the two passes, also because a filter would work out a row's reason anew for each
+    # of its uses.
     with cached(check_rows(lines, layout, known=_known(config.genres))) as checked:
         survey = _survey(checked, layout, config.genres)
         rows = checked
@@ -155,14 +173,20 @@ def _group_any(lines: DataFrame, layout: CsvLayout, config: Config, fingerprint:
             )
         _write_rejects(rows, survey, config, fingerprint)
         if not survey.genres:
-            reasons = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(survey.rejected.items()))
+            reasons = ", ".join(
+                f"{reason}: {count:,}" for reason, count in sorted(survey.rejected.items())
+            )
             raise InvalidInputError(
-                f"{layout.path}: none of its {survey.rows:,} rows can be used, expected rows of id,genre; {reasons}"
+                f"{layout.path}: none of its {survey.rows:,} rows can be used, expected rows of "
+                f"id,genre; {reasons}"
             )
         vocabulary = _vocabulary(config.genres, survey)
         totals = Observation()
         grouped = group_labels(rows.where(F.col(REASON).isNull()), vocabulary=vocabulary).observe(
-            totals, F.sum(ROWS).alias("used"), F.sum(F.size(LABEL_IDS)).alias("kept"), F.count(F.lit(1)).alias("movies")
+            totals,
+            F.sum(ROWS).alias("used"),
+            F.sum(F.size(LABEL_IDS)).alias("kept"),
+            F.count(F.lit(1)).alias("movies"),
         )
         folder = _write_movies(grouped, config, fingerprint)
         return Grouping(
@@ -185,7 +209,8 @@ def _survey(rows: DataFrame, layout: CsvLayout, config: GenresConfig) -> _Survey
     found = rows.groupBy(REASON, good, IS_LAST).count().limit(_MAX_GENRES + 1).collect()
     if len(found) > _MAX_GENRES:
         raise InvalidInputError(
-            f"{layout.path}: more than {_MAX_GENRES:,} different values of {GENRE!r}, expected a few genres"
+            f"{layout.path}: more than {_MAX_GENRES:,} different values of {GENRE!r}, expected a "
+            "few genres"
         )
     genres: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
@@ -201,7 +226,8 @@ def _survey(rows: DataFrame, layout: CsvLayout, config: GenresConfig) -> _Survey
     if rejected[REPEATED_HEADER]:
         rejected[REPEATED_HEADER] -= 1  # the first one is the header itself
     cut = None
-    # `Dra` at the very end, found nowhere else while `Drama` is: the file ends in the middle of a row
+    # `Dra` at the very end, found nowhere else while `Drama` is: the file ends in the middle of a
+    # row
     new = last is not None and genres[last] == 1 and last not in (config.vocabulary or ())
     if last is not None and new and any(name != last and name.startswith(last) for name in genres):
         cut = last
@@ -218,17 +244,23 @@ def _vocabulary(config: GenresConfig, survey: _Survey) -> list[str]:
 
 
 def _write_movies(movies: DataFrame, config: Config, fingerprint: str) -> str:
-    return write_data(movies.select(GENRES_SCHEMA.fieldNames()), config.paths.genres, fingerprint=fingerprint)
+    return write_data(
+        movies.select(GENRES_SCHEMA.fieldNames()), config.paths.genres, fingerprint=fingerprint
+    )
 
 
 def _count_movies(lines: DataFrame, config: Config, folder: str, labels: int) -> list[int]:
-    movies = lines.sparkSession.read.schema(GENRES_SCHEMA).parquet(join(config.paths.genres, folder))
+    movies = lines.sparkSession.read.schema(GENRES_SCHEMA).parquet(
+        join(config.paths.genres, folder)
+    )
     counted = movies.select(F.explode(LABEL_IDS).alias("label")).groupBy("label").count().collect()
     counts = {row["label"]: row["count"] for row in counted}
     return [counts.get(label, 0) for label in range(labels)]
 
 
-def _write_rejects(rows: DataFrame | None, survey: _Survey, config: Config, fingerprint: str) -> None:
+def _write_rejects(
+    rows: DataFrame | None, survey: _Survey, config: Config, fingerprint: str
+) -> None:
     table, name = config.paths.rejects("genres"), "rejects of genres"
     if rows is None or not survey.rejected:
         commit_table(table, TableManifest(name, fingerprint, (), 0))
@@ -238,4 +270,9 @@ def _write_rejects(rows: DataFrame | None, survey: _Survey, config: Config, fing
     headers = survey.rejected.get(REPEATED_HEADER, 0)
     if headers:
         bad = bad.union(rows.where(F.col(REASON) == REPEATED_HEADER).limit(headers))
-    write_table(bad.select(F.lit(source).alias(SOURCE), REASON, CONTENT), table, name=name, fingerprint=fingerprint)
+    write_table(
+        bad.select(F.lit(source).alias(SOURCE), REASON, CONTENT),
+        table,
+        name=name,
+        fingerprint=fingerprint,
+    )

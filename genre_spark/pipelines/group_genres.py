@@ -65,7 +65,8 @@ def _balance(grouping: Grouping) -> dict[str, float]:
     rejected = sum(grouping.rejected.values())
     if grouping.used + rejected != grouping.rows:
         raise StageFailedError(
-            f"genres: {grouping.rows:,} rows in, but {grouping.used:,} grouped and {rejected:,} rejected; "
+            f"genres: {grouping.rows:,} rows in, but {grouping.used:,} grouped and {rejected:,} "
+            "rejected; "
             "expected the same sum"
         )
     counts: dict[str, float] = {
@@ -75,12 +76,16 @@ def _balance(grouping: Grouping) -> dict[str, float]:
         "rejected": rejected,
         "movies": grouping.movies,
     }
-    return {**counts, **{f"rejected/{reason}": count for reason, count in sorted(grouping.rejected.items())}}
+    return {
+        **counts,
+        **{f"rejected/{reason}": count for reason, count in sorted(grouping.rejected.items())},
+    }
 
 
 def _balance_sentence(counts: dict[str, Any]) -> str:
     return (
-        f"{counts['rows']:,} rows in = {counts['kept']:,} kept + {counts['merged']:,} merged into an equal row"
+        f"{counts['rows']:,} rows in = {counts['kept']:,} kept + {counts['merged']:,} merged into "
+        "an equal row"
         f" + {counts['rejected']:,} rejected"
     )
 
@@ -88,22 +93,34 @@ def _balance_sentence(counts: dict[str, Any]) -> str:
 def _notes(grouping: Grouping, layout: CsvLayout) -> tuple[str, ...]:
     notes = []
     if grouping.rejected:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(grouping.rejected.items()))
+        reasons = ", ".join(
+            f"{reason}: {count:,}" for reason, count in sorted(grouping.rejected.items())
+        )
         notes.append(f"rejected rows: {reasons}")
     if grouping.cut_genre is not None:
         notes.append(
-            f"the last row has no line break and its genre {grouping.cut_genre!r} is the beginning of another one: "
+            f"the last row has no line break and its genre {grouping.cut_genre!r} is the beginning "
+            "of another one: "
             "taken as cut off and rejected; a given genres.vocabulary settles it"
         )
     elif layout.last_line is not None:
-        notes.append(f"the file does not end with a line break; is its last row whole? {layout.last_line[:200]!r}")
+        notes.append(
+            "the file does not end with a line break; is its last row whole? "
+            f"{layout.last_line[:200]!r}"
+        )
     alike = defaultdict(list)
     for name in grouping.vocabulary:
         alike[name.casefold()].append(name)
     for names in alike.values():
         if len(names) > 1:
-            notes.append(f"genres that differ in case alone are kept apart: {', '.join(map(repr, names))}")
-    unused = [name for name, movies in zip(grouping.vocabulary, grouping.movies_per_genre, strict=True) if not movies]
+            notes.append(
+                f"genres that differ in case alone are kept apart: {', '.join(map(repr, names))}"
+            )
+    unused = [
+        name
+        for name, movies in zip(grouping.vocabulary, grouping.movies_per_genre, strict=True)
+        if not movies
+    ]
     if unused:
         notes.append(f"genres of the vocabulary without a movie: {', '.join(unused)}")
     return tuple(notes)

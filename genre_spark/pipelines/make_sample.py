@@ -30,8 +30,10 @@ def dataset_spec(config: Config) -> DatasetSpec:
     section = config.sample_data
     if section is None:
         raise InvalidConfigError(
-            f"sample_data: missing, expected sample_data.movies=1500 or the like; without it paths.genres_csv "
-            f"({config.paths.genres_csv}) is taken for data of your own, which make-sample does not touch"
+            "sample_data: missing, expected sample_data.movies=1500 or the like; without it "
+            "paths.genres_csv "
+            f"({config.paths.genres_csv}) is taken for data of your own, which make-sample does "
+            "not touch"
         )
     return DatasetSpec(
         genres_csv=config.paths.genres_csv,
@@ -54,7 +56,10 @@ def _missing(config: Config) -> list[str]:
     outputs=_missing,
 )
 def run(spark: SparkSession | None, config: Config, run: TrackedRun) -> StageResult:  # noqa: ARG001
-    """Write genres.csv, the metadata CSVs and the posters of made-up movies; Spark is not needed and may be None."""
+    """Write genres.csv, the metadata CSVs and the posters of made-up movies.
+
+    Spark is not needed and may be None.
+    """
     spec = dataset_spec(config)
     run.log_params({"movies": spec.movies, "seed": spec.seed, "flaws": spec.flaws})
     report = write_dataset(spec, report=_progress(spec.movies))

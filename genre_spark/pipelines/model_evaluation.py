@@ -27,7 +27,13 @@ from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.schemas import LABELS, PREDICTION
 from genre_spark.tracking import TrackedRun
 
-PREFIXES = {FIXED: "", EXACT_MATCH: "_tuned", MICRO_F1: "_tuned_f1", PER_LABEL: "_per_label", NO_RULE: ""}
+PREFIXES = {
+    FIXED: "",
+    EXACT_MATCH: "_tuned",
+    MICRO_F1: "_tuned_f1",
+    PER_LABEL: "_per_label",
+    NO_RULE: "",
+}
 """What a rule adds to a split's name in MLflow: test/f1_micro, test_tuned/f1_micro, ..."""
 
 OWN_THRESHOLD = 0.5
@@ -61,17 +67,34 @@ def evaluate_model(model: PredictedModel, *, threshold: float, run: TrackedRun) 
     thresholds = fit_thresholds(model.predictions["validation"], threshold=threshold)
     scores = [Score(model.name, model.family, model.method, "validation", rule, "threshold", None, limits[0])
               for rule, limits in thresholds.items() if len(limits) == 1]  # fmt: skip
-    scores += [Score(model.name, model.family, model.method, "validation", PER_LABEL, "threshold", label, limit)
-               for label, limit in zip(model.vocabulary, thresholds[PER_LABEL], strict=True)]  # fmt: skip
+    scores += [
+        Score(
+            model.name,
+            model.family,
+            model.method,
+            "validation",
+            PER_LABEL,
+            "threshold",
+            label,
+            limit,
+        )
+        # fmt: skip
+        for label, limit in zip(model.vocabulary, thresholds[PER_LABEL], strict=True)
+    ]
     measured = _measure(model, thresholds)
     for (split, rule), metrics in measured.items():
         scores += as_scores(model, split, rule, metrics)
         logged = dict(finite_only(metrics.values.items()))
-        run.log_metrics({f"{split}{PREFIXES[rule]}/{name}": value for name, value in logged.items()})
+        run.log_metrics(
+            {f"{split}{PREFIXES[rule]}/{name}": value for name, value in logged.items()}
+        )
     of_test = {rule: measured["test", rule].per_label["f1"] for rule in thresholds}
     for rule, values in of_test.items():
         run.log_metrics(
-            {f"f1{PREFIXES[rule]}/{label}": value for label, value in zip(model.vocabulary, values, strict=True)}
+            {
+                f"f1{PREFIXES[rule]}/{label}": value
+                for label, value in zip(model.vocabulary, values, strict=True)
+            }
         )
     tuned = {f"threshold{PREFIXES[rule]}": thresholds[rule][0] for rule in (EXACT_MATCH, MICRO_F1)}
     run.log_metrics(tuned)
@@ -88,35 +111,47 @@ def evaluate_model(model: PredictedModel, *, threshold: float, run: TrackedRun) 
 def _measure(
     model: PredictedModel, thresholds: Mapping[str, Sequence[float]]
 ) -> dict[tuple[str, str], MultilabelMetrics]:
-    """Return the metrics of each split and rule; the Spark jobs are short, so that some of them run at once."""
+    """Return the metrics of each split and rule.
+
+    The Spark jobs are short, so that some of them run at once.
+    """
 
     def measure(split: str, rule: str) -> MultilabelMetrics:
-        # At its own threshold a model is measured by what it predicts: label powerset's most probable labelset is not
-        # what its probabilities alone say, and 0.49999999999999994 is stored as 0.5.
+        # At its own threshold a model is measured by what it predicts: label powerset's most
+        # probable labelset is not what its probabilities alone say, and 0.49999999999999994 is
+        # stored as 0.5.
         own = rule == FIXED and thresholds[rule] == [OWN_THRESHOLD]
         decided = model.predictions[split]
         if not own:
             decided = decide_labels(decided, thresholds=thresholds[rule])
         # What only looks at the probabilities is the same under every rule.
-        evaluator = MultilabelEvaluator() if rule == FIXED else MultilabelEvaluator(probabilitiesCol="")
+        evaluator = (
+            MultilabelEvaluator() if rule == FIXED else MultilabelEvaluator(probabilitiesCol="")
+        )
         return evaluator.evaluateAll(decided)
 
     cases = [(split, rule) for split in model.predictions for rule in thresholds]
     spark = next(iter(model.predictions.values())).sparkSession
-    found = run_in_threads(spark, [partial(measure, *case) for case in cases], parallelism=_JOBS_AT_ONCE)
+    found = run_in_threads(
+        spark, [partial(measure, *case) for case in cases], parallelism=_JOBS_AT_ONCE
+    )
     return dict(zip(cases, found, strict=True))
 
 
 def fit_thresholds(validation: DataFrame, *, threshold: float) -> dict[str, list[float]]:
     """Return the thresholds of each rule: one for all labels, or one for each."""
     tuned = {
-        rule: ThresholdTuner(rule=rule, threshold=threshold, predictionCol="").fit(validation).getThresholds()
+        rule: ThresholdTuner(rule=rule, threshold=threshold, predictionCol="")
+        .fit(validation)
+        .getThresholds()
         for rule in (EXACT_MATCH, MICRO_F1, PER_LABEL)
     }
     return {FIXED: [threshold], **tuned}
 
 
-def as_scores(model: PredictedModel, split: str, rule: str, metrics: MultilabelMetrics) -> Iterator[Score]:
+def as_scores(
+    model: PredictedModel, split: str, rule: str, metrics: MultilabelMetrics
+) -> Iterator[Score]:
     """Return a model's metrics on a split under a rule as rows of the evaluation table."""
     start = (model.name, model.family, model.method, split, rule)
     for name, value in metrics.values.items():
@@ -142,7 +177,8 @@ def _log_label_table(
     columns |= {f"f1{PREFIXES[rule]}": np.round(values, 4).tolist() for rule, values in f1.items()}
     for name in ("average_precision", "roc_auc"):
         columns[name] = [
-            round(value, 4) if math.isfinite(value) else None for value in metrics.per_label[name].tolist()
+            round(value, 4) if math.isfinite(value) else None
+            for value in metrics.per_label[name].tolist()
         ]
     columns["threshold"] = [round(value, 4) for value in thresholds]
     run.log_table(columns, "per_genre.json")
@@ -163,7 +199,10 @@ def _log_pictures(
         PER_LABEL: "a threshold a genre",
     }
     bars = {names[rule]: values for rule, values in f1.items()}
-    run.log_figure(draw_f1_bars(bars, labels=labels, support=support, title=f"{model.name}: F1 on test"), "f1.png")
+    run.log_figure(
+        draw_f1_bars(bars, labels=labels, support=support, title=f"{model.name}: F1 on test"),
+        "f1.png",
+    )
     validation = count_thresholds(model.predictions["validation"], labels=count)
     marked = {
         "fixed": thresholds[FIXED][0],
@@ -181,4 +220,6 @@ def _log_pictures(
         for column in (LABELS, PREDICTION)
     )
     title = f"{model.name}: correlation of genres on test (predicted: a threshold a genre)"
-    run.log_figure(draw_correlations(actual, predicted, labels=labels, title=title), "correlations.png")
+    run.log_figure(
+        draw_correlations(actual, predicted, labels=labels, title=title), "correlations.png"
+    )

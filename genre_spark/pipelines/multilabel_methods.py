@@ -37,24 +37,40 @@ _METHODS: dict[str, tuple[Callable[..., MultilabelEstimator], dict[str, Any]]] =
 }
 
 
-def make_estimator(config: MultilabelConfig, method: str, *, seed: int, names: list[str]) -> MultilabelEstimator:
+def make_estimator(
+    config: MultilabelConfig, method: str, *, seed: int, names: list[str]
+) -> MultilabelEstimator:
     """Return the unfitted estimator of a method, with the configured base classifier.
 
     Raises:
         InvalidConfigError: the method is unknown, or the classifier cannot be had with the backend.
     """
     if method not in _METHODS:
-        raise InvalidConfigError(f"multilabel.methods: {method!r}, expected one of {', '.join(_METHODS)}")
+        raise InvalidConfigError(
+            f"multilabel.methods: {method!r}, expected one of {', '.join(_METHODS)}"
+        )
     build, params = _METHODS[method]
-    params = {"featuresCol": FEATURES, "labelsCol": LABELS, "labelNames": names, "seed": seed, **params}
+    params = {
+        "featuresCol": FEATURES,
+        "labelsCol": LABELS,
+        "labelNames": names,
+        "seed": seed,
+        **params,
+    }
     if config.weights not in ("none", "balanced"):
         params["weightCol"] = WEIGHT
     if method == "multilabel_random_forest":
         params["classifier"] = _sklearn_forest(config, ensemble.RandomForestClassifier)
     elif method not in BASELINES:
-        params |= {"classifier": make_classifier(config, seed=seed), "parallelism": config.parallelism}
+        params |= {
+            "classifier": make_classifier(config, seed=seed),
+            "parallelism": config.parallelism,
+        }
     if method in BINARY_METHODS:
-        params |= {"balanced": config.weights == "balanced", "negativesPerPositive": config.negatives_per_positive}
+        params |= {
+            "balanced": config.weights == "balanced",
+            "negativesPerPositive": config.negatives_per_positive,
+        }
     return build(**params)
 
 
@@ -65,18 +81,28 @@ def make_classifier(config: MultilabelConfig, *, seed: int) -> Any:
             return LogisticRegression()
         if config.classifier == "extra_trees":
             raise InvalidConfigError(
-                "multilabel.classifier: 'extra_trees', Spark ML has none: set forest.backend=sklearn"
+                "multilabel.classifier: 'extra_trees', Spark ML has none: set "
+                "forest.backend=sklearn"
             )
         forest = config.forest
         return RandomForestClassifier(
-            numTrees=forest.trees, maxDepth=forest.max_depth, minInstancesPerNode=forest.min_leaf, seed=seed
+            numTrees=forest.trees,
+            maxDepth=forest.max_depth,
+            minInstancesPerNode=forest.min_leaf,
+            seed=seed,
         )
     if config.classifier == "logistic_regression":
         return make_pipeline(StandardScaler(), linear_model.LogisticRegression(max_iter=1000))
-    kind = ensemble.ExtraTreesClassifier if config.classifier == "extra_trees" else ensemble.RandomForestClassifier
+    kind = (
+        ensemble.ExtraTreesClassifier
+        if config.classifier == "extra_trees"
+        else ensemble.RandomForestClassifier
+    )
     return _sklearn_forest(config, kind)
 
 
 def _sklearn_forest(config: MultilabelConfig, kind: Any) -> Any:
     forest = config.forest
-    return kind(n_estimators=forest.trees, max_depth=forest.max_depth, min_samples_leaf=forest.min_leaf)
+    return kind(
+        n_estimators=forest.trees, max_depth=forest.max_depth, min_samples_leaf=forest.min_leaf
+    )

@@ -57,7 +57,12 @@ def pretrained_source(config: Config) -> list[object]:
 
 def features_depend_on(config: Config) -> list[object]:
     """Return what the features of a poster depend on beside the poster."""
-    return [pretrained_source(config), config.cnn.height, config.cnn.width, config.embeddings.mirror]
+    return [
+        pretrained_source(config),
+        config.cnn.height,
+        config.cnn.width,
+        config.embeddings.mirror,
+    ]
 
 
 def embeddings_table(config: Config) -> str:
@@ -76,13 +81,20 @@ def store_backbone(config: Config) -> Backbone:
     manifest = require_manifest(config.paths.posters_table, made_by="prepare-posters")
     if find_architecture(cnn.architecture).weights is None and cnn.pretrained == "auto":
         raise InvalidConfigError(
-            f"cnn.architecture: {cnn.architecture!r} has no pretrained weights, expected one that has "
-            "(efficientnet_lite0, ...) for features of a frozen network, or a file of weights in cnn.pretrained"
+            f"cnn.architecture: {cnn.architecture!r} has no pretrained weights, expected one that "
+            "has "
+            "(efficientnet_lite0, ...) for features of a frozen network, or a file of weights in "
+            "cnn.pretrained"
         )
     posters = PosterForm(config.posters.height, config.posters.width, config.posters.fit)
     height, width = cnn.height or posters.height, cnn.width or posters.width
     version = fingerprint(
-        pretrained_source(config), height, width, posters, manifest.details.get("encoding"), config.embeddings.mirror
+        pretrained_source(config),
+        height,
+        width,
+        posters,
+        manifest.details.get("encoding"),
+        config.embeddings.mirror,
     )
     table = embeddings_table(config)
     file, note = join(table, f"backbone-{version}.pt"), join(table, f"backbone-{version}.json")

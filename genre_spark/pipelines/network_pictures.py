@@ -23,7 +23,11 @@ from genre_spark.schemas import (
 )
 from genre_spark.tables import read_table
 from genre_spark.tracking import TrackedRun
-from genre_spark.vision.figures.predicted_posters import PredictedPoster, draw_most_certain, draw_predicted_posters
+from genre_spark.vision.figures.predicted_posters import (
+    PredictedPoster,
+    draw_most_certain,
+    draw_predicted_posters,
+)
 from genre_spark.vision.training.job import TrainingJob
 
 _SHOWN, _CERTAIN, _GENRES_A_PICTURE = 5, 5, 10
@@ -32,7 +36,10 @@ _SHOWN, _CERTAIN, _GENRES_A_PICTURE = 5, 5, 10
 def log_pictures(spark: SparkSession, run: TrackedRun, config: Config, job: TrainingJob) -> None:
     """Log some test posters with their genres, and the most certain posters of each genre."""
     predictions = read_table(
-        spark, config.paths.predictions(config.cnn.model_name, "test"), PREDICTIONS_SCHEMA, made_by="train-cnn"
+        spark,
+        config.paths.predictions(config.cnn.model_name, "test"),
+        PREDICTIONS_SCHEMA,
+        made_by="train-cnn",
     )
     samples = read_table(spark, config.paths.samples("test"), made_by="sample").select(
         MOVIE_ID, IMAGE, HEIGHT, WIDTH, CHANNELS, ENCODING
@@ -43,7 +50,9 @@ def log_pictures(spark: SparkSession, run: TrackedRun, config: Config, job: Trai
         return
     run.log_figure(draw_predicted_posters(posters), "pictures/test_posters.png")
     certain = most_certain(predictions, count=_CERTAIN)
-    rows = certain.join(samples, MOVIE_ID).collect()  # five posters a genre, whatever the data's size
+    rows = certain.join(
+        samples, MOVIE_ID
+    ).collect()  # five posters a genre, whatever the data's size
     by_genre = [
         (genre, [_poster(row, job.vocabulary, place) for row in _ranked(rows, place)])
         for place, genre in enumerate(job.vocabulary)
@@ -67,12 +76,16 @@ def _ranked(rows: Sequence[Row], place: int) -> list[Row]:
 
 
 def _poster(row: Row, vocabulary: Sequence[str], place: int | None = None) -> PredictedPoster:
-    pixels = decode_stored(row[IMAGE], row[ENCODING], row[HEIGHT], row[WIDTH], row[CHANNELS]).transpose(1, 2, 0)
+    pixels = decode_stored(
+        row[IMAGE], row[ENCODING], row[HEIGHT], row[WIDTH], row[CHANNELS]
+    ).transpose(1, 2, 0)
     order = np.argsort(-np.asarray(row[PROBABILITIES]), kind="stable")
     return PredictedPoster(
         movie_id=row[MOVIE_ID],
         pixels=pixels,
-        true=tuple(genre for genre, label in zip(vocabulary, row[LABELS], strict=True) if label > 0),
+        true=tuple(
+            genre for genre, label in zip(vocabulary, row[LABELS], strict=True) if label > 0
+        ),
         predicted=tuple(vocabulary[k] for k in order if row[PROBABILITIES][k] >= 0.5),
         probability=0.0 if place is None else float(row[PROBABILITIES][place]),
     )

@@ -21,7 +21,8 @@ from genre_spark.vision.training.job import TrainingJob
 from genre_spark.vision.training.losses import LabelWeights
 from genre_spark.vision.training.sample_facts import SampleFacts, count_labels, measure_channels
 
-# what changes how a training runs, but not what comes out; what `pretrained` stands for is told in its place
+# what changes how a training runs, but not what comes out; what `pretrained` stands for is told in
+# its place
 _WITHOUT_EFFECT: dict[str, Any] = {
     "name": True,
     "pretrained": True,
@@ -63,13 +64,18 @@ def plan_training(spark: SparkSession, config: Config, *, digest: str) -> Traini
     architecture = find_architecture(config.cnn.architecture)
     manifest = require_manifest(config.paths.samples("train"), made_by="sample")
     files = {
-        split: tuple(table_files(config.paths.samples(split), made_by="sample")) for split in ("train", "validation")
+        split: tuple(table_files(config.paths.samples(split), made_by="sample"))
+        for split in ("train", "validation")
     }
     for split, found in files.items():
         if not list_parts(found, rows=1):
-            raise InvalidInputError(f"{config.paths.samples(split)}: no samples, expected posters to train on")
+            raise InvalidInputError(
+                f"{config.paths.samples(split)}: no samples, expected posters to train on"
+            )
     vocabulary = tuple(manifest.details["vocabulary"])
-    posters = PosterForm(int(manifest.details["height"]), int(manifest.details["width"]), config.posters.fit)
+    posters = PosterForm(
+        int(manifest.details["height"]), int(manifest.details["width"]), config.posters.fit
+    )
     architecture.check_size(config.cnn.height or posters.height, config.cnn.width or posters.width)
     checkpoints = join(config.paths.table("checkpoints"), config.cnn.model_name, digest)
     normalisation = architecture.normalisation
@@ -100,7 +106,8 @@ def _genre_weights(
 ) -> tuple[LabelWeights | None, tuple[float, ...] | None]:
     """Return the weights of genres in the loss and the shares of their negatives that steps see, where asked for.
 
-    They come from the samples as they were drawn; where samples are weighted, from the movies that they stand for.
+    They come from the samples as they were drawn; where samples are weighted, from the movies that
+    they stand for.
     """
     cnn = config.cnn
     if cnn.label_weights == "none" and not cnn.negative_sampling:
@@ -108,7 +115,8 @@ def _genre_weights(
     stored: dict[str, Any] | None = manifest.details.get("class_weights")
     if not stored:
         raise InvalidInputError(
-            f"{config.paths.samples('train')}: no class weights, expected them for cnn.label_weights and "
+            f"{config.paths.samples('train')}: no class weights, expected them for "
+            "cnn.label_weights and "
             "cnn.negative_sampling: run `genre-spark sample --force`"
         )
     vocabulary = manifest.details["vocabulary"]

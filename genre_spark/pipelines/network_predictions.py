@@ -41,14 +41,23 @@ def write_predictions(
     return tables
 
 
-def _predict(spark: SparkSession, config: Config, job: TrainingJob, split: str, *, version: str) -> DataFrame:
-    """Return predictions; workers keep a network by its version, and a forced training has the digest of the last."""
+def _predict(
+    spark: SparkSession, config: Config, job: TrainingJob, split: str, *, version: str
+) -> DataFrame:
+    """Return predictions.
+
+    Workers keep a network by its version, and a forced training has the digest of the last.
+    """
     samples = config.paths.samples(split)
     if job.embedded is not None and not config.cnn.fine_tune.epochs:
         known = read_table(spark, samples, made_by="sample").select(MOVIE_ID, LABELS)
-        features = read_table(spark, embeddings_table(config), made_by="poster-embeddings").select(MOVIE_ID, FEATURES)
+        features = read_table(spark, embeddings_table(config), made_by="poster-embeddings").select(
+            MOVIE_ID, FEATURES
+        )
         check_features(known, features, samples)
-        return predict_features(known.join(features, MOVIE_ID), job.model_file, version=version, column=FEATURES)
+        return predict_features(
+            known.join(features, MOVIE_ID), job.model_file, version=version, column=FEATURES
+        )
     return predict_posters(
         spark,
         table_files(samples, made_by="sample"),
@@ -67,6 +76,7 @@ def check_features(samples: DataFrame, features: DataFrame, table: str) -> None:
     row = missing.agg(F.count(MOVIE_ID).alias("count"), F.min(MOVIE_ID).alias("first")).first()
     if row is not None and row["count"]:
         raise InvalidInputError(
-            f"{table}: {row['count']} samples have no embedding (movie {row['first']}, ...), expected the embeddings "
+            f"{table}: {row['count']} samples have no embedding (movie {row['first']}, ...), "
+            "expected the embeddings "
             "of the posters that were sampled: run `genre-spark poster-embeddings` again"
         )

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.pipelines.network_features import embed_posters_table, embeddings_table, features_depend_on
+from genre_spark.pipelines.network_features import (
+    embed_posters_table,
+    embeddings_table,
+    features_depend_on,
+)
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tables import require_manifest
 from genre_spark.tracking import TrackedRun
@@ -34,9 +38,14 @@ def _depends_on(config: Config) -> list[object]:
     always=True,
 )
 def run(spark: SparkSession, config: Config, run: TrackedRun) -> PosterEmbeddingsResult:
-    """Compute the features of the posters that have none yet; a killed run goes on where it stopped."""
+    """Compute the features of the posters that have none yet.
+
+    A killed run goes on where it stopped.
+    """
     run.set_tags({"method": config.cnn.architecture})
-    run.log_params({"embeddings": config.embeddings.model_dump(), "architecture": config.cnn.architecture})
+    run.log_params(
+        {"embeddings": config.embeddings.model_dump(), "architecture": config.cnn.architecture}
+    )
     if run.force:
         remove_folder(embeddings_table(config))
     backbone, embedded = embed_posters_table(spark, config)

@@ -53,11 +53,20 @@ def _find_posters(config: Config) -> PosterSource:
         files = tuple(table_files(table, made_by="prepare-posters"))
         return PosterSource(files, manifest.fingerprint, tuple(vocabulary) if vocabulary else None)
     system, inner = filesystem(table)
-    names = [str(entry).rsplit("/", 1)[-1] for entry in system.ls(inner, detail=False)] if system.isdir(inner) else []
-    files = tuple(join(table, name) for name in sorted(names) if name.endswith(".parquet") and name[0] not in "._")
+    names = (
+        [str(entry).rsplit("/", 1)[-1] for entry in system.ls(inner, detail=False)]
+        if system.isdir(inner)
+        else []
+    )
+    files = tuple(
+        join(table, name)
+        for name in sorted(names)
+        if name.endswith(".parquet") and name[0] not in "._"
+    )
     if not files:
         raise InvalidInputError(
-            f"paths.predicted_posters: {table}, expected a posters or samples table or a folder of .parquet files"
+            f"paths.predicted_posters: {table}, expected a posters or samples table or a folder of "
+            ".parquet files"
         )
     return PosterSource(files, fingerprint(*[file_digest(file) for file in files]))
 
@@ -75,10 +84,13 @@ def _label_count(source: PosterSource, vocabulary: Sequence[str]) -> int | None:
             return None
         first = next(file.iter_batches(1, columns=[LABELS]), None)
     count = len(vocabulary) if first is None else pc.list_value_length(first.column(0))[0].as_py()
-    if count != len(vocabulary) or (source.vocabulary is not None and source.vocabulary != tuple(vocabulary)):
+    if count != len(vocabulary) or (
+        source.vocabulary is not None and source.vocabulary != tuple(vocabulary)
+    ):
         known = ", ".join(source.vocabulary or ["of unknown names"])
         raise InvalidInputError(
-            f"{source.files[0]}: {count} labels a row ({known}), expected the {len(vocabulary)} of the network "
+            f"{source.files[0]}: {count} labels a row ({known}), expected the {len(vocabulary)} of "
+            "the network "
             f"({', '.join(vocabulary)}), or a table without labels"
         )
     return len(vocabulary)
@@ -88,7 +100,9 @@ def _model_file(config: Config) -> str:
     file = join(config.paths.model(config.cnn.model_name), "network.pt")
     system, inner = filesystem(file)
     if not system.exists(inner):
-        raise MissingTableError(f"{file}: no such model yet; expected the output of `genre-spark train-cnn`")
+        raise MissingTableError(
+            f"{file}: no such model yet; expected the output of `genre-spark train-cnn`"
+        )
     return file
 
 
@@ -102,7 +116,10 @@ def _table(config: Config) -> str:
 
 @stage("predict-posters", depends_on=_depends_on, outputs=lambda config: [_table(config)])
 def run(spark: SparkSession, config: Config, run: TrackedRun) -> PredictPostersResult:
-    """Predict with the trained network of the recipe; labels are empty in the result where the posters have none."""
+    """Predict with the trained network of the recipe.
+
+    Labels are empty in the result where the posters have none.
+    """
     file, source = _model_file(config), _find_posters(config)
     state = load_tensors(file) or {}
     details = {
@@ -130,5 +147,7 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> PredictPostersR
             details=details,
         )
     return PredictPostersResult(
-        stage="predict-posters", outputs={"predictions": _table(config)}, counts={"posters": manifest.rows}
+        stage="predict-posters",
+        outputs={"predictions": _table(config)},
+        counts={"posters": manifest.rows},
     )

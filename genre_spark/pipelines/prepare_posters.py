@@ -42,7 +42,9 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     details = prepared.manifest.details
     tracked.log_params({"posters": config.posters.model_dump()})
     tracked.log_dict(dict(details), "posters.json")
-    tracked.log_metrics({f"rejected/{reason}": count for reason, count in prepared.rejected.items()})
+    tracked.log_metrics(
+        {f"rejected/{reason}": count for reason, count in prepared.rejected.items()}
+    )
     return StageResult(
         stage="prepare-posters",
         outputs={"posters": paths.posters_table, "rejects": paths.rejects("posters")},
@@ -61,17 +63,22 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 def _notes(prepared: PreparedPosters) -> tuple[str, ...]:
     details, notes = prepared.manifest.details, []
     if prepared.rejected:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(prepared.rejected.items()))
+        reasons = ", ".join(
+            f"{reason} {count}" for reason, count in sorted(prepared.rejected.items())
+        )
         notes.append(f"unusable files, by reason: {reasons}")
     if details["misnamed"]:
         notes.append(
-            f"{details['misnamed']} files are of another format than their name says, and were read all the same"
+            f"{details['misnamed']} files are of another format than their name says, and were "
+            "read all the same"
         )
     shared = details["placeholders"]
     if shared["posters"]:
         notes.append(
-            f"{shared['posters']} posters share their bytes with more than {shared['shared_by_more_than']} others "
-            f"({shared['pictures']} pictures); posters.drop_placeholders_over drops such placeholders"
+            f"{shared['posters']} posters share their bytes with more than "
+            f"{shared['shared_by_more_than']} others "
+            f"({shared['pictures']} pictures); posters.drop_placeholders_over drops such "
+            "placeholders"
         )
     if prepared.manifest.rows == 0:
         notes.append("no poster could be read")

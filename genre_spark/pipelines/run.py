@@ -24,7 +24,9 @@ def stages_of(config: Config) -> list[StageEntry]:
     skipped = {*config.skip_stages, *(("make-sample",) if config.sample_data is None else ())}
     stages = [entry for entry in STAGES.values() if entry.in_run and entry.name not in skipped]
     if not stages:
-        raise InvalidConfigError(f"skip_stages: {list(config.skip_stages)}, expected at least one stage to be left")
+        raise InvalidConfigError(
+            f"skip_stages: {list(config.skip_stages)}, expected at least one stage to be left"
+        )
     return stages
 
 
@@ -38,7 +40,8 @@ def run(
     """Run every stage in order and yield each result as it comes; finished stages are not repeated.
 
     Args:
-        session: gives the session that all stages use; called when the first stage has something to do.
+        session: gives the session that all stages use; called when the first stage has something to
+            do.
         config: the recipe.
         force: repeat finished stages too.
         announce: called with the stage, its number and the number of stages before each begins.

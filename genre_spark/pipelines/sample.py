@@ -10,7 +10,12 @@ from pyspark.sql import functions as F
 from genre_spark.caching import cached
 from genre_spark.config import Config, SamplingConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.evaluation.sample_balance import balance_table, co_occurrence_tables, draw_balance, format_balance
+from genre_spark.evaluation.sample_balance import (
+    balance_table,
+    co_occurrence_tables,
+    draw_balance,
+    format_balance,
+)
 from genre_spark.evaluation.style import write_figure
 from genre_spark.files import join, write_json
 from genre_spark.pipelines.demands import explain_shortfalls, plan_demands
@@ -34,8 +39,15 @@ WEIGHTS_FILE = "class_weights.json"
 def _depends_on(config: Config) -> list[object]:
     genres = require_manifest(config.paths.genres, made_by="group-genres").fingerprint
     inputs = split_inputs(config)
-    plan_demands(config.sampling, config.split, read_vocabulary(config))  # misspelt genres are told before Spark starts
-    return [config.split.model_dump(mode="json"), config.sampling.model_dump(mode="json"), genres, inputs]
+    plan_demands(
+        config.sampling, config.split, read_vocabulary(config)
+    )  # misspelt genres are told before Spark starts
+    return [
+        config.split.model_dump(mode="json"),
+        config.sampling.model_dump(mode="json"),
+        genres,
+        inputs,
+    ]
 
 
 @stage(
@@ -55,12 +67,22 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
         before = described[ALL]
         if before.movies == 0:
             raise InvalidInputError(_nothing_to_draw(config))
-        counts = {split: LabelCounts(described[split].movies, tuple(described[split].labels)) for split in SPLITS}
+        counts = {
+            split: LabelCounts(described[split].movies, tuple(described[split].labels))
+            for split in SPLITS
+        }
         thresholds = find_thresholds(movies, demands, counts, seed=config.seed)
         with cached(apply_thresholds(movies, thresholds, seed=config.seed)) as chosen:
             drawn = describe_labelsets(count_labelsets(chosen), splits=SPLITS, labels=labels)
-            weights = {"vocabulary": vocabulary, **_class_weights(config.sampling, drawn[TRAIN], vocabulary)}
-            details = {"vocabulary": vocabulary, **poster_details(spark, config), "class_weights": weights}
+            weights = {
+                "vocabulary": vocabulary,
+                **_class_weights(config.sampling, drawn[TRAIN], vocabulary),
+            }
+            details = {
+                "vocabulary": vocabulary,
+                **poster_details(spark, config),
+                "class_weights": weights,
+            }
             for split in SPLITS:
                 write_samples(
                     spark,
@@ -84,7 +106,10 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
         write_figure(figure, join(samples, "balance", f"{name}.png"))
     return StageResult(
         STAGE,
-        outputs={**{split: config.paths.samples(split) for split in SPLITS}, "pictures": join(samples, "balance")},
+        outputs={
+            **{split: config.paths.samples(split) for split in SPLITS},
+            "pictures": join(samples, "balance"),
+        },
         counts={"movies": before.movies, **{split: drawn[split].movies for split in SPLITS}},
         metrics=_metrics(selections),
         notes=explain_shortfalls(demands, counts, drawn, vocabulary),
@@ -92,7 +117,9 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
     )
 
 
-def _class_weights(config: SamplingConfig, balance: Balance, vocabulary: list[str]) -> dict[str, object]:
+def _class_weights(
+    config: SamplingConfig, balance: Balance, vocabulary: list[str]
+) -> dict[str, object]:
     weights = class_weights(
         balance.labels,
         balance.movies,
@@ -129,6 +156,7 @@ def _nothing_to_draw(config: Config) -> str:
         return f"sample: {config.paths.genres} has {genres:,} movies, expected at least one"
     posters = require_manifest(config.paths.posters_table, made_by="prepare-posters").rows
     return (
-        f"sample: no movie has both genres and a poster ({genres:,} movies with genres, {posters:,} posters), "
+        f"sample: no movie has both genres and a poster ({genres:,} movies with genres, "
+        f"{posters:,} posters), "
         "expected the same ids in paths.genres_csv and paths.posters"
     )

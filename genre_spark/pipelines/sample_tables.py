@@ -33,7 +33,9 @@ _FILE_BYTES = 128 * 2**20
 _GROUP_BYTES = 16 * 2**20
 _SMALLEST_GROUP_BYTES = 2**20
 _GROUPS_WANTED = 16  # for shuffling and sharding by row groups
-_BROADCAST_MOVIES = 2_000_000  # about 100 bytes each: beyond that, posters and movies meet by a shuffled join
+_BROADCAST_MOVIES = (
+    2_000_000  # about 100 bytes each: beyond that, posters and movies meet by a shuffled join
+)
 
 
 def multi_hot(labels: int) -> Column:
@@ -65,8 +67,8 @@ def write_samples(
 ) -> TableManifest:
     """Write the samples table of one split.
 
-    Movies come in the order of a hash, in files that a hash deals them to: every row group is a uniform draw, and the
-    number of files follows from the size of the data alone.
+    Movies come in the order of a hash, in files that a hash deals them to: every row group is a
+    uniform draw, and the number of files follows from the size of the data alone.
 
     Args:
         spark: reads the posters.
@@ -83,23 +85,26 @@ def write_samples(
     if config.sampling.require_poster:
         posters = read_table(spark, config.paths.posters_table, POSTERS_SCHEMA, made_by=_MADE_BY)
         row_bytes += _bytes_per_poster(config)
-        # Broadcasting the few chosen movies leaves the posters where they are; only those chosen are shuffled.
-        samples = posters.join(F.broadcast(samples) if rows <= _BROADCAST_MOVIES else samples, MOVIE_ID).select(
-            MOVIE_ID, IMAGE, HEIGHT, WIDTH, CHANNELS, ENCODING, LABELS, WEIGHT
-        )
+        # Broadcasting the few chosen movies leaves the posters where they are; only those chosen
+        # are shuffled.
+        samples = posters.join(
+            F.broadcast(samples) if rows <= _BROADCAST_MOVIES else samples, MOVIE_ID
+        ).select(MOVIE_ID, IMAGE, HEIGHT, WIDTH, CHANNELS, ENCODING, LABELS, WEIGHT)
     total = rows * row_bytes
     group = min(_GROUP_BYTES, max(_SMALLEST_GROUP_BYTES, total // _GROUPS_WANTED))
     order = priority(config.seed, "order")
     return write_table(
-        samples.repartition(max(1, math.ceil(total / _FILE_BYTES)), order).sortWithinPartitions(order),
+        samples.repartition(max(1, math.ceil(total / _FILE_BYTES)), order).sortWithinPartitions(
+            order
+        ),
         config.paths.samples(split),
         name=f"samples of {split}",
         fingerprint=fingerprint,
         details=details,
         options={
             "parquet.block.size": str(group),
-            # Rows are large: sizes of pages and groups are looked at more often than after every hundred rows, and a
-            # dictionary of posters would only be built to be thrown away.
+            # Rows are large: sizes of pages and groups are looked at more often than after every
+            # hundred rows, and a dictionary of posters would only be built to be thrown away.
             "parquet.page.size.row.check.min": "8",
             f"parquet.enable.dictionary#{IMAGE}": "false",
         },

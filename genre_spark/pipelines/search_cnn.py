@@ -32,12 +32,16 @@ class LoggedTrials:
 
     trials: TrialLogger
 
-    def __call__(self, number: int, settings: dict[str, float], record: EpochRecord | TrialEnd) -> None:
+    def __call__(
+        self, number: int, settings: dict[str, float], record: EpochRecord | TrialEnd
+    ) -> None:
         """Log an epoch, or close the trial's run after the last one."""
         if isinstance(record, str):
             self.trials.close(number, settings, record)
             return
-        values = {f"epoch/{name}": value for name, value in asdict(record).items() if name != "epoch"}
+        values = {
+            f"epoch/{name}": value for name, value in asdict(record).items() if name != "epoch"
+        }
         self.trials.log(number, settings, record.epoch, values)
 
 
@@ -46,8 +50,15 @@ def _search_folder(config: Config) -> str:
 
 
 def _depends_on(config: Config) -> list[object]:
-    tables = [require_manifest(config.paths.samples(split), made_by="sample").fingerprint for split in _SPLITS]
-    return [training_settings(config), config.search.model_dump(mode="json", exclude={"trials", "parallelism"}), tables]
+    tables = [
+        require_manifest(config.paths.samples(split), made_by="sample").fingerprint
+        for split in _SPLITS
+    ]
+    return [
+        training_settings(config),
+        config.search.model_dump(mode="json", exclude={"trials", "parallelism"}),
+        tables,
+    ]
 
 
 _SPLITS = ("train", "validation")
@@ -57,15 +68,22 @@ _SPLITS = ("train", "validation")
 def run(spark: SparkSession, config: Config, run: TrackedRun) -> SearchCnnResult:
     """Run the trials that the study still lacks, and say which settings were best."""
     if "://" in config.paths.work:
-        raise InvalidConfigError(f"paths.work: {config.paths.work}, expected a local or mounted folder for a search")
-    run.log_params({"search": config.search.model_dump(mode="json"), "architecture": config.cnn.architecture})
+        raise InvalidConfigError(
+            f"paths.work: {config.paths.work}, expected a local or mounted folder for a search"
+        )
+    run.log_params(
+        {"search": config.search.model_dump(mode="json"), "architecture": config.cnn.architecture}
+    )
     job = plan_training(spark, config, digest=f"search-{run.digest}")
     folder = join(_search_folder(config), run.digest)
     if run.force:
         remove_folder(folder)
     logged = LoggedTrials(TrialLogger(run.tracking_uri, run.experiment_id, run.run_id))
     outcome = search(spark, job, config.search, folder, report=logged)
-    write_json(join(_search_folder(config), "best.json"), {**outcome.best, "validation_loss": outcome.best_loss})
+    write_json(
+        join(_search_folder(config), "best.json"),
+        {**outcome.best, "validation_loss": outcome.best_loss},
+    )
     return SearchCnnResult(
         stage="search-cnn",
         outputs={"study": folder},

@@ -27,11 +27,14 @@ def split_inputs(config: Config) -> list[object]:
 
     Raises:
         MissingTableError: the posters table is needed and has not been written yet.
-        InvalidInputError: movies with the same title are to be kept together, but there are no titles.
+        InvalidInputError: movies with the same title are to be kept together, but there are no
+            titles.
     """
     inputs: list[object] = []
     if config.sampling.require_poster or config.split.group_by == "poster":
-        inputs.append(require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint)
+        inputs.append(
+            require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint
+        )
     if config.split.group_by == "title":
         inputs.append(file_digest(_titles_file(config)))
     return inputs
@@ -51,7 +54,9 @@ def eligible_movies(spark: SparkSession, config: Config) -> DataFrame:
 
 
 def split_movies(spark: SparkSession, config: Config, movies: DataFrame) -> DataFrame:
-    """Add the column `split` to movies, by the configured method; with method iterative, ineligible movies drop out.
+    """Add the column `split` to movies, by the configured method.
+
+    With method iterative, ineligible movies drop out.
 
     Args:
         spark: reads what the method needs: posters, titles or genres.
@@ -60,17 +65,24 @@ def split_movies(spark: SparkSession, config: Config, movies: DataFrame) -> Data
 
     Raises:
         InvalidConfigError: method iterative with more movies than it takes on.
-        InvalidInputError: movies with the same title are to be kept together, but there are no titles.
+        InvalidInputError: movies with the same title are to be kept together, but there are no
+            titles.
     """
     settings = config.split
     if settings.method == "iterative":
         return movies.join(_stratified(spark, config), MOVIE_ID)
-    assign = partial(assign_split, test=settings.test, validation=settings.validation, seed=config.seed)
+    assign = partial(
+        assign_split, test=settings.test, validation=settings.validation, seed=config.seed
+    )
     if settings.group_by is None:
         return assign(movies)
-    keys = _poster_keys(spark, config) if settings.group_by == "poster" else _title_keys(spark, config)
+    keys = (
+        _poster_keys(spark, config) if settings.group_by == "poster" else _title_keys(spark, config)
+    )
     # A movie without a poster or a title goes by itself.
-    keyed = movies.join(keys, MOVIE_ID, "left").withColumn(_KEY, F.coalesce(_KEY, F.xxhash64(MOVIE_ID)))
+    keyed = movies.join(keys, MOVIE_ID, "left").withColumn(
+        _KEY, F.coalesce(_KEY, F.xxhash64(MOVIE_ID))
+    )
     return assign(keyed, key=_KEY).drop(_KEY)
 
 
@@ -88,7 +100,9 @@ def _title_keys(spark: SparkSession, config: Config) -> DataFrame:
     title, year = F.lower(F.btrim("name")), F.substring("date", 1, 4)
     return (
         rows.where(title != "")
-        .select(F.expr("try_cast(id AS bigint)").alias(MOVIE_ID), F.xxhash64(title, year).alias(_KEY))
+        .select(
+            F.expr("try_cast(id AS bigint)").alias(MOVIE_ID), F.xxhash64(title, year).alias(_KEY)
+        )
         .where(F.col(MOVIE_ID).isNotNull())
         .groupBy(MOVIE_ID)
         .agg(F.min(_KEY).alias(_KEY))
@@ -99,7 +113,8 @@ def _titles_file(config: Config) -> str:
     path = find_csv(config.paths.metadata, "movies")
     if path is None:
         raise InvalidInputError(
-            f"paths.metadata: {config.paths.metadata} has no movies.csv (nor .csv.gz), expected one since "
+            f"paths.metadata: {config.paths.metadata} has no movies.csv (nor .csv.gz), expected "
+            "one since "
             "split.group_by is title"
         )
     return path
@@ -114,7 +129,9 @@ def _stratified(spark: SparkSession, config: Config) -> DataFrame:
             f"split.method: iterative with {count:,} movies, expected at most split.max_iterative "
             f"({settings.max_iterative:,}) since it runs on the driver; hash takes any number"
         )
-    labels = len(require_manifest(config.paths.genres, made_by="group-genres").details["vocabulary"])
+    labels = len(
+        require_manifest(config.paths.genres, made_by="group-genres").details["vocabulary"]
+    )
     rows = movies.orderBy(priority(config.seed, SPLIT)).collect()
     rest = 1 - settings.test
     shares = (rest * (1 - settings.validation), rest * settings.validation, settings.test)

@@ -69,7 +69,10 @@ class StageFunction(Protocol):
         ...
 
     def check_paths(self, config: Config) -> None:
-        """Raise UserError when one of the user's own files or folders is not there; tables may come later."""
+        """Raise UserError when one of the user's own files or folders is not there.
+
+        Tables may come later.
+        """
         ...
 
 
@@ -84,23 +87,32 @@ def stage(
 
     Args:
         name: the stage's name in the CLI and in MLflow.
-        depends_on: JSON values that the result depends on: sections of the configuration and digests of what is
-            read. It is called before anything else and raises UserError for inputs that are not there.
-        outputs: tables (folders with a manifest) that must be whole for the earlier result to stand.
+        depends_on: JSON values that the result depends on: sections of the configuration and
+            digests of what is read. It is called before anything else and raises UserError for
+            inputs that are not there.
+        outputs: tables (folders with a manifest) that must be whole for the earlier result to
+            stand.
         always: the stage finds out by itself what is left to do (incremental work).
     """
 
     def decorate(body: Body[ResultT]) -> StageFunction:
         def earlier(config: Config) -> StageResult | None:
             done = read_json(stage_record(config, name))
-            if always or not done or done["fingerprint"] != digest_of(config) or not _whole(outputs(config)):
+            if (
+                always
+                or not done
+                or done["fingerprint"] != digest_of(config)
+                or not _whole(outputs(config))
+            ):
                 return None
             return replace(_revive(done["result"]), reused=True)
 
         def digest_of(config: Config) -> str:
             return fingerprint(name, __version__, config.seed, depends_on(config))
 
-        def run(spark: SparkSession, config: Config, *, parent: str | None = None, force: bool = False) -> StageResult:
+        def run(
+            spark: SparkSession, config: Config, *, parent: str | None = None, force: bool = False
+        ) -> StageResult:
             digest = digest_of(config)
             done = None if force else earlier(config)
             if done is not None:
@@ -110,10 +122,14 @@ def stage(
             with open_run(config, name, parent=parent, tags=tags) as tracked:
                 tracked.digest, tracked.force = digest, force
                 result = body(spark, config, tracked)
-                result = replace(result, seconds=round(time.monotonic() - started, 2), run_id=tracked.run_id)
+                result = replace(
+                    result, seconds=round(time.monotonic() - started, 2), run_id=tracked.run_id
+                )
                 tracked.log_metrics({f"count/{key}": value for key, value in result.counts.items()})
                 tracked.log_metrics({**result.metrics, "seconds": result.seconds})
-                write_json(stage_record(config, name), {"fingerprint": digest, "result": asdict(result)})
+                write_json(
+                    stage_record(config, name), {"fingerprint": digest, "result": asdict(result)}
+                )
             return result
 
         def check(config: Config) -> None:
@@ -125,7 +141,8 @@ def stage(
 
         run.__doc__ = body.__doc__
         run.earlier = earlier  # type: ignore[attr-defined]
-        run.check = check  # type: ignore[attr-defined]  # functions carry attributes, their type does not say so
+        # functions carry attributes, their type does not say so
+        run.check = check  # type: ignore[attr-defined]
         run.check_paths = check_paths  # type: ignore[attr-defined]
         return cast("StageFunction", run)
 
@@ -149,7 +166,9 @@ def _whole(tables: list[str]) -> bool:
 
 def _revive(value: Mapping[str, Any]) -> StageResult:
     known = {**value, "notes": tuple(value.get("notes", ()))}
-    return StageResult(**{key: known[key] for key in StageResult.__dataclass_fields__ if key in known})
+    return StageResult(
+        **{key: known[key] for key in StageResult.__dataclass_fields__ if key in known}
+    )
 
 
 def git_commit() -> str:

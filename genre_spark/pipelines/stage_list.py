@@ -1,4 +1,7 @@
-"""The stages in the order in which a whole run does them; modules are imported when a stage is asked for."""
+"""The stages in the order in which a whole run does them.
+
+Modules are imported when a stage is asked for.
+"""
 
 from __future__ import annotations
 
@@ -26,24 +29,34 @@ class StageEntry:
 
     def load(self) -> StageFunction:
         """Import the stage's module and return its `run`."""
-        function: StageFunction = import_module(f"genre_spark.pipelines.{self.name.replace('-', '_')}").run
+        function: StageFunction = import_module(
+            f"genre_spark.pipelines.{self.name.replace('-', '_')}"
+        ).run
         return function
 
 
 STAGES = {
     entry.name: entry
     for entry in (
-        StageEntry("make-sample", "write generated data in the Letterboxd layout", needs_spark=False),
+        StageEntry(
+            "make-sample", "write generated data in the Letterboxd layout", needs_spark=False
+        ),
         StageEntry("group-genres", "genres.csv -> one row a movie, and the vocabulary"),
         StageEntry("prepare-posters", "decode, resize and store posters"),
-        StageEntry("build-features", "metadata and simple poster features, fitted on training movies"),
+        StageEntry(
+            "build-features", "metadata and simple poster features, fitted on training movies"
+        ),
         StageEntry("sample", "split and draw the balanced samples"),
         StageEntry("train-multilabel", "train the multi-label models on the features, and predict"),
         StageEntry("train-cnn", "train the poster network, and predict"),
         StageEntry("evaluate", "metrics of every model that has predictions"),
         StageEntry("compare", "all models side by side"),
-        StageEntry("poster-embeddings", "features of all posters from a pretrained network", in_run=False),
+        StageEntry(
+            "poster-embeddings", "features of all posters from a pretrained network", in_run=False
+        ),
         StageEntry("search-cnn", "search learning rate and dropout of the network", in_run=False),
-        StageEntry("predict-posters", "genres of all posters, by the trained network", in_run=False),
+        StageEntry(
+            "predict-posters", "genres of all posters, by the trained network", in_run=False
+        ),
     )
 }

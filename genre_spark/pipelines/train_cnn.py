@@ -28,7 +28,10 @@ _SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class TrainCnnResult(StageResult):
-    """Counts: samples, epochs, the best epoch; metrics: the best epoch's on validation at threshold 0.5."""
+    """Counts: samples, epochs, the best epoch.
+
+    Metrics: the best epoch's on validation at threshold 0.5.
+    """
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,10 @@ class EpochReport:
 
 
 def _depends_on(config: Config) -> list[object]:
-    tables = [require_manifest(config.paths.samples(split), made_by="sample").fingerprint for split in _SPLITS]
+    tables = [
+        require_manifest(config.paths.samples(split), made_by="sample").fingerprint
+        for split in _SPLITS
+    ]
     return [config.cnn.model_name, training_settings(config), tables]
 
 
@@ -62,7 +68,9 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainCnnResult:
     if run.force:
         remove_folder(join(checkpoints, run.digest))
     job = plan_training(spark, config, digest=run.digest)
-    logger.info("  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary))
+    logger.info(
+        "  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary)
+    )
     with system_metrics(run):
         outcome = launch(job, report=EpochReport(CurveLogger(run.tracking_uri, run.run_id)))
     write_json(training_note(config), {"run_id": run.run_id, "digest": run.digest})
@@ -72,11 +80,15 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainCnnResult:
     log_pictures(spark, run, config, job)
     remove_folder(checkpoints, keep=run.digest)
     metrics = {
-        f"validation/{key}": getattr(best, key) for key in ("validation_loss", "hamming_loss", "micro_f1", "macro_f1")
+        f"validation/{key}": getattr(best, key)
+        for key in ("validation_loss", "hamming_loss", "micro_f1", "macro_f1")
     }
     return TrainCnnResult(
         stage="train-cnn",
-        outputs={"model": config.paths.model(name), **{f"predictions {k}": v for k, v in manifests.items()}},
+        outputs={
+            "model": config.paths.model(name),
+            **{f"predictions {k}": v for k, v in manifests.items()},
+        },
         counts={
             "training_posters": job.facts.rows,
             "epochs": len(outcome.history),
@@ -88,12 +100,18 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainCnnResult:
 
 
 def _curves(outcome: TrainingOutcome, name: str) -> Figure:
-    return draw_curves(outcome.history, title=name, best_epoch=outcome.best_epoch, head_epochs=outcome.head_epochs)
+    return draw_curves(
+        outcome.history, title=name, best_epoch=outcome.best_epoch, head_epochs=outcome.head_epochs
+    )
 
 
 def _log_training(run: TrackedRun, job: TrainingJob, outcome: TrainingOutcome, name: str) -> None:
     run.log_figure(_curves(outcome, name), "curves.png")
-    phases = [""] if job.embedded is None else ["/head", *(["/top"] if job.settings.fine_tune.epochs else [])]
+    phases = (
+        [""]
+        if job.embedded is None
+        else ["/head", *(["/top"] if job.settings.fine_tune.epochs else [])]
+    )
     for phase in phases:
         for file in ("best.pt", "last.pt"):
             with local_copy(f"{job.checkpoints}{phase}/{file}") as local:

@@ -31,19 +31,28 @@ class TrainMultilabelResult(StageResult):
 def _depends_on(config: Config) -> list[object]:
     tables = [
         require_manifest(config.paths.features, made_by="build-features").fingerprint,
-        *[require_manifest(config.paths.samples(split), made_by="sample").fingerprint for split in _SPLITS],
+        *[
+            require_manifest(config.paths.samples(split), made_by="sample").fingerprint
+            for split in _SPLITS
+        ],
     ]
     return [config.multilabel.model_dump(mode="json"), tables]
 
 
 def _outputs(config: Config) -> list[str]:
-    return [config.paths.predictions(method, split) for method in config.multilabel.methods for split in _SPLITS[1:]]
+    return [
+        config.paths.predictions(method, split)
+        for method in config.multilabel.methods
+        for split in _SPLITS[1:]
+    ]
 
 
 @stage("train-multilabel", depends_on=_depends_on, outputs=_outputs)
 def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainMultilabelResult:
     """Fit every configured method on the training sample, save it, and predict validation and test."""
-    vocabulary = list(require_manifest(config.paths.samples("train"), made_by="sample").details["vocabulary"])
+    vocabulary = list(
+        require_manifest(config.paths.samples("train"), made_by="sample").details["vocabulary"]
+    )
     samples = {split: _with_features(spark, config, split) for split in _SPLITS}
     train = _weighted(config, samples["train"], vocabulary)
     counts: dict[str, float] = {"training_movies": train.count()}
@@ -51,15 +60,27 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainMultilabel
     for method in config.multilabel.methods:
         tags = {"stage": "train-multilabel", "family": "multilabel", "method": method}
         with run.child(method, tags) as child:
-            logger.info("  %s: training on %s movies, %s genres", method, counts["training_movies"], len(vocabulary))
+            logger.info(
+                "  %s: training on %s movies, %s genres",
+                method,
+                counts["training_movies"],
+                len(vocabulary),
+            )
             child.log_params({"method": method, **config.multilabel.model_dump(mode="json")})
             started = time.monotonic()
-            model = make_estimator(config.multilabel, method, seed=config.seed, names=vocabulary).fit(train)
+            model = make_estimator(
+                config.multilabel, method, seed=config.seed, names=vocabulary
+            ).fit(train)
             seconds = round(time.monotonic() - started, 2)
             child.log_metrics({"fit_seconds": seconds})
             model.write().overwrite().save(config.paths.model(method))
             child.set_tags({"model_uri": log_spark_model(child, model, method)})
-            details = {"vocabulary": vocabulary, "family": "multilabel", "method": method, "run_id": child.run_id}
+            details = {
+                "vocabulary": vocabulary,
+                "family": "multilabel",
+                "method": method,
+                "run_id": child.run_id,
+            }
             for split in _SPLITS[1:]:
                 write_table(
                     _predictions(model, samples[split]),
@@ -74,8 +95,12 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainMultilabel
 
 
 def _with_features(spark: SparkSession, config: Config, split: str) -> DataFrame:
-    samples = read_table(spark, config.paths.samples(split), made_by="sample").select(MOVIE_ID, LABELS, WEIGHT)
-    return samples.join(read_table(spark, config.paths.features, made_by="build-features"), MOVIE_ID)
+    samples = read_table(spark, config.paths.samples(split), made_by="sample").select(
+        MOVIE_ID, LABELS, WEIGHT
+    )
+    return samples.join(
+        read_table(spark, config.paths.features, made_by="build-features"), MOVIE_ID
+    )
 
 
 def _weighted(config: Config, train: DataFrame, vocabulary: list[str]) -> DataFrame:
@@ -83,11 +108,15 @@ def _weighted(config: Config, train: DataFrame, vocabulary: list[str]) -> DataFr
     kind = config.multilabel.weights
     if kind in ("none", "sampling", "balanced"):
         return train
-    weights = require_manifest(config.paths.samples("train"), made_by="sample").details["class_weights"][kind]
+    weights = require_manifest(config.paths.samples("train"), made_by="sample").details[
+        "class_weights"
+    ][kind]
     return train.withColumn(WEIGHT, row_weight([weights[genre] for genre in vocabulary]))
 
 
 def _predictions(model: MultilabelModel, samples: DataFrame) -> DataFrame:
     predicted = model.transform(samples)
-    columns = [vector_to_array(F.col(name), "float32").alias(name) for name in (PROBABILITIES, PREDICTION)]
+    columns = [
+        vector_to_array(F.col(name), "float32").alias(name) for name in (PROBABILITIES, PREDICTION)
+    ]
     return predicted.select(MOVIE_ID, LABELS, *columns)

@@ -29,5 +29,8 @@ def bytes_column(values: Sequence[bytes | memoryview], kind: pa.DataType | None 
 
 
 def text_column(values: Sequence[str]) -> pa.Array:
-    """Return texts as a string column without nulls; names that are no UTF-8 keep their bytes as `?`."""
+    """Return texts as a string column without nulls.
+
+    Names that are no UTF-8 keep their bytes as `?`.
+    """
     return bytes_column([value.encode("utf-8", "replace") for value in values], pa.string())

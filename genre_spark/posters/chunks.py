@@ -61,10 +61,14 @@ def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
     contents = read_posters(job.source, fresh, max_bytes=job.config.max_bytes)
     facts: list[PosterFacts] = []
     config = job.config
-    with PartWriter(job.table, chunk, height=config.height, width=config.width, encoding=config.encoding) as part:
+    with PartWriter(
+        job.table, chunk, height=config.height, width=config.width, encoding=config.encoding
+    ) as part:
         for row in rows:
             known = copies.get(row["movie_id"])
-            fact, image = known if known is not None else _store(row, next(contents), config, part.slot())
+            fact, image = (
+                known if known is not None else _store(row, next(contents), config, part.slot())
+            )
             facts.append(fact)
             if image is not None:
                 part.add(fact.movie_id, fact.source, image)
@@ -73,7 +77,9 @@ def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
         "part": part.name,
         "rejects": write_rejects(job.rejects_table, chunk, rejects) if rejects else None,
         "decoded": len(fresh),
-        "misnamed": sum(expected_format(fact.source) != fact.format for fact in facts if not fact.reason),
+        "misnamed": sum(
+            expected_format(fact.source) != fact.format for fact in facts if not fact.reason
+        ),
     }
     return write_facts(job.table, chunk, facts, receipt)
 
@@ -120,7 +126,10 @@ def _store(
 
 
 def _sample(bgr: Pixels, movie_id: int) -> Pixels:
-    """Return some rows of a poster for the channel statistics, others for each movie; looking at all costs 12 %."""
+    """Return some rows of a poster for the channel statistics, others for each movie.
+
+    Looking at all costs 12 %.
+    """
     return bgr[movie_id % min(_SAMPLED_ROWS, len(bgr)) :: _SAMPLED_ROWS]
 
 
@@ -134,7 +143,9 @@ def _open_plan(path: str) -> pq.ParquetFile:
 def _read_plan(path: str, index: int) -> list[dict[str, Any]]:
     table = _open_plan(path).read_row_group(index, use_threads=False)
     columns = {name: _to_list(table[name]) for name in table.column_names}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
 
 
 def _to_list(column: pa.ChunkedArray) -> list[Any]:
@@ -159,7 +170,9 @@ def _copied(job: ChunkJob, rows: Sequence[Row]) -> dict[int, tuple[PosterFacts, 
         if receipt is None:
             continue
         # A part without a row is not in the manifest, so it is gone; its facts still tell why.
-        images = dict(_read_images(join(job.table, receipt["part"]), ids)) if receipt["rows"] else {}
+        images = (
+            dict(_read_images(join(job.table, receipt["part"]), ids)) if receipt["rows"] else {}
+        )
         for fact in read_facts(job.table, receipt["facts"]):
             if fact.movie_id in ids and (fact.reason or fact.movie_id in images):
                 found[fact.movie_id] = fact, images.get(fact.movie_id)
@@ -169,7 +182,9 @@ def _copied(job: ChunkJob, rows: Sequence[Row]) -> dict[int, tuple[PosterFacts, 
 def _read_images(path: str, ids: set[int]) -> Iterator[tuple[int, bytes]]:
     system, inner = filesystem(path)
     with system.open(inner, "rb") as file:
-        for batch in pq.ParquetFile(file).iter_batches(64, columns=[MOVIE_ID, IMAGE], use_threads=False):
+        for batch in pq.ParquetFile(file).iter_batches(
+            64, columns=[MOVIE_ID, IMAGE], use_threads=False
+        ):
             for position, movie_id in enumerate(batch.column(0).to_numpy().tolist()):
                 if movie_id in ids:
                     yield movie_id, batch.column(1)[position].as_py()

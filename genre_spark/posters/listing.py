@@ -30,11 +30,15 @@ LISTING_SCHEMA = pa.schema(
     [
         pa.field("movie_id", pa.int64(), False),
         pa.field("source", pa.string(), False),  # path below the folder, or name in the archive
-        pa.field("offset", pa.int64(), False),  # in the archive: a zip member's header, a tar member's data; else -1
+        pa.field(
+            "offset", pa.int64(), False
+        ),  # in the archive: a zip member's header, a tar member's data; else -1
         pa.field("stored", pa.int64(), False),  # bytes that the file takes in the archive
         pa.field("method", pa.int8(), False),  # one of the constants below
         pa.field("size", pa.int64(), False),  # bytes of the file itself
-        pa.field("stamp", pa.int64(), False),  # changes when the file does: time of modification, CRC, ETag
+        pa.field(
+            "stamp", pa.int64(), False
+        ),  # changes when the file does: time of modification, CRC, ETag
     ]
 )
 FILE, TAR, ZIP_STORED, ZIP_DEFLATED = range(4)
@@ -86,9 +90,12 @@ def source_kind(source: str) -> str:
         return "tar"
     if lower.endswith(_COMPRESSED_TAR):
         raise InvalidInputError(
-            f"paths.posters: {source}: a compressed tar can only be read from its start, expected .tar or .zip"
+            f"paths.posters: {source}: a compressed tar can only be read from its start, expected "
+            ".tar or .zip"
         )
-    raise InvalidInputError(f"paths.posters: {source}: expected a folder, a .zip or a .tar of ID.jpg files")
+    raise InvalidInputError(
+        f"paths.posters: {source}: expected a folder, a .zip or a .tar of ID.jpg files"
+    )
 
 
 def list_posters(source: str, *, follow_links: bool = False) -> Listing:
@@ -120,9 +127,13 @@ def require_posters(source: str) -> None:
         InvalidInputError: it does not, or it is not there.
     """
     for entry in _entries(source, follow_links=False):
-        if entry.flaw is None and not isinstance(parse_poster_name(entry.name.rpartition("/")[2]), str):
+        if entry.flaw is None and not isinstance(
+            parse_poster_name(entry.name.rpartition("/")[2]), str
+        ):
             return
-    raise InvalidInputError(f"paths.posters: {source}: no posters in it, expected files named like 1000001.jpg")
+    raise InvalidInputError(
+        f"paths.posters: {source}: no posters in it, expected files named like 1000001.jpg"
+    )
 
 
 def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
@@ -138,12 +149,18 @@ def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
         try:
             yield from _read_zip(file) if kind == "zip" else _read_tar(file)
         except (tarfile.TarError, EOFError) as error:
-            raise InvalidInputError(f"paths.posters: {source}: not a whole tar archive: {error}") from None
+            raise InvalidInputError(
+                f"paths.posters: {source}: not a whole tar archive: {error}"
+            ) from None
 
 
 def is_local(system: fsspec.AbstractFileSystem) -> bool:
     """Tell whether a file system is the machine's own."""
-    return "file" in system.protocol if isinstance(system.protocol, tuple) else system.protocol == "file"
+    return (
+        "file" in system.protocol
+        if isinstance(system.protocol, tuple)
+        else system.protocol == "file"
+    )
 
 
 def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
@@ -151,7 +168,8 @@ def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
     folders, linked = [""], list[str]()
     seen: set[str] = set()
     while folders or linked:
-        if not folders:  # links come after all real folders, by name: the same files have the same names every time
+        # links come after all real folders, by name: the same files have the same names every time
+        if not folders:
             linked.sort()
             folders.append(linked.pop(0))
         folder = folders.pop()
@@ -165,12 +183,16 @@ def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
                 try:
                     info = item.stat()
                 except OSError as error:
-                    yield Entry(name, 0, 0, flaw=BROKEN_LINK if item.is_symlink() else str(error.strerror))
+                    yield Entry(
+                        name, 0, 0, flaw=BROKEN_LINK if item.is_symlink() else str(error.strerror)
+                    )
                     continue
                 flaw = None
                 if item.is_symlink() and not follow_links:
                     target = os.path.realpath(item.path)
-                    if os.path.commonpath([target, real_root]) != real_root or stat.S_ISDIR(info.st_mode):
+                    if os.path.commonpath([target, real_root]) != real_root or stat.S_ISDIR(
+                        info.st_mode
+                    ):
                         flaw = LINK_OUT
                 if flaw is None and stat.S_ISDIR(info.st_mode):
                     if isinstance(parse_poster_name(item.name), str):
@@ -179,7 +201,8 @@ def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
                     flaw = DIRECTORY
                 elif flaw is None and not stat.S_ISREG(info.st_mode):
                     flaw = NOT_REGULAR
-                # The permissions are part of the stamp: a file that could not be read is tried again after a chmod.
+                # The permissions are part of the stamp: a file that could not be read is tried
+                # again after a chmod.
                 stamp = info.st_mtime_ns // 512 * 512 + (info.st_mode & 0o777)
                 yield Entry(name, info.st_size, stamp, flaw=flaw)
 
@@ -198,12 +221,18 @@ def _walk_remote(system: fsspec.AbstractFileSystem, root: str) -> Iterator[Entry
             if is_folder and isinstance(parse_poster_name(path.rpartition("/")[2]), str):
                 folders.append(path)
                 continue
-            yield Entry(name, int(info.get("size") or 0), _stamp(info), flaw=DIRECTORY if is_folder else None)
+            yield Entry(
+                name,
+                int(info.get("size") or 0),
+                _stamp(info),
+                flaw=DIRECTORY if is_folder else None,
+            )
 
 
 def _stamp(info: dict[str, Any]) -> int:
     seen = [
-        str(info.get(key)) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
+        str(info.get(key))
+        for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
     ]
     return int(fingerprint(seen), 16) - 2**63
 
@@ -218,18 +247,35 @@ def _zip_entry(member: ZipMember) -> Entry:
     method = {0: ZIP_STORED, 8: ZIP_DEFLATED}.get(member.method)
     flaw = ENCRYPTED if member.encrypted else None if method is not None else COMPRESSION
     stamp = (member.crc << 31) ^ member.time
-    return Entry(member.name, member.size, stamp, member.offset, member.stored, method or ZIP_STORED, flaw)
+    return Entry(
+        member.name, member.size, stamp, member.offset, member.stored, method or ZIP_STORED, flaw
+    )
 
 
 def _read_tar(file: BinaryIO) -> Iterator[Entry]:
     with tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
-            archive.members = []  # type: ignore[attr-defined] # it would keep an object for every member
+            # it would keep an object for every member
+            archive.members = []  # type: ignore[attr-defined]
             if member.isdir():
                 continue
-            flaw = None if member.isreg() else LINK_OUT if member.issym() or member.islnk() else NOT_REGULAR
+            flaw = (
+                None
+                if member.isreg()
+                else LINK_OUT
+                if member.issym() or member.islnk()
+                else NOT_REGULAR
+            )
             stamp = int(member.mtime) * 1000
-            yield Entry(member.name.removeprefix("./"), member.size, stamp, member.offset_data, member.size, TAR, flaw)
+            yield Entry(
+                member.name.removeprefix("./"),
+                member.size,
+                stamp,
+                member.offset_data,
+                member.size,
+                TAR,
+                flaw,
+            )
 
 
 def _to_batch(pending: list[tuple[int, Entry]]) -> pa.RecordBatch:

@@ -1,4 +1,6 @@
-"""Pictures that stand for many movies: "no poster", a studio's logo. Told by bytes that many files share.
+"""Pictures that stand for many movies: "no poster", a studio's logo.
+
+Told by bytes that many files share.
 
 Files with the same bytes have the same size, so only sizes that many files have are looked at.
 """
@@ -14,20 +16,30 @@ import pyarrow as pa
 from genre_spark.posters.reading import read_posters
 
 PLACEHOLDER = "placeholder"
-PLACEHOLDER_FROM = 50  # files with the same bytes from which on they are counted as placeholders, where none is dropped
+# files with the same bytes from which on they are counted as placeholders, where none is dropped
+PLACEHOLDER_FROM = 50
 _BATCH = 256
 
 
 def content_hash(content: bytes) -> int:
     """Return 64 bits of a digest of a file's bytes, never 0."""
-    value = int.from_bytes(hashlib.sha1(content, usedforsecurity=False).digest()[:8], "little", signed=True)
+    value = int.from_bytes(
+        hashlib.sha1(content, usedforsecurity=False).digest()[:8], "little", signed=True
+    )
     return value or 1
 
 
 def hash_candidates(
-    posters: pa.Table, suspect: npt.NDArray[np.bool_], known: pa.Table, source: str, *, max_bytes: int
+    posters: pa.Table,
+    suspect: npt.NDArray[np.bool_],
+    known: pa.Table,
+    source: str,
+    *,
+    max_bytes: int,
 ) -> npt.NDArray[np.int64]:
-    """Return the content hash of suspect posters, read now unless an earlier run did; 0 for the others.
+    """Return the content hash of suspect posters, read now unless an earlier run did.
+
+    0 for the others.
 
     Args:
         posters: rows of LISTING_SCHEMA.
@@ -46,7 +58,9 @@ def hash_candidates(
     for start in range(0, len(wanted), _BATCH):
         positions = wanted[start : start + _BATCH]
         rows = posters.take(pa.array(positions)).to_pylist()
-        for position, content in zip(positions, read_posters(source, rows, max_bytes=max_bytes), strict=True):
+        for position, content in zip(
+            positions, read_posters(source, rows, max_bytes=max_bytes), strict=True
+        ):
             if isinstance(content, bytes):
                 hashes[position] = content_hash(content)
     return np.where(suspect, hashes, 0)

@@ -1,12 +1,13 @@
 """What is left to do: the listing cut into chunks, minus what earlier runs have finished.
 
-A chunk is a fixed list of posters that becomes one Parquet file. Which posters form a chunk depends on the source and
-on earlier whole runs alone, never on the number of cores, so every run and every cluster makes the same files, and a
-run that was killed finds its finished chunks again by their digests. The plan (a Parquet file beside the table, one
-row group a chunk) is also the ledger that the next run compares the source with.
+A chunk is a fixed list of posters that becomes one Parquet file. Which posters form a chunk depends
+on the source and on earlier whole runs alone, never on the number of cores, so every run and every
+cluster makes the same files, and a run that was killed finds its finished chunks again by their
+digests. The plan (a Parquet file beside the table, one row group a chunk) is also the ledger that
+the next run compares the source with.
 
-The plan is made by one Spark task, not by the driver: at about 60 bytes a poster it is the only thing here that grows
-with the source.
+The plan is made by one Spark task, not by the driver: at about 60 bytes a poster it is the only
+thing here that grows with the source.
 """
 
 from __future__ import annotations
@@ -37,9 +38,15 @@ FORMAT = 1  # of the chunks; raised when the same original would be stored diffe
 PLAN_SCHEMA = pa.schema(
     [
         *LISTING_SCHEMA,
-        pa.field("content_hash", pa.int64(), False),  # of the file's bytes; 0 where it was not needed
-        pa.field("suspect", pa.bool_(), False),  # so many files have its size that it may be a placeholder
-        pa.field("origin", pa.string(), False),  # digest of the finished chunk that has the decoded poster, or ""
+        pa.field(
+            "content_hash", pa.int64(), False
+        ),  # of the file's bytes; 0 where it was not needed
+        pa.field(
+            "suspect", pa.bool_(), False
+        ),  # so many files have its size that it may be a placeholder
+        pa.field(
+            "origin", pa.string(), False
+        ),  # digest of the finished chunk that has the decoded poster, or ""
     ]
 )
 _KEY = ["movie_id", "source", "size", "stamp"]
@@ -49,7 +56,9 @@ _STORED_SHARE = {"jpeg": 0.13, "png": 0.6, "raw": 1.0}  # of 3 bytes a pixel, ab
 
 @dataclass(frozen=True)
 class Plan:
-    """The chunks that make up the table, and which of them are there; no chunks at all where the table is up to date.
+    """The chunks that make up the table, and which of them are there.
+
+    No chunks at all where the table is up to date.
 
     Attributes:
         fingerprint: of the listing and the configuration: of what the table's content depends on.
@@ -80,7 +89,9 @@ class Plan:
 
 def config_fingerprint(config: PostersConfig) -> str:
     """Return the digest of the settings that decide how a poster is stored."""
-    return fingerprint(FORMAT, config.model_dump(exclude={"follow_links", "drop_placeholders_over"}))
+    return fingerprint(
+        FORMAT, config.model_dump(exclude={"follow_links", "drop_placeholders_over"})
+    )
 
 
 def rows_per_chunk(config: PostersConfig) -> int:
@@ -92,7 +103,8 @@ def rows_per_chunk(config: PostersConfig) -> int:
 def chunk_sizes(rows: int, largest: int) -> list[int]:
     """Cut rows into chunks: large ones first, small ones last, so that all cores end at about the same time.
 
-    This is guided self-scheduling (Polychronopoulos and Kuck, 1987) without the number of cores in it.
+    This is guided self-scheduling (Polychronopoulos and Kuck, 1987) without the number of cores in
+    it.
     """
     sizes, smallest = [], _smallest(largest)
     while rows > 0:
@@ -126,12 +138,20 @@ def plan_posters(source: str, table: str, rejects_table: str, config: PostersCon
         return Plan(digest, "", (), {}, None, {}, posters.num_rows + len(refused), 0, 0)
     groups = _cut(posters, base, rows_per_chunk(config))
     ledger, chunks = _write_ledger(table, digest, groups, settings)
-    fresh = sum(int(pc.sum(pc.equal(group["origin"], "")).as_py() or 0) for group, known in groups if known is None)
+    fresh = sum(
+        int(pc.sum(pc.equal(group["origin"], "")).as_py() or 0)
+        for group, known in groups
+        if known is None
+    )
     counts: dict[str, int] = {}
     for _, reason, _ in refused:
         counts[reason] = counts.get(reason, 0) + 1
     wanted = set(chunks)
-    done = {chunk: receipt for chunk, receipt in done_chunks(table, base.receipts).items() if chunk in wanted}
+    done = {
+        chunk: receipt
+        for chunk, receipt in done_chunks(table, base.receipts).items()
+        if chunk in wanted
+    }
     kept = sum(group.num_rows for group, known in groups if known is not None)
     moved = posters.num_rows - fresh - kept
     return Plan(
@@ -169,22 +189,32 @@ class _Base:
         system, inner = filesystem(join(table, state["ledger"]))
         with system.open(inner, "rb") as file:
             ledger = pq.ParquetFile(file)
-            sizes = [ledger.metadata.row_group(index).num_rows for index in range(ledger.num_row_groups)]
+            sizes = [
+                ledger.metadata.row_group(index).num_rows for index in range(ledger.num_row_groups)
+            ]
             rows = ledger.read()
-        return cls(rows, np.repeat(np.arange(len(sizes)), sizes), state["chunks"], state["receipts"])
+        return cls(
+            rows, np.repeat(np.arange(len(sizes)), sizes), state["chunks"], state["receipts"]
+        )
 
 
 def _one_per_id(posters: pa.Table) -> tuple[pa.Table, list[tuple[str, str, str]]]:
-    """Keep the first file, by name, of each id; return the rest as rejects, and the order of reading."""
+    """Keep the first file, by name, of each id.
+
+    Return the rest as rejects, and the order of reading.
+    """
     order = pc.sort_indices(posters, sort_keys=[("movie_id", "ascending"), ("source", "ascending")])
     posters = posters.take(order).combine_chunks()
     ids = posters["movie_id"].to_numpy()
     again = np.zeros(len(ids), bool)
     again[1:] = ids[1:] == ids[:-1]
     extra = posters.filter(pa.array(again)) if again.any() else posters.slice(0, 0)
-    rejects = [(row["source"], DUPLICATE_ID, f"movie {row['movie_id']}") for row in extra.to_pylist()]
+    rejects = [
+        (row["source"], DUPLICATE_ID, f"movie {row['movie_id']}") for row in extra.to_pylist()
+    ]
     posters = posters.filter(pa.array(~again)) if again.any() else posters
-    # Archives are read from front to back; files of a folder have offset -1 and stay in the order of their ids.
+    # Archives are read from front to back; files of a folder have offset -1 and stay in the order
+    # of their ids.
     return posters.take(
         pc.sort_indices(posters, sort_keys=[("offset", "ascending"), ("movie_id", "ascending")])
     ), rejects
@@ -193,11 +223,18 @@ def _one_per_id(posters: pa.Table) -> tuple[pa.Table, list[tuple[str, str, str]]
 def _with_hashes(
     posters: pa.Table, known: pa.Table, source: str, config: PostersConfig
 ) -> tuple[pa.Table, list[tuple[str, str, str]]]:
-    """Mark posters whose size many share; where placeholders are dropped, hash those and drop what is shared."""
+    """Mark posters whose size many share.
+
+    Where placeholders are dropped, hash those and drop what is shared.
+    """
     limit = config.drop_placeholders_over
     sizes = posters["size"].to_numpy()
     values, inverse, counts = np.unique(sizes, return_inverse=True, return_counts=True)
-    suspect = counts[inverse] > (PLACEHOLDER_FROM if limit is None else limit) if len(values) else np.zeros(0, bool)
+    suspect = (
+        counts[inverse] > (PLACEHOLDER_FROM if limit is None else limit)
+        if len(values)
+        else np.zeros(0, bool)
+    )
     hashes = np.zeros(posters.num_rows, np.int64)
     rejects: list[tuple[str, str, str]] = []
     if limit is not None and suspect.any():
@@ -210,7 +247,11 @@ def _with_hashes(
                 (name, PLACEHOLDER, f"same bytes as {n - 1} others")
                 for name, n in zip(names, times[positions][drop], strict=True)
             ]
-            posters, hashes, suspect = posters.filter(pa.array(~drop)), hashes[~drop], suspect[~drop]
+            posters, hashes, suspect = (
+                posters.filter(pa.array(~drop)),
+                hashes[~drop],
+                suspect[~drop],
+            )
     columns = [
         *posters.columns,
         int_column(hashes, pa.int64()),
@@ -221,8 +262,13 @@ def _with_hashes(
 
 
 def _content_digest(posters: pa.Table, refused: list[tuple[str, str, str]], settings: str) -> str:
-    """Return a digest of the set of posters, their contents and the settings; the order of listing is not in it."""
-    ordered = posters.select(_KEY).take(pc.sort_indices(posters, sort_keys=[("movie_id", "ascending")]))
+    """Return a digest of the set of posters, their contents and the settings.
+
+    The order of listing is not in it.
+    """
+    ordered = posters.select(_KEY).take(
+        pc.sort_indices(posters, sort_keys=[("movie_id", "ascending")])
+    )
     return fingerprint(settings, table_digest(ordered), sorted(refused))
 
 
@@ -231,12 +277,16 @@ def table_digest(table: pa.Table) -> str:
     digest = hashlib.sha256()
     for name in table.column_names:
         column = table[name].combine_chunks()
-        column = column.chunk(0) if isinstance(column, pa.ChunkedArray) and column.num_chunks else column
+        column = (
+            column.chunk(0) if isinstance(column, pa.ChunkedArray) and column.num_chunks else column
+        )
         if pa.types.is_string(column.type):
             lengths = pc.binary_length(column)
             digest.update(lengths.to_numpy(zero_copy_only=False).tobytes())
             start = column.buffers()[1]
-            offsets = np.frombuffer(start, np.int32)[column.offset : column.offset + len(column) + 1]
+            offsets = np.frombuffer(start, np.int32)[
+                column.offset : column.offset + len(column) + 1
+            ]
             if len(offsets) and column.buffers()[2] is not None:
                 digest.update(memoryview(column.buffers()[2])[offsets[0] : offsets[-1]])
         else:
@@ -248,8 +298,12 @@ def _cut(posters: pa.Table, base: _Base, largest: int) -> list[tuple[pa.Table, s
     """Return chunks with, for those that stand as they are, their digest."""
     if base.rows.num_rows == 0:
         return [(group, None) for group in _slices(posters, chunk_sizes(posters.num_rows, largest))]
-    here = posters.select(_KEY).append_column("here", int_column(np.arange(posters.num_rows), pa.int64()))
-    there = base.rows.select(_KEY).append_column("there", int_column(np.arange(base.rows.num_rows), pa.int64()))
+    here = posters.select(_KEY).append_column(
+        "here", int_column(np.arange(posters.num_rows), pa.int64())
+    )
+    there = base.rows.select(_KEY).append_column(
+        "there", int_column(np.arange(base.rows.num_rows), pa.int64())
+    )
     both = here.join(there, keys=_KEY, join_type="inner")
     mine, theirs = both["here"].to_numpy(), both["there"].to_numpy()
     chunk_of_mine = np.full(posters.num_rows, -1)
@@ -257,7 +311,8 @@ def _cut(posters: pa.Table, base: _Base, largest: int) -> list[tuple[pa.Table, s
     total = np.bincount(base.chunk_of_row, minlength=len(base.digests))
     left = np.bincount(base.chunk_of_row[theirs], minlength=len(base.digests))
     anything_new = bool((chunk_of_mine < 0).any() or (left != total).any())
-    # Small chunks, the tail of an earlier run, are put together with what is new: files do not become many and tiny.
+    # Small chunks, the tail of an earlier run, are put together with what is new: files do not
+    # become many and tiny.
     stands = (left == total) & ((total >= _smallest(largest)) | (not anything_new))
     result: list[tuple[pa.Table, str | None]] = []
     starts = np.concatenate([[0], np.cumsum(total)])

@@ -67,7 +67,8 @@ def _guarded(read: Any, place: Any, row: Row) -> Content:
 
 
 def _read_file(root: Path, row: Row) -> Content:
-    with open(f"{root}/{row['source']}", "rb", buffering=0) as file:  # noqa: PTH123 - Path costs as much as the read
+    # Path costs as much as the read
+    with open(f"{root}/{row['source']}", "rb", buffering=0) as file:  # noqa: PTH123
         return file.read()
 
 
@@ -81,7 +82,8 @@ def _read_remote(system: Any, root: str, rows: Sequence[Row], max_bytes: int) ->
         elif isinstance(content, (FileNotFoundError, PermissionError)):
             yield ReadFailure(UNREADABLE, f"{type(content).__name__}: {content}")
         elif isinstance(content, Exception):
-            raise content  # a network that fails is no flaw of the poster: let Spark try the task again
+            # a network that fails is no flaw of the poster: let Spark try the task again
+            raise content
         else:
             yield content
 
@@ -91,7 +93,11 @@ def _read_member(archive: BinaryIO, row: Row) -> Content:
     if method in (FILE, FILE + 1):
         archive.seek(offset)
         content = archive.read(stored)
-        return content if len(content) == stored else ReadFailure(DAMAGED_MEMBER, "the archive ends within it")
+        return (
+            content
+            if len(content) == stored
+            else ReadFailure(DAMAGED_MEMBER, "the archive ends within it")
+        )
     archive.seek(offset)
     head = archive.read(LOCAL_HEADER_SIZE)
     if len(head) < LOCAL_HEADER_SIZE or head[:4] != LOCAL_HEADER:
@@ -105,5 +111,7 @@ def _read_member(archive: BinaryIO, row: Row) -> Content:
         except zlib.error as error:
             return ReadFailure(DAMAGED_MEMBER, str(error))
     if len(content) != row["size"]:
-        return ReadFailure(DAMAGED_MEMBER, f"{len(content)} bytes, its directory says {row['size']}")
+        return ReadFailure(
+            DAMAGED_MEMBER, f"{len(content)} bytes, its directory says {row['size']}"
+        )
     return content

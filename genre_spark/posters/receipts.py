@@ -1,8 +1,8 @@
 """What is known of each poster of a finished chunk, and the receipt that says the chunk is whole.
 
-The facts file of a chunk is written after its other files, in one piece. Its presence, with a footer that can be read,
-is the proof that the chunk is finished; its metadata is the receipt. Nothing relies on rename, and an object store
-shows a file only when it is whole.
+The facts file of a chunk is written after its other files, in one piece. Its presence, with a
+footer that can be read, is the proof that the chunk is finished; its metadata is the receipt.
+Nothing relies on rename, and an object store shows a file only when it is whole.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ _SCHEMA = pa.schema(
     [
         pa.field("movie_id", pa.int64(), False),
         pa.field("source", pa.string(), False),
-        pa.field("content_hash", pa.int64(), False),  # of the original's bytes, 0 where no other file has its size
+        pa.field(
+            "content_hash", pa.int64(), False
+        ),  # of the original's bytes, 0 where no other file has its size
         pa.field("reason", pa.string(), False),  # why it was rejected, or ""
         pa.field("detail", pa.string(), False),
         pa.field("format", pa.string(), False),
         pa.field("height", pa.int32(), False),  # of the original, pixels
         pa.field("width", pa.int32(), False),
         pa.field("kept", pa.int8(), False),  # 1: stored as it was
-        pa.field("means", pa.binary(24), False),  # three float64: R, G, B, of a sample of the stored pixels
+        pa.field(
+            "means", pa.binary(24), False
+        ),  # three float64: R, G, B, of a sample of the stored pixels
         pa.field("squares", pa.binary(24), False),  # the same of their squares
     ]
 )
@@ -76,7 +80,9 @@ def facts_folder(table: str) -> str:
     return join(table, "_facts")
 
 
-def write_facts(table: str, chunk: str, facts: Sequence[PosterFacts], receipt: Mapping[str, Any]) -> dict[str, Any]:
+def write_facts(
+    table: str, chunk: str, facts: Sequence[PosterFacts], receipt: Mapping[str, Any]
+) -> dict[str, Any]:
     """Write the facts of a chunk whose other files are whole, and return the receipt with the file's name."""
     name = f"facts-{chunk}-{uuid.uuid4().hex[:8]}.parquet"
     whole = {**receipt, **summarize(facts), "facts": name}
@@ -86,7 +92,11 @@ def write_facts(table: str, chunk: str, facts: Sequence[PosterFacts], receipt: M
         if pa.types.is_string(field.type):
             columns.append(text_column(values))
         elif pa.types.is_fixed_size_binary(field.type):
-            columns.append(pa.Array.from_buffers(field.type, len(values), [None, pa.py_buffer(b"".join(values))]))
+            columns.append(
+                pa.Array.from_buffers(
+                    field.type, len(values), [None, pa.py_buffer(b"".join(values))]
+                )
+            )
         else:
             columns.append(int_column(values, field.type))
     schema = _SCHEMA.with_metadata({_RECEIPT: json.dumps(whole)})
@@ -107,14 +117,20 @@ def read_hashes(table: str, name: str) -> npt.NDArray[np.int64]:
     """Return the content hashes of a chunk that are known."""
     system, inner = filesystem(join(facts_folder(table), name))
     with system.open(inner, "rb") as file:
-        hashes: npt.NDArray[np.int64] = pq.read_table(file, columns=["content_hash"])["content_hash"].to_numpy()
+        hashes: npt.NDArray[np.int64] = pq.read_table(file, columns=["content_hash"])[
+            "content_hash"
+        ].to_numpy()
     return hashes[hashes != 0]
 
 
 def summarize(facts: Sequence[PosterFacts]) -> dict[str, Any]:
     """Return counts, sums of means and a histogram of sizes over the posters of a chunk, as JSON values."""
     good = [fact for fact in facts if not fact.reason]
-    moments = np.frombuffer(b"".join(fact.means + fact.squares for fact in good)).reshape(-1, 2, 3).sum(axis=0)
+    moments = (
+        np.frombuffer(b"".join(fact.means + fact.squares for fact in good))
+        .reshape(-1, 2, 3)
+        .sum(axis=0)
+    )
     return {
         "rows": len(good),
         "kept": sum(fact.kept for fact in good),
@@ -130,7 +146,8 @@ def summarize(facts: Sequence[PosterFacts]) -> dict[str, Any]:
 def size_bin(height: int, width: int) -> str:
     """Return the bin of a size in the histogram: sides to the nearest 50 pixels, above 1,000 to the nearest 500."""
     sides = [
-        round(side / step) * step for side, step in ((side, 50 if side < 1000 else 500) for side in (width, height))
+        round(side / step) * step
+        for side, step in ((side, 50 if side < 1000 else 500) for side in (width, height))
     ]
     return f"{sides[0]}x{sides[1]}"
 

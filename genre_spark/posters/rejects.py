@@ -13,7 +13,11 @@ from genre_spark.posters.arrow_columns import text_column
 from genre_spark.schemas import CONTENT, REASON, SOURCE
 
 _SCHEMA = pa.schema(
-    [pa.field(SOURCE, pa.string(), False), pa.field(REASON, pa.string(), False), (CONTENT, pa.string())]
+    [
+        pa.field(SOURCE, pa.string(), False),
+        pa.field(REASON, pa.string(), False),
+        (CONTENT, pa.string()),
+    ]
 )
 _LONGEST = 300  # characters of a detail
 

@@ -1,7 +1,8 @@
 """The posters table from a folder or archive of originals: planned by one task, made by many, committed by the driver.
 
-Python workers read, decode, encode and write Parquet themselves. Spark spreads the chunks over the cores, tries failed
-ones again and brings back one small receipt a chunk; pixels do not pass through the JVM and the driver holds no row.
+Python workers read, decode, encode and write Parquet themselves. Spark spreads the chunks over the
+cores, tries failed ones again and brings back one small receipt a chunk; pixels do not pass through
+the JVM and the driver holds no row.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def prepare_posters(
 
     Args:
         spark: the session.
-        source: a folder of ID.jpg (.png, .webp, .gif), or a zip or tar of them; a path or URL that the executors see.
+        source: a folder of ID.jpg (.png, .webp, .gif), or a zip or tar of them; a path or URL that
+            the executors see.
         table: folder of the posters table.
         rejects_table: folder of the rejects table.
         config: how posters are stored.
@@ -72,25 +74,37 @@ def prepare_posters(
     plan = _plan(spark, source, table, rejects_table, config)
     before = read_manifest(table)
     if before is not None and not plan.ledger:
-        return PreparedPosters(before, unchanged=True, reused=before.rows, rejected=before.details["rejected"])
+        return PreparedPosters(
+            before, unchanged=True, reused=before.rows, rejected=before.details["rejected"]
+        )
     todo = [(index, chunk) for index, chunk in enumerate(plan.chunks) if chunk not in plan.done]
     job = ChunkJob(source, table, rejects_table, plan.ledger, config)
     receipts = {**plan.done, **_run_chunks(spark, job, todo)}
-    manifest = _commit(table, rejects_table, plan, [receipts[chunk] for chunk in plan.chunks], config)
+    manifest = _commit(
+        table, rejects_table, plan, [receipts[chunk] for chunk in plan.chunks], config
+    )
     decoded = sum(receipts[chunk]["decoded"] for _, chunk in todo)
     rejected = manifest.details["rejected"]
-    reused = max(0, manifest.rows + sum(rejected.values()) - sum(plan.reject_counts.values()) - decoded)
+    reused = max(
+        0, manifest.rows + sum(rejected.values()) - sum(plan.reject_counts.values()) - decoded
+    )
     return PreparedPosters(manifest, False, decoded, reused, plan.gone, rejected)
 
 
-def _plan(spark: SparkSession, source: str, table: str, rejects_table: str, config: PostersConfig) -> Plan:
+def _plan(
+    spark: SparkSession, source: str, table: str, rejects_table: str, config: PostersConfig
+) -> Plan:
     run = functools.partial(_answer_plan, source, table, rejects_table, config)
     (row,) = spark.range(0, 1, 1, 1).mapInArrow(short_task(run), _ANSWER).collect()
     return _read_plan(row[0])
 
 
 def _answer_plan(
-    source: str, table: str, rejects_table: str, config: PostersConfig, batches: Iterable[pa.RecordBatch]
+    source: str,
+    table: str,
+    rejects_table: str,
+    config: PostersConfig,
+    batches: Iterable[pa.RecordBatch],
 ) -> Iterable[pa.RecordBatch]:
     for _ in batches:
         try:
@@ -106,7 +120,9 @@ def _read_plan(answer: str) -> Plan:
     return Plan(**{**values, "chunks": tuple(values["chunks"])})
 
 
-def _run_chunks(spark: SparkSession, job: ChunkJob, todo: Sequence[tuple[int, str]]) -> dict[str, dict[str, Any]]:
+def _run_chunks(
+    spark: SparkSession, job: ChunkJob, todo: Sequence[tuple[int, str]]
+) -> dict[str, dict[str, Any]]:
     if not todo:
         return {}
     run = functools.partial(_answer_chunks, job, list(todo))
@@ -124,13 +140,22 @@ def _answer_chunks(
 
 
 def _answers(values: Sequence[Any]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([text_column([json.dumps(value) for value in values])], names=["answer"])
+    return pa.RecordBatch.from_arrays(
+        [text_column([json.dumps(value) for value in values])], names=["answer"]
+    )
 
 
 def _commit(
-    table: str, rejects_table: str, plan: Plan, receipts: Sequence[Mapping[str, Any]], config: PostersConfig
+    table: str,
+    rejects_table: str,
+    plan: Plan,
+    receipts: Sequence[Mapping[str, Any]],
+    config: PostersConfig,
 ) -> TableManifest:
-    """Make the chunks the table. The posters' manifest comes last: until then the earlier table stands."""
+    """Make the chunks the table.
+
+    The posters' manifest comes last: until then the earlier table stands.
+    """
     details = summarize_receipts(receipts, config)
     details["placeholders"] = _count_placeholders(table, receipts, plan, config)
     rejected = Counter(plan.reject_counts)
@@ -140,11 +165,17 @@ def _commit(
     details["listed"] = plan.listed
     files = [plan.rejects, *(receipt["rejects"] for receipt in receipts)]
     rejects = TableManifest(
-        "rejects", plan.fingerprint, tuple(name for name in files if name), sum(rejected.values()), details["rejected"]
+        "rejects",
+        plan.fingerprint,
+        tuple(name for name in files if name),
+        sum(rejected.values()),
+        details["rejected"],
     )
     commit_table(rejects_table, rejects)
     parts = tuple(receipt["part"] for receipt in receipts if receipt["rows"])
-    manifest = TableManifest("posters", plan.fingerprint, parts, sum(receipt["rows"] for receipt in receipts), details)
+    manifest = TableManifest(
+        "posters", plan.fingerprint, parts, sum(receipt["rows"] for receipt in receipts), details
+    )
     state = {
         "settings": config_fingerprint(config),
         "ledger": plan.ledger,
@@ -157,11 +188,19 @@ def _commit(
     return manifest
 
 
-def summarize_receipts(receipts: Sequence[Mapping[str, Any]], config: PostersConfig) -> dict[str, Any]:
+def summarize_receipts(
+    receipts: Sequence[Mapping[str, Any]], config: PostersConfig
+) -> dict[str, Any]:
     """Return what the manifest says of a posters table: size, encoding, channel statistics (R, G, B in 0..1), sizes."""
     rows = sum(receipt["rows"] for receipt in receipts)
-    means = sum((np.array(receipt["means"]) for receipt in receipts), np.zeros(3)) / max(1, rows) / 255
-    squares = sum((np.array(receipt["squares"]) for receipt in receipts), np.zeros(3)) / max(1, rows) / 255**2
+    means = (
+        sum((np.array(receipt["means"]) for receipt in receipts), np.zeros(3)) / max(1, rows) / 255
+    )
+    squares = (
+        sum((np.array(receipt["squares"]) for receipt in receipts), np.zeros(3))
+        / max(1, rows)
+        / 255**2
+    )
     sizes, formats = Counter[str](), Counter[str]()
     for receipt in receipts:
         sizes.update(receipt["sizes"])
@@ -172,7 +211,9 @@ def summarize_receipts(receipts: Sequence[Mapping[str, Any]], config: PostersCon
         "channels": 3,
         "encoding": config.encoding,
         "channel_mean": [round(float(value), 6) for value in means],
-        "channel_std": [round(float(value), 6) for value in np.sqrt(np.maximum(squares - means**2, 0))],
+        "channel_std": [
+            round(float(value), 6) for value in np.sqrt(np.maximum(squares - means**2, 0))
+        ],
         "sizes": dict(sorted(sizes.items())),
         "formats": dict(sorted(formats.items())),
         "kept_as_they_were": sum(receipt["kept"] for receipt in receipts),
@@ -186,10 +227,19 @@ def _count_placeholders(
     """Count posters whose bytes many share: 8 bytes of memory for each whose size is that common."""
     over = config.drop_placeholders_over or PLACEHOLDER_FROM
     hashes = [read_hashes(table, receipt["facts"]) for receipt in receipts if receipt["hashed"]]
-    times = np.unique(np.concatenate(hashes), return_counts=True)[1] if hashes else np.zeros(0, np.int64)
+    times = (
+        np.unique(np.concatenate(hashes), return_counts=True)[1]
+        if hashes
+        else np.zeros(0, np.int64)
+    )
     shared = times[times > over]
     dropped = plan.reject_counts.get(PLACEHOLDER, 0)
-    return {"shared_by_more_than": over, "pictures": len(shared), "posters": int(shared.sum()), "dropped": dropped}
+    return {
+        "shared_by_more_than": over,
+        "pictures": len(shared),
+        "posters": int(shared.sum()),
+        "dropped": dropped,
+    }
 
 
 def _remove_leftovers(table: str, ledger: str, facts: set[str]) -> None:

@@ -17,7 +17,9 @@ from genre_spark.posters.listing import is_local
 from genre_spark.schemas import CHANNELS as CHANNELS_COLUMN
 from genre_spark.schemas import ENCODING, HEIGHT, IMAGE, MOVIE_ID, SOURCE, WIDTH
 
-ROW_GROUP_BYTES = 8 << 20  # Petastorm shuffles row groups and holds a few of them: small enough to mix, large to read
+ROW_GROUP_BYTES = (
+    8 << 20
+)  # Petastorm shuffles row groups and holds a few of them: small enough to mix, large to read
 _PAGE_BYTES = 1 << 20
 
 PART_SCHEMA = pa.schema(
@@ -53,31 +55,41 @@ class PartWriter:
         self._slab: npt.NDArray[np.uint8] | None = None
         if encoding == "raw":  # pixels are written where Arrow will read them
             pixels = CHANNELS * height * width
-            self._slab = np.empty((-(-ROW_GROUP_BYTES // pixels), CHANNELS, height, width), np.uint8)
+            self._slab = np.empty(
+                (-(-ROW_GROUP_BYTES // pixels), CHANNELS, height, width), np.uint8
+            )
         system, inner = filesystem(join(table, self.name))
-        # Arrow's own files take many small writes without Python's lock; the name counts only once there is a receipt.
+        # Arrow's own files take many small writes without Python's lock; the name counts only once
+        # there is a receipt.
         self._file = None if is_local(system) else system.open(inner, "wb")
         self._writer = pq.ParquetWriter(
             self._file or inner,
             PART_SCHEMA,
-            compression={field.name: "none" if field.name == IMAGE else "snappy" for field in PART_SCHEMA},
+            compression={
+                field.name: "none" if field.name == IMAGE else "snappy" for field in PART_SCHEMA
+            },
             use_dictionary=[HEIGHT, WIDTH, CHANNELS_COLUMN, ENCODING],
             write_statistics=[MOVIE_ID],
             data_page_size=_PAGE_BYTES,
-            # Pages are cut between batches of values: the usual 1,024 would make pages of 30 MB and more, and Arrow
-            # fills a page by growing it. With raw pixels a value is a page.
+            # Pages are cut between batches of values: the usual 1,024 would make pages of 30 MB and
+            # more, and Arrow fills a page by growing it. With raw pixels a value is a page.
             write_batch_size=1 if encoding == "raw" else 32,
             store_schema=False,
         )
 
     def slot(self) -> npt.NDArray[np.uint8] | None:
-        """Return where the next poster's pixels go, uint8 (3, height, width); None unless pixels are stored raw."""
+        """Return where the next poster's pixels go, uint8 (3, height, width).
+
+        None unless pixels are stored raw.
+        """
         return None if self._slab is None else self._slab[len(self._ids)]
 
     def add(self, movie_id: int, source: str, image: bytes | memoryview) -> None:
         """Add a poster: encoded, or raw pixels (those of `slot` itself need no copy)."""
         slot = self.slot()
-        if slot is not None and not (isinstance(image, memoryview) and np.shares_memory(image, slot)):
+        if slot is not None and not (
+            isinstance(image, memoryview) and np.shares_memory(image, slot)
+        ):
             slot.reshape(-1)[:] = np.frombuffer(image, np.uint8)
         if slot is None:
             self._images.append(image)
@@ -92,7 +104,10 @@ class PartWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if kind is None:
             self._flush()
@@ -113,13 +128,17 @@ class PartWriter:
             text_column([self._encoding] * rows),
             text_column(self._sources),
         ]
-        self._writer.write_table(pa.Table.from_arrays(columns, schema=PART_SCHEMA), row_group_size=rows)
+        self._writer.write_table(
+            pa.Table.from_arrays(columns, schema=PART_SCHEMA), row_group_size=rows
+        )
         self._ids, self._sources, self._images, self._pending = [], [], [], 0
 
 
 def _raw_column(slab: npt.NDArray[np.uint8], rows: int) -> pa.Array:
     offsets = np.arange(rows + 1, dtype=np.int32) * np.int32(slab[0].size)
-    return pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(slab)])
+    return pa.Array.from_buffers(
+        pa.binary(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(slab)]
+    )
 
 
 def _constant(value: int, rows: int) -> npt.NDArray[np.int32]:

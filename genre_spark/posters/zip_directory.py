@@ -1,4 +1,7 @@
-"""The central directory of a zip archive as a stream; `zipfile` keeps half a kilobyte of objects for every member."""
+"""The central directory of a zip archive as a stream.
+
+`zipfile` keeps half a kilobyte of objects for every member.
+"""
 
 from __future__ import annotations
 
@@ -59,14 +62,16 @@ def read_zip_directory(file: BinaryIO) -> Iterator[ZipMember]:
                 raise InvalidInputError(
                     f"paths.posters: a zip whose directory is damaged {length} bytes before its end"
                 )
-            flags, method, time, date, crc, stored, size, names, extras, comments = struct.unpack_from(
-                "<HHHHIIIHHH", head, 8
+            flags, method, time, date, crc, stored, size, names, extras, comments = (
+                struct.unpack_from("<HHHHIIIHHH", head, 8)
             )
             (offset,) = struct.unpack_from("<I", head, 42)
             rest = directory.read(names + extras + comments)
             name = rest[:names].decode("utf-8" if flags & 0x800 else "cp437", "replace")
             size, stored, offset = _widen(rest[names : names + extras], size, stored, offset)
-            yield ZipMember(name, offset + shift, stored, size, method, crc, date << 16 | time, bool(flags & 1))
+            yield ZipMember(
+                name, offset + shift, stored, size, method, crc, date << 16 | time, bool(flags & 1)
+            )
             length -= _MEMBER_SIZE + names + extras + comments
     except (struct.error, OSError) as error:
         raise InvalidInputError(f"paths.posters: not a whole zip archive: {error}") from None
@@ -96,7 +101,9 @@ def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
     tail = file.read(total - start)
     at = tail.rfind(_END)
     if at < 0:
-        raise InvalidInputError("paths.posters: not a zip archive, or one that is cut off: no directory at its end")
+        raise InvalidInputError(
+            "paths.posters: not a zip archive, or one that is cut off: no directory at its end"
+        )
     length, offset = struct.unpack_from("<II", tail, at + 12)
     end = start + at
     locator = tail[max(0, at - 20) : at]
@@ -107,7 +114,9 @@ def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
         file.seek(record)
         head = file.read(56)
         if head[:4] != _END64:
-            raise InvalidInputError("paths.posters: a zip64 archive whose end record is not where it should be")
+            raise InvalidInputError(
+                "paths.posters: a zip64 archive whose end record is not where it should be"
+            )
         length, offset = struct.unpack_from("<QQ", head, 40)
         end = record
     position = end - length

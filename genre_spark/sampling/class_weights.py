@@ -15,20 +15,23 @@ __all__ = ["ClassWeights", "class_weights", "row_weight"]
 
 @dataclass(frozen=True)
 class ClassWeights:
-    """Weights by label id; a label without movies, or without others, has the weight 0 where a ratio has no value.
+    """Weights by label id.
+
+    A label without movies, or without others, has the weight 0 where a ratio has no value.
 
     Attributes:
         counts: movies of each label that the weights come from.
         rows: movies.
         inverse_frequency: proportional to 1 / count, mean 1 over the labels that have movies.
-        effective_number: (1 - beta) / (1 - beta^count), mean 1 over the labels that have movies: the overlap of
-            movies makes each further one count less (Cui et al., Class-balanced loss based on effective number of
-            samples, CVPR 2019).
-        positive: weight of a movie that has the label, n / (2 count): a label's positives and negatives then weigh
-            the same.
+        effective_number: (1 - beta) / (1 - beta^count), mean 1 over the labels that have movies:
+            the overlap of movies makes each further one count less (Cui et al., Class-balanced loss
+            based on effective number of samples, CVPR 2019).
+        positive: weight of a movie that has the label, n / (2 count): a label's positives and
+            negatives then weigh the same.
         negative: weight of a movie that has not, n / (2 (n - count)).
         pos_weight: negatives / positives, as BCEWithLogitsLoss takes it.
-        negative_rate: share of a label's negatives to draw, so that `negatives_per_positive` remain for each positive.
+        negative_rate: share of a label's negatives to draw, so that `negatives_per_positive` remain
+            for each positive.
         beta: of effective_number.
         negatives_per_positive: of negative_rate.
     """
@@ -75,7 +78,8 @@ def class_weights(
         negative=tuple(rows / (2 * (rows - count)) if count < rows else 0.0 for count in counts),
         pos_weight=tuple((rows - count) / count if count else 0.0 for count in counts),
         negative_rate=tuple(
-            min(1.0, negatives_per_positive * count / (rows - count)) if count < rows else 1.0 for count in counts
+            min(1.0, negatives_per_positive * count / (rows - count)) if count < rows else 1.0
+            for count in counts
         ),
         beta=beta,
         negatives_per_positive=negatives_per_positive,
@@ -89,7 +93,9 @@ def _mean_one(weights: Sequence[float]) -> tuple[float, ...]:
 
 
 def row_weight(weights: Sequence[float], labels: str = LABELS) -> Column:
-    """Return the mean weight of a row's genres, for learners that take one weight a row; 1 for a row without genres.
+    """Return the mean weight of a row's genres, for learners that take one weight a row.
+
+    1 for a row without genres.
 
     Args:
         weights: by label id, for example `effective_number`.
@@ -98,6 +104,8 @@ def row_weight(weights: Sequence[float], labels: str = LABELS) -> Column:
     table = F.array(*[F.lit(float(weight)) for weight in weights])
     held = F.aggregate(F.col(labels), F.lit(0.0), lambda total, value: total + value)
     weighted = F.aggregate(
-        F.zip_with(F.col(labels), table, lambda value, weight: value * weight), F.lit(0.0), lambda a, b: a + b
+        F.zip_with(F.col(labels), table, lambda value, weight: value * weight),
+        F.lit(0.0),
+        lambda a, b: a + b,
     )
     return F.when(held > 0, weighted / held).otherwise(F.lit(1.0))

@@ -10,7 +10,16 @@ from pyspark.sql import functions as F
 
 from genre_spark.caching import cached
 from genre_spark.errors import StageFailedError
-from genre_spark.sampling.cutoffs import LABEL, PRIORITY, PURPOSE, Demand, LabelCounts, Lookup, Thresholds, bigints
+from genre_spark.sampling.cutoffs import (
+    LABEL,
+    PRIORITY,
+    PURPOSE,
+    Demand,
+    LabelCounts,
+    Lookup,
+    Thresholds,
+    bigints,
+)
 from genre_spark.sampling.priorities import HIGHEST, LOWEST, fraction_to_priority, priority
 from genre_spark.sampling.splits import SPLIT
 from genre_spark.schemas import LABEL_IDS
@@ -20,8 +29,8 @@ __all__ = ["find_thresholds"]
 _BUCKETS = 1024
 _KEY, _BUCKET, _IN_MINIMUM, _BEFORE = "key", "bucket", "in_minimum", "before"
 _FILLED = -1  # the bucket of movies that a minimum draws
-# Where the k-th smallest of n uniform numbers lies is known to within a few sqrt(k)/n. Missing the band costs another
-# round with a wider one, never exactness.
+# Where the k-th smallest of n uniform numbers lies is known to within a few sqrt(k)/n. Missing the
+# band costs another round with a wider one, never exactness.
 _SLACKS = (8.0, 64.0, math.inf)
 
 
@@ -35,19 +44,22 @@ def find_thresholds(
 ) -> dict[str, Thresholds]:
     """Find the thresholds that meet the demands; runs Spark jobs.
 
-    One pass over all movies keeps the candidates (those that could be drawn at all: about as many as the sample has);
-    three passes over the candidates find the thresholds.
+    One pass over all movies keeps the candidates (those that could be drawn at all: about as many
+    as the sample has); three passes over the candidates find the thresholds.
 
     Args:
         movies: movie_id, label_ids, split.
         demands: by split.
         counts: of the same movies, by split.
         seed: of the configuration.
-        slacks: widths of the bands in which thresholds are looked for, in standard deviations, tried in turn.
+        slacks: widths of the bands in which thresholds are looked for, in standard deviations,
+            tried in turn.
     """
     labels = len(next(iter(demands.values())).minimum)
     found = {
-        split: Thresholds.all_movies(labels) for split, demand in demands.items() if demand.takes_all_of(counts[split])
+        split: Thresholds.all_movies(labels)
+        for split, demand in demands.items()
+        if demand.takes_all_of(counts[split])
     }
     open_demands = {split: demand for split, demand in demands.items() if split not in found}
     for slack in slacks:
@@ -55,9 +67,13 @@ def find_thresholds(
             break
         search = _Search(open_demands, counts, seed=seed, slack=slack)
         found.update(search.run(movies))
-        open_demands = {split: demand for split, demand in open_demands.items() if split not in found}
+        open_demands = {
+            split: demand for split, demand in open_demands.items() if split not in found
+        }
     if open_demands:
-        raise StageFailedError(f"sample: no thresholds found for {', '.join(open_demands)}; did the movies change?")
+        raise StageFailedError(
+            f"sample: no thresholds found for {', '.join(open_demands)}; did the movies change?"
+        )
     return {split: found[split] for split in demands}
 
 
@@ -65,7 +81,12 @@ class _Search:
     """One round of the search, over the splits that are not settled yet."""
 
     def __init__(
-        self, demands: Mapping[str, Demand], counts: Mapping[str, LabelCounts], *, seed: int, slack: float
+        self,
+        demands: Mapping[str, Demand],
+        counts: Mapping[str, LabelCounts],
+        *,
+        seed: int,
+        slack: float,
     ) -> None:
         self.demands = demands
         self.counts = counts
@@ -73,7 +94,10 @@ class _Search:
         self.lookup = Lookup(list(demands))
         self.labels = len(next(iter(demands.values())).minimum)
         bands = {
-            split: [_band(least, has, slack) for least, has in zip(demand.minimum, counts[split].labels, strict=True)]
+            split: [
+                _band(least, has, slack)
+                for least, has in zip(demand.minimum, counts[split].labels, strict=True)
+            ]
             for split, demand in demands.items()
         }
         self.lower = [[low for low, _ in band] for band in bands.values()]
@@ -87,7 +111,9 @@ class _Search:
 
     def run(self, movies: DataFrame) -> dict[str, Thresholds]:
         """Return the thresholds of the splits where every band was wide enough."""
-        bound = F.greatest(self.lookup.greatest(self.upper), self.lookup.of_split(list(self.fill_bound.values())))
+        bound = F.greatest(
+            self.lookup.greatest(self.upper), self.lookup.of_split(list(self.fill_bound.values()))
+        )
         candidates = (
             movies.where(F.col(SPLIT).isin(self.lookup.splits))
             .select(SPLIT, LABEL_IDS, priority(self.seed, PURPOSE).alias(PRIORITY))
@@ -99,13 +125,19 @@ class _Search:
             return self._fill(candidates, complete)
 
     def _minima(self, candidates: DataFrame) -> dict[str, tuple[int, ...] | None]:
-        """Find the (minimum + 1)-th smallest priority of every label; None for a split whose bands missed one."""
+        """Find the (minimum + 1)-th smallest priority of every label.
+
+        None for a split whose bands missed one.
+        """
         known = {split: self._known_minima(split) for split in self.demands}
         label = F.col(LABEL)
         low = self.lookup.of_label(self.lower, label)
         # Nothing is searched for labels whose threshold is known.
         searched = [
-            [LOWEST if value is not None else high for value, high in zip(values, upper, strict=True)]
+            [
+                LOWEST if value is not None else high
+                for value, high in zip(values, upper, strict=True)
+            ]
             for values, upper in zip(known.values(), self.upper, strict=True)
         ]
         ranks = self.lookup.of_label([demand.minimum for demand in self.demands.values()], label)
@@ -114,16 +146,23 @@ class _Search:
             .where(F.col(PRIORITY) < self.lookup.of_label(searched, label))
             .groupBy(SPLIT, LABEL)
             .agg(
-                F.sort_array(F.collect_list(F.when(F.col(PRIORITY) >= low, F.col(PRIORITY)))).alias("band"),
+                F.sort_array(F.collect_list(F.when(F.col(PRIORITY) >= low, F.col(PRIORITY)))).alias(
+                    "band"
+                ),
                 F.count_if(F.col(PRIORITY) < low).alias("below"),
             )
-            .select(SPLIT, LABEL, F.get("band", (ranks - F.col("below")).cast("int")).alias("threshold"))
+            .select(
+                SPLIT, LABEL, F.get("band", (ranks - F.col("below")).cast("int")).alias("threshold")
+            )
             .collect()
         )
         found = {(row[SPLIT], row[LABEL]): row["threshold"] for row in rows}
         thresholds: dict[str, tuple[int, ...] | None] = {}
         for split, values in known.items():
-            exact = [found.get((split, label)) if value is None else value for label, value in enumerate(values)]
+            exact = [
+                found.get((split, label)) if value is None else value
+                for label, value in enumerate(values)
+            ]
             whole = [value for value in exact if value is not None]
             thresholds[split] = tuple(whole) if len(whole) == len(exact) else None
         return thresholds
@@ -133,7 +172,9 @@ class _Search:
         pairs = zip(self.demands[split].minimum, self.counts[split].labels, strict=True)
         return [LOWEST if least == 0 else HIGHEST if has <= least else None for least, has in pairs]
 
-    def _fill(self, candidates: DataFrame, minima: Mapping[str, tuple[int, ...]]) -> dict[str, Thresholds]:
+    def _fill(
+        self, candidates: DataFrame, minima: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, Thresholds]:
         """Find the thresholds of maxima and totals beyond what the minima draw."""
         if not minima:
             return {}
@@ -143,7 +184,9 @@ class _Search:
         maxima = dict.fromkeys(minima, (HIGHEST,) * self.labels)
         if any(most is not None for split in minima for most in self.demands[split].maximum):
             maxima = self._maxima(rows, lookup)
-            rows = rows.where(F.col(_IN_MINIMUM) | (F.col(PRIORITY) < lookup.least(list(maxima.values()))))
+            rows = rows.where(
+                F.col(_IN_MINIMUM) | (F.col(PRIORITY) < lookup.least(list(maxima.values())))
+            )
         totals = [self.demands[split].total for split in minima]
         bounds = [self.fill_bound[split] for split in minima]
         fills = _settle(rows.withColumn(_KEY, lookup.index()), totals, bounds)
@@ -157,14 +200,20 @@ class _Search:
         capacities = [most for split in lookup.splits for most in self.demands[split].maximum]
         key = lookup.index() * F.lit(self.labels) + F.col(LABEL)
         of_labels = rows.withColumn(LABEL, F.explode(LABEL_IDS)).withColumn(_KEY, key)
-        found = [value for value in _settle(of_labels, capacities, [HIGHEST] * len(capacities)) if value is not None]
+        found = [
+            value
+            for value in _settle(of_labels, capacities, [HIGHEST] * len(capacities))
+            if value is not None
+        ]
         return {
             split: tuple(found[place * self.labels : (place + 1) * self.labels])
             for place, split in enumerate(lookup.splits)
         }
 
 
-def _settle(rows: DataFrame, capacities: Sequence[int | None], bounds: Sequence[int]) -> list[int | None]:
+def _settle(
+    rows: DataFrame, capacities: Sequence[int | None], bounds: Sequence[int]
+) -> list[int | None]:
     """Find for every key the priority up to which movies fit into its capacity beside those that a minimum draws.
 
     A histogram names the bucket in which the threshold lies, a second pass sorts that bucket.
@@ -175,13 +224,16 @@ def _settle(rows: DataFrame, capacities: Sequence[int | None], bounds: Sequence[
         bounds: priorities below which the rows of a key are complete.
 
     Returns:
-        By key: LOWEST where the minimum's movies are too many already, HIGHEST where all fit, None where the rows
+        By key: LOWEST where the minimum's movies are too many already, HIGHEST where all fit, None
+            where the rows
         below the bound did not suffice.
     """
     limited = [-1 if capacity is None else capacity for capacity in capacities]
     key = F.col(_KEY)
     width = F.get(_doubles([max(1.0, (bound - LOWEST) / _BUCKETS) for bound in bounds]), key)
-    place = F.least((F.col(PRIORITY).cast("double") - F.lit(float(LOWEST))) / width, F.lit(_BUCKETS - 1.0)).cast("int")
+    place = F.least(
+        (F.col(PRIORITY).cast("double") - F.lit(float(LOWEST))) / width, F.lit(_BUCKETS - 1.0)
+    ).cast("int")
     # Beyond the bound some movies are missing, so that none may be counted there.
     complete = F.col(_IN_MINIMUM) | (F.col(PRIORITY) < F.get(bigints(bounds), key))
     rows = rows.where((F.get(_doubles(limited), key) >= 0) & complete).select(
@@ -204,7 +256,9 @@ def _settle(rows: DataFrame, capacities: Sequence[int | None], bounds: Sequence[
     ranks = F.get(_doubles([rank for _, rank in sought]), key).cast("int")
     exact = {
         row[_KEY]: row["threshold"]
-        for row in rows.where((F.col(_BUCKET) == F.get(_doubles([b for b, _ in sought]), key)) & (F.col(_BUCKET) >= 0))
+        for row in rows.where(
+            (F.col(_BUCKET) == F.get(_doubles([b for b, _ in sought]), key)) & (F.col(_BUCKET) >= 0)
+        )
         .groupBy(_KEY)
         .agg(F.sort_array(F.collect_list(PRIORITY)).alias("band"))
         .select(_KEY, F.get("band", ranks).alias("threshold"))

@@ -1,17 +1,20 @@
 """Balanced samples that keep their inclusion probabilities: bottom-k sampling with one shared priority per movie.
 
-Every movie has one priority, a hash of its id and the seed. A genre with the minimum m has a threshold: the (m+1)-th
-smallest priority of its movies. A movie is drawn when its priority is below the greatest threshold of its genres, or
-below the fill threshold, which is set so that the wanted total comes out. A genre then has at least m movies, or all
-that it has; and given the other movies' priorities, the greatest of a drawn movie's thresholds is exactly its
-probability of being drawn, so that weights of 1/probability estimate the population without bias.
+Every movie has one priority, a hash of its id and the seed. A genre with the minimum m has a
+threshold: the (m+1)-th smallest priority of its movies. A movie is drawn when its priority is below
+the greatest threshold of its genres, or below the fill threshold, which is set so that the wanted
+total comes out. A genre then has at least m movies, or all that it has; and given the other movies'
+priorities, the greatest of a drawn movie's thresholds is exactly its probability of being drawn, so
+that weights of 1/probability estimate the population without bias.
 
-The (m+1)-th and not the m-th smallest is what makes this exact: the bottom-k sketches of Cohen and Kaplan (Summarizing
-data using bottom-k sketches, PODC 2007) and priority sampling (Duffield, Lund, Thorup, J. ACM 54, 2007). That the
-greatest of several thresholds, and the fill, keep the property is Ting's substitutability (Adaptive threshold
-sampling, SIGMOD 2022): a drawn movie's own threshold does not move with its own priority.
+The (m+1)-th and not the m-th smallest is what makes this exact: the bottom-k sketches of Cohen and
+Kaplan (Summarizing data using bottom-k sketches, PODC 2007) and priority sampling (Duffield, Lund,
+Thorup, J. ACM 54, 2007). That the greatest of several thresholds, and the fill, keep the property
+is Ting's substitutability (Adaptive threshold sampling, SIGMOD 2022): a drawn movie's own threshold
+does not move with its own priority.
 
-An optional maximum bounds what the fill adds to a genre. Minima go before maxima, and both before the total.
+An optional maximum bounds what the fill adds to a genre. Minima go before maxima, and both before
+the total.
 """
 
 from __future__ import annotations
@@ -34,7 +37,9 @@ PURPOSE = "sample"
 PRIORITY = "priority"
 LABEL = "label"
 _MAX_BRANCHES = 256  # of compiled cases; JIT compilers give up on methods that are much longer
-EVERY_MOVIE = -1  # stands among label ids for the movie itself, where movies and labels are counted in one pass
+EVERY_MOVIE = (
+    -1
+)  # stands among label ids for the movie itself, where movies and labels are counted in one pass
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,10 @@ class Demand:
 
     def takes_all_of(self, counts: LabelCounts) -> bool:
         """Tell whether every movie of the split is drawn."""
-        capped = any(most is not None and most < has for most, has in zip(self.maximum, counts.labels, strict=True))
+        capped = any(
+            most is not None and most < has
+            for most, has in zip(self.maximum, counts.labels, strict=True)
+        )
         return (self.total is None or self.total >= counts.movies) and not capped
 
 
@@ -85,7 +93,9 @@ class Thresholds:
         return cls((LOWEST,) * labels, (HIGHEST,) * labels, HIGHEST)
 
 
-def count_labels(movies: DataFrame, *, splits: Sequence[str], labels: int) -> dict[str, LabelCounts]:
+def count_labels(
+    movies: DataFrame, *, splits: Sequence[str], labels: int
+) -> dict[str, LabelCounts]:
     """Count movies and labels of every split, in one pass.
 
     Args:
@@ -100,13 +110,16 @@ def count_labels(movies: DataFrame, *, splits: Sequence[str], labels: int) -> di
     }
     return {
         split: LabelCounts(
-            counted.get((split, EVERY_MOVIE), 0), tuple(counted.get((split, label), 0) for label in range(labels))
+            counted.get((split, EVERY_MOVIE), 0),
+            tuple(counted.get((split, label), 0) for label in range(labels)),
         )
         for split in splits
     }
 
 
-def apply_thresholds(movies: DataFrame, thresholds: Mapping[str, Thresholds], *, seed: int) -> DataFrame:
+def apply_thresholds(
+    movies: DataFrame, thresholds: Mapping[str, Thresholds], *, seed: int
+) -> DataFrame:
     """Keep the movies that the thresholds draw and add `weight`, the inverse of a movie's probability of being drawn.
 
     Args:
@@ -121,11 +134,13 @@ def apply_thresholds(movies: DataFrame, thresholds: Mapping[str, Thresholds], *,
     if capped:
         fill = F.least(fill, lookup.least([t.maximum for t in thresholds.values()]))
     columns = movies.columns
-    reached = movies.select(*columns, priority(seed, PURPOSE).alias(PRIORITY), F.greatest(minima, fill).alias("reach"))
+    reached = movies.select(
+        *columns, priority(seed, PURPOSE).alias(PRIORITY), F.greatest(minima, fill).alias("reach")
+    )
     probability = (F.col("reach").cast("double") - F.lit(float(LOWEST))) / F.lit(2.0**64)
     weight = (1 / probability).cast("float")
-    # Exploding keeps what a filter would: but a filter is moved below the columns that it reads, so that `reach` would
-    # be worked out twice, by code too long for the JVM to compile.
+    # Exploding keeps what a filter would: but a filter is moved below the columns that it reads, so
+    # that `reach` would be worked out twice, by code too long for the JVM to compile.
     drawn = F.when(F.col(PRIORITY) < F.col("reach"), F.array(weight))
     return reached.select(*columns, F.explode(drawn).alias(WEIGHT))
 
@@ -143,7 +158,9 @@ class Lookup:
     def index(self) -> Column:
         """Return the position of the row's split."""
         places = ",".join(f'"{split}":{place}' for place, split in enumerate(self.splits))
-        return F.try_element_at(F.from_json(F.lit(f"{{{places}}}"), "map<string,int>"), F.col(SPLIT))
+        return F.try_element_at(
+            F.from_json(F.lit(f"{{{places}}}"), "map<string,int>"), F.col(SPLIT)
+        )
 
     def of_split(self, values: Sequence[int]) -> Column:
         """Return the number of the row's split."""
@@ -169,17 +186,25 @@ class Lookup:
         return F.coalesce(F.array_min(found), F.lit(HIGHEST))
 
     def _is_short(self, values: Sequence[Sequence[int]]) -> bool:
-        return sum(len(set(row)) for row in values) <= _MAX_BRANCHES and sum(map(len, values)) <= 2 * _MAX_BRANCHES
+        return (
+            sum(len(set(row)) for row in values) <= _MAX_BRANCHES
+            and sum(map(len, values)) <= 2 * _MAX_BRANCHES
+        )
 
-    def _first_of(self, values: Sequence[Sequence[int]], *, otherwise: int, reverse: bool) -> Column:
+    def _first_of(
+        self, values: Sequence[Sequence[int]], *, otherwise: int, reverse: bool
+    ) -> Column:
         """Return the extreme number of the row's labels, looking for labels in the order of their numbers.
 
-        Spark compiles such a chain of cases; it interprets the function of F.transform, movie by movie.
+        Spark compiles such a chain of cases; it interprets the function of F.transform, movie by
+        movie.
         """
         found = F.lit(otherwise)
         for split, row in zip(self.splits, values, strict=True):
             cases = F.lit(otherwise)
-            for number in sorted(set(row) - {otherwise}, reverse=not reverse):  # the last one wraps all others
+            for number in sorted(
+                set(row) - {otherwise}, reverse=not reverse
+            ):  # the last one wraps all others
                 labels = [label for label, value in enumerate(row) if value == number]
                 cases = F.when(_has_any(labels), F.lit(number)).otherwise(cases)
             found = F.when(F.col(SPLIT) == split, cases).otherwise(found)

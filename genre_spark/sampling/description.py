@@ -16,8 +16,17 @@ __all__ = ["ALL", "MAX_PAIRED_LABELS", "Balance", "count_labelsets", "describe_l
 
 ALL = "all"  # the movies of all splits together
 
-MAX_PAIRED_LABELS = 64  # co-occurrence is a square: beyond this many genres it is neither readable nor small
-_LABEL, _OTHER, _SIZE, _MOVIES, _WEIGHTS, _SQUARES = "label", "other", "size", "movies", "weights", "squares"
+MAX_PAIRED_LABELS = (
+    64  # co-occurrence is a square: beyond this many genres it is neither readable nor small
+)
+_LABEL, _OTHER, _SIZE, _MOVIES, _WEIGHTS, _SQUARES = (
+    "label",
+    "other",
+    "size",
+    "movies",
+    "weights",
+    "squares",
+)
 _EVERY_MOVIE = -1  # stands among label ids for the movie itself
 
 
@@ -35,7 +44,8 @@ class Balance:
         weighted_labels: weights of each label.
         sizes: label -> number of genres -> movies of the label that have so many.
         weighted_sizes: the same, weighted.
-        pairs: movies that have both labels, (L, L), the diagonal their own counts; empty beyond 64 labels.
+        pairs: movies that have both labels, (L, L), the diagonal their own counts; empty beyond 64
+            labels.
         weighted_pairs: the same, weighted.
     """
 
@@ -63,12 +73,18 @@ def count_labelsets(movies: DataFrame) -> DataFrame:
     """
     weight = F.col(WEIGHT).cast("double")
     return movies.groupBy(SPLIT, LABEL_IDS).agg(
-        F.count(F.lit(1)).alias(_MOVIES), F.sum(weight).alias(_WEIGHTS), F.sum(weight**2).alias(_SQUARES)
+        F.count(F.lit(1)).alias(_MOVIES),
+        F.sum(weight).alias(_WEIGHTS),
+        F.sum(weight**2).alias(_SQUARES),
     )
 
 
-def describe_labelsets(labelsets: DataFrame, *, splits: Sequence[str], labels: int) -> dict[str, Balance]:
-    """Describe the movies of every split, and all together as `ALL`; runs Spark jobs that return L^2 numbers at most.
+def describe_labelsets(
+    labelsets: DataFrame, *, splits: Sequence[str], labels: int
+) -> dict[str, Balance]:
+    """Describe the movies of every split, and all together as `ALL`.
+
+    Runs Spark jobs that return L^2 numbers at most.
 
     Args:
         labelsets: of `count_labelsets`.
@@ -78,7 +94,9 @@ def describe_labelsets(labelsets: DataFrame, *, splits: Sequence[str], labels: i
     with cached(labelsets.withColumn(SPLIT, F.explode(F.array(SPLIT, F.lit(ALL))))) as counted:
         every = F.explode(F.concat(F.array(F.lit(_EVERY_MOVIE)), LABEL_IDS)).alias(_LABEL)
         by_size = (
-            counted.select(SPLIT, F.size(LABEL_IDS).alias(_SIZE), every, _MOVIES, _WEIGHTS, _SQUARES)
+            counted.select(
+                SPLIT, F.size(LABEL_IDS).alias(_SIZE), every, _MOVIES, _WEIGHTS, _SQUARES
+            )
             .groupBy(SPLIT, _LABEL, _SIZE)
             .agg(*[F.sum(name).alias(name) for name in (_MOVIES, _WEIGHTS, _SQUARES)])
             .collect()
@@ -94,22 +112,32 @@ def describe_labelsets(labelsets: DataFrame, *, splits: Sequence[str], labels: i
     }
 
 
-def _describe(rows: Sequence[Row], pairs: Mapping[tuple[int, int], tuple[int, float]], labels: int) -> Balance:
+def _describe(
+    rows: Sequence[Row], pairs: Mapping[tuple[int, int], tuple[int, float]], labels: int
+) -> Balance:
     every = [row for row in rows if row[_LABEL] == _EVERY_MOVIE]
-    movies, weight, squares = (sum(row[name] for row in every) for name in (_MOVIES, _WEIGHTS, _SQUARES))
+    movies, weight, squares = (
+        sum(row[name] for row in every) for name in (_MOVIES, _WEIGHTS, _SQUARES)
+    )
     sizes: dict[int, dict[int, int]] = {}
     weighted: dict[int, dict[int, float]] = {}
     for row in sorted(rows, key=lambda row: row[_SIZE]):
         if row[_LABEL] != _EVERY_MOVIE:
             sizes.setdefault(row[_LABEL], {})[row[_SIZE]] = row[_MOVIES]
             weighted.setdefault(row[_LABEL], {})[row[_SIZE]] = row[_WEIGHTS]
-    square = [[pairs.get((one, other), (0, 0.0)) for other in range(labels)] for one in range(labels)] if pairs else []
+    square = (
+        [[pairs.get((one, other), (0, 0.0)) for other in range(labels)] for one in range(labels)]
+        if pairs
+        else []
+    )
     return Balance(
         movies=movies,
         weight=weight,
         effective=weight**2 / squares if squares else 0.0,
         cardinality=sum(row[_MOVIES] * row[_SIZE] for row in every) / movies if movies else 0.0,
-        weighted_cardinality=sum(row[_WEIGHTS] * row[_SIZE] for row in every) / weight if weight else 0.0,
+        weighted_cardinality=sum(row[_WEIGHTS] * row[_SIZE] for row in every) / weight
+        if weight
+        else 0.0,
         labels=[sum(sizes.get(label, {}).values()) for label in range(labels)],
         weighted_labels=[sum(weighted.get(label, {}).values()) for label in range(labels)],
         sizes=sizes,
@@ -120,6 +148,13 @@ def _describe(rows: Sequence[Row], pairs: Mapping[tuple[int, int], tuple[int, fl
 
 
 def _count_pairs(labelsets: DataFrame) -> dict[tuple[str, int, int], tuple[int, float]]:
-    both = labelsets.withColumn(_LABEL, F.explode(LABEL_IDS)).withColumn(_OTHER, F.explode(LABEL_IDS))
-    counted = both.groupBy(SPLIT, _LABEL, _OTHER).agg(F.sum(_MOVIES).alias(_MOVIES), F.sum(_WEIGHTS).alias(_WEIGHTS))
-    return {(row[SPLIT], row[_LABEL], row[_OTHER]): (row[_MOVIES], row[_WEIGHTS]) for row in counted.collect()}
+    both = labelsets.withColumn(_LABEL, F.explode(LABEL_IDS)).withColumn(
+        _OTHER, F.explode(LABEL_IDS)
+    )
+    counted = both.groupBy(SPLIT, _LABEL, _OTHER).agg(
+        F.sum(_MOVIES).alias(_MOVIES), F.sum(_WEIGHTS).alias(_WEIGHTS)
+    )
+    return {
+        (row[SPLIT], row[_LABEL], row[_OTHER]): (row[_MOVIES], row[_WEIGHTS])
+        for row in counted.collect()
+    }

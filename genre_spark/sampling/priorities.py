@@ -24,13 +24,14 @@ def salt(seed: int, purpose: str) -> int:
 def priority(seed: int, purpose: str, key: str | Column = MOVIE_ID) -> Column:
     """Return a random-looking 64-bit signed integer for each key: uniform over all of them.
 
-    The key is hashed before the salt. Both rounds of XXH64 are bijections of a 64-bit key, so that movies do not
-    tie, and the key has gone through a full avalanche before the salt is mixed in: neighbouring ids, and the same id
-    under neighbouring seeds, come out unrelated.
+    The key is hashed before the salt. Both rounds of XXH64 are bijections of a 64-bit key, so that
+    movies do not tie, and the key has gone through a full avalanche before the salt is mixed in:
+    neighbouring ids, and the same id under neighbouring seeds, come out unrelated.
 
     Args:
         seed: of the configuration.
-        purpose: what is drawn, for example "split"; different purposes are independent of each other.
+        purpose: what is drawn, for example "split"; different purposes are independent of each
+            other.
         key: what draws: a movie's id, or a group's key, bigint.
     """
     column = F.col(key) if isinstance(key, str) else key
@@ -39,7 +40,10 @@ def priority(seed: int, purpose: str, key: str | Column = MOVIE_ID) -> Column:
 
 
 def fraction_to_priority(fraction: float) -> int:
-    """Return the priority below which the given fraction (0..1) of all priorities lies; HIGHEST for 1."""
+    """Return the priority below which the given fraction (0..1) of all priorities lies.
+
+    HIGHEST for 1.
+    """
     return min(LOWEST + round(fraction * 2.0**64), HIGHEST)
 
 

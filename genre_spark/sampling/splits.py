@@ -15,11 +15,13 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
 
-def assign_split(movies: DataFrame, *, test: float, validation: float, seed: int, key: str = MOVIE_ID) -> DataFrame:
+def assign_split(
+    movies: DataFrame, *, test: float, validation: float, seed: int, key: str = MOVIE_ID
+) -> DataFrame:
     """Add the column `split` (train, validation or test) by a hash of the key and the seed.
 
-    Each movie draws by itself, so that shares are met within the noise of a binomial draw, and a movie's split
-    depends on no other movie.
+    Each movie draws by itself, so that shares are met within the noise of a binomial draw, and a
+    movie's split depends on no other movie.
 
     Args:
         movies: with the column `key`.
@@ -31,5 +33,7 @@ def assign_split(movies: DataFrame, *, test: float, validation: float, seed: int
     drawn = priority(seed, "split", key)
     below_test = F.lit(fraction_to_priority(test))
     below_validation = F.lit(fraction_to_priority(test + (1 - test) * validation))
-    side = F.when(drawn < below_test, TEST).when(drawn < below_validation, VALIDATION).otherwise(TRAIN)
+    side = (
+        F.when(drawn < below_test, TEST).when(drawn < below_validation, VALIDATION).otherwise(TRAIN)
+    )
     return movies.withColumn(SPLIT, side)

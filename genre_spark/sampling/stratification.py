@@ -10,11 +10,14 @@ import numpy.typing as npt
 __all__ = ["stratify"]
 
 
-def stratify(label_ids: Sequence[Sequence[int]], shares: Sequence[float], *, labels: int) -> npt.NDArray[np.int64]:
+def stratify(
+    label_ids: Sequence[Sequence[int]], shares: Sequence[float], *, labels: int
+) -> npt.NDArray[np.int64]:
     """Deal rows out to parts so that every part gets its share of every label, the rarest label first.
 
-    Sechidis, Tsoumakas, Vlahavas, On the stratification of multi-label data, ECML PKDD 2011, algorithm 1. Where
-    the paper breaks ties at random, the order of the rows decides: give them in an order that is random already.
+    Sechidis, Tsoumakas, Vlahavas, On the stratification of multi-label data, ECML PKDD 2011,
+    algorithm 1. Where the paper breaks ties at random, the order of the rows decides: give them in
+    an order that is random already.
 
     Args:
         label_ids: of each row, N of them.

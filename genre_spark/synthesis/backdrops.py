@@ -46,7 +46,9 @@ def draw_mountains(c: Canvas, shade: Colour, light: Colour, random: np.random.Ge
         xs = np.linspace(-0.1, 1.1, 9 + 4 * layer)
         ridge = 0.7 + 0.17 * layer + random.uniform(-0.16, 0.1, len(xs)) * (1 - 0.15 * layer)
         colour = blend(light, shade, 0.3 + 0.23 * layer)
-        c.polygon([(-0.1, TALL), *zip(xs.tolist(), ridge.tolist(), strict=True), (1.1, TALL)], colour)
+        c.polygon(
+            [(-0.1, TALL), *zip(xs.tolist(), ridge.tolist(), strict=True), (1.1, TALL)], colour
+        )
 
 
 def draw_city(c: Canvas, shade: Colour, light: Colour, random: np.random.Generator) -> None:
@@ -71,7 +73,10 @@ def draw_rays(c: Canvas, shade: Colour, light: Colour, random: np.random.Generat
     count, turn = int(random.integers(9, 16)), random.uniform(0, 1)
     for ray in range(count):
         first, second = ((ray + turn + half) * 2 * np.pi / count for half in (0.0, 0.5))
-        corners = [(x, y), *((x + 2 * float(np.cos(a)), y + 2 * float(np.sin(a))) for a in (first, second))]
+        corners = [
+            (x, y),
+            *((x + 2 * float(np.cos(a)), y + 2 * float(np.sin(a))) for a in (first, second)),
+        ]
         c.polygon(corners, light, 0.4)
     c.glow(x, y, 0.7, light, 0.8)
 
@@ -83,7 +88,14 @@ def draw_blinds(c: Canvas, shade: Colour, light: Colour, random: np.random.Gener
     for slat in np.arange(-0.5, TALL + 0.5, pitch):
         level = float(slat)
         c.polygon(
-            [(0, level), (1, level + slope), (1, level + slope + pitch * 0.45), (0, level + pitch * 0.45)], light, 0.5
+            [
+                (0, level),
+                (1, level + slope),
+                (1, level + slope + pitch * 0.45),
+                (0, level + pitch * 0.45),
+            ],
+            light,
+            0.5,
         )
     c.glow(random.uniform(0, 1), 0.6, 0.8, light, 0.4)
 
@@ -103,7 +115,12 @@ def draw_floor(c: Canvas, shade: Colour, light: Colour, random: np.random.Genera
     c.box(0, horizon, 1, TALL, shade)
     c.glow(vanish, horizon, 0.6, light, 0.7)
     for column in np.linspace(-2, 3, 22):
-        c.line([(vanish + (float(column) - vanish) * 0.05, horizon), (float(column), TALL)], light, 0.004, 0.8)
+        c.line(
+            [(vanish + (float(column) - vanish) * 0.05, horizon), (float(column), TALL)],
+            light,
+            0.004,
+            0.8,
+        )
     for row in np.linspace(0, 1, 8) ** 2:
         level = horizon + float(row) * (TALL - horizon)
         c.line([(0, level), (1, level)], light, 0.004, 0.8)
@@ -115,9 +132,15 @@ def draw_fog(c: Canvas, shade: Colour, light: Colour, random: np.random.Generato
         colour = blend(light, shade, 0.3 + 0.3 * layer)
         for _ in range(4):
             x, width = random.uniform(0, 1), random.uniform(0.015, 0.03) * (1 + layer)
-            c.polygon([(x - width / 4, 0), (x + width / 4, 0), (x + width, TALL), (x - width, TALL)], colour)
+            c.polygon(
+                [(x - width / 4, 0), (x + width / 4, 0), (x + width, TALL), (x - width, TALL)],
+                colour,
+            )
             for _ in range(3):
-                y, reach = random.uniform(0.1, 0.9), random.choice([-1, 1]) * random.uniform(0.08, 0.25)
+                y, reach = (
+                    random.uniform(0.1, 0.9),
+                    random.choice([-1, 1]) * random.uniform(0.08, 0.25),
+                )
                 c.line([(x, y), (x + reach, y - abs(reach) * 0.8)], colour, width * 0.4)
         c.mist(random, light, 0.35)
 
@@ -165,7 +188,13 @@ def draw_paper(c: Canvas, shade: Colour, light: Colour, random: np.random.Genera
     c.mist(random, shade, 0.3, cells=5)
     c.mist(random, light, 0.4, cells=9)
     for inset, width in ((0.04, 0.008), (0.06, 0.003)):
-        corners = [(inset, inset), (1 - inset, inset), (1 - inset, TALL - inset), (inset, TALL - inset), (inset, inset)]
+        corners = [
+            (inset, inset),
+            (1 - inset, inset),
+            (1 - inset, TALL - inset),
+            (inset, TALL - inset),
+            (inset, inset),
+        ]
         c.line(corners, shade, width, 0.8)
 
 
@@ -184,9 +213,14 @@ def draw_desert(c: Canvas, shade: Colour, light: Colour, random: np.random.Gener
     c.glow(x, 0.55, 0.8, light, 0.7)
     c.disc(x, 0.6, random.uniform(0.13, 0.22), blend(light, (255, 255, 255), 0.4))
     for _ in range(2):
-        left, width, top = random.uniform(-0.2, 0.8), random.uniform(0.2, 0.45), random.uniform(0.75, 0.92)
+        left, width, top = (
+            random.uniform(-0.2, 0.8),
+            random.uniform(0.2, 0.45),
+            random.uniform(0.75, 0.92),
+        )
         c.polygon(
-            [(left, 1.1), (left + 0.05, top), (left + width, top), (left + width + 0.06, 1.1)], blend(light, shade, 0.6)
+            [(left, 1.1), (left + 0.05, top), (left + width, top), (left + width + 0.06, 1.1)],
+            blend(light, shade, 0.6),
         )
     c.box(0, 1.05, 1, TALL, blend(light, shade, 0.75))
     c.ellipse(random.uniform(0.2, 0.8), 1.5, (0.9, 0.3), shade)
@@ -216,4 +250,6 @@ def draw_plain(c: Canvas, shade: Colour, light: Colour, random: np.random.Genera
     """Two fields of colour and nothing else."""
     level = random.uniform(0.5, 1.1)
     tilt = random.uniform(-0.2, 0.2)
-    c.polygon([(0, level - tilt), (1, level + tilt), (1, TALL), (0, TALL)], blend(shade, light, 0.25), 0.8)
+    c.polygon(
+        [(0, level - tilt), (1, level + tilt), (1, TALL), (0, TALL)], blend(shade, light, 0.25), 0.8
+    )

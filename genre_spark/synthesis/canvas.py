@@ -34,7 +34,12 @@ def _grid() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
 @cache
 def _film() -> Image:
     """Return a piece of noisy film, larger than a poster, that posters take their grain from."""
-    noise = generator("film").normal(128.0, _FILM_DEVIATION, (HEIGHT * 2, WIDTH * 2)).clip(0, 255).astype(np.uint8)
+    noise = (
+        generator("film")
+        .normal(128.0, _FILM_DEVIATION, (HEIGHT * 2, WIDTH * 2))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
     return cv2.cvtColor(noise, cv2.COLOR_GRAY2RGB)
 
 
@@ -54,7 +59,9 @@ class Canvas:
     def __init__(self, top: Colour, bottom: Colour) -> None:
         ramp = np.linspace(0.0, 1.0, HEIGHT, dtype=np.float32)[:, None]
         column = np.asarray(top, np.float32) * (1 - ramp) + np.asarray(bottom, np.float32) * ramp
-        self.pixels: Image = np.ascontiguousarray(np.repeat(column.astype(np.uint8)[:, None, :], WIDTH, axis=1))
+        self.pixels: Image = np.ascontiguousarray(
+            np.repeat(column.astype(np.uint8)[:, None, :], WIDTH, axis=1)
+        )
 
     def polygon(self, points: Iterable[Point], colour: Colour, alpha: float = 1.0) -> None:
         """Fill a polygon."""
@@ -65,12 +72,24 @@ class Canvas:
     def disc(self, x: float, y: float, radius: float, colour: Colour, alpha: float = 1.0) -> None:
         """Fill a circle."""
         with _Overlay(self, alpha) as pixels:
-            cv2.circle(pixels, _fixed(x, y), round(radius * _SCALE), colour, -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(
+                pixels, _fixed(x, y), round(radius * _SCALE), colour, -1, cv2.LINE_AA, _SHIFT
+            )
 
-    def ring(self, x: float, y: float, radius: float, colour: Colour, width: float, alpha: float = 1.0) -> None:
+    def ring(
+        self, x: float, y: float, radius: float, colour: Colour, width: float, alpha: float = 1.0
+    ) -> None:
         """Draw a circle's line of the given width."""
         with _Overlay(self, alpha) as pixels:
-            cv2.circle(pixels, _fixed(x, y), round(radius * _SCALE), colour, _pen(width), cv2.LINE_AA, _SHIFT)
+            cv2.circle(
+                pixels,
+                _fixed(x, y),
+                round(radius * _SCALE),
+                colour,
+                _pen(width),
+                cv2.LINE_AA,
+                _SHIFT,
+            )
 
     def ellipse(
         self,
@@ -84,23 +103,40 @@ class Canvas:
         width: float | None = None,
         alpha: float = 1.0,
     ) -> None:
-        """Fill an ellipse (width None) or draw an arc of its line; angles are in degrees, clockwise."""
+        """Fill an ellipse (width None) or draw an arc of its line.
+
+        Angles are in degrees, clockwise.
+        """
         axes = (round(radii[0] * _SCALE), round(radii[1] * _SCALE))
         pen = -1 if width is None else _pen(width)
         with _Overlay(self, alpha) as pixels:
-            cv2.ellipse(pixels, _fixed(x, y), axes, angle, arc[0], arc[1], colour, pen, cv2.LINE_AA, _SHIFT)
+            cv2.ellipse(
+                pixels, _fixed(x, y), axes, angle, arc[0], arc[1], colour, pen, cv2.LINE_AA, _SHIFT
+            )
 
-    def line(self, points: Sequence[Point], colour: Colour, width: float, alpha: float = 1.0) -> None:
+    def line(
+        self, points: Sequence[Point], colour: Colour, width: float, alpha: float = 1.0
+    ) -> None:
         """Draw a line through points."""
         corners = np.rint(np.asarray(points, np.float64) * _SCALE).astype(np.int32)
         with _Overlay(self, alpha) as pixels:
             cv2.polylines(pixels, [corners], False, colour, _pen(width), cv2.LINE_AA, _SHIFT)
 
-    def box(self, left: float, top: float, right: float, bottom: float, colour: Colour, alpha: float = 1.0) -> None:
+    def box(
+        self,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        colour: Colour,
+        alpha: float = 1.0,
+    ) -> None:
         """Fill a rectangle."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], colour, alpha)
 
-    def glow(self, x: float, y: float, radius: float, colour: Colour, strength: float = 1.0) -> None:
+    def glow(
+        self, x: float, y: float, radius: float, colour: Colour, strength: float = 1.0
+    ) -> None:
         """Shed light of a colour around a point; it falls off to nothing at the radius."""
         xs, ys = _grid()
         light = np.clip(1.0 - np.hypot(xs - x, ys - y) / radius, 0.0, 1.0) ** 2 * strength
@@ -112,7 +148,9 @@ class Canvas:
         away = np.hypot((xs - 0.5) / 0.5, (ys - TALL / 2) / (TALL / 2)) / np.sqrt(2.0)
         self._mix(np.clip(away**3 * strength, 0.0, 1.0), (0, 0, 0))
 
-    def mist(self, random: np.random.Generator, colour: Colour, strength: float, cells: int = 4) -> None:
+    def mist(
+        self, random: np.random.Generator, colour: Colour, strength: float, cells: int = 4
+    ) -> None:
         """Lay clouds of a colour over the picture; more cells make smaller clouds."""
         coarse = random.random((cells * 3 // 2 + 1, cells + 1), dtype=np.float32)
         clouds = cv2.resize(coarse, (WIDTH // 4, HEIGHT // 4), interpolation=cv2.INTER_CUBIC)
@@ -121,17 +159,24 @@ class Canvas:
     def grain(self, random: np.random.Generator, strength: float) -> None:
         """Add film grain with a standard deviation of `strength` gray levels."""
         film = _film()
-        top, left = int(random.integers(film.shape[0] - HEIGHT)), int(random.integers(film.shape[1] - WIDTH))
+        top, left = (
+            int(random.integers(film.shape[0] - HEIGHT)),
+            int(random.integers(film.shape[1] - WIDTH)),
+        )
         piece = film[top : top + HEIGHT, left : left + WIDTH]
         share = strength / _FILM_DEVIATION
         self.pixels = cv2.addWeighted(self.pixels, 1.0, piece, share, -128.0 * share)
 
     def _mix(self, share: npt.NDArray[np.float32], colour: Colour) -> None:
         """Mix a colour in; share: float32, (112, 75), 0..1."""
-        weight = cv2.resize(share.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+        weight = cv2.resize(
+            share.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR
+        )
         np.clip(weight, 0.0, 1.0, out=weight)
         flat = np.empty_like(self.pixels)
-        cv2.rectangle(flat, (0, 0), (WIDTH, HEIGHT), colour, -1)  # many times faster than numpy's fill of triples
+        cv2.rectangle(
+            flat, (0, 0), (WIDTH, HEIGHT), colour, -1
+        )  # many times faster than numpy's fill of triples
         self.pixels = cv2.blendLinear(self.pixels, flat, 1.0 - weight, weight)
 
 

@@ -14,7 +14,12 @@ from typing import Any
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.synthesis.drawing import PosterTask, draw_posters_with, poster_content
 from genre_spark.synthesis.files import Folder
-from genre_spark.synthesis.flaws import MALFORMED_GENRE_ROWS, MALFORMED_MOVIE_ROWS, STRAY_FILES, plant_flaws
+from genre_spark.synthesis.flaws import (
+    MALFORMED_GENRE_ROWS,
+    MALFORMED_MOVIE_ROWS,
+    STRAY_FILES,
+    plant_flaws,
+)
 from genre_spark.synthesis.genre_counts import GENRES
 from genre_spark.synthesis.movies import Movie, make_movie, movie_id
 
@@ -28,10 +33,16 @@ _TABLES: dict[str, tuple[tuple[str, ...], Callable[[Movie], list[tuple[object, .
         lambda m: [(m.movie_id, m.name, m.date, m.tagline, m.description, m.minute, m.rating)],
     ),
     "countries": (("id", "country"), lambda m: [(m.movie_id, name) for name in m.countries]),
-    "languages": (("id", "type", "language"), lambda m: [(m.movie_id, *pair) for pair in m.languages]),
+    "languages": (
+        ("id", "type", "language"),
+        lambda m: [(m.movie_id, *pair) for pair in m.languages],
+    ),
     "studios": (("id", "studio"), lambda m: [(m.movie_id, name) for name in m.studios]),
     "actors": (("id", "name"), lambda m: [(m.movie_id, name) for name in m.actors]),
-    "crew": (("id", "role", "name"), lambda m: [(m.movie_id, "Director", name) for name in m.directors]),
+    "crew": (
+        ("id", "role", "name"),
+        lambda m: [(m.movie_id, "Director", name) for name in m.directors],
+    ),
     "themes": (("id", "theme"), lambda m: [(m.movie_id, name) for name in m.themes]),
 }
 
@@ -80,7 +91,10 @@ def read_report(spec: DatasetSpec) -> DatasetReport | None:
     if marker is None or marker.get("spec") != _described(spec) or marker.get("report") is None:
         return None
     folder, name = _split(spec.genres_csv)
-    there = Folder(spec.metadata).names() >= {f"{table}.csv" for table in _TABLES} and name in folder.names()
+    there = (
+        Folder(spec.metadata).names() >= {f"{table}.csv" for table in _TABLES}
+        and name in folder.names()
+    )
     return DatasetReport(**marker["report"]) if there and Folder(spec.posters).names() else None
 
 
@@ -89,8 +103,8 @@ def write_dataset(
 ) -> DatasetReport:
     """Write the data set, or finish one that an earlier call began.
 
-    A marker that names the data set comes first, then the posters, each whole, then the CSV files, genres.csv last,
-    and the finished marker: whoever waits for genres.csv has everything.
+    A marker that names the data set comes first, then the posters, each whole, then the CSV files,
+    genres.csv last, and the finished marker: whoever waits for genres.csv has everything.
 
     Args:
         spec: what, and where to.
@@ -102,7 +116,9 @@ def write_dataset(
         InvalidInputError: there are files in the way that this function did not write.
     """
     if spec.posters.endswith((".zip", ".tar", ".tar.gz", ".tgz")):
-        raise InvalidConfigError(f"paths.posters: {spec.posters}, expected a folder: sample data goes to single files")
+        raise InvalidConfigError(
+            f"paths.posters: {spec.posters}, expected a folder: sample data goes to single files"
+        )
     genres_folder, genres_name = _split(spec.genres_csv)
     metadata, posters = Folder(spec.metadata), Folder(spec.posters)
     marker = metadata.read_json(MARKER)
@@ -116,7 +132,9 @@ def write_dataset(
             posters.remove(name)
     _put_json(metadata, MARKER, {"spec": _described(spec), "report": None})
 
-    cores = processes or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cores = processes or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     task = PosterTask(spec.posters, spec.movies, spec.seed, spec.flaws)
     draw_posters_with(cores if spec.movies >= _FEW else 1, task, report or (lambda _: None))
     for name in posters.names():
@@ -144,7 +162,8 @@ def _refuse_foreign_files(spec: DatasetSpec) -> None:
     ):
         if there:
             raise InvalidInputError(
-                f"paths.{key}: {path} is there already and is no sample data; expected a path to something new "
+                f"paths.{key}: {path} is there already and is no sample data; expected a path to "
+                "something new "
                 "(make-sample overwrites only what it wrote)"
             )
 
@@ -163,7 +182,9 @@ def _put_extra_posters(spec: DatasetSpec, posters: Folder) -> None:
         posters.put(name, content)
 
 
-def _write_tables(spec: DatasetSpec, metadata: Folder, genres_folder: Folder, genres_name: str) -> Counter[str]:
+def _write_tables(
+    spec: DatasetSpec, metadata: Folder, genres_folder: Folder, genres_name: str
+) -> Counter[str]:
     """Write all CSV files in one pass over the movies; return how many movies each genre has."""
     counts: Counter[str] = Counter()
     flaws = _flaws(spec)
@@ -180,7 +201,9 @@ def _write_tables(spec: DatasetSpec, metadata: Folder, genres_folder: Folder, ge
         for index in range(spec.movies):
             movie, flaw = make_movie(index, seed=spec.seed), flaws.get(index)
             for table, (_, rows) in _TABLES.items():
-                writers[table].writerows(rows(movie) * (2 if flaw == "duplicate_movie" and table == "movies" else 1))
+                writers[table].writerows(
+                    rows(movie) * (2 if flaw == "duplicate_movie" and table == "movies" else 1)
+                )
             for genre in _genre_rows(movie, flaw):
                 genres.writerow((movie.movie_id, genre))
             if flaw not in ("no_genres", "empty_genre"):

@@ -1,7 +1,9 @@
-"""Draw a share of the posters; also the program that worker processes run (`python -m genre_spark.synthesis.drawing`).
+"""Draw a share of the posters.
 
-Workers are programs of their own rather than forks: the caller has a JVM's sockets and threads, and the caller's main
-module (a notebook, a job under spark-submit) need not bear being imported again.
+Also the program that worker processes run (`python -m genre_spark.synthesis.drawing`).
+
+Workers are programs of their own rather than forks: the caller has a JVM's sockets and threads, and
+the caller's main module (a notebook, a job under spark-submit) need not bear being imported again.
 """
 
 from __future__ import annotations
@@ -78,7 +80,11 @@ def draw_posters_with(processes: int, task: PosterTask, report: Callable[[int], 
         draw_posters(task, report)
         return
     command = [sys.executable, "-m", "genre_spark.synthesis.drawing"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENCV_FOR_THREADS_NUM": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "OPENCV_FOR_THREADS_NUM": "1",
+    }
     with ExitStack() as stack:
         workers = []
         for first in range(processes):
@@ -92,7 +98,9 @@ def draw_posters_with(processes: int, task: PosterTask, report: Callable[[int], 
             )
             stack.callback(_end, worker)
             if worker.stdin is not None:
-                worker.stdin.write(json.dumps({**asdict(task), "first": first, "step": processes}) + "\n")
+                worker.stdin.write(
+                    json.dumps({**asdict(task), "first": first, "step": processes}) + "\n"
+                )
                 worker.stdin.flush()
             workers.append(worker)
         # All do the same amount of work, so that the first one's progress tells the others'.
@@ -102,7 +110,9 @@ def draw_posters_with(processes: int, task: PosterTask, report: Callable[[int], 
             _, problem = worker.communicate()
             if worker.returncode != 0:
                 reason = (problem.strip().splitlines() or ["no message"])[-1]
-                raise StageFailedError(f"{task.folder}: drawing posters ended with code {worker.returncode}: {reason}")
+                raise StageFailedError(
+                    f"{task.folder}: drawing posters ended with code {worker.returncode}: {reason}"
+                )
 
 
 def _end(worker: subprocess.Popen[str]) -> None:

@@ -1,4 +1,7 @@
-"""Files that appear whole or not at all, on a local disk or an object store; without Spark, for worker processes."""
+"""Files that appear whole or not at all, on a local disk or an object store.
+
+Without Spark, for worker processes.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ class Folder:
             return set(os.listdir(self._inner)) if os.path.isdir(self._inner) else set()  # noqa: PTH112, PTH208
         if not self._system.exists(self._inner):
             return set()
-        return {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._system.ls(self._inner, detail=False)}
+        return {
+            str(entry).rstrip("/").rsplit("/", 1)[-1]
+            for entry in self._system.ls(self._inner, detail=False)
+        }
 
     def make(self) -> None:
         """Create the folder where there is none."""
@@ -54,7 +60,10 @@ class Folder:
 
     @contextmanager
     def text(self, name: str) -> Iterator[TextIO]:
-        """Open a UTF-8 text file for writing, compressed when its name ends in .gz; it appears when the block ends."""
+        """Open a UTF-8 text file for writing, compressed when its name ends in .gz.
+
+        It appears when the block ends.
+        """
         target = f"{self._inner}/{name}"
         if self._local:
             with _neighbour(target) as draft, open(draft, "wb") as raw, _as_text(raw, name) as file:  # noqa: PTH123
@@ -86,7 +95,9 @@ def _neighbour(target: str) -> Iterator[str]:
 @contextmanager
 def _as_text(raw: Any, name: str) -> Iterator[TextIO]:
     # No time stamp in the gzip header: the same data set is the same bytes.
-    binary = gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) if name.endswith(".gz") else raw
+    binary = (
+        gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) if name.endswith(".gz") else raw
+    )
     file = io.TextIOWrapper(binary, encoding="utf-8", newline="")
     yield file
     file.flush()

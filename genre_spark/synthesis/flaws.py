@@ -18,7 +18,13 @@ from genre_spark.synthesis.canvas import Image
 from genre_spark.synthesis.draws import generator
 from genre_spark.synthesis.posters import encode_jpeg
 
-MALFORMED_GENRE_ROWS = ("not-a-number,Drama", "9900001", ",Comedy", "9900002,Drama,Comedy,extra", "-,")
+MALFORMED_GENRE_ROWS = (
+    "not-a-number,Drama",
+    "9900001",
+    ",Comedy",
+    "9900002,Drama,Comedy,extra",
+    "-,",
+)
 """Lines of genres.csv that no reader can use."""
 
 MALFORMED_MOVIE_ROWS = ("not-a-number,Nobody,1999,,,90,3.00", "9900003,Cut off")
@@ -52,7 +58,8 @@ def _bomb(image: Image) -> bytes:
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
     )
 
 
@@ -71,7 +78,9 @@ POSTER_FLAWS: dict[str, Callable[[Image], bytes | None]] = {
     "missing": lambda image: None,
     "empty": lambda image: b"",
     "truncated": _truncated,
-    "not_an_image": lambda image: b"<!DOCTYPE html><html><body><h1>404 Not Found</h1></body></html>\n",
+    "not_an_image": lambda image: (
+        b"<!DOCTYPE html><html><body><h1>404 Not Found</h1></body></html>\n"
+    ),
     "huge": _huge,
     "decompression_bomb": _bomb,
     "cmyk": lambda image: _pillow(PilImage.fromarray(_rgb(image)).convert("CMYK"), "JPEG"),
@@ -92,11 +101,15 @@ def plant_flaws(movies: int, seed: int) -> dict[int, str]:
     """Choose which movies are flawed, and how.
 
     Returns:
-        index of a movie -> a key of POSTER_FLAWS or a member of ROW_FLAWS. About one movie in a hundred, at least one
-        of each kind as long as at most half of the movies are flawed.
+        index of a movie -> a key of POSTER_FLAWS or a member of ROW_FLAWS. About one movie in a
+        hundred, at least one of each kind as long as at most half of the movies are flawed.
     """
     times = max(1, movies // 1000)
-    kinds = [kind for kind in (*POSTER_FLAWS, *ROW_FLAWS) for _ in range(1 if kind in _ONCE else min(times + 1, 20))]
+    kinds = [
+        kind
+        for kind in (*POSTER_FLAWS, *ROW_FLAWS)
+        for _ in range(1 if kind in _ONCE else min(times + 1, 20))
+    ]
     if len(kinds) > movies // 4:
         kinds = [*POSTER_FLAWS, *ROW_FLAWS][: movies // 2]
     chosen = generator(seed, "flaws").choice(movies, len(kinds), replace=False)

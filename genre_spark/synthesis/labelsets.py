@@ -18,9 +18,10 @@ _TOLERANCE = 1e-7
 def labelset_distribution() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
     """Return every labelset of one to five genres and its probability.
 
-    Of all distributions with the real pair counts and the real number of genres a movie, this is the one of maximum
-    entropy (Jaynes 1957), an Ising model whose couplings Newton's method finds: it adds no structure that the counts
-    do not have. Labelsets come in an order that keeps those of a rare genre together.
+    Of all distributions with the real pair counts and the real number of genres a movie, this is
+    the one of maximum entropy (Jaynes 1957), an Ising model whose couplings Newton's method finds:
+    it adds no structure that the counts do not have. Labelsets come in an order that keeps those of
+    a rare genre together.
 
     Returns:
         members: bool, (16663, 19), columns as in GENRES.
@@ -35,7 +36,8 @@ def labelset_distribution() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float
 
     first, second = np.triu_indices(count)
     number = members.sum(axis=1)
-    # A genre's own count and the number of genres are linearly dependent; the ridge below takes care of that.
+    # A genre's own count and the number of genres are linearly dependent; the ridge below takes
+    # care of that.
     features = np.column_stack(
         [members[:, first] & members[:, second], *(number == size for size in range(1, sizes + 1))]
     ).astype(np.float64)
@@ -66,8 +68,9 @@ def _cumulated() -> npt.NDArray[np.float64]:
 def draw_labelset(index: int, *, offset: float) -> tuple[str, ...]:
     """Return the genres of the index-th movie, the most frequent genre first.
 
-    The positions offset + index * golden ratio (modulo 1) fill the unit interval evenly (a Weyl sequence), so that a
-    few hundred movies already have every genre in its share, and a movie's genres depend on nothing but its index.
+    The positions offset + index * golden ratio (modulo 1) fill the unit interval evenly (a Weyl
+    sequence), so that a few hundred movies already have every genre in its share, and a movie's
+    genres depend on nothing but its index.
 
     Args:
         index: the movie's number, from 0.

@@ -21,7 +21,9 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 
 
-def letter(canvas: Canvas, *, title: str, font: str, on_top: bool, people: tuple[str, ...], tagline: str) -> None:
+def letter(
+    canvas: Canvas, *, title: str, font: str, on_top: bool, people: tuple[str, ...], tagline: str
+) -> None:
     """Write the title, the tagline beside it and the credits at the foot.
 
     Args:
@@ -47,13 +49,21 @@ def letter(canvas: Canvas, *, title: str, font: str, on_top: bool, people: tuple
         text = _cut(tagline, small)
         level = top + height * len(lines) + 5 if on_top else top - 15
         draw.text(
-            ((WIDTH - small.getlength(text)) / 2, level), text, font=small, fill=_readable_on(canvas, level, level + 12)
+            ((WIDTH - small.getlength(text)) / 2, level),
+            text,
+            font=small,
+            fill=_readable_on(canvas, level, level + 12),
         )
     tiny = _font(_SMALL_PRINT, 7)
     foot = _readable_on(canvas, HEIGHT - 40, HEIGHT - 16)
     for number in range(2):
         text = _cut("   ".join(people[number::2]).upper(), tiny)
-        draw.text(((WIDTH - tiny.getlength(text)) / 2, HEIGHT - 36 + 11 * number), text, font=tiny, fill=foot)
+        draw.text(
+            ((WIDTH - tiny.getlength(text)) / 2, HEIGHT - 36 + 11 * number),
+            text,
+            font=tiny,
+            fill=foot,
+        )
     canvas.pixels = np.asarray(picture).copy()
 
 
@@ -63,7 +73,10 @@ def _fit(title: str, font: str) -> tuple[list[str], ImageFont.FreeTypeFont]:
     lines = (
         [title]
         if len(title) <= 11
-        else [" ".join(words[: len(words) // 2 + len(words) % 2]), " ".join(words[len(words) // 2 + len(words) % 2 :])]
+        else [
+            " ".join(words[: len(words) // 2 + len(words) % 2]),
+            " ".join(words[len(words) // 2 + len(words) % 2 :]),
+        ]
     )
     lines = [line for line in lines if line]
     for size in range(46, 13, -4):

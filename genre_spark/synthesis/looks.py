@@ -28,7 +28,9 @@ class Palette:
 
     def colours(self) -> tuple[Colour, Colour, Colour, Colour, Colour]:
         """Return the colours as (red, green, blue), 0..255."""
-        top, bottom, shade, light, accent = map(rgb, (self.top, self.bottom, self.shade, self.light, self.accent))
+        top, bottom, shade, light, accent = map(
+            rgb, (self.top, self.bottom, self.shade, self.light, self.accent)
+        )
         return top, bottom, shade, light, accent
 
 

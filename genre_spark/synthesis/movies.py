@@ -14,10 +14,33 @@ from genre_spark.synthesis.words import draw_word, person_name
 
 FIRST_ID = 1_000_001
 
-# Median length in minutes, median year and mean rating of a genre, where it differs from most movies.
-_MINUTES = {"Documentary": 62, "Animation": 24, "Music": 55, "Family": 80, "War": 104, "Western": 88, "TV Movie": 85}
-_YEARS = {"Western": 1955, "War": 1978, "Science Fiction": 2008, "Horror": 2009, "Documentary": 2012, "Music": 2006}
-_RATINGS = {"Horror": 2.7, "TV Movie": 2.8, "Documentary": 3.5, "Music": 3.6, "History": 3.4, "Action": 2.9}
+# Median length in minutes, median year and mean rating of a genre, where it differs from most
+# movies.
+_MINUTES = {
+    "Documentary": 62,
+    "Animation": 24,
+    "Music": 55,
+    "Family": 80,
+    "War": 104,
+    "Western": 88,
+    "TV Movie": 85,
+}
+_YEARS = {
+    "Western": 1955,
+    "War": 1978,
+    "Science Fiction": 2008,
+    "Horror": 2009,
+    "Documentary": 2012,
+    "Music": 2006,
+}
+_RATINGS = {
+    "Horror": 2.7,
+    "TV Movie": 2.8,
+    "Documentary": 3.5,
+    "Music": 3.6,
+    "History": 3.4,
+    "Action": 2.9,
+}
 # Genres that a country makes more of than the rest of the world.
 _COUNTRIES = {
     "USA": ("Western", "TV Movie", "Horror"),
@@ -40,7 +63,12 @@ _LANGUAGES = {
     "Canada": "English", "India": "Hindi", "Italy": "Italian", "Brazil": "Portuguese", "Spain": "Spanish",
     "Russian Federation": "Russian", "South Korea": "Korean", "Hong Kong": "Cantonese", "Sweden": "Swedish",
 }  # fmt: skip
-_THEME_ENDINGS = ("and what remains of it", "at the end of the road", "from the inside", "on a grand scale")
+_THEME_ENDINGS = (
+    "and what remains of it",
+    "at the end of the road",
+    "from the inside",
+    "on a grand scale",
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +112,11 @@ def make_movie(index: int, *, seed: int) -> Movie:
     random = generator(seed, "movie", index)
     genres = draw_labelset(index, offset=hash_unit(seed, "labelsets"))
     country = _draw_country(genres, random)
-    countries = (country,) if random.random() < 0.85 else tuple(sorted({country, pick(tuple(_COUNTRIES), random)}))
+    countries = (
+        (country,)
+        if random.random() < 0.85
+        else tuple(sorted({country, pick(tuple(_COUNTRIES), random)}))
+    )
     number = movie_id(index, seed)
     return Movie(
         movie_id=number,
@@ -98,18 +130,24 @@ def make_movie(index: int, *, seed: int) -> Movie:
         countries=countries if random.random() < 0.94 else (),
         languages=_draw_languages(countries, random),
         studios=_draw_many("studio", genres, random, mean=1.2, size=40),
-        themes=_draw_many("theme", genres, random, mean=1.5, size=9) if random.random() < 0.4 else (),
+        themes=_draw_many("theme", genres, random, mean=1.5, size=9)
+        if random.random() < 0.4
+        else (),
         actors=_draw_people("actor", genres, random, mean=6.0, size=120),
         directors=_draw_people("director", genres, random, mean=1.0, size=50),
     )
 
 
-def _mean_of(table: dict[str, float] | dict[str, int], genres: tuple[str, ...], usual: float) -> float:
+def _mean_of(
+    table: dict[str, float] | dict[str, int], genres: tuple[str, ...], usual: float
+) -> float:
     return float(np.mean([table.get(genre, usual) for genre in genres]))
 
 
 def _draw_year(genres: tuple[str, ...], random: np.random.Generator) -> int:
-    return int(np.clip(2024 - random.gamma(2.0, (2024 - _mean_of(_YEARS, genres, 1998)) / 1.7), 1903, 2024))
+    return int(
+        np.clip(2024 - random.gamma(2.0, (2024 - _mean_of(_YEARS, genres, 1998)) / 1.7), 1903, 2024)
+    )
 
 
 def _draw_minutes(genres: tuple[str, ...], random: np.random.Generator) -> int:
@@ -145,8 +183,12 @@ def _draw_title(genres: tuple[str, ...], random: np.random.Generator) -> str:
     return pick(forms, random)
 
 
-def _draw_sentence(genres: tuple[str, ...], random: np.random.Generator, shortest: int, longest: int) -> str:
-    words = [draw_word(genres, random, lean=0.3) for _ in range(random.integers(shortest, longest + 1))]
+def _draw_sentence(
+    genres: tuple[str, ...], random: np.random.Generator, shortest: int, longest: int
+) -> str:
+    words = [
+        draw_word(genres, random, lean=0.3) for _ in range(random.integers(shortest, longest + 1))
+    ]
     if len(words) > 6:
         words[3] += ","
     if random.random() < 0.1:
@@ -168,13 +210,18 @@ def _draw_country(genres: tuple[str, ...], random: np.random.Generator) -> str:
     return names[int(random.choice(len(names), p=weights / weights.sum()))]
 
 
-def _draw_languages(countries: tuple[str, ...], random: np.random.Generator) -> tuple[tuple[str, str], ...]:
+def _draw_languages(
+    countries: tuple[str, ...], random: np.random.Generator
+) -> tuple[tuple[str, str], ...]:
     spoken = list(dict.fromkeys(_LANGUAGES[country] for country in countries))
     if random.random() < 0.07:
         spoken = list(dict.fromkeys([*spoken, pick(tuple(_LANGUAGES.values()), random)]))
     if len(spoken) == 1:
         return (("Language", spoken[0]),)
-    return (("Primary language", spoken[0]), *(("Spoken language", language) for language in spoken))
+    return (
+        ("Primary language", spoken[0]),
+        *(("Spoken language", language) for language in spoken),
+    )
 
 
 @cache
@@ -183,10 +230,14 @@ def _inventory(kind: str, genre: str, size: int) -> tuple[str, ...]:
     random = generator("inventory", kind, genre)
     if kind == "studio":
         ends = ("Pictures", "Films", "Studio", "Media")
-        names = (f"{draw_word((genre,), random, lean=0.5).capitalize()} {pick(ends, random)}" for _ in range(size))
+        names = (
+            f"{draw_word((genre,), random, lean=0.5).capitalize()} {pick(ends, random)}"
+            for _ in range(size)
+        )
     else:
         names = (
-            f"{draw_word((genre,), random, lean=0.8)} {pick(_THEME_ENDINGS, random)}".capitalize() for _ in range(size)
+            f"{draw_word((genre,), random, lean=0.8)} {pick(_THEME_ENDINGS, random)}".capitalize()
+            for _ in range(size)
         )
     return tuple(dict.fromkeys(names))
 

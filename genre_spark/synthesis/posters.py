@@ -27,8 +27,8 @@ _PLACES_ABOVE = ((0.2, 0.24), (0.8, 0.24), (0.2, 0.86), (0.8, 0.86), (0.5, 0.18)
 def draw_poster(movie: Movie, *, seed: int) -> Image:
     """Draw a movie's poster.
 
-    One of its genres leads: it gives backdrop, lettering, the large emblem and most of the colours. The others tint
-    the colours and leave small emblems. Some posters mislead, as some real ones do.
+    One of its genres leads: it gives backdrop, lettering, the large emblem and most of the colours.
+    The others tint the colours and leave small emblems. Some posters mislead, as some real ones do.
 
     Returns:
         uint8, (H, W, 3) in RGB or (H, W) for a grayscale poster, in one of the usual sizes.
@@ -43,7 +43,10 @@ def draw_poster(movie: Movie, *, seed: int) -> Image:
     canvas = Canvas(top, bottom)
     pick(look.backdrops, random)(canvas, shade, light, random)
     on_top = bool(random.random() < look.title_on_top)
-    x, y = random.uniform(0.38, 0.62), random.uniform(0.78, 0.94) if on_top else random.uniform(0.46, 0.62)
+    x, y = (
+        random.uniform(0.38, 0.62),
+        random.uniform(0.78, 0.94) if on_top else random.uniform(0.46, 0.62),
+    )
     size = random.uniform(0.22, 0.36)
     ink = _stand_out(canvas, x, y, shade, blend(light, (255, 255, 255), 0.3))
     EMBLEMS[shown_as](canvas, x, y, size, ink, accent, random)
@@ -53,12 +56,21 @@ def draw_poster(movie: Movie, *, seed: int) -> Image:
             _draw_small_emblem(canvas, genre, *places[place], random)
     canvas.darken_edges(random.uniform(0.1, 0.6))
     credits = (*movie.directors, *movie.actors)
-    letter(canvas, title=movie.name, font=look.font, on_top=on_top, people=credits, tagline=movie.tagline)
+    letter(
+        canvas,
+        title=movie.name,
+        font=look.font,
+        on_top=on_top,
+        people=credits,
+        tagline=movie.tagline,
+    )
     canvas.grain(random, random.uniform(1, 5))
     return _print_copy(canvas.pixels, random)
 
 
-def _draw_small_emblem(canvas: Canvas, genre: str, x: float, y: float, random: np.random.Generator) -> None:
+def _draw_small_emblem(
+    canvas: Canvas, genre: str, x: float, y: float, random: np.random.Generator
+) -> None:
     _, _, shade, light, accent = pick(LOOKS[genre].palettes, random).colours()
     ink = _stand_out(canvas, x, y, shade, light)
     EMBLEMS[genre](canvas, x, y, random.uniform(0.1, 0.16), ink, accent, random)
@@ -71,7 +83,9 @@ def _stand_out(canvas: Canvas, x: float, y: float, dark: Colour, bright: Colour)
     return dark if float(around.mean()) > 100 else bright
 
 
-def _mix_colours(leading: str, others: tuple[str, ...], random: np.random.Generator) -> list[Colour]:
+def _mix_colours(
+    leading: str, others: tuple[str, ...], random: np.random.Generator
+) -> list[Colour]:
     """Tint the leading genre's colours with the others', and shift them all a little."""
     colours = list(pick(LOOKS[leading].palettes, random).colours())
     for genre in others:

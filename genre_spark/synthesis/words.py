@@ -8,7 +8,24 @@ import numpy as np
 
 from genre_spark.synthesis.draws import generator, pick
 
-_COMMON = ("ba", "ce", "di", "fo", "ga", "hi", "ke", "lo", "mi", "na", "pe", "ra", "so", "ta", "ve", "yo")
+_COMMON = (
+    "ba",
+    "ce",
+    "di",
+    "fo",
+    "ga",
+    "hi",
+    "ke",
+    "lo",
+    "mi",
+    "na",
+    "pe",
+    "ra",
+    "so",
+    "ta",
+    "ve",
+    "yo",
+)
 _SYLLABLES = {
     "Drama": ("lam", "ero", "sil", "ven", "tear", "mou", "ash"),
     "Documentary": ("fac", "arch", "voc", "doc", "ter", "graph", "lens"),
@@ -67,5 +84,8 @@ def draw_word(genres: tuple[str, ...], random: np.random.Generator, *, lean: flo
 def person_name(role: str, genre: str, number: int) -> str:
     """Return the name of a made-up person: the number-th of those who mostly work in a genre in a role."""
     random = generator("person", role, genre, number)
-    first, last = pick(vocabulary(None, 400), random), pick(vocabulary(pick(tuple(_SYLLABLES), random), 60), random)
+    first, last = (
+        pick(vocabulary(None, 400), random),
+        pick(vocabulary(pick(tuple(_SYLLABLES), random), 60), random),
+    )
     return f"{first.capitalize()} {last.capitalize()}"

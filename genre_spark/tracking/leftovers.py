@@ -22,7 +22,10 @@ def process_tags(pid: int | None = None) -> dict[str, str]:
         pid: of a process of this host, this one where it is None.
     """
     number = os.getpid() if pid is None else pid
-    return {_HOST: socket.gethostname(), _PROCESS: f"{number} {psutil.Process(number).create_time():.2f}"}
+    return {
+        _HOST: socket.gethostname(),
+        _PROCESS: f"{number} {psutil.Process(number).create_time():.2f}",
+    }
 
 
 def end_leftovers(client: MlflowClient, experiment: str) -> None:
@@ -40,6 +43,9 @@ def _lives(tags: Mapping[str, str]) -> bool:
     number, started = tags[_PROCESS].split()
     try:
         process = psutil.Process(int(number))
-        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - float(started)) < _CLOCK
+        return (
+            process.status() != psutil.STATUS_ZOMBIE
+            and abs(process.create_time() - float(started)) < _CLOCK
+        )
     except psutil.NoSuchProcess:
         return False

@@ -31,13 +31,24 @@ _SIGNATURE = ModelSignature(
     outputs=Schema([ColSpec(AnyType(), "genres"), ColSpec(AnyType(), "probabilities")]),
     params=ParamSchema([ParamSpec("threshold", "double", 0.5)]),
 )
-_REQUIREMENTS = ("torch", "torchvision", "opencv-python-headless", "pillow", "numpy", "pandas", "pydantic", "fsspec")
+_REQUIREMENTS = (
+    "torch",
+    "torchvision",
+    "opencv-python-headless",
+    "pillow",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "fsspec",
+)
 _SAMPLES_A_POINT = 5  # of the load of the machine, one a second
 
 
 @dataclass(frozen=True)
 class CurveLogger:
-    """Logs the numbers of an epoch to a run; it can be pickled, so that another process can log too.
+    """Logs the numbers of an epoch to a run.
+
+    It can be pickled, so that another process can log too.
 
     Attributes:
         tracking_uri: of the store.
@@ -48,17 +59,24 @@ class CurveLogger:
     run_id: str
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
-        """Log values at a step; a store that does not answer is a warning, not the end of a training."""
+        """Log values at a step.
+
+        A store that does not answer is a warning, not the end of a training.
+        """
         client = MlflowClient(self.tracking_uri)
         try:
             TrackedRun(client, self.run_id, "", self.tracking_uri).log_metrics(values, step=step)
         except Exception as error:
-            logger.warning("MLflow at %s took no metrics of step %d: %s", self.tracking_uri, step, error)
+            logger.warning(
+                "MLflow at %s took no metrics of step %d: %s", self.tracking_uri, step, error
+            )
 
 
 @dataclass(frozen=True)
 class TrialLogger:
-    """Logs the trials of a search as runs below the search's; it can be pickled, so that executors can log too.
+    """Logs the trials of a search as runs below the search's.
+
+    It can be pickled, so that executors can log too.
 
     Attributes:
         tracking_uri: of the store.
@@ -72,8 +90,13 @@ class TrialLogger:
     parent: str
     runs: dict[int, str] = field(default_factory=dict)
 
-    def log(self, trial: int, settings: Mapping[str, float], step: int, values: Mapping[str, float]) -> None:
-        """Log an epoch of a trial; a store that does not answer is a warning, not the end of a search."""
+    def log(
+        self, trial: int, settings: Mapping[str, float], step: int, values: Mapping[str, float]
+    ) -> None:
+        """Log an epoch of a trial.
+
+        A store that does not answer is a warning, not the end of a search.
+        """
         with self._warns(trial):
             self._run(trial, settings).log_metrics(values, step=step)
 
@@ -82,7 +105,9 @@ class TrialLogger:
         with self._warns(trial):
             run = self._run(trial, settings)
             run.set_tags({"end": end})
-            run.client.set_terminated(run.run_id, "FAILED" if end in {"diverged", "failed"} else "FINISHED")
+            run.client.set_terminated(
+                run.run_id, "FAILED" if end in {"diverged", "failed"} else "FINISHED"
+            )
         self.runs.pop(trial, None)
 
     def _run(self, trial: int, settings: Mapping[str, float]) -> TrackedRun:
@@ -91,7 +116,9 @@ class TrialLogger:
         if trial in self.runs:
             return TrackedRun(client, self.runs[trial], self.experiment_id, self.tracking_uri)
         tags = {MLFLOW_PARENT_RUN_ID: self.parent, "trial": str(trial)}
-        self.runs[trial] = client.create_run(self.experiment_id, tags=tags, run_name=f"trial-{trial}").info.run_id
+        self.runs[trial] = client.create_run(
+            self.experiment_id, tags=tags, run_name=f"trial-{trial}"
+        ).info.run_id
         run = TrackedRun(client, self.runs[trial], self.experiment_id, self.tracking_uri)
         run.log_params(settings)
         return run
@@ -101,7 +128,9 @@ class TrialLogger:
         try:
             yield
         except Exception as error:
-            logger.warning("MLflow at %s took nothing of trial %d: %s", self.tracking_uri, trial, error)
+            logger.warning(
+                "MLflow at %s took nothing of trial %d: %s", self.tracking_uri, trial, error
+            )
 
 
 @contextmanager
@@ -109,7 +138,10 @@ def system_metrics(run: TrackedRun) -> Iterator[None]:
     """Log load of processors, memory, disk and GPUs to a run while the block runs, however short it is."""
     logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
     monitor = SystemMetricsMonitor(
-        run.run_id, sampling_interval=1, samples_before_logging=_SAMPLES_A_POINT, tracking_uri=run.tracking_uri
+        run.run_id,
+        sampling_interval=1,
+        samples_before_logging=_SAMPLES_A_POINT,
+        tracking_uri=run.tracking_uri,
     )
     monitor.start()
     try:
@@ -126,8 +158,8 @@ def system_metrics(run: TrackedRun) -> Iterator[None]:
 def log_poster_model(run: TrackedRun, model_file: str, name: str) -> str:
     """Log a trained network as a pyfunc and return the URI that `mlflow.pyfunc.load_model` takes.
 
-    The model carries its weights, its preprocessing and a copy of this package: who loads it needs neither Spark nor
-    an installed genre_spark.
+    The model carries its weights, its preprocessing and a copy of this package: who loads it needs
+    neither Spark nor an installed genre_spark.
 
     Args:
         run: the run that trained the network.
@@ -135,7 +167,8 @@ def log_poster_model(run: TrackedRun, model_file: str, name: str) -> str:
         name: the logged model's name.
     """
     package = Path(genre_spark.__file__).parent
-    # MLflow asks for type hints and an example of the input; it insists, whatever filter of warnings is set.
+    # MLflow asks for type hints and an example of the input; it insists, whatever filter of
+    # warnings is set.
     with run.as_active(), contextlib.redirect_stderr(io.StringIO()):
         info = mlflow.pyfunc.log_model(
             name=name,
@@ -144,6 +177,8 @@ def log_poster_model(run: TrackedRun, model_file: str, name: str) -> str:
             code_paths=[str(package)],
             signature=_SIGNATURE,
             # named, because finding them out would load the model in another process
-            pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
+            pip_requirements=[
+                f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS
+            ],
         )
     return str(info.model_uri)

@@ -1,7 +1,7 @@
 """A trained poster network as an MLflow model: its code, which MLflow runs when the model is loaded.
 
-MLflow stores this file and the weights, no pickle (models from code). Loading needs torch, OpenCV, numpy and pandas;
-no Spark, no Petastorm.
+MLflow stores this file and the weights, no pickle (models from code). Loading needs torch, OpenCV,
+numpy and pandas; no Spark, no Petastorm.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _BATCH = 32
 class PosterModel(PythonModel):
     """Genres of posters.
 
-    The input is a data frame with a column `image`, or a list or array of posters; each one is JPEG, PNG or WebP
-    bytes, or pixels, uint8 (H, W, 3), RGB, of any size. The output has a row a poster: `genres`, those at or above the
-    threshold, the most probable first, and `probabilities`, genre -> 0..1, in the same order.
+    The input is a data frame with a column `image`, or a list or array of posters; each one is
+    JPEG, PNG or WebP bytes, or pixels, uint8 (H, W, 3), RGB, of any size. The output has a row a
+    poster: `genres`, those at or above the threshold, the most probable first, and `probabilities`,
+    genre -> 0..1, in the same order.
     """
 
     trained: TrainedNetwork | None = None
@@ -40,8 +41,10 @@ class PosterModel(PythonModel):
         self.trained = load_network(context.artifacts["network"], device=choose_device("auto"))
         return self.trained
 
-    # MLflow reads a type hint of model_input as a schema of its own and warns about all but lists of pydantic models
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    # MLflow reads a type hint of model_input as a schema of its own and warns about all but lists
+    # of pydantic models
+    # noqa: ANN001, ANN201
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """Return genres and probabilities of posters.
 
         Args:
@@ -58,7 +61,9 @@ class PosterModel(PythonModel):
         parts = []
         for start in range(0, len(posters), _BATCH):
             chunk = posters[start : start + _BATCH]
-            images = np.stack([_pixels(poster, trained.posters, self.max_pixels) for poster in chunk])
+            images = np.stack(
+                [_pixels(poster, trained.posters, self.max_pixels) for poster in chunk]
+            )
             parts.append(trained.probabilities(images))
         rows = [_describe(row, trained.vocabulary, threshold) for part in parts for row in part]
         return pd.DataFrame(rows, columns=["genres", "probabilities"])
@@ -81,12 +86,16 @@ def _pixels(poster: Any, stored: PosterForm, max_pixels: int) -> np.ndarray:
     else:
         pixels = np.asarray(poster, np.uint8)
         if pixels.ndim != 3 or pixels.shape[2] != 3:
-            raise ValueError(f"image: shape {pixels.shape}, expected (height, width, 3) of RGB pixels")
+            raise ValueError(
+                f"image: shape {pixels.shape}, expected (height, width, 3) of RGB pixels"
+            )
         bgr = np.ascontiguousarray(pixels[:, :, ::-1])
     return to_chw(fit_pixels(bgr, height=stored.height, width=stored.width, fit=stored.fit))
 
 
-def _describe(probabilities: np.ndarray, vocabulary: tuple[str, ...], threshold: float) -> tuple[list[str], dict]:
+def _describe(
+    probabilities: np.ndarray, vocabulary: tuple[str, ...], threshold: float
+) -> tuple[list[str], dict]:
     order = np.argsort(-probabilities, kind="stable")
     named = {vocabulary[place]: round(float(probabilities[place]), 6) for place in order}
     return [genre for genre, value in named.items() if value >= threshold], named

@@ -14,7 +14,9 @@ from genre_spark.tracking.runs import TrackedRun
 CHAMPION = "champion"
 
 
-def register_champion(run: TrackedRun, name: str, *, training_run: str, tags: Mapping[str, str] | None = None) -> str:
+def register_champion(
+    run: TrackedRun, name: str, *, training_run: str, tags: Mapping[str, str] | None = None
+) -> str:
     """Register the model that a run logged, give it the alias `champion`, and return the URI that loads it.
 
     A model that is the champion already stays the version it is.
@@ -39,7 +41,9 @@ def register_champion(run: TrackedRun, name: str, *, training_run: str, tags: Ma
         for key, value in {**(tags or {}), "compared_in_run": run.run_id}.items():
             run.client.set_model_version_tag(name, current, key, value)
     except MlflowException as error:
-        raise StageFailedError(f"mlflow.registered_model: {name} could not be registered: {error.message}") from error
+        raise StageFailedError(
+            f"mlflow.registered_model: {name} could not be registered: {error.message}"
+        ) from error
     return uri
 
 
@@ -48,7 +52,9 @@ def _logged_model(client: MlflowClient, run_id: str) -> str:
     outputs = client.get_run(run_id).outputs
     models = outputs.model_outputs if outputs is not None else []
     if not models:
-        raise StageFailedError(f"run {run_id}: it logged no model, expected the run that trained the best model")
+        raise StageFailedError(
+            f"run {run_id}: it logged no model, expected the run that trained the best model"
+        )
     return str(models[-1].model_id)
 
 

@@ -28,15 +28,21 @@ _BATCH = 900  # a batch call of MLflow takes at most 1,000 metrics
 
 
 class TrackedRun:
-    """An open MLflow run. Methods log to this run by its id, whatever run is active in the calling thread.
+    """An open MLflow run.
+
+    Methods log to this run by its id, whatever run is active in the calling thread.
 
     Attributes:
         run_id: MLflow's id of the run.
-        digest: fingerprint of everything that the run's results depend on; a stage's tables carry it.
-        force: whether to begin anew where an earlier run of the same digest has left something to go on from.
+        digest: fingerprint of everything that the run's results depend on; a stage's tables carry
+            it.
+        force: whether to begin anew where an earlier run of the same digest has left something to
+            go on from.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, experiment: str, tracking_uri: str) -> None:
+    def __init__(
+        self, client: MlflowClient, run_id: str, experiment: str, tracking_uri: str
+    ) -> None:
         self.client = client
         self.run_id = run_id
         self.experiment_id = experiment
@@ -47,7 +53,9 @@ class TrackedRun:
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Log numbers; names such as `f1/Drama` group in the UI."""
         now = int(time.time() * 1000)
-        items = [Metric(metric_name(name), float(value), now, step) for name, value in metrics.items()]
+        items = [
+            Metric(metric_name(name), float(value), now, step) for name, value in metrics.items()
+        ]
         for start in range(0, len(items), _BATCH):
             self.client.log_batch(self.run_id, metrics=items[start : start + _BATCH])
 
@@ -59,7 +67,9 @@ class TrackedRun:
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        self.client.log_batch(
+            self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()]
+        )
 
     def log_text(self, text: str, path: str) -> None:
         """Store a text as an artifact."""
@@ -75,7 +85,9 @@ class TrackedRun:
 
     def log_figure(self, figure: Figure, path: str) -> None:
         """Store a matplotlib figure as a picture (.png)."""
-        self.client.log_figure(self.run_id, figure, path, save_kwargs={"dpi": 120, "bbox_inches": "tight"})
+        self.client.log_figure(
+            self.run_id, figure, path, save_kwargs={"dpi": 120, "bbox_inches": "tight"}
+        )
 
     def log_file(self, file: str | Path, folder: str | None = None) -> None:
         """Store a local file as an artifact."""
@@ -85,13 +97,18 @@ class TrackedRun:
     def as_active(self) -> Iterator[None]:
         """Make this MLflow's active run in the calling thread, for model flavours that know no run id."""
         mlflow.set_tracking_uri(self.tracking_uri)
-        with _kept_environment("MLFLOW_RUN_ID"), mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
+        with (
+            _kept_environment("MLFLOW_RUN_ID"),
+            mlflow.start_run(run_id=self.run_id, log_system_metrics=False),
+        ):
             yield
 
     @contextmanager
     def child(self, name: str, tags: Mapping[str, str] | None = None) -> Iterator[TrackedRun]:
         """Open a run below this one, for a trial or a model."""
-        with _open(self.client, self.experiment_id, self.tracking_uri, name, self.run_id, tags or {}) as run:
+        with _open(
+            self.client, self.experiment_id, self.tracking_uri, name, self.run_id, tags or {}
+        ) as run:
             yield run
 
 
@@ -124,9 +141,19 @@ def open_run(
 
 @contextmanager
 def _open(
-    client: MlflowClient, experiment: str, uri: str, name: str, parent: str | None, tags: Mapping[str, str]
+    client: MlflowClient,
+    experiment: str,
+    uri: str,
+    name: str,
+    parent: str | None,
+    tags: Mapping[str, str],
 ) -> Iterator[TrackedRun]:
-    merged = {MLFLOW_RUN_NAME: name, **process_tags(), **tags, **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
+    merged = {
+        MLFLOW_RUN_NAME: name,
+        **process_tags(),
+        **tags,
+        **({MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
+    }
     run_id = client.create_run(experiment, tags=merged, run_name=name).info.run_id
     status = "FAILED"
     try:

@@ -23,7 +23,8 @@ def log_spark_model(run: TrackedRun, model: Model, name: str) -> str:
             model,
             name,
             dfs_tmpdir=folder,
-            # named, because finding them out would start a second Spark session and load the model in it
+            # named, because finding them out would start a second Spark session and load the model
+            # in it
             pip_requirements=[f"genre_spark=={__version__}", f"pyspark=={pyspark.__version__}"],
         )
     return str(info.model_uri)

@@ -24,7 +24,8 @@ def resolve_tracking_uri(config: MlflowConfig, work: str) -> str:
         return "databricks"
     if "://" in work:
         raise InvalidConfigError(
-            f"mlflow.tracking_uri: not set, expected a server's address since paths.work is not a local folder: {work}"
+            "mlflow.tracking_uri: not set, expected a server's address since paths.work is not a "
+            f"local folder: {work}"
         )
     folder = Path(work)
     folder.mkdir(parents=True, exist_ok=True)

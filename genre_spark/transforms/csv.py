@@ -16,7 +16,16 @@ from pyspark.sql import functions as F
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem
 
-__all__ = ["FIELDS", "LINE", "CsvLayout", "check_header", "literal_path", "read_layout", "read_lines", "split_fields"]
+__all__ = [
+    "FIELDS",
+    "LINE",
+    "CsvLayout",
+    "check_header",
+    "literal_path",
+    "read_layout",
+    "read_lines",
+    "split_fields",
+]
 
 LINE = "value"  # the name that spark.read.text gives its only column
 FIELDS = "fields"
@@ -34,8 +43,10 @@ class CsvLayout:
         path: of the file, for messages.
         header: the first line as it stands, byte order mark included.
         columns: the names in it.
-        last_line: the last line when no line break follows it (the file may have been cut there), else None.
-        first_lines: some lines after the header, each ended by a line break: what the file looks like.
+        last_line: the last line when no line break follows it (the file may have been cut there),
+            else None.
+        first_lines: some lines after the header, each ended by a line break: what the file looks
+            like.
     """
 
     path: str
@@ -49,19 +60,23 @@ def check_header(path: str, required: Sequence[str]) -> None:
     """Look at the first lines of a CSV file, so that a wrong file is told before anything else starts.
 
     Raises:
-        InvalidInputError: there is no such file, it is empty or holds a header alone, or the header cannot be used.
+        InvalidInputError: there is no such file, it is empty or holds a header alone, or the header
+            cannot be used.
     """
     head, _ = _open_ends(path, required, whole=False)
     _parse_header(path, head, required)
     if len(head) < _HEADER_BYTES and not b"".join(head.splitlines()[1:]).strip():
-        raise InvalidInputError(f"{path}: a header and no rows, expected rows of {','.join(required)}")
+        raise InvalidInputError(
+            f"{path}: a header and no rows, expected rows of {','.join(required)}"
+        )
 
 
 def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
     """Read the header and the end of a CSV file, plain or gzipped (by its name).
 
     Raises:
-        InvalidInputError: there is no such file, it is empty, not UTF-8, not whole gzip, or lacks a required column.
+        InvalidInputError: there is no such file, it is empty, not UTF-8, not whole gzip, or lacks a
+            required column.
     """
     head, tail = _open_ends(path, required, whole=True)
     header, names = _parse_header(path, head, required)
@@ -69,7 +84,13 @@ def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
     if tail and not tail.endswith((b"\n", b"\r")):
         last = tail.splitlines()[-1].decode("utf-8", errors="replace")
     whole_lines = head[: head.rfind(b"\n") + 1].splitlines()[1:]
-    return CsvLayout(path, header, names, last, tuple(line.decode("utf-8", errors="replace") for line in whole_lines))
+    return CsvLayout(
+        path,
+        header,
+        names,
+        last,
+        tuple(line.decode("utf-8", errors="replace") for line in whole_lines),
+    )
 
 
 def read_lines(spark: SparkSession, path: str) -> DataFrame:
@@ -84,13 +105,17 @@ def literal_path(path: str) -> str:
 
 def _parse_header(path: str, head: bytes, required: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     if not head.strip():
-        raise InvalidInputError(f"{path}: the file is empty, expected a header of {','.join(required)}")
+        raise InvalidInputError(
+            f"{path}: the file is empty, expected a header of {','.join(required)}"
+        )
     line = head.splitlines()[0]
     try:
         header = line.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidInputError(f"{path}: the header {line[:80]!r} is not UTF-8") from None
-    names = tuple(name.strip() for name in next(csv.reader(io.StringIO(header.lstrip("\ufeff"))), []))
+    names = tuple(
+        name.strip() for name in next(csv.reader(io.StringIO(header.lstrip("\ufeff"))), [])
+    )
     missing = [name for name in required if name not in names]
     if missing:
         raise InvalidInputError(
@@ -99,7 +124,9 @@ def _parse_header(path: str, head: bytes, required: Sequence[str]) -> tuple[str,
         )
     repeated = [name for name in required if names.count(name) > 1]
     if repeated:
-        raise InvalidInputError(f"{path}: the column {repeated[0]} stands more than once in the header, expected once")
+        raise InvalidInputError(
+            f"{path}: the column {repeated[0]} stands more than once in the header, expected once"
+        )
     return header, names
 
 
@@ -116,11 +143,16 @@ def _open_ends(path: str, required: Sequence[str], *, whole: bool) -> tuple[byte
             with gzip.GzipFile(fileobj=file) if gzipped else file as text:
                 return text.read(_HEADER_BYTES), b""
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InvalidInputError(f"{path}: not a whole gzip file ({error}), expected a complete .csv.gz") from None
+        raise InvalidInputError(
+            f"{path}: not a whole gzip file ({error}), expected a complete .csv.gz"
+        ) from None
 
 
 def _read_ends(file: io.BufferedReader, size: int, *, gzipped: bool) -> tuple[bytes, bytes]:
-    """Return the first and the last bytes of the text; a gzip stream is checked to its end on the way."""
+    """Return the first and the last bytes of the text.
+
+    A gzip stream is checked to its end on the way.
+    """
     if not gzipped:
         head = file.read(_HEADER_BYTES)
         file.seek(max(0, size - _HEADER_BYTES))
@@ -137,8 +169,8 @@ def _read_ends(file: io.BufferedReader, size: int, *, gzipped: bool) -> tuple[by
 def split_fields(lines: DataFrame, layout: CsvLayout, *, columns: Sequence[str]) -> DataFrame:
     """Add the named columns to lines: text without the quotes and blanks around it, null in malformed lines.
 
-    A line is malformed when it has more or fewer fields than the header, or an unpaired quote (RFC 4180; a field
-    with a line break in it comes as two lines, both malformed).
+    A line is malformed when it has more or fewer fields than the header, or an unpaired quote (RFC
+    4180; a field with a line break in it comes as two lines, both malformed).
 
     Args:
         lines: with the column `value`, as `spark.read.text` gives them.
@@ -147,23 +179,33 @@ def split_fields(lines: DataFrame, layout: CsvLayout, *, columns: Sequence[str])
     """
     count = len(layout.columns)
     line = F.col(LINE)
-    # Possessive (++, *+), so that Java's matcher neither recurses once a character nor tries blanks again and again.
+    # Possessive (++, *+), so that Java's matcher neither recurses once a character nor tries blanks
+    # again and again.
     field = r'\s*+(?:"([^"]*+(?:""[^"]*+)*+)"\s*+|([^",]*+))'
     pattern = "^" + ",".join([field] * count) + "$"
     positions = [layout.columns.index(name) for name in columns]
 
     def quoted(position: int) -> Column:
         inside = F.regexp_extract(line, pattern, 2 * position + 1)
-        return F.concat(F.regexp_replace(inside, '""', '"'), F.regexp_extract(line, pattern, 2 * position + 2))
+        return F.concat(
+            F.regexp_replace(inside, '""', '"'), F.regexp_extract(line, pattern, 2 * position + 2)
+        )
 
     # Few lines have quotes, and splitting is many times cheaper than matching.
     plain = F.split(line, ",", -1)
     parts = F.when(
         F.contains(line, F.lit('"')),
-        F.when(F.rlike(line, F.lit(pattern)), F.array(*[quoted(position) for position in positions])),
-    ).otherwise(F.when(F.size(plain) == count, F.array(*[F.get(plain, F.lit(p)) for p in positions])))
+        F.when(
+            F.rlike(line, F.lit(pattern)), F.array(*[quoted(position) for position in positions])
+        ),
+    ).otherwise(
+        F.when(F.size(plain) == count, F.array(*[F.get(plain, F.lit(p)) for p in positions]))
+    )
     split = lines.withColumn(FIELDS, parts)
     return split.select(
         *lines.columns,
-        *[F.btrim(F.get(FIELDS, F.lit(i)), F.lit(_BLANKS)).alias(name) for i, name in enumerate(columns)],
+        *[
+            F.btrim(F.get(FIELDS, F.lit(i)), F.lit(_BLANKS)).alias(name)
+            for i, name in enumerate(columns)
+        ],
     )

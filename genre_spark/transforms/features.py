@@ -24,14 +24,53 @@ from genre_spark.workers import short_task
 POSTER = "poster"
 EMBEDDING = "embedding"
 WORDS = "words"
-# Words that say nothing about a genre; a short list of our own, since every language has its own and IDF does the rest.
+# Words that say nothing about a genre; a short list of our own, since every language has its own
+# and IDF does the rest.
 _STOP_WORDS = (
-    *("a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "has", "have", "he", "her", "his", "in"),
-    *("into", "is", "it", "its", "of", "on", "or", "she", "that", "the", "their", "them", "they", "this", "to", "was"),
+    *(
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "but",
+        "by",
+        "for",
+        "from",
+        "has",
+        "have",
+        "he",
+        "her",
+        "his",
+        "in",
+    ),
+    *(
+        "into",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "or",
+        "she",
+        "that",
+        "the",
+        "their",
+        "them",
+        "they",
+        "this",
+        "to",
+        "was",
+    ),
     *("were", "when", "who", "will", "with", "you", "your"),
 )
 _BATCH_SCHEMA = StructType(
-    [StructField(MOVIE_ID, LongType(), False), StructField(POSTER, ArrayType(FloatType(), False), False)]
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField(POSTER, ArrayType(FloatType(), False), False),
+    ]
 )
 
 
@@ -44,11 +83,14 @@ def summarise_image(image: NDArray[np.uint8], *, thumbnail: int, bins: int) -> N
         bins: bins of each channel's histogram; 0 for none.
 
     Returns:
-        float32, (3 * thumbnail^2 + 3 * bins,); thumbnail values 0..1 in CHW order, histograms that sum to 1 a channel.
+        float32, (3 * thumbnail^2 + 3 * bins,); thumbnail values 0..1 in CHW order, histograms that
+        sum to 1 a channel.
     """
     parts = [np.zeros(0, np.float32)]
     if thumbnail:
-        small = cv2.resize(image.transpose(1, 2, 0), (thumbnail, thumbnail), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            image.transpose(1, 2, 0), (thumbnail, thumbnail), interpolation=cv2.INTER_AREA
+        )
         parts.append(small.transpose(2, 0, 1).astype(np.float32).ravel() / 255)
     if bins:
         pixels = image.shape[1] * image.shape[2]
@@ -68,7 +110,11 @@ def summarise_posters(posters: DataFrame, *, thumbnail: int, bins: int) -> DataF
             columns = [batch.column(index) for index in range(1, 6)]
             rows = zip(*[column.to_pylist() for column in columns], strict=True)
             vectors = [
-                summarise_image(decode_stored(image, encoding, height, width, channels), thumbnail=thumbnail, bins=bins)
+                summarise_image(
+                    decode_stored(image, encoding, height, width, channels),
+                    thumbnail=thumbnail,
+                    bins=bins,
+                )
                 for image, encoding, height, width, channels in rows
             ]
             arrays = [batch.column(0), pa.array(vectors, pa.list_(pa.float32()))]
@@ -82,12 +128,14 @@ def summarise_posters(posters: DataFrame, *, thumbnail: int, bins: int) -> DataF
 def fit_feature_pipeline(train: DataFrame, config: FeaturesConfig) -> PipelineModel:
     """Fit the pipeline that turns metadata columns, `poster` and `embedding` into `features`, on training movies.
 
-    Numbers are imputed by their median, with a column that says whether they were missing; lists of categories become
-    0/1 columns of the most frequent ones; words of the text are weighted by inverse document frequency. What the
-    training movies do not have at all (no rating anywhere, no studio that is frequent enough) is left out.
+    Numbers are imputed by their median, with a column that says whether they were missing; lists of
+    categories become 0/1 columns of the most frequent ones; words of the text are weighted by
+    inverse document frequency. What the training movies do not have at all (no rating anywhere, no
+    studio that is frequent enough) is left out.
 
     Args:
-        train: the training movies as `prepare_columns` returns them; read several times, so cache it.
+        train: the training movies as `prepare_columns` returns them; read several times, so cache
+            it.
         config: which features, and how frequent a category must be.
     """
     stages: list[Estimator | Transformer] = []
@@ -97,7 +145,11 @@ def fit_feature_pipeline(train: DataFrame, config: FeaturesConfig) -> PipelineMo
             known = _known_numbers(train)
             filled = [f"{name}_filled" for name in known]
             if known:
-                stages.append(Imputer(strategy="median", inputCols=known, outputCols=filled, relativeError=0.0))
+                stages.append(
+                    Imputer(
+                        strategy="median", inputCols=known, outputCols=filled, relativeError=0.0
+                    )
+                )
             inputs += [*filled, *[f"{name}_missing" for name in known]]
         vocabularies = _vocabularies(train, config)
         for name in LISTS:
@@ -130,10 +182,18 @@ def _known_numbers(train: DataFrame) -> list[str]:
 
 
 def _vocabularies(train: DataFrame, config: FeaturesConfig) -> dict[str, list[str]]:
-    """Return the most frequent categories of each kind, in one pass; ties go by name, so no order depends on luck."""
-    limits = dict.fromkeys(LISTS, config.max_categories) | ({WORDS: config.text_words} if config.text_words else {})
+    """Return the most frequent categories of each kind, in one pass.
+
+    Ties go by name, so no order depends on luck.
+    """
+    limits = dict.fromkeys(LISTS, config.max_categories) | (
+        {WORDS: config.text_words} if config.text_words else {}
+    )
     kinds = F.array(
-        *[F.struct(F.lit(kind).alias("kind"), F.array_distinct(kind).alias("categories")) for kind in limits]
+        *[
+            F.struct(F.lit(kind).alias("kind"), F.array_distinct(kind).alias("categories"))
+            for kind in limits
+        ]
     )
     counted = (
         train.select(F.explode(kinds).alias("k"))
@@ -143,14 +203,20 @@ def _vocabularies(train: DataFrame, config: FeaturesConfig) -> dict[str, list[st
         .where(F.col("count") >= config.min_count)
     )
     rank = F.row_number().over(Window.partitionBy("kind").orderBy(F.desc("count"), "category"))
-    limit = F.element_at(F.create_map(*[F.lit(value) for item in limits.items() for value in item]), F.col("kind"))
+    limit = F.element_at(
+        F.create_map(*[F.lit(value) for item in limits.items() for value in item]), F.col("kind")
+    )
     kept = counted.select("kind", "category", rank.alias("rank")).where(F.col("rank") <= limit)
     vocabularies: dict[str, list[str]] = {}
-    for row in kept.orderBy("kind", "rank").collect():  # at most the configured number of categories
+    for row in kept.orderBy(
+        "kind", "rank"
+    ).collect():  # at most the configured number of categories
         vocabularies.setdefault(row["kind"], []).append(row["category"])
     return vocabularies
 
 
-def _one_hot(vocabulary: list[str], source: str, target: str, *, binary: bool) -> CountVectorizerModel:
+def _one_hot(
+    vocabulary: list[str], source: str, target: str, *, binary: bool
+) -> CountVectorizerModel:
     model = CountVectorizerModel.from_vocabulary(vocabulary, inputCol=source, outputCol=target)
     return model.setBinary(binary)

@@ -40,7 +40,9 @@ _INVALID = "\ufffd"  # what invalid UTF-8 is read as
 _BIT = "bit"
 
 
-def check_rows(lines: DataFrame, layout: CsvLayout, *, known: Sequence[str] | None = None) -> DataFrame:
+def check_rows(
+    lines: DataFrame, layout: CsvLayout, *, known: Sequence[str] | None = None
+) -> DataFrame:
     """Turn lines of genres.csv into (movie_id, genre), or a reason why a line cannot be used and its content.
 
     Args:
@@ -49,8 +51,10 @@ def check_rows(lines: DataFrame, layout: CsvLayout, *, known: Sequence[str] | No
         known: the genres that a row may have; None allows any.
 
     Returns:
-        One row a line: movie_id, genre, reason (null where the row is good), content (null where the row is good, else
-        the line's first 200 characters), is_last (the line is the file's last and not ended by a line break).
+        One row a line: movie_id, genre, reason (null where the row is good), content (null where
+            the row is good, else
+        the line's first 200 characters), is_last (the line is the file's last and not ended by a
+        line break).
     """
     split = split_fields(lines, layout, columns=("id", GENRE))
     number = r"[0-9]+"
@@ -62,7 +66,8 @@ def check_rows(lines: DataFrame, layout: CsvLayout, *, known: Sequence[str] | No
         .when(F.col(MOVIE_ID).isNull() & (F.col("id") == ""), "empty id")
         .when(F.col(MOVIE_ID).isNull() & F.rlike("id", F.lit(f"^{number}$")), "id above 2^63-1")
         .when(
-            (F.col(MOVIE_ID) < 0) | (F.col(MOVIE_ID).isNull() & F.rlike("id", F.lit(rf"^-{number}(\.[0-9]*)?$"))),
+            (F.col(MOVIE_ID) < 0)
+            | (F.col(MOVIE_ID).isNull() & F.rlike("id", F.lit(rf"^-{number}(\.[0-9]*)?$"))),
             "negative id",
         )
         .when(F.col(MOVIE_ID).isNull() & F.rlike("id", F.lit(rf"^{number}\.[0-9]*$")), "decimal id")
@@ -73,24 +78,28 @@ def check_rows(lines: DataFrame, layout: CsvLayout, *, known: Sequence[str] | No
     )
     if known is not None:
         reason = reason.when(~F.col(GENRE).isin(list(known)), UNKNOWN_GENRE)
-    checked = split.withColumn(MOVIE_ID, F.expr("try_cast(id AS bigint)")).withColumn(REASON, reason)
-    # Replaced by itself, the replacement character takes the place of invalid bytes, which other readers of Parquet
-    # refuse.
+    checked = split.withColumn(MOVIE_ID, F.expr("try_cast(id AS bigint)")).withColumn(
+        REASON, reason
+    )
+    # Replaced by itself, the replacement character takes the place of invalid bytes, which other
+    # readers of Parquet refuse.
     content = F.regexp_replace(F.substring(LINE, 1, CONTENT_CHARS), _INVALID, _INVALID)
     return checked.select(
         MOVIE_ID,
         GENRE,
         REASON,
         F.when(F.col(REASON).isNotNull(), content).alias(CONTENT),
-        (F.lit(False) if layout.last_line is None else F.col(LINE) == layout.last_line).alias(IS_LAST),
+        (F.lit(False) if layout.last_line is None else F.col(LINE) == layout.last_line).alias(
+            IS_LAST
+        ),
     )
 
 
 def guess_vocabulary(layout: CsvLayout) -> list[str] | None:
     """Return the genres of the file's first lines, sorted; None where few of these lines are plain.
 
-    A plain line has an id and a genre as they are meant, with neither quotes nor blanks. Only genres that come with a
-    good id count, and none from a last line that may have been cut off.
+    A plain line has an id and a genre as they are meant, with neither quotes nor blanks. Only
+    genres that come with a good id count, and none from a last line that may have been cut off.
     """
     place, position = layout.columns.index("id"), layout.columns.index(GENRE)
     found: set[str] = set()
@@ -109,7 +118,9 @@ def guess_vocabulary(layout: CsvLayout) -> list[str] | None:
     return sorted(found)
 
 
-def mark_plain_lines(lines: DataFrame, layout: CsvLayout, *, vocabulary: Sequence[str]) -> DataFrame:
+def mark_plain_lines(
+    lines: DataFrame, layout: CsvLayout, *, vocabulary: Sequence[str]
+) -> DataFrame:
     """Turn plain lines, an id and a known genre without quotes or blanks, into (movie_id, bit) for `group_bits`.
 
     `check_rows` finds such lines good too, at several times the cost.
@@ -117,10 +128,12 @@ def mark_plain_lines(lines: DataFrame, layout: CsvLayout, *, vocabulary: Sequenc
     Args:
         lines: with the column `value`.
         layout: of the file.
-        vocabulary: at most 62 genres; the sorted ones have ascending bits. None has a quote or a comma.
+        vocabulary: at most 62 genres; the sorted ones have ascending bits. None has a quote or a
+            comma.
 
     Returns:
-        One row a line: value, movie_id and bit; null and 0 for a line that is not plain, the header among them.
+        One row a line: value, movie_id and bit; null and 0 for a line that is not plain, the header
+            among them.
     """
     columns = layout.columns
     whole = F.size(FIELDS) == len(columns)
@@ -131,7 +144,11 @@ def mark_plain_lines(lines: DataFrame, layout: CsvLayout, *, vocabulary: Sequenc
         F.when(whole, F.get(FIELDS, F.lit(columns.index("id")))).alias("id"),
         F.get(FIELDS, F.lit(columns.index(GENRE))).alias(GENRE),
     )
-    marked = split.select(LINE, F.expr("try_cast(id AS bigint)").alias(MOVIE_ID), _bit_of_genre(vocabulary).alias(_BIT))
+    marked = split.select(
+        LINE,
+        F.expr("try_cast(id AS bigint)").alias(MOVIE_ID),
+        _bit_of_genre(vocabulary).alias(_BIT),
+    )
     plain = (F.col(MOVIE_ID) >= 0) & F.col(_BIT).isNotNull()
     return marked.select(
         LINE,
@@ -142,11 +159,16 @@ def mark_plain_lines(lines: DataFrame, layout: CsvLayout, *, vocabulary: Sequenc
 
 def group_bits(marked: DataFrame) -> DataFrame:
     """Group rows of (movie_id, bit) to movie_id, labelset (the bits together) and rows (how many there were)."""
-    return marked.groupBy(MOVIE_ID).agg(F.bit_or(_BIT).alias(LABELSET), F.count(F.lit(1)).alias(ROWS))
+    return marked.groupBy(MOVIE_ID).agg(
+        F.bit_or(_BIT).alias(LABELSET), F.count(F.lit(1)).alias(ROWS)
+    )
 
 
 def unmark_labels(grouped: DataFrame, *, vocabulary: Sequence[str]) -> DataFrame:
-    """Turn the labelset of `group_bits` into genres (sorted by name) and label_ids (ascending); rows stays."""
+    """Turn the labelset of `group_bits` into genres (sorted by name) and label_ids (ascending).
+
+    Rows stays.
+    """
     names = sorted(vocabulary)
     label_ids = [list(vocabulary).index(name) for name in names]
     ids = _decode_mask(LABELSET, label_ids, "int")
@@ -162,14 +184,16 @@ def unmark_labels(grouped: DataFrame, *, vocabulary: Sequence[str]) -> DataFrame
 def group_labels(pairs: DataFrame, *, vocabulary: Sequence[str]) -> DataFrame:
     """Group rows of (movie_id, genre) to one row a movie; repeated pairs merge.
 
-    Up to 62 genres travel as bits of one number, which Spark aggregates in place; more of them as sets.
+    Up to 62 genres travel as bits of one number, which Spark aggregates in place; more of them as
+    sets.
 
     Args:
         pairs: movie_id bigint, genre string; every genre is in the vocabulary.
         vocabulary: the genres by label id.
 
     Returns:
-        movie_id, genres (sorted by name), label_ids (ascending), rows (how many rows the movie had).
+        movie_id, genres (sorted by name), label_ids (ascending), rows (how many rows the movie
+        had).
     """
     if len(vocabulary) > MASK_LABELS:
         return _group_as_sets(pairs, vocabulary)
@@ -188,7 +212,10 @@ def _decode_mask(mask: str, values: Sequence[object], kind: str) -> Column:
     parts = []
     for start in range(0, len(values), _CHUNK_BITS):
         chunk = values[start : start + _CHUNK_BITS]
-        table = [[value for i, value in enumerate(chunk) if number >> i & 1] for number in range(2 ** len(chunk))]
+        table = [
+            [value for i, value in enumerate(chunk) if number >> i & 1]
+            for number in range(2 ** len(chunk))
+        ]
         literal = F.from_json(F.lit(json.dumps(table)), f"array<array<{kind}>>")
         number = F.shiftrightunsigned(mask, start).bitwiseAND(2 ** len(chunk) - 1).cast("int")
         parts.append(F.get(literal, number))

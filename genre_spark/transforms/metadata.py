@@ -14,7 +14,8 @@ from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIES_CSV
 from genre_spark.transforms.csv import literal_path
 
 NUMBERS = ("year", "minute", "rating")
-READ_NUMBERS = {  # the column of movies.csv that a number is in, and how it is read; null where it cannot be
+# the column of movies.csv that a number is in, and how it is read; null where it cannot be
+READ_NUMBERS = {
     "year": ("date", "try_cast(regexp_extract(date, '([0-9]{4})', 1) as double)"),
     "minute": ("minute", "try_cast(nullif(trim(minute), '') as double)"),
     "rating": ("rating", "try_cast(nullif(trim(rating), '') as double)"),
@@ -43,12 +44,15 @@ def metadata_files(folder: str) -> dict[str, str]:
     found = {name: path for name in names if (path := find_csv(folder, name)) is not None}
     if not found:
         raise InvalidInputError(
-            f"paths.metadata: {folder} has none of {', '.join(f'{name}.csv' for name in names)} (nor .csv.gz)"
+            f"paths.metadata: {folder} has none of {', '.join(f'{name}.csv' for name in names)} "
+            "(nor .csv.gz)"
         )
     return found
 
 
-def read_text_csv(spark: SparkSession, path: str, columns: Sequence[str], *, raw: str | None = None) -> DataFrame:
+def read_text_csv(
+    spark: SparkSession, path: str, columns: Sequence[str], *, raw: str | None = None
+) -> DataFrame:
     """Read columns of a CSV by their names in the header, all as text; other columns are ignored.
 
     Quoted fields may span lines and hold doubled quotes, as in the Letterboxd files.
@@ -57,24 +61,30 @@ def read_text_csv(spark: SparkSession, path: str, columns: Sequence[str], *, raw
         spark: the session.
         path: of the file.
         columns: wanted.
-        raw: name of a further column, with the text of rows that have too few or too many fields, else null.
+        raw: name of a further column, with the text of rows that have too few or too many fields,
+            else null.
 
     Raises:
         InvalidInputError: a column is missing.
     """
-    reader = spark.read.options(header=True, multiLine=True, quote='"', escape='"', encoding="UTF-8")
+    reader = spark.read.options(
+        header=True, multiLine=True, quote='"', escape='"', encoding="UTF-8"
+    )
     frame = reader.csv(literal_path(path))
     names = {name.strip().lstrip("\ufeff").lower(): name for name in frame.columns}
     missing = [column for column in columns if column not in names]
     if missing:
         raise InvalidInputError(
-            f"{path}: no column {', '.join(missing)}, expected {', '.join(columns)}; found {', '.join(frame.columns)}"
+            f"{path}: no column {', '.join(missing)}, expected {', '.join(columns)}; found "
+            f"{', '.join(frame.columns)}"
         )
     kept = [F.col(f"`{names[column]}`").alias(column) for column in columns]
     if raw is None:
         return frame.select(*kept)
     schema = StructType([*frame.schema, StructField(raw, StringType())])
-    whole = reader.options(columnNameOfCorruptRecord=raw, columnPruning=False)  # pruned rows are not counted
+    whole = reader.options(
+        columnNameOfCorruptRecord=raw, columnPruning=False
+    )  # pruned rows are not counted
     return whole.schema(schema).csv(literal_path(path)).select(*kept, raw)
 
 
@@ -86,7 +96,8 @@ def movie_id(column: str = "id") -> Column:
 def describe_movies(movies: DataFrame) -> DataFrame:
     """Turn movies.csv into movie_id, year, minute, rating (double, null where unknown) and text (never null).
 
-    `date` and `minute` may come as 2023.0; a movie that appears twice keeps the row that sorts last.
+    `date` and `minute` may come as 2023.0; a movie that appears twice keeps the row that sorts
+    last.
     """
     text = F.concat_ws(" ", "tagline", "description")
     return (
@@ -117,8 +128,8 @@ def read_metadata(spark: SparkSession, folder: str, movies: DataFrame) -> DataFr
 
     Args:
         spark: the session.
-        folder: of movies.csv, countries.csv, languages.csv, studios.csv, themes.csv, actors.csv, crew.csv, each
-            plain or .gz; files that are not there leave their columns empty.
+        folder: of movies.csv, countries.csv, languages.csv, studios.csv, themes.csv, actors.csv,
+            crew.csv, each plain or .gz; files that are not there leave their columns empty.
         movies: the movies wanted, with a column movie_id.
     """
     files = metadata_files(folder)
@@ -129,7 +140,9 @@ def read_metadata(spark: SparkSession, folder: str, movies: DataFrame) -> DataFr
         result = result.join(described.join(ids, MOVIE_ID, "left_semi"), MOVIE_ID, "left")
     else:
         result = result.select(
-            MOVIE_ID, *[F.lit(None).cast("double").alias(name) for name in NUMBERS], F.lit("").alias(TEXT)
+            MOVIE_ID,
+            *[F.lit(None).cast("double").alias(name) for name in NUMBERS],
+            F.lit("").alias(TEXT),
         )
     for name in LISTS:
         rows = _list_rows(spark, files, name)
@@ -158,7 +171,9 @@ def _list_rows(spark: SparkSession, files: dict[str, str], name: str) -> DataFra
         if "crew" in files:
             crew = read_text_csv(spark, files["crew"], LIST_CSVS["crew"])
             parts.append(crew.select("id", F.concat_ws(" ", F.lower("role"), "name").alias("c")))
-        return None if not parts else parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+        return (
+            None if not parts else parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+        )
     if name not in files:
         return None
     columns = LIST_CSVS[name]

@@ -19,8 +19,9 @@ _RAW = "_raw"
 def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
     """Return source (the file), reason and content of what `read_metadata` leaves out.
 
-    Of a row whose id is no number nothing is used; of several rows of a movie in movies.csv one is. A malformed row,
-    with too few or too many fields, is used as far as it goes, and a number that cannot be read counts as unknown.
+    Of a row whose id is no number nothing is used; of several rows of a movie in movies.csv one is.
+    A malformed row, with too few or too many fields, is used as far as it goes, and a number that
+    cannot be read counts as unknown.
 
     Args:
         spark: the session.
@@ -30,17 +31,25 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
     for name, path in metadata_files(folder).items():
         columns = MOVIES_CSV if name == "movies" else LIST_CSVS[name]
         rows = read_text_csv(spark, path, columns, raw=_RAW).withColumn(MOVIE_ID, movie_id())
-        line = F.coalesce(_RAW, F.concat_ws(",", *[F.coalesce(column, F.lit("")) for column in columns]))
+        line = F.coalesce(
+            _RAW, F.concat_ws(",", *[F.coalesce(column, F.lit("")) for column in columns])
+        )
         flaws = [
             _flaw(F.col(MOVIE_ID).isNull(), "id is not a number", line),
             _flaw(F.col(_RAW).isNotNull(), "malformed row", line),
         ]
         if name == "movies":
             flaws += [
-                _flaw((F.trim(source) != "") & F.expr(number).isNull(), f"{known} is not a number", line)
+                _flaw(
+                    (F.trim(source) != "") & F.expr(number).isNull(),
+                    f"{known} is not a number",
+                    line,
+                )
                 for known, (source, number) in READ_NUMBERS.items()
             ]
-            ids = read_text_csv(spark, path, ("id",)).select(movie_id())  # a pass of its own, without the texts
+            ids = read_text_csv(spark, path, ("id",)).select(
+                movie_id()
+            )  # a pass of its own, without the texts
             parts.append(_repeated(ids).select(F.lit(path).alias(SOURCE), REASON, CONTENT))
         found = rows.select(F.explode(F.array_compact(F.array(*flaws))).alias("flaw"))
         parts.append(found.select(F.lit(path).alias(SOURCE), "flaw.*"))
@@ -49,13 +58,22 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
 
 def _flaw(condition: Column, reason: str, content: Column) -> Column:
     return F.when(
-        condition, F.struct(F.lit(reason).alias(REASON), F.substring(content, 1, CONTENT_CHARS).alias(CONTENT))
+        condition,
+        F.struct(
+            F.lit(reason).alias(REASON), F.substring(content, 1, CONTENT_CHARS).alias(CONTENT)
+        ),
     )
 
 
 def _repeated(ids: DataFrame) -> DataFrame:
     """Return a row for each row of a movie that is one too many."""
-    counted = ids.where(F.col(MOVIE_ID).isNotNull()).groupBy(MOVIE_ID).count().where(F.col("count") > 1)
-    content = F.concat(F.lit("movie "), F.col(MOVIE_ID), F.lit(": "), F.col("count"), F.lit(" rows"))
-    extra = counted.withColumn(CONTENT, content).withColumn("copy", F.explode(F.expr("sequence(2L, count)")))
+    counted = (
+        ids.where(F.col(MOVIE_ID).isNotNull()).groupBy(MOVIE_ID).count().where(F.col("count") > 1)
+    )
+    content = F.concat(
+        F.lit("movie "), F.col(MOVIE_ID), F.lit(": "), F.col("count"), F.lit(" rows")
+    )
+    extra = counted.withColumn(CONTENT, content).withColumn(
+        "copy", F.explode(F.expr("sequence(2L, count)"))
+    )
     return extra.select(F.lit("repeated id").alias(REASON), CONTENT)

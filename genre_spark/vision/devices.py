@@ -12,7 +12,9 @@ from genre_spark.errors import InvalidConfigError, StageFailedError
 
 
 def choose_device(wanted: str, *, local_rank: int = 0) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`; each process of a machine takes a GPU of its own.
+    """Return the device for `auto`, `cpu` or `cuda`.
+
+    Each process of a machine takes a GPU of its own.
 
     Raises:
         InvalidConfigError: `cuda` where there is no GPU.

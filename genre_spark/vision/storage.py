@@ -1,4 +1,7 @@
-"""Files of tensors that appear whole or not at all, on any file system; loading them runs no code."""
+"""Files of tensors that appear whole or not at all, on any file system.
+
+Loading them runs no code.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from genre_spark.errors import InvalidInputError
 
 
 def _filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str, bool]:
-    # io.filesystem does the same, but a model that is served must be loadable without Spark, which io imports
+    # io.filesystem does the same, but a model that is served must be loadable without Spark, which
+    # io imports
     url = path.replace("s3a://", "s3://", 1) if path.startswith("s3a://") else path
     system, inner = fsspec.core.url_to_fs(url)
     protocols = system.protocol if isinstance(system.protocol, tuple) else (system.protocol,)
@@ -34,7 +38,9 @@ def save_tensors(path: str, state: Mapping[str, Any]) -> None:
         torch.save(dict(state), file)
     if local:
         os.replace(target, inner)  # noqa: PTH105 - paths here are strings of any file system
-        for stale in system.glob(f"{folder}/.{name}.*.tmp"):  # of runs that were killed while they wrote
+        for stale in system.glob(
+            f"{folder}/.{name}.*.tmp"
+        ):  # of runs that were killed while they wrote
             system.rm(stale)
 
 
@@ -52,14 +58,19 @@ def load_tensors(path: str) -> dict[str, Any] | None:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's safe unpickler fails on other files in every way there is
         first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise InvalidInputError(f"{path}: not a file of tensors ({first}), expected torch.save's format") from None
+        raise InvalidInputError(
+            f"{path}: not a file of tensors ({first}), expected torch.save's format"
+        ) from None
     if not isinstance(state, dict):
         raise InvalidInputError(f"{path}: a {type(state).__name__}, expected values by name")
     return state
 
 
 def remove_folder(path: str, *, keep: str | None = None) -> None:
-    """Remove a folder, or all its entries but the one named `keep`; nothing happens when it is not there."""
+    """Remove a folder, or all its entries but the one named `keep`.
+
+    Nothing happens when it is not there.
+    """
     system, inner, _ = _filesystem(path)
     if not system.exists(inner):
         return

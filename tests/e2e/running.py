@@ -39,7 +39,11 @@ cnn: {{architecture: lenet, epochs: 2, batch_size: 16}}
 
 def environment() -> dict[str, str]:
     """Return the environment of a user's shell in which the package is importable."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_", "SPARK_", "MLFLOW_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYSPARK_", "SPARK_", "MLFLOW_"))
+    }
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -55,7 +59,9 @@ def start(stage: str, recipe: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def run(stage: str, recipe: Path, *words: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+def run(
+    stage: str, recipe: Path, *words: str, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
     """Run a stage to its end."""
     process = start(stage, recipe, *words)
     out, err = process.communicate(timeout=timeout)

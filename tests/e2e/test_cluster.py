@@ -12,7 +12,9 @@ from tests.e2e.test_killed import TABLES
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.slow]
 
 
-def test_a_cluster_gives_the_same_tables_as_local_mode(finished, standalone_cluster, tmp_path: Path) -> None:
+def test_a_cluster_gives_the_same_tables_as_local_mode(
+    finished, standalone_cluster, tmp_path: Path
+) -> None:
     work = tmp_path / "work"
     done = spark_submit(
         "run",

@@ -1,6 +1,7 @@
 """A pipeline killed at several points and started again leaves what an undisturbed one leaves.
 
-The disturbed run also has another number of cores and of shuffle partitions: neither may change a table.
+The disturbed run also has another number of cores and of shuffle partitions: neither may change a
+table.
 """
 
 from __future__ import annotations

@@ -46,11 +46,23 @@ def _served(uri: str, folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        "127.0.0.1",
+    ]
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--port", str(port), "--workers", "1"], stdout=output, stderr=output, start_new_session=True
+            [*command, "--port", str(port), "--workers", "1"],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             _wait_for(f"http://127.0.0.1:{port}/health", process, log)
@@ -64,11 +76,16 @@ def _served(uri: str, folder: Path) -> Iterator[str]:
                 process.wait()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path, *, seconds: float = 120) -> None:
+def _wait_for(
+    url: str, process: subprocess.Popen[bytes], log: Path, *, seconds: float = 120
+) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            pytest.fail(f"the MLflow server ended with code {process.returncode}:\n{log.read_text()[-2000:]}")
+            pytest.fail(
+                "the MLflow server ended with code "
+                f"{process.returncode}:\n{log.read_text()[-2000:]}"
+            )
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
@@ -83,19 +100,26 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     binary = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:
-        pytest.skip("no Chromium with chromedriver on PATH (apt-get install chromium chromium-driver)")
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install -e .[dev])")
+        pytest.skip(
+            "no Chromium with chromedriver on PATH (apt-get install chromium chromium-driver)"
+        )
+    selenium = pytest.importorskip(
+        "selenium.webdriver", reason="selenium is not installed (pip install -e .[dev])"
+    )
     options = selenium.ChromeOptions()
     options.binary_location = binary
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(flag)
-    browser = selenium.Chrome(options=options, service=selenium.ChromeService(executable_path=driver))
+    browser = selenium.Chrome(
+        options=options, service=selenium.ChromeService(executable_path=driver)
+    )
     browser.set_page_load_timeout(120)
     yield browser
     browser.quit()
 
 
-# A long list holds only the rows that can be seen: every look scrolls on, and from the end back to the start.
+# A long list holds only the rows that can be seen: every look scrolls on, and from the end back to
+# the start.
 _SCROLL_AND_READ = """
 for (const element of document.querySelectorAll('*')) {
   const overflow = getComputedStyle(element).overflowY;
@@ -127,7 +151,9 @@ def _keep_screenshot(browser, name: str) -> None:
         browser.save_screenshot(str(Path(folder) / name))
 
 
-def _compared(browser, server: str, runs: list[str], experiment: str, words: tuple[str, ...]) -> str:
+def _compared(
+    browser, server: str, runs: list[str], experiment: str, words: tuple[str, ...]
+) -> str:
     """Return what the comparison page of two runs shows."""
     chosen = json.dumps(runs, separators=(",", ":"))
     browser.get(f"{server}/#/compare-runs?runs={chosen}&experiments={json.dumps([experiment])}")
@@ -165,7 +191,9 @@ def test_the_comparison_page_shows_the_pipelines_models(finished, browser, tmp_p
     assert len(models) >= 2
     expected = (*models, "test/f1_micro", "test_tuned/f1_micro", "f1/Drama")
     with _served(uri, tmp_path) as server:
-        text = _compared(browser, server, [run.info.run_id for run in models.values()], experiment, expected)
+        text = _compared(
+            browser, server, [run.info.run_id for run in models.values()], experiment, expected
+        )
         _keep_screenshot(browser, "pipeline.png")
     assert [word for word in expected if word not in text] == [], text
     for run in models.values():

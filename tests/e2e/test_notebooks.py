@@ -35,7 +35,9 @@ def test_a_notebook_is_committed_without_outputs(file) -> None:
     nbformat.validate(book)
     for cell in book.cells:
         if cell.cell_type == "code":
-            assert (cell.outputs, cell.execution_count) == ([], None), f"{file.name}: {cell.source[:60]}"
+            assert (cell.outputs, cell.execution_count) == ([], None), (
+                f"{file.name}: {cell.source[:60]}"
+            )
 
 
 @pytest.mark.timeout(1800)
@@ -56,7 +58,8 @@ def test_the_quickstart_ends_with_a_table_of_all_models(tmp_path, monkeypatch) -
     ]
     text = run_book(
         "quickstart.ipynb",
-        f"recipe = '../conf/demo.yaml'\nwork = {str(tmp_path / 'work')!r}\noverrides = {overrides!r}",
+        f"recipe = '../conf/demo.yaml'\nwork = {str(tmp_path / 'work')!r}\noverrides = "
+        f"{overrides!r}",
         monkeypatch,
     )
     for name in (
@@ -71,11 +74,16 @@ def test_the_quickstart_ends_with_a_table_of_all_models(tmp_path, monkeypatch) -
 
 
 @pytest.mark.timeout(1800)
-def test_the_multilabel_notebook_beats_the_most_common_labelset_with_every_method(monkeypatch) -> None:
+def test_the_multilabel_notebook_beats_the_most_common_labelset_with_every_method(
+    monkeypatch,
+) -> None:
     text = run_book("multilabel.ipynb", "rows = 400\ntrees = 10", monkeypatch)
     lines = text.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("method"))
-    table = {line[:26].strip(): [float(value) for value in line[26:].split()] for line in lines[start + 1 : start + 8]}
+    table = {
+        line[:26].strip(): [float(value) for value in line[26:].split()]
+        for line in lines[start + 1 : start + 8]
+    }
     baseline = table.pop("most common labelset")
     assert len(table) == 6
     for name, (_, jaccard, _, f1_micro) in table.items():

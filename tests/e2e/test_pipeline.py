@@ -29,14 +29,19 @@ def test_every_stage_ran_and_says_what_it_did(finished) -> None:
 def test_rows_are_accounted_for_from_file_to_predictions(finished) -> None:
     genres = {row["movie_id"] for row in table_rows(finished.work / "genres")}
     posters = {row["movie_id"] for row in table_rows(finished.work / "posters")}
-    samples = {split: table_rows(finished.work / "samples" / split) for split in ("train", "validation", "test")}
+    samples = {
+        split: table_rows(finished.work / "samples" / split)
+        for split in ("train", "validation", "test")
+    }
     ids = [row["movie_id"] for rows in samples.values() for row in rows]
     assert len(ids) == len(set(ids))
     assert set(ids) <= genres & posters
     for model in MODELS:
         for split in ("validation", "test"):
             predicted = table_rows(finished.work / "predictions" / model / split)
-            assert sorted(row["movie_id"] for row in predicted) == sorted(row["movie_id"] for row in samples[split])
+            assert sorted(row["movie_id"] for row in predicted) == sorted(
+                row["movie_id"] for row in samples[split]
+            )
             assert all(0 <= p <= 1 for row in predicted for p in row["probabilities"])
 
 
@@ -52,7 +57,9 @@ def test_flaws_of_the_metadata_are_in_rejects_with_a_reason(finished) -> None:
     assert reasons["id is not a number"] == 1
     assert reasons["malformed row"] == 1
     counts = finished.stages["build-features"]["counts"]
-    assert {name.removeprefix("rejected/"): count for name, count in counts.items() if "/" in name} == reasons
+    assert {
+        name.removeprefix("rejected/"): count for name, count in counts.items() if "/" in name
+    } == reasons
 
 
 def test_a_second_run_repeats_nothing_and_gives_the_same_answer(finished) -> None:
@@ -73,15 +80,21 @@ def test_every_job_runs_under_spark_submit(finished, stage: str) -> None:
 def test_a_failing_job_gives_its_exit_code_to_spark_submit(finished) -> None:
     done = spark_submit("group-genres", finished.recipe, "paths.genres_csv=nowhere.csv")
     assert done.returncode == 2
-    assert "nowhere.csv: no such file" in done.stdout  # spark-submit sends both streams of a Python job to this one
+    assert (
+        "nowhere.csv: no such file" in done.stdout
+    )  # spark-submit sends both streams of a Python job to this one
 
 
 def test_the_store_has_a_run_for_every_stage_with_its_configuration(finished) -> None:
     client = MlflowClient(f"sqlite:///{finished.work}/mlflow.db")
     experiment = client.get_experiment_by_name("tiny")
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    (pipeline,) = [run for run in runs if run.data.tags.get("stage") == "run" and "seconds" in run.data.metrics][-1:]
-    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == pipeline.info.run_id]
+    (pipeline,) = [
+        run for run in runs if run.data.tags.get("stage") == "run" and "seconds" in run.data.metrics
+    ][-1:]
+    children = [
+        run for run in runs if run.data.tags.get("mlflow.parentRunId") == pipeline.info.run_id
+    ]
     assert {run.info.run_name for run in children} == set(IN_RUN)
     for child in children:
         assert child.info.status == "FINISHED"
@@ -102,7 +115,12 @@ with spark_session(app_name="load", master="local[1]", settings={{"spark.ui.enab
     print("ROWS", loaded.transform(features).select("probabilities").count())
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, env=environment(), check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment(),
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"ROWS {finished.stages['build-features']['counts']['movies']}" in done.stdout
@@ -117,10 +135,17 @@ with spark_session(app_name="load", master="local[1]", settings={{"spark.ui.enab
     ],
     ids=["empty file", "other columns", "header only"],
 )
-def test_a_genres_file_that_cannot_be_used_ends_with_2_and_a_sentence(finished, tmp_path, content, message) -> None:
+def test_a_genres_file_that_cannot_be_used_ends_with_2_and_a_sentence(
+    finished, tmp_path, content, message
+) -> None:
     file = tmp_path / "genres.csv"
     file.write_bytes(content)
-    done = run("group-genres", finished.recipe, f"paths.genres_csv={file}", f"paths.work={tmp_path / 'work'}")
+    done = run(
+        "group-genres",
+        finished.recipe,
+        f"paths.genres_csv={file}",
+        f"paths.work={tmp_path / 'work'}",
+    )
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -128,6 +153,11 @@ def test_a_genres_file_that_cannot_be_used_ends_with_2_and_a_sentence(finished, 
 
 def test_a_folder_without_posters_ends_with_2(finished, tmp_path: Path) -> None:
     (tmp_path / "posters").mkdir()
-    done = run("prepare-posters", finished.recipe, f"paths.posters={tmp_path}/posters", f"paths.work={tmp_path}/work")
+    done = run(
+        "prepare-posters",
+        finished.recipe,
+        f"paths.posters={tmp_path}/posters",
+        f"paths.work={tmp_path}/work",
+    )
     assert done.returncode == 2, done.stderr
     assert "posters" in done.stderr

@@ -22,12 +22,18 @@ LABELS = "movie_id long, labels array<float>, weight float"
 
 def predictions(spark):
     rows = [(1, [1.0, 0.0], [0.5, 0.2]), (2, [1.0, 1.0], [0.4999999, 0.9])]
-    return spark.createDataFrame(rows, "movie_id long, labels array<float>, probabilities array<float>")
+    return spark.createDataFrame(
+        rows, "movie_id long, labels array<float>, probabilities array<float>"
+    )
 
 
 @pytest.mark.parametrize(
     ("thresholds", "expected"),
-    [([0.5], [[1.0, 0.0], [0.0, 1.0]]), ([0.45, 0.95], [[1.0, 0.0], [1.0, 0.0]]), ([1.0], [[0.0, 0.0], [0.0, 0.0]])],
+    [
+        ([0.5], [[1.0, 0.0], [0.0, 1.0]]),
+        ([0.45, 0.95], [[1.0, 0.0], [1.0, 0.0]]),
+        ([1.0], [[0.0, 0.0], [0.0, 0.0]]),
+    ],
 )
 def test_a_label_is_on_from_its_threshold_upward(spark, thresholds, expected) -> None:
     decided = decide_labels(predictions(spark), thresholds=thresholds).orderBy("movie_id")

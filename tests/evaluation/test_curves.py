@@ -20,7 +20,9 @@ def curves_of(truth: np.ndarray, scores: np.ndarray) -> ThresholdCurves:
     on, off = total[: 2 * labels * steps].reshape(2, labels, steps)
     exact, jaccard = total[2 * labels * steps : -1].reshape(2, steps)
     reached, wrong = (bins[:, ::-1].cumsum(axis=1)[:, ::-1] for bins in (on, off))
-    return ThresholdCurves(GRID, reached, reached + wrong, truth.sum(axis=0), exact, jaccard, len(truth))
+    return ThresholdCurves(
+        GRID, reached, reached + wrong, truth.sum(axis=0), exact, jaccard, len(truth)
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -40,13 +42,18 @@ def test_every_threshold_has_scikit_learns_metrics(rows, labels, seed, on_the_gr
             jaccard_score(truth, predicted, average="samples", zero_division=0)
         )
         for name, values in (("micro", curves.f1_micro), ("macro", curves.f1_macro)):
-            assert values[step] == pytest.approx(f1_score(truth, predicted, average=name, zero_division=0))
+            assert values[step] == pytest.approx(
+                f1_score(truth, predicted, average=name, zero_division=0)
+            )
         assert curves.cardinality[step] == pytest.approx(predicted.sum() / rows)
 
 
 def test_counts_do_not_depend_on_partitions(spark) -> None:
     random = np.random.default_rng(3)
-    rows = [((random.random(3) < 0.5).astype(float).tolist(), random.random(3).tolist()) for _ in range(50)]
+    rows = [
+        ((random.random(3) < 0.5).astype(float).tolist(), random.random(3).tolist())
+        for _ in range(50)
+    ]
     frame = spark.createDataFrame(rows, "labels array<float>, probabilities array<float>")
     one = count_thresholds(frame.coalesce(1), labels=3, steps=20)
     many = count_thresholds(frame.repartition(5), labels=3, steps=20)

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from genre_spark.evaluation.comparison import draw_comparison
-from genre_spark.evaluation.scores import Score, choose_best, format_table, gather_candidates, label_matrix
+from genre_spark.evaluation.scores import (
+    Score,
+    choose_best,
+    format_table,
+    gather_candidates,
+    label_matrix,
+)
 
 SCORES = [
     Score(model, family, model, split, rule, metric, None, value)
@@ -65,7 +71,11 @@ def test_the_table_marks_the_best_value_and_leaves_gaps_empty() -> None:
 
 def test_labels_are_laid_out_by_name_and_gaps_are_nan() -> None:
     values = label_matrix(
-        SCORES, split="test", metric="f1", columns=[("zeta", "fixed")], labels=["War", "Drama", "Crime"]
+        SCORES,
+        split="test",
+        metric="f1",
+        columns=[("zeta", "fixed")],
+        labels=["War", "Drama", "Crime"],
     )
     np.testing.assert_array_equal(values, [[np.nan], [0.7], [np.nan]])
 
@@ -73,4 +83,6 @@ def test_labels_are_laid_out_by_name_and_gaps_are_nan() -> None:
 def test_the_picture_has_a_panel_for_each_metric() -> None:
     figure = draw_comparison(gather_candidates(SCORES), split="test", title="t")
     assert len(figure.axes) == 5
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()][-1] == "zeta (for exact match)"
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()][
+        -1
+    ] == "zeta (for exact match)"

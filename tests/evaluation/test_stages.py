@@ -44,20 +44,34 @@ def evaluated(spark, tmp_path_factory):
         for split in ("validation", "test"):
             truth, scores = made_up(model, split)
             rows = [
-                (index, truth[index].tolist(), scores[index].tolist(), (scores[index] >= 0.5).astype(float).tolist())
+                (
+                    index,
+                    truth[index].tolist(),
+                    scores[index].tolist(),
+                    (scores[index] >= 0.5).astype(float).tolist(),
+                )
                 for index in range(ROWS)
             ]
-            details = {"vocabulary": VOCABULARY, "family": "multilabel", "method": model, "run_id": ""}
+            details = {
+                "vocabulary": VOCABULARY,
+                "family": "multilabel",
+                "method": model,
+                "run_id": "",
+            }
             place = config.paths.predictions(model, split)
             frame = spark.createDataFrame(rows, PREDICTIONS_SCHEMA)
             write_table(frame, place, name=model, fingerprint=model, details=details)
     result = evaluate.run(spark, config)
-    table = read_table(spark, config.paths.table("evaluation"), EVALUATION_SCHEMA, made_by="evaluate").collect()
+    table = read_table(
+        spark, config.paths.table("evaluation"), EVALUATION_SCHEMA, made_by="evaluate"
+    ).collect()
     return config, result, table
 
 
 def lookup(table, **wanted) -> float:
-    found = [row["value"] for row in table if all(row[key] == value for key, value in wanted.items())]
+    found = [
+        row["value"] for row in table if all(row[key] == value for key, value in wanted.items())
+    ]
     assert len(found) == 1, (wanted, found)
     return found[0]
 
@@ -77,9 +91,15 @@ def test_metrics_are_scikit_learns(evaluated, model, rule) -> None:
         "f1_macro": f1_score(truth, predicted, average="macro", zero_division=0),
     }
     for metric, value in expected.items():
-        assert lookup(table, model=model, split="test", rule=rule, metric=metric, label=None) == pytest.approx(value)
-    for label, value in zip(VOCABULARY, f1_score(truth, predicted, average=None, zero_division=0), strict=True):
-        assert lookup(table, model=model, split="test", rule=rule, metric="f1", label=label) == pytest.approx(value)
+        assert lookup(
+            table, model=model, split="test", rule=rule, metric=metric, label=None
+        ) == pytest.approx(value)
+    for label, value in zip(
+        VOCABULARY, f1_score(truth, predicted, average=None, zero_division=0), strict=True
+    ):
+        assert lookup(
+            table, model=model, split="test", rule=rule, metric="f1", label=label
+        ) == pytest.approx(value)
 
 
 def test_the_tuned_threshold_is_the_best_on_validation(evaluated) -> None:
@@ -88,15 +108,25 @@ def test_the_tuned_threshold_is_the_best_on_validation(evaluated) -> None:
     best = max(accuracy_score(truth, scores >= threshold) for threshold in np.unique(scores))
     tuned = {"model": "expert", "split": "validation", "rule": "exact_match", "label": None}
     assert lookup(table, metric="subset_accuracy", **tuned) == pytest.approx(best)
-    best = max(f1_score(truth, scores >= threshold, average="micro") for threshold in np.unique(scores))
+    best = max(
+        f1_score(truth, scores >= threshold, average="micro") for threshold in np.unique(scores)
+    )
     assert lookup(table, metric="f1_micro", **{**tuned, "rule": "f1_micro"}) == pytest.approx(best)
 
 
 def test_the_expert_beats_the_baselines(evaluated) -> None:
     _, _, table = evaluated
-    expert = lookup(table, model="expert", split="test", rule="exact_match", metric="f1_micro", label=None)
+    expert = lookup(
+        table, model="expert", split="test", rule="exact_match", metric="f1_micro", label=None
+    )
     for baseline in ("baseline_most_common", "baseline_random"):
-        assert expert > lookup(table, model=baseline, split="test", rule="none", metric="f1_micro", label=None) + 0.2
+        assert (
+            expert
+            > lookup(
+                table, model=baseline, split="test", rule="none", metric="f1_micro", label=None
+            )
+            + 0.2
+        )
 
 
 def test_each_model_is_a_child_run_with_metrics_tags_and_pictures(evaluated) -> None:
@@ -104,7 +134,12 @@ def test_each_model_is_a_child_run_with_metrics_tags_and_pictures(evaluated) -> 
     client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
     experiment = client.get_run(result.run_id).info.experiment_id
     children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{result.run_id}'")
-    assert {run.info.run_name for run in children} == {"expert", "guess", "baseline_most_common", "baseline_random"}
+    assert {run.info.run_name for run in children} == {
+        "expert",
+        "guess",
+        "baseline_most_common",
+        "baseline_random",
+    }
     run = next(run for run in children if run.info.run_name == "expert")
     assert run.data.tags["family"] == "multilabel"
     fixed = lookup(table, model="expert", split="test", rule="fixed", metric="f1_micro", label=None)
@@ -115,7 +150,9 @@ def test_each_model_is_a_child_run_with_metrics_tags_and_pictures(evaluated) -> 
         "f1/Drama",
         "f1_tuned_f1/Drama",
     } <= run.data.metrics.keys()
-    pictures = {file.path for file in client.list_artifacts(run.info.run_id) if file.path.endswith(".png")}
+    pictures = {
+        file.path for file in client.list_artifacts(run.info.run_id) if file.path.endswith(".png")
+    }
     assert pictures == {"f1.png", "thresholds.png", "precision_recall.png", "correlations.png"}
 
 
@@ -131,7 +168,9 @@ def test_compare_lays_models_side_by_side_and_names_the_best(spark, evaluated) -
     assert [line.split()[0] for line in result.table.splitlines()[2:]] == [
         "baseline_most_common", "baseline_random", *["expert"] * 4, *["guess"] * 4
     ]  # fmt: skip
-    assert result.notes[0].startswith("best on validation by f1_micro") and "expert" in result.notes[0]
+    assert (
+        result.notes[0].startswith("best on validation by f1_micro") and "expert" in result.notes[0]
+    )
     assert result.notes[1] == "expert is not registered: its predictions name no training run"
     client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
     artifacts = {file.path for file in client.list_artifacts(result.run_id)}
@@ -142,12 +181,16 @@ def test_models_of_different_test_movies_are_told_apart(spark, evaluated) -> Non
     config, result, _ = evaluated
     models = [evaluate._open_model(spark, config, name) for name in ("expert", "guess")]
     assert result.notes == evaluate._compare_movies(models) == ()
-    fewer = replace(models[1], predictions={"test": models[1].predictions["test"].where("movie_id != 5")})
+    fewer = replace(
+        models[1], predictions={"test": models[1].predictions["test"].where("movie_id != 5")}
+    )
     assert "expert 80, guess 79" in evaluate._compare_movies([models[0], fewer])[0]
 
 
 def test_without_predictions_the_user_is_told_what_to_run(spark, tmp_path) -> None:
-    with pytest.raises(MissingTableError, match="no predictions yet; expected the output of `genre-spark train-"):
+    with pytest.raises(
+        MissingTableError, match="no predictions yet; expected the output of `genre-spark train-"
+    ):
         evaluate.run(spark, recipe(tmp_path))
     with pytest.raises(MissingTableError, match="unheard/validation: no such table yet"):
         evaluate.run(spark, recipe(tmp_path, evaluation={"models": ["unheard"]}))

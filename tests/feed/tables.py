@@ -49,7 +49,10 @@ def write_samples(
         for rows in groups:
             ids = np.arange(following, following + rows)
             following += rows
-            images = [bytes(encode_pixels(pixels_of(int(i), height, width), encoding=encoding)) for i in ids]
+            images = [
+                bytes(encode_pixels(pixels_of(int(i), height, width), encoding=encoding))
+                for i in ids
+            ]
             labels = [[float(i % 2), float(i % 3 == 0), 1.0] for i in ids]
             columns = {
                 "movie_id": pa.array(ids),
@@ -61,7 +64,9 @@ def write_samples(
                 "channels": pa.array(np.full(rows, 3, np.int32)),
                 "encoding": pa.array([encoding] * rows),
             }
-            table = pa.table({name: column for name, column in columns.items() if name not in without})
+            table = pa.table(
+                {name: column for name, column in columns.items() if name not in without}
+            )
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)
         assert writer is not None

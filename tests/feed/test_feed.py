@@ -29,7 +29,9 @@ def ids(files, *, epoch=0, skip=0, **options) -> list[list[int]]:
 
 
 def feed_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    return [
+        thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
+    ]
 
 
 def test_batches_are_uint8_posters_and_float_labels_of_the_same_movies(files):
@@ -64,7 +66,9 @@ def test_fixed_length_images_are_read_too(tmp_path):
     files = write_samples(tmp_path, GROUPS, kind=pa.binary(3 * 6 * 4))
     with PosterFeed(files, batch_size=40, shuffle=False) as feed:
         (batch,) = feed.epoch(0)
-    assert np.array_equal(batch.images[20].numpy(), pixels_of(20, 6, 4)[:, :, ::-1].transpose(2, 0, 1))
+    assert np.array_equal(
+        batch.images[20].numpy(), pixels_of(20, 6, 4)[:, :, ::-1].transpose(2, 0, 1)
+    )
 
 
 def test_another_size_than_the_stored_one_is_made_on_the_way(tmp_path):
@@ -173,9 +177,14 @@ def test_a_file_that_vanishes_is_told_by_its_name(files):
 def test_an_image_that_is_not_what_it_should_be_is_told_with_file_and_movie(tmp_path):
     files = write_samples(tmp_path, [[3]], encoding="png")
     broken = write_samples(tmp_path / "broken", [[3]], encoding="png", height=9)
-    table = pa.parquet.read_table(files[0]).set_column(1, "image", pa.parquet.read_table(broken[0])["image"])
+    table = pa.parquet.read_table(files[0]).set_column(
+        1, "image", pa.parquet.read_table(broken[0])["image"]
+    )
     pa.parquet.write_table(table, files[0])
-    with PosterFeed(files, batch_size=3) as feed, pytest.raises(InvalidInputError, match=r"part-0\.parquet: movie \d"):
+    with (
+        PosterFeed(files, batch_size=3) as feed,
+        pytest.raises(InvalidInputError, match=r"part-0\.parquet: movie \d"),
+    ):
         list(feed.epoch(0))
 
 
@@ -184,14 +193,19 @@ def test_a_missing_image_is_told(tmp_path):
     table = pa.parquet.read_table(files[0])
     images = pa.array([None, *table["image"].to_pylist()[1:]], pa.binary())
     pa.parquet.write_table(table.set_column(1, "image", images), files[0])
-    with PosterFeed(files, batch_size=3) as feed, pytest.raises(InvalidInputError, match="1 samples without an image"):
+    with (
+        PosterFeed(files, batch_size=3) as feed,
+        pytest.raises(InvalidInputError, match="1 samples without an image"),
+    ):
         list(feed.epoch(0))
 
 
 @pytest.mark.parametrize("without", ["image", "height"])
 def test_a_table_without_posters_is_told(tmp_path, without):
     files = write_samples(tmp_path, [[3]], without=(without,))
-    with pytest.raises(InvalidInputError, match=f"no column {without}, expected a samples table with posters"):
+    with pytest.raises(
+        InvalidInputError, match=f"no column {without}, expected a samples table with posters"
+    ):
         PosterFeed(files, batch_size=3)
 
 

@@ -11,29 +11,46 @@ from genre_spark.vision.feed.order import batch_sizes, plan_batches, plan_segmen
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 
 
-def order(sizes, *, rank=0, world_size=1, batch_size=8, seed=1, epoch=0, buffer=30, shuffle=True) -> list[list[int]]:
+def order(
+    sizes, *, rank=0, world_size=1, batch_size=8, seed=1, epoch=0, buffer=30, shuffle=True
+) -> list[list[int]]:
     """Return the global row numbers of each batch."""
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    segments = plan_segments(sizes, seed=seed, epoch=epoch, rank=rank, world_size=world_size, shuffle=shuffle)
+    segments = plan_segments(
+        sizes, seed=seed, epoch=epoch, rank=rank, world_size=world_size, shuffle=shuffle
+    )
     batches = batch_sizes(sum(sizes), batch_size=batch_size, rank=rank, world_size=world_size)
-    planned = plan_batches(segments, batches, seed=seed, epoch=epoch, rank=rank, buffer=buffer, shuffle=shuffle)
+    planned = plan_batches(
+        segments, batches, seed=seed, epoch=epoch, rank=rank, buffer=buffer, shuffle=shuffle
+    )
     first = np.array([starts[segment.group] for segment in segments])
     return [(first[batch.segments] + batch.rows).tolist() for batch in planned]
 
 
 @settings(deadline=None)
-@given(SIZES, st.integers(1, 5), st.integers(1, 9), st.integers(0, 60), st.booleans(), st.integers(0, 3))
+@given(
+    SIZES,
+    st.integers(1, 5),
+    st.integers(1, 9),
+    st.integers(0, 60),
+    st.booleans(),
+    st.integers(0, 3),
+)
 def test_every_sample_comes_once_over_all_ranks_in_equal_numbers_of_batches(
     sizes, world_size, batch_size, buffer, shuffle, epoch
 ):
     options = {"batch_size": batch_size, "buffer": buffer, "shuffle": shuffle, "epoch": epoch}
     try:
-        ranks = [order(sizes, rank=rank, world_size=world_size, **options) for rank in range(world_size)]
+        ranks = [
+            order(sizes, rank=rank, world_size=world_size, **options) for rank in range(world_size)
+        ]
     except InvalidConfigError:
         assume(False)
     assert len({len(batches) for batches in ranks}) == 1
     assert all(0 < len(batch) <= batch_size for batches in ranks for batch in batches)
-    assert sorted(row for batches in ranks for batch in batches for row in batch) == list(range(sum(sizes)))
+    assert sorted(row for batches in ranks for batch in batches for row in batch) == list(
+        range(sum(sizes))
+    )
 
 
 def test_all_batches_are_full_but_the_last():
@@ -42,12 +59,17 @@ def test_all_batches_are_full_but_the_last():
 
 
 def test_a_rank_without_the_odd_row_cuts_its_last_batch_in_two():
-    assert [batch_sizes(17, batch_size=8, rank=rank, world_size=2) for rank in (0, 1)] == [[4, 4], [8, 1]]
+    assert [batch_sizes(17, batch_size=8, rank=rank, world_size=2) for rank in (0, 1)] == [
+        [4, 4],
+        [8, 1],
+    ]
 
 
 @pytest.mark.parametrize(("rows", "batch_size", "world_size"), [(2, 8, 3), (3, 1, 2)])
 def test_ranks_that_cannot_have_equal_numbers_of_batches_are_told(rows, batch_size, world_size):
-    with pytest.raises(InvalidConfigError, match="expected larger batches, fewer processes or more samples"):
+    with pytest.raises(
+        InvalidConfigError, match="expected larger batches, fewer processes or more samples"
+    ):
         for rank in range(world_size):
             batch_sizes(rows, batch_size=batch_size, rank=rank, world_size=world_size)
 

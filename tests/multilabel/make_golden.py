@@ -28,7 +28,9 @@ def read_golden(name):
 
 def main() -> None:
     x, y = matrices()
-    with spark_session(app_name="golden models", master="local[1]", settings={"spark.ui.enabled": "false"}) as spark:
+    with spark_session(
+        app_name="golden models", master="local[1]", settings={"spark.ui.enabled": "false"}
+    ) as spark:
         data = frame(spark, x, y)
         for name, estimator in GOLDEN.items():
             if (FOLDER / name).exists():
@@ -40,9 +42,13 @@ def main() -> None:
             np.savetxt(FOLDER / f"{name}.csv", model.predict_proba(x), fmt="%.17g", delimiter=",")
         if not (FOLDER / "tuner").exists():
             chain = ml.ClassifierChainModel.load(str(FOLDER / "chain"))
-            tuner = ml.ThresholdTuner(neverEmpty=True, predictionCol="tuned").fit(chain.transform(data))
+            tuner = ml.ThresholdTuner(neverEmpty=True, predictionCol="tuned").fit(
+                chain.transform(data)
+            )
             tuner.write().save(str(FOLDER / "tuner"))
-            np.savetxt(FOLDER / "tuner.csv", tuner.predict(read_golden("chain")), fmt="%g", delimiter=",")
+            np.savetxt(
+                FOLDER / "tuner.csv", tuner.predict(read_golden("chain")), fmt="%g", delimiter=","
+            )
         for checksum in FOLDER.rglob(".*.crc"):
             checksum.unlink()
 

@@ -29,7 +29,9 @@ def matrices(rows=80, labels=LABELS, features=5, seed=0):
     """Return features and labels that depend on them."""
     rng = np.random.default_rng(seed)
     x = np.round(rng.normal(size=(rows, features)), 3)
-    y = (x @ rng.normal(size=(features, labels)) + rng.normal(size=(rows, labels)) * 0.3 > 0.3).astype(float)
+    y = (
+        x @ rng.normal(size=(features, labels)) + rng.normal(size=(rows, labels)) * 0.3 > 0.3
+    ).astype(float)
     return x, y
 
 
@@ -50,15 +52,20 @@ def logistic():
     return LogisticRegression(maxIter=3)
 
 
-# name -> how to build it small; the contract test covers exactly the estimators that the package exports
+# name -> how to build it small; the contract test covers exactly the estimators that the package
+# exports
 ESTIMATORS = {
     "BinaryRelevance": lambda **k: ml.BinaryRelevance(classifier=forest(), **k),
     "ClassifierChain": lambda **k: ml.ClassifierChain(classifier=forest(), **k),
-    "EnsembleOfClassifierChains": lambda **k: ml.EnsembleOfClassifierChains(classifier=forest(), numModels=2, **k),
+    "EnsembleOfClassifierChains": lambda **k: ml.EnsembleOfClassifierChains(
+        classifier=forest(), numModels=2, **k
+    ),
     "LabelPowerset": lambda **k: ml.LabelPowerset(classifier=forest(), **k),
     "RAkEL": lambda **k: ml.RAkEL(classifier=forest(), labelsetSize=2, numModels=3, **k),
     "PrunedSets": lambda **k: ml.PrunedSets(classifier=forest(), **k),
-    "EnsembleOfPrunedSets": lambda **k: ml.EnsembleOfPrunedSets(classifier=forest(), numModels=2, **k),
+    "EnsembleOfPrunedSets": lambda **k: ml.EnsembleOfPrunedSets(
+        classifier=forest(), numModels=2, **k
+    ),
     "HOMER": lambda **k: ml.HOMER(classifier=forest(), clusters=2, **k),
     "MultilabelRandomForest": lambda **k: ml.MultilabelRandomForest(classifier=forest(), **k),
     "MostCommonLabelset": ml.MostCommonLabelset,
@@ -68,11 +75,15 @@ ESTIMATORS = {
 ON_SPARK = {
     "BinaryRelevance": lambda **k: ml.BinaryRelevance(classifier=logistic(), **k),
     "ClassifierChain": lambda **k: ml.ClassifierChain(classifier=logistic(), **k),
-    "EnsembleOfClassifierChains": lambda **k: ml.EnsembleOfClassifierChains(classifier=logistic(), numModels=2, **k),
+    "EnsembleOfClassifierChains": lambda **k: ml.EnsembleOfClassifierChains(
+        classifier=logistic(), numModels=2, **k
+    ),
     "LabelPowerset": lambda **k: ml.LabelPowerset(classifier=logistic(), **k),
     "RAkEL": lambda **k: ml.RAkEL(classifier=logistic(), labelsetSize=2, numModels=3, **k),
     "PrunedSets": lambda **k: ml.PrunedSets(classifier=logistic(), **k),
-    "EnsembleOfPrunedSets": lambda **k: ml.EnsembleOfPrunedSets(classifier=logistic(), numModels=2, **k),
+    "EnsembleOfPrunedSets": lambda **k: ml.EnsembleOfPrunedSets(
+        classifier=logistic(), numModels=2, **k
+    ),
     "HOMER": lambda **k: ml.HOMER(classifier=logistic(), clusters=2, **k),
 }
 
@@ -80,20 +91,28 @@ ON_SPARK = {
 def scored(data):
     """Return ids, probabilities and predictions in the order of the ids."""
     rows = data.select("id", "probabilities", "prediction").orderBy("id").collect()
-    return np.array([r["probabilities"].toArray() for r in rows]), np.array([r["prediction"].toArray() for r in rows])
+    return np.array([r["probabilities"].toArray() for r in rows]), np.array(
+        [r["prediction"].toArray() for r in rows]
+    )
 
 
 def fit_in_process(estimator, x, y, weights=None):
     """Make the fits of a local estimator here, by the code of its Spark tasks."""
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
-    statistics = TrainingStatistics(len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(w.sum()), w @ y)
-    matrix = TrainingMatrix(x.astype(np.float32), y.astype(np.uint8), None if weights is None else w)
+    statistics = TrainingStatistics(
+        len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(w.sum()), w @ y
+    )
+    matrix = TrainingMatrix(
+        x.astype(np.float32), y.astype(np.uint8), None if weights is None else w
+    )
     classifier = estimator.getClassifier()
     if isinstance(estimator, ml.MultilabelRandomForest):
         scorer = grow_trees(classifier, matrix, range(classifier.n_estimators), estimator.getSeed())
         return estimator._finish([FittedPart(scorer)], {}, statistics)
     fits, structure = estimator._plan(statistics, lambda: y.T @ y)
-    return estimator._finish([FittedPart(*fit_part(fit, matrix, classifier)) for fit in fits], structure, statistics)
+    return estimator._finish(
+        [FittedPart(*fit_part(fit, matrix, classifier)) for fit in fits], structure, statistics
+    )
 
 
 class ShareOfPositives(ClassifierMixin, BaseEstimator):

@@ -16,8 +16,13 @@ pytestmark = pytest.mark.cluster
 
 METHODS = {
     **ESTIMATORS,
-    **{f"{name} of Spark ML": ON_SPARK[name] for name in ("ClassifierChain", "LabelPowerset", "PrunedSets")},
-    "forests of Spark ML": lambda **k: ml.BinaryRelevance(classifier=RandomForestClassifier(numTrees=5), **k),
+    **{
+        f"{name} of Spark ML": ON_SPARK[name]
+        for name in ("ClassifierChain", "LabelPowerset", "PrunedSets")
+    },
+    "forests of Spark ML": lambda **k: ml.BinaryRelevance(
+        classifier=RandomForestClassifier(numTrees=5), **k
+    ),
 }
 DRIVER = """
 import json, os, sys
@@ -45,7 +50,12 @@ def answers(spark, name):
     if estimator.hasParam("parallelism"):
         estimator.set(estimator.getParam("parallelism"), 4)
     model = estimator.fit(frame(spark, x, y))
-    rows = model.transform(frame(spark, x[:50], y[:50])).select("id", "probabilities").orderBy("id").collect()
+    rows = (
+        model.transform(frame(spark, x[:50], y[:50]))
+        .select("id", "probabilities")
+        .orderBy("id")
+        .collect()
+    )
     return [row["probabilities"].toArray().tolist() for row in rows]
 
 
@@ -60,5 +70,7 @@ def test_a_cluster_gives_the_models_of_local_mode_and_uses_both_workers(spark, s
     output = run_on_cluster(DRIVER, master=standalone_cluster)
     found = json.loads(output.strip().splitlines()[-1])
     for name in METHODS:
-        np.testing.assert_allclose(found["answers"][name], answers(spark, name), atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(
+            found["answers"][name], answers(spark, name), atol=1e-9, err_msg=name
+        )
     assert min(found["tasks"].values()) >= 0.2 * sum(found["tasks"].values()), found["tasks"]

@@ -10,14 +10,25 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationS
 
 import genre_spark.multilabel as ml
 from genre_spark.errors import InvalidConfigError, InvalidInputError, InvalidLabelsError
-from tests.multilabel.tables import ESTIMATORS, LABELS, ON_SPARK, fit_in_process, forest, frame, matrices, scored
+from tests.multilabel.tables import (
+    ESTIMATORS,
+    LABELS,
+    ON_SPARK,
+    fit_in_process,
+    forest,
+    frame,
+    matrices,
+    scored,
+)
 
 DISJOINT = pytest.param(
-    lambda **k: ml.RAkEL(classifier=forest(), overlapping=False, labelsetSize=3, **k), id="local-RAkEL-disjoint"
+    lambda **k: ml.RAkEL(classifier=forest(), overlapping=False, labelsetSize=3, **k),
+    id="local-RAkEL-disjoint",
 )
-KINDS = [DISJOINT, *(pytest.param(make, id=f"local-{name}") for name, make in ESTIMATORS.items())] + [
-    pytest.param(make, id=f"spark-{name}") for name, make in ON_SPARK.items()
-]
+KINDS = [
+    DISJOINT,
+    *(pytest.param(make, id=f"local-{name}") for name, make in ESTIMATORS.items()),
+] + [pytest.param(make, id=f"spark-{name}") for name, make in ON_SPARK.items()]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +44,10 @@ def stored_tables(spark):
 
 
 def readable_params(stage):
-    """Return the values of all Params by name; a classifier as what prints of it, its copies being objects anew."""
+    """Return the values of all Params by name.
+
+    A classifier as what prints of it, its copies being objects anew.
+    """
     return {
         param.name: str(value) if param.name == "classifier" else value
         for param, value in stage.extractParamMap().items()
@@ -44,7 +58,9 @@ def test_the_contract_covers_every_exported_estimator():
     exported = {
         name
         for name in ml.__all__
-        if isinstance(getattr(ml, name), type) and issubclass(getattr(ml, name), Estimator) and name != "ThresholdTuner"
+        if isinstance(getattr(ml, name), type)
+        and issubclass(getattr(ml, name), Estimator)
+        and name != "ThresholdTuner"
     }
     assert exported == set(ESTIMATORS)
 
@@ -55,7 +71,9 @@ def test_fit_score_save_load_and_save_again(spark, data, tmp_path, make):
     estimator = make(seed=7, labelNames=names)
     before = stored_tables(spark), threading.active_count()
     model = estimator.fit(data)
-    assert (stored_tables(spark), threading.active_count()) == before, "left cached tables or threads"
+    assert (stored_tables(spark), threading.active_count()) == before, (
+        "left cached tables or threads"
+    )
     assert model.uid == estimator.uid
     assert model.getLabelNames() == names
 
@@ -66,7 +84,9 @@ def test_fit_score_save_load_and_save_again(spark, data, tmp_path, make):
     assert probabilities.shape == prediction.shape == (80, LABELS)
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
     if not (model.hasParam("decision") and model.getOrDefault("decision") == "labelset"):
-        assert (prediction == (probabilities >= 0.5)).all(), "predictions do not follow from probabilities"
+        assert (prediction == (probabilities >= 0.5)).all(), (
+            "predictions do not follow from probabilities"
+        )
 
     x, _ = matrices()
     assert model.predict_proba(x) == pytest.approx(probabilities, abs=1e-12)
@@ -87,7 +107,9 @@ def test_fit_score_save_load_and_save_again(spark, data, tmp_path, make):
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_the_estimator_is_saved_with_its_classifier_and_copied_with_extra_params(spark, tmp_path, make):
+def test_the_estimator_is_saved_with_its_classifier_and_copied_with_extra_params(
+    spark, tmp_path, make
+):
     estimator = make(seed=11, threshold=0.4)
     estimator.write().overwrite().save(str(tmp_path / "estimator"))
     loaded = type(estimator).load(str(tmp_path / "estimator"))
@@ -137,27 +159,39 @@ def test_pipelines_hold_the_stages_and_are_saved_with_them(spark, data, tmp_path
 
 def test_every_model_is_a_stage_of_pipelines_that_are_saved_and_loaded(spark, data, tmp_path):
     x, y = matrices()
-    stages = [make(probabilitiesCol=f"p_{name}", predictionCol=f"y_{name}") for name, make in ESTIMATORS.items()]
+    stages = [
+        make(probabilitiesCol=f"p_{name}", predictionCol=f"y_{name}")
+        for name, make in ESTIMATORS.items()
+    ]
     fitted = [
-        fit_in_process(stage, x, y) if stage.hasParam("classifier") else stage.fit(data.limit(9)) for stage in stages
+        fit_in_process(stage, x, y) if stage.hasParam("classifier") else stage.fit(data.limit(9))
+        for stage in stages
     ]
     model = PipelineModel(fitted)
     model.write().save(str(tmp_path / "model"))
     loaded = PipelineModel.load(str(tmp_path / "model"))
-    assert [readable_params(stage) for stage in loaded.stages] == [readable_params(stage) for stage in fitted]
+    assert [readable_params(stage) for stage in loaded.stages] == [
+        readable_params(stage) for stage in fitted
+    ]
     for one, other in zip(loaded.stages, fitted, strict=True):
         assert (one.predict(x) == other.predict(x)).all()
     row = loaded.transform(data).first()
     for name, stage in zip(ESTIMATORS, fitted, strict=True):
-        assert (row[f"y_{name}"].toArray() == stage.predict(row["features"].toArray())[0]).all(), name
+        assert (row[f"y_{name}"].toArray() == stage.predict(row["features"].toArray())[0]).all(), (
+            name
+        )
 
 
-@pytest.mark.parametrize("make", [ESTIMATORS["PrunedSets"], ON_SPARK["ClassifierChain"], ESTIMATORS["LabelPrior"]])
+@pytest.mark.parametrize(
+    "make", [ESTIMATORS["PrunedSets"], ON_SPARK["ClassifierChain"], ESTIMATORS["LabelPrior"]]
+)
 def test_unfitted_pipelines_are_saved_and_loaded(spark, tmp_path, make):
     stages = [make(predictionCol=""), ml.ThresholdTuner()]
     Pipeline(stages=stages).write().save(str(tmp_path / "stages"))
     found = Pipeline.load(str(tmp_path / "stages")).getStages()
-    assert [readable_params(stage) for stage in found] == [readable_params(stage) for stage in stages]
+    assert [readable_params(stage) for stage in found] == [
+        readable_params(stage) for stage in stages
+    ]
 
 
 def test_validation_takes_given_folds_and_param_maps_of_every_kind(spark, data):
@@ -166,12 +200,19 @@ def test_validation_takes_given_folds_and_param_maps_of_every_kind(spark, data):
     lowered = ON_SPARK["ClassifierChain"]()
     grid = ParamGridBuilder().addGrid(lowered.getClassifier().regParam, [0.0, 1e6]).build()
     search = CrossValidator(
-        estimator=lowered, estimatorParamMaps=grid, evaluator=measure, numFolds=2, foldCol="fold", parallelism=2
+        estimator=lowered,
+        estimatorParamMaps=grid,
+        evaluator=measure,
+        numFolds=2,
+        foldCol="fold",
+        parallelism=2,
     ).fit(folds)
     assert search.avgMetrics[0] > search.avgMetrics[1]
     powerset = ESTIMATORS["LabelPowerset"]()
     grid = ParamGridBuilder().addGrid(powerset.classifier, [forest(1), forest(2)]).build()
-    split = TrainValidationSplit(estimator=powerset, estimatorParamMaps=grid, evaluator=measure, seed=3).fit(data)
+    split = TrainValidationSplit(
+        estimator=powerset, estimatorParamMaps=grid, evaluator=measure, seed=3
+    ).fit(data)
     assert split.bestModel.numLabels == LABELS
     relevance = ESTIMATORS["BinaryRelevance"]()
     models = relevance.fit(data, [{relevance.threshold: 0.2}, {relevance.classifier: forest(1)}])
@@ -186,7 +227,9 @@ def test_what_a_validator_can_be_saved_with(spark, data, tmp_path):
         (estimator.getClassifier().regParam, [0.1], "extraneous Param"),
     ):
         grid = ParamGridBuilder().addGrid(param, values).build()
-        search = CrossValidator(estimator=estimator, estimatorParamMaps=grid, evaluator=ml.MultilabelEvaluator())
+        search = CrossValidator(
+            estimator=estimator, estimatorParamMaps=grid, evaluator=ml.MultilabelEvaluator()
+        )
         if error is None:
             search.write().save(str(tmp_path / "search"))
             loaded = CrossValidator.load(str(tmp_path / "search"))
@@ -223,7 +266,9 @@ def test_cross_validation_chooses_params_by_a_multilabel_metric(spark, data):
     assert model.bestModel.getThreshold() == 0.5
 
 
-@pytest.mark.parametrize("make", [ESTIMATORS["BinaryRelevance"], ON_SPARK["BinaryRelevance"], ESTIMATORS["LabelPrior"]])
+@pytest.mark.parametrize(
+    "make", [ESTIMATORS["BinaryRelevance"], ON_SPARK["BinaryRelevance"], ESTIMATORS["LabelPrior"]]
+)
 def test_unusable_input_is_refused_in_plain_words(spark, data, make):
     x, y = matrices(rows=6)
     with pytest.raises(InvalidInputError, match="no column 'nothing'"):
@@ -238,7 +283,9 @@ def test_unusable_input_is_refused_in_plain_words(spark, data, make):
         make().fit(frame(spark, x, wrong))
     holes = x.copy()
     holes[2, 1] = np.nan
-    with pytest.raises(InvalidInputError, match="features: nan in feature 1, expected finite numbers"):
+    with pytest.raises(
+        InvalidInputError, match="features: nan in feature 1, expected finite numbers"
+    ):
         make().fit(frame(spark, holes, y))
     with pytest.raises(InvalidConfigError, match="3 names, expected 4"):
         make(labelNames=["a", "b", "c"]).fit(data)

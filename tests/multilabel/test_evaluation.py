@@ -26,7 +26,9 @@ def frame(spark, truth, scores, prediction, weight):
         (Vectors.sparse(len(y), list(enumerate(y))), p.tolist(), Vectors.dense(d), float(w))
         for y, p, d, w in zip(truth, scores, prediction, weight, strict=True)
     ]
-    return spark.createDataFrame(rows, ["labels", "probabilities", "prediction", "w"]).repartition(3)
+    return spark.createDataFrame(rows, ["labels", "probabilities", "prediction", "w"]).repartition(
+        3
+    )
 
 
 def of_sklearn(truth, scores, prediction, w):
@@ -35,7 +37,9 @@ def of_sklearn(truth, scores, prediction, w):
         "subset_accuracy": sk.accuracy_score(truth, prediction, sample_weight=w),
         "coverage": sk.coverage_error(truth, scores, sample_weight=w),
         "ranking_loss": sk.label_ranking_loss(truth, scores, sample_weight=w),
-        "label_ranking_average_precision": sk.label_ranking_average_precision_score(truth, scores, sample_weight=w),
+        "label_ranking_average_precision": sk.label_ranking_average_precision_score(
+            truth, scores, sample_weight=w
+        ),
     }
     for mean in ("micro", "macro", "samples"):
         for name, of in (
@@ -44,12 +48,16 @@ def of_sklearn(truth, scores, prediction, w):
             ("f1", sk.f1_score),
             ("jaccard", sk.jaccard_score),
         ):
-            values[f"{name}_{mean}"] = of(truth, prediction, average=mean, zero_division=0, sample_weight=w)
+            values[f"{name}_{mean}"] = of(
+                truth, prediction, average=mean, zero_division=0, sample_weight=w
+            )
         if mean != "samples":
             values[f"average_precision_{mean}"] = sk.average_precision_score(
                 truth, scores, average=mean, sample_weight=w
             )
-            values[f"roc_auc_{mean}"] = sk.roc_auc_score(truth, scores, average=mean, sample_weight=w)
+            values[f"roc_auc_{mean}"] = sk.roc_auc_score(
+                truth, scores, average=mean, sample_weight=w
+            )
     return values
 
 
@@ -62,7 +70,9 @@ def test_all_metrics_equal_those_of_scikit_learn(spark, weighted):
     w = weight if weighted else None
     for name, value in of_sklearn(truth, scores, prediction, w).items():
         assert found[name] == pytest.approx(value, abs=1e-9), name
-    assert found.per_label["f1"] == pytest.approx(sk.f1_score(truth, prediction, average=None, sample_weight=w))
+    assert found.per_label["f1"] == pytest.approx(
+        sk.f1_score(truth, prediction, average=None, sample_weight=w)
+    )
     assert found.per_label["average_precision"] == pytest.approx(
         sk.average_precision_score(truth, scores, average=None, sample_weight=w), abs=1e-9
     )
@@ -128,7 +138,9 @@ def test_each_rule_finds_the_best_threshold(spark, decimals):
     model, decided = tuned("f1_per_label")
     assert len(model.getThresholds()) == truth.shape[1]
     for label in range(truth.shape[1]):
-        best = brute_force(truth[:, [label]], scores[:, [label]], lambda y, d: sk.f1_score(y[:, 0], d[:, 0]))
+        best = brute_force(
+            truth[:, [label]], scores[:, [label]], lambda y, d: sk.f1_score(y[:, 0], d[:, 0])
+        )
         assert sk.f1_score(truth[:, label], decided[:, label]) == pytest.approx(best)
     _, decided = tuned("cardinality")
     distance = -brute_force(truth, scores, lambda y, d: -abs(d.sum() - y.sum()))
@@ -138,11 +150,17 @@ def test_each_rule_finds_the_best_threshold(spark, decimals):
     assert (decided.sum(axis=1) == model.getTop()).all()
 
 
-@pytest.mark.parametrize(("rule", "top_score"), [("exact_match", 0.6), ("exact_match", 1.0), ("cardinality", 0.6)])
-def test_predicting_nothing_is_chosen_where_it_is_better_than_any_prediction(spark, rule, top_score):
+@pytest.mark.parametrize(
+    ("rule", "top_score"), [("exact_match", 0.6), ("exact_match", 1.0), ("cardinality", 0.6)]
+)
+def test_predicting_nothing_is_chosen_where_it_is_better_than_any_prediction(
+    spark, rule, top_score
+):
     truth = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
     scores = np.tile([top_score, top_score - 0.5 if rule == "exact_match" else top_score], (3, 1))
-    model = ThresholdTuner(rule=rule, predictionCol="tuned").fit(frame(spark, truth, scores, truth, np.ones(3)))
+    model = ThresholdTuner(rule=rule, predictionCol="tuned").fit(
+        frame(spark, truth, scores, truth, np.ones(3))
+    )
     assert top_score < model.getThresholds()[0] <= np.nextafter(1.0, 2)
     assert model.predict(scores).sum() == 0
 
@@ -159,7 +177,9 @@ def test_a_prediction_as_good_as_none_keeps_its_threshold(spark):
 def test_the_threshold_stays_where_no_other_one_is_better(spark, rule):
     """With one score for everything a row is all on or all off; no labelset here is either."""
     truth = np.array([[1.0, 0.0], [0.0, 1.0]] * 3)
-    data = frame(spark, truth, np.full(truth.shape, 0.25), np.zeros(truth.shape), np.ones(len(truth)))
+    data = frame(
+        spark, truth, np.full(truth.shape, 0.25), np.zeros(truth.shape), np.ones(len(truth))
+    )
     model = ThresholdTuner(rule=rule, predictionCol="tuned", threshold=0.7).fit(data)
     expected = [0.7] if rule == "exact_match" else [0.25] * (2 if rule == "f1_per_label" else 1)
     assert model.getThresholds() == expected
@@ -179,7 +199,9 @@ def test_the_tuned_model_is_saved_and_gives_the_same_on_spark(spark, tmp_path):
 
 
 def test_tuner_and_evaluator_are_saved_and_copied_with_their_params(spark, tmp_path):
-    tuner = ThresholdTuner(rule="cardinality", labelCardinality=2.5).setParams(neverEmpty=True, weightCol="w")
+    tuner = ThresholdTuner(rule="cardinality", labelCardinality=2.5).setParams(
+        neverEmpty=True, weightCol="w"
+    )
     evaluator = MultilabelEvaluator(metricName="coverage").setParams(labelsCol="y")
     for number, stage in enumerate((tuner, evaluator)):
         stage.write().save(str(tmp_path / str(number)))
@@ -198,7 +220,9 @@ def test_tuner_and_evaluator_are_saved_and_copied_with_their_params(spark, tmp_p
 def test_a_label_without_positives_keeps_the_fixed_threshold(spark):
     truth, scores, prediction, weight = table()
     truth[:, 1] = 0
-    model = ThresholdTuner(threshold=0.6, predictionCol="tuned").fit(frame(spark, truth, scores, prediction, weight))
+    model = ThresholdTuner(threshold=0.6, predictionCol="tuned").fit(
+        frame(spark, truth, scores, prediction, weight)
+    )
     assert model.getThresholds()[1] == 0.6
 
 

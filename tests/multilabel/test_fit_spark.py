@@ -9,7 +9,12 @@ import pytest
 from pyspark.ml.classification import GBTClassifier, LogisticRegression, RandomForestClassifier
 from pyspark.sql import functions as F
 
-from genre_spark.multilabel import BinaryRelevance, EnsembleOfClassifierChains, EnsembleOfPrunedSets, LabelPowerset
+from genre_spark.multilabel import (
+    BinaryRelevance,
+    EnsembleOfClassifierChains,
+    EnsembleOfPrunedSets,
+    LabelPowerset,
+)
 from genre_spark.multilabel.fitting import with_spark as fit_spark
 from genre_spark.multilabel.models.from_spark import fitted_model
 from tests.multilabel.tables import frame
@@ -25,7 +30,9 @@ def points():
 def test_the_same_seed_gives_the_same_trees_whatever_the_partitions(spark, points) -> None:
     forest = RandomForestClassifier(numTrees=3, maxDepth=3)
     found = [
-        BinaryRelevance(classifier=forest, seed=5, parallelism=parallelism).fit(frame(spark, *points, partitions))
+        BinaryRelevance(classifier=forest, seed=5, parallelism=parallelism).fit(
+            frame(spark, *points, partitions)
+        )
         for partitions, parallelism in ((1, 1), (5, 2))
     ]
     one, other = (model.predict_proba(points[0]) for model in found)
@@ -38,24 +45,36 @@ def test_balanced_fits_are_those_of_a_weight_column(spark, points) -> None:
     model = BinaryRelevance(classifier=LogisticRegression(regParam=0.1), balanced=True).fit(data)
     for label in range(2):
         on = y[:, label].sum()
-        weight = F.when(F.col("label") > 0, len(y) / (2 * on)).otherwise(len(y) / (2 * (len(y) - on)))
-        single = data.select("features", F.col("labels")[label].alias("label")).withColumn("w", weight)
+        weight = F.when(F.col("label") > 0, len(y) / (2 * on)).otherwise(
+            len(y) / (2 * (len(y) - on))
+        )
+        single = data.select("features", F.col("labels")[label].alias("label")).withColumn(
+            "w", weight
+        )
         plain = LogisticRegression(regParam=0.1, weightCol="w").fit(single)
         logits = x @ plain.coefficients.toArray() + plain.intercept
-        np.testing.assert_allclose(model.predict_proba(x)[:, label], 1 / (1 + np.exp(-logits)), atol=1e-6)
+        np.testing.assert_allclose(
+            model.predict_proba(x)[:, label], 1 / (1 + np.exp(-logits)), atol=1e-6
+        )
 
 
-def test_a_fit_sees_about_the_wanted_share_of_its_negatives_and_all_positives(spark, points, monkeypatch) -> None:
+def test_a_fit_sees_about_the_wanted_share_of_its_negatives_and_all_positives(
+    spark, points, monkeypatch
+) -> None:
     x, y = points
     seen = []
     original = LogisticRegression.fit
 
     def count(self, data, params=None):
-        seen.append({row["_target"]: row["count"] for row in data.groupBy("_target").count().collect()})
+        seen.append(
+            {row["_target"]: row["count"] for row in data.groupBy("_target").count().collect()}
+        )
         return original(self, data, params)
 
     monkeypatch.setattr(LogisticRegression, "fit", count)
-    estimator = BinaryRelevance(classifier=LogisticRegression(), negativesPerPositive=1.0, parallelism=1)
+    estimator = BinaryRelevance(
+        classifier=LogisticRegression(), negativesPerPositive=1.0, parallelism=1
+    )
     estimator.fit(frame(spark, x, y))
     on = int(y[:, 0].sum())
     assert seen[0][1.0] == on
@@ -64,9 +83,13 @@ def test_a_fit_sees_about_the_wanted_share_of_its_negatives_and_all_positives(sp
 
 
 def test_drawing_negatives_leaves_at_least_one(spark) -> None:
-    x = np.array([[0.0]] * 30 + [[1.0]])  # equal negatives are drawn together, at a rate of 1 in 3000
+    x = np.array(
+        [[0.0]] * 30 + [[1.0]]
+    )  # equal negatives are drawn together, at a rate of 1 in 3000
     data = frame(spark, x, (x == 1.0).astype(float))
-    balanced = BinaryRelevance(classifier=LogisticRegression(regParam=0.01), negativesPerPositive=0.01).fit(data)
+    balanced = BinaryRelevance(
+        classifier=LogisticRegression(regParam=0.01), negativesPerPositive=0.01
+    ).fit(data)
     off, on = balanced.predict_proba([[0.0], [1.0]]).ravel()
     assert off < 0.2
     assert on > off
@@ -81,7 +104,9 @@ def test_equal_rows_are_drawn_together_but_no_fit_is_left_without(spark, method)
 
 def test_a_forest_takes_more_than_a_hundred_labelsets(spark) -> None:
     y = np.array([[number >> bit & 1 for bit in range(7)] for number in range(120)], float)
-    model = LabelPowerset(classifier=RandomForestClassifier(numTrees=1, maxDepth=2)).fit(frame(spark, y, y))
+    model = LabelPowerset(classifier=RandomForestClassifier(numTrees=1, maxDepth=2)).fit(
+        frame(spark, y, y)
+    )
     assert model.predict_proba(y[:2]).shape == (2, 7)
 
 
@@ -89,25 +114,34 @@ def test_constant_targets_and_known_shares_need_no_pass(spark, points, monkeypat
     x, y = points
     estimator = BinaryRelevance(classifier=LogisticRegression())
     monkeypatch.setattr(
-        "genre_spark.multilabel.fitting.with_spark._draws", lambda sample: pytest.fail("a pass over the data")
+        "genre_spark.multilabel.fitting.with_spark._draws",
+        lambda sample: pytest.fail("a pass over the data"),
     )
     estimator.fit(frame(spark, x, np.column_stack([y[:, 0], np.ones(len(x))])))
 
 
-@pytest.mark.parametrize(("kind", "size"), [(RandomForestClassifier, {"numTrees": 3}), (GBTClassifier, {"maxIter": 2})])
-def test_models_of_fits_are_those_of_pyspark_and_make_their_trees_when_asked(spark, points, kind, size) -> None:
+@pytest.mark.parametrize(
+    ("kind", "size"), [(RandomForestClassifier, {"numTrees": 3}), (GBTClassifier, {"maxIter": 2})]
+)
+def test_models_of_fits_are_those_of_pyspark_and_make_their_trees_when_asked(
+    spark, points, kind, size
+) -> None:
     classifier = kind(**size)
     data = frame(spark, *points).select("features", F.col("labels")[0].alias("label"))
     model, plain = fitted_model(classifier, data), classifier.fit(data)
     assert "trees" not in model.__dict__
-    assert model.toDebugString.split("\n")[1:] == plain.toDebugString.split("\n")[1:]  # the first line has the uid
+    assert (
+        model.toDebugString.split("\n")[1:] == plain.toDebugString.split("\n")[1:]
+    )  # the first line has the uid
     assert [tree.numNodes for tree in model.trees] == [tree.numNodes for tree in plain.trees]
     assert {param.name for param in model.params} == {param.name for param in plain.params}
     assert model.extractParamMap().keys() >= {model.getParam("maxDepth"), model.getParam("seed")}
     assert model.copy().transform(data).columns == plain.transform(data).columns
 
 
-def test_small_tables_are_kept_by_as_many_executors_as_there_are_fits_at_once(spark, points, monkeypatch) -> None:
+def test_small_tables_are_kept_by_as_many_executors_as_there_are_fits_at_once(
+    spark, points, monkeypatch
+) -> None:
     kept = []
 
     @contextmanager
@@ -118,7 +152,13 @@ def test_small_tables_are_kept_by_as_many_executors_as_there_are_fits_at_once(sp
     monkeypatch.setattr(fit_spark, "cached", cached)
     data = frame(spark, *points)
     values = len(points[0]) * points[0].shape[1]
-    for executors, parallelism, partitions in ((1, 4, 1), (8, 4, 1), (2, 1, 1), (8, 4, 32), (8, 4, 64)):
+    for executors, parallelism, partitions in (
+        (1, 4, 1),
+        (8, 4, 1),
+        (2, 1, 1),
+        (8, 4, 32),
+        (8, 4, 64),
+    ):
         monkeypatch.setattr(fit_spark, "executors", lambda _, number=executors: number)
         monkeypatch.setattr(fit_spark, "_VALUES", values / partitions)
         BinaryRelevance(classifier=LogisticRegression(), parallelism=parallelism).fit(data)

@@ -21,7 +21,10 @@ LOCAL = ForestConfig(backend="sklearn", trees=3, max_depth=5, min_leaf=2)
 def test_every_configured_method_is_built_and_every_estimator_can_be_configured():
     config = MultilabelConfig(methods="all", forest=LOCAL)
     assert config.methods == get_args(Method)
-    built = {method: make_estimator(config, method, seed=5, names=["a", "b"]) for method in config.methods}
+    built = {
+        method: make_estimator(config, method, seed=5, names=["a", "b"])
+        for method in config.methods
+    }
     assert {type(estimator).__name__ for estimator in built.values()} == set(ESTIMATORS)
     assert all(estimator.getSeed() == 5 for estimator in built.values())
     assert all(estimator.getLabelNames() == ["a", "b"] for estimator in built.values())
@@ -46,7 +49,11 @@ def test_the_base_classifier_follows_the_configuration(name, kind):
     classifier = make_classifier(MultilabelConfig(classifier=name, forest=LOCAL), seed=1)
     assert type(classifier) is kind
     if kind is not Pipeline:
-        assert (classifier.n_estimators, classifier.max_depth, classifier.min_samples_leaf) == (3, 5, 2)
+        assert (classifier.n_estimators, classifier.max_depth, classifier.min_samples_leaf) == (
+            3,
+            5,
+            2,
+        )
 
 
 def test_spark_has_no_extra_trees():
@@ -59,11 +66,16 @@ def test_sampling_weights_are_passed_on():
     assert make_estimator(config, "rakel", seed=1, names=["a"]).getWeightCol() == "weight"
 
 
-def test_models_are_measured_at_0_5_by_their_own_predictions_and_elsewhere_by_their_probabilities(spark):
-    # the most probable labelset is {0}, though label 1 has more weight over all; 0.49999999999999994 is stored as 0.5
+def test_models_are_measured_at_0_5_by_their_own_predictions_and_elsewhere_by_their_probabilities(
+    spark,
+):
+    # the most probable labelset is {0}, though label 1 has more weight over all;
+    # 0.49999999999999994 is stored as 0.5
     rows = [(1, [1.0, 0.0], [0.5, 0.6], [1.0, 0.0]), (2, [0.0, 0.0], [0.5, 0.1], [0.0, 0.0])]
     predictions = spark.createDataFrame(rows, PREDICTIONS_SCHEMA)
-    model = PredictedModel("m", "multilabel", "label_powerset", ("a", "b"), "", {"test": predictions})
+    model = PredictedModel(
+        "m", "multilabel", "label_powerset", ("a", "b"), "", {"test": predictions}
+    )
     assert _measure(model, {FIXED: [0.5]})["test", FIXED]["subset_accuracy"] == 1.0
     assert _measure(model, {FIXED: [0.55]})["test", FIXED]["subset_accuracy"] == 0.5
     assert _measure(model, {EXACT_MATCH: [0.5]})["test", EXACT_MATCH]["subset_accuracy"] == 0.0

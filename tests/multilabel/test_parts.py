@@ -13,7 +13,12 @@ from sklearn.tree import DecisionTreeClassifier
 
 from genre_spark.multilabel.evaluation.metrics import curve_points, ranking_sums
 from genre_spark.multilabel.fitting.cooccurrence import balanced_kmeans
-from genre_spark.multilabel.fitting.encoding import choose_subsets, distinct_labelsets, encode, sample_rows
+from genre_spark.multilabel.fitting.encoding import (
+    choose_subsets,
+    distinct_labelsets,
+    encode,
+    sample_rows,
+)
 from genre_spark.multilabel.fitting.plan import AnyLabel, Labelsets, Pruning, RowSample, Subproblem
 from genre_spark.multilabel.fitting.training_data import TrainingMatrix
 from genre_spark.multilabel.fitting.with_sklearn import fit_part, fit_scorer
@@ -21,9 +26,19 @@ from genre_spark.multilabel.methods.homer import label_hierarchy
 from genre_spark.multilabel.methods.rakel import disjoint_labelsets, overlapping_labelsets
 from genre_spark.multilabel.methods.random_forest import grow_trees
 from genre_spark.multilabel.models.feature_block import FeatureBlock
-from genre_spark.multilabel.models.forests import CategoricalSplits, ForestArrays, ForestScorer, TreeNodes, share_grid
+from genre_spark.multilabel.models.forests import (
+    CategoricalSplits,
+    ForestArrays,
+    ForestScorer,
+    TreeNodes,
+    share_grid,
+)
 from genre_spark.multilabel.models.from_sklearn import SkopsScorer, export_sklearn
-from genre_spark.multilabel.models.predictors import ChainsPredictor, HierarchyPredictor, LabelsetsPredictor
+from genre_spark.multilabel.models.predictors import (
+    ChainsPredictor,
+    HierarchyPredictor,
+    LabelsetsPredictor,
+)
 from genre_spark.multilabel.models.scorers import ConstantScorer
 
 
@@ -31,14 +46,16 @@ def sets(*rows):
     return np.array([[int(mark) for mark in row] for row in rows], dtype=np.uint8)
 
 
-# labelsets -----------------------------------------------------------------------------------------------------------
+# labelsets
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_rows_of_rare_labelsets_become_copies_with_their_best_frequent_subsets():
     labels = np.repeat(sets("1100", "1000", "0100", "0010", "1110"), [5, 6, 4, 7, 1], axis=0)
     encoded = encode(Subproblem(Labelsets((0, 1, 2, 3), Pruning(3, "A", 2))), labels)
     copies = encoded.classes[encoded.target[encoded.rows == 22]]
-    # 1110 is rare: its frequent subsets are 1100, then 0010 (7 rows), 1000 (6), 0100 (4): by size, then count
+    # 1110 is rare: its frequent subsets are 1100, then 0010 (7 rows), 1000 (6), 0100 (4): by size,
+    # then count
     assert copies.tolist() == sets("1100", "0010").tolist()
     assert len(encoded.rows) == 5 + 6 + 4 + 7 + 2
 
@@ -69,14 +86,18 @@ def test_scanning_frequent_sets_finds_what_enumerating_subsets_would(labels, see
     frequent = np.flatnonzero(counts > 2)
     if not len(frequent):
         return
-    kept = {tuple(np.flatnonzero(distinct[index]).tolist()): int(counts[index]) for index in frequent}
+    kept = {
+        tuple(np.flatnonzero(distinct[index]).tolist()): int(counts[index]) for index in frequent
+    }
     chosen = choose_subsets(distinct, distinct[frequent], counts[frequent], Pruning(2, "A", 2))
     for labelset, found in zip(distinct, chosen, strict=True):
         on = tuple(np.flatnonzero(labelset).tolist())
         if on in kept:
             expected = [on]
         else:
-            subsets = [s for size in range(len(on) - 1, 0, -1) for s in combinations(on, size) if s in kept]
+            subsets = [
+                s for size in range(len(on) - 1, 0, -1) for s in combinations(on, size) if s in kept
+            ]
             subsets.sort(key=lambda s: (-len(s), -kept[s]))
             expected = subsets[:2]
         got = [tuple(np.flatnonzero(distinct[frequent][index]).tolist()) for index in found]
@@ -97,7 +118,8 @@ def test_random_labelsets_cover_every_label_and_are_distinct(labels, size, seed)
     assert all(len(part) == min(size, labels) for part in drawn)
 
 
-# sampling ------------------------------------------------------------------------------------------------------------
+# sampling
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_samples_depend_on_the_seed_alone_and_keep_their_size():
@@ -110,7 +132,8 @@ def test_samples_depend_on_the_seed_alone_and_keep_their_size():
     assert len(part) == len(np.unique(part)) == 630
 
 
-# hierarchy -----------------------------------------------------------------------------------------------------------
+# hierarchy
+# -----------------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 40), st.integers(2, 5), st.integers(0, 1000))
@@ -139,12 +162,15 @@ def test_labels_that_occur_together_share_a_cluster():
 def test_a_label_is_predicted_exactly_where_every_node_on_its_path_is_on():
     scorers = [ConstantScorer(np.array([1 - p, p])) for p in (0.9, 0.4, 0.7, 0.3)]
     nodes = [(-1, [0, 1]), (-1, [2]), (0, [0]), (0, [1])]
-    scores, decided = HierarchyPredictor(3, nodes, scorers).predict(FeatureBlock(np.zeros((1, 1))), 0.5)
+    scores, decided = HierarchyPredictor(3, nodes, scorers).predict(
+        FeatureBlock(np.zeros((1, 1))), 0.5
+    )
     assert scores.tolist() == [[0.7, 0.3, 0.4]]
     assert decided.tolist() == [[1, 0, 0]]
 
 
-# chains and labelsets ------------------------------------------------------------------------------------------------
+# chains and labelsets
+# ------------------------------------------------------------------------------------------------
 
 
 class CopyFeature:
@@ -162,7 +188,8 @@ class CopyFeature:
 
 
 def test_a_chain_passes_predicted_labels_on_and_answers_in_the_order_of_the_labels():
-    # order 1, 0: the first link copies the feature, the second its own first appended input: label 1 as predicted
+    # order 1, 0: the first link copies the feature, the second its own first appended input: label
+    # 1 as predicted
     chain = ChainsPredictor([[1, 0]], [CopyFeature(0), CopyFeature(1)])
     scores, decided = chain.predict(FeatureBlock(np.array([[0.6], [0.2]]), chain.room), 0.5)
     assert scores.tolist() == [[1.0, 0.6], [0.0, 0.2]]
@@ -171,13 +198,16 @@ def test_a_chain_passes_predicted_labels_on_and_answers_in_the_order_of_the_labe
 
 def test_the_score_of_a_label_is_the_sum_of_its_labelsets_and_the_prediction_the_most_probable_one():
     member = ConstantScorer(np.array([0.4, 0.3, 0.3]))
-    powerset = LabelsetsPredictor(2, [[0, 1]], [member], [sets("00", "10", "11")], votes=False, whole=True)
+    powerset = LabelsetsPredictor(
+        2, [[0, 1]], [member], [sets("00", "10", "11")], votes=False, whole=True
+    )
     scores, decided = powerset.predict(FeatureBlock(np.zeros((1, 1))), 0.5)
     assert scores == pytest.approx(np.array([[0.6, 0.3]]))
     assert decided.tolist() == [[0, 0]]
 
 
-# forests -------------------------------------------------------------------------------------------------------------
+# forests
+# -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -202,7 +232,9 @@ def test_exported_classifiers_give_the_probabilities_of_scikit_learn(classifier,
     stored = type(scorer).from_bytes(scorer.to_bytes())
     expected = fitted.predict_proba(x.astype(float))
     for other in (scorer, stored):
-        assert other.probabilities(FeatureBlock(x.astype(float))) == pytest.approx(expected, abs=1e-12)
+        assert other.probabilities(FeatureBlock(x.astype(float))) == pytest.approx(
+            expected, abs=1e-12
+        )
 
 
 def test_forests_take_nan_as_scikit_learn_does():
@@ -213,18 +245,27 @@ def test_forests_take_nan_as_scikit_learn_does():
     fitted = RandomForestClassifier(n_estimators=5, random_state=0).fit(x, y)
     scorer = export_sklearn(fitted, 3)
     stored = ForestScorer.from_bytes(scorer.to_bytes())
-    assert stored.probabilities(FeatureBlock(x.astype(float))) == pytest.approx(fitted.predict_proba(x))
+    assert stored.probabilities(FeatureBlock(x.astype(float))) == pytest.approx(
+        fitted.predict_proba(x)
+    )
 
 
 def test_thresholds_on_doubles_are_compared_exactly():
     close = 1.0 + 1e-12  # the same float32 as 1
-    tree = TreeNodes(np.array([0, -1, -1]), np.array([1.0, 0, 0]), np.array([2, 0, 0]), np.array([[0.1], [0.9]]))
+    tree = TreeNodes(
+        np.array([0, -1, -1]), np.array([1.0, 0, 0]), np.array([2, 0, 0]), np.array([[0.1], [0.9]])
+    )
     scorer = ForestScorer(ForestArrays.from_trees([tree], 1), 2)
-    assert scorer.probabilities(FeatureBlock(np.array([[1.0], [close]])))[:, 1].tolist() == [0.1, 0.9]
+    assert scorer.probabilities(FeatureBlock(np.array([[1.0], [close]])))[:, 1].tolist() == [
+        0.1,
+        0.9,
+    ]
 
 
 def test_category_sets_send_rows_left():
-    tree = TreeNodes(np.array([1, -1, -1]), np.array([0.5, 0, 0]), np.array([2, 0, 0]), np.array([[0.1], [0.9]]))
+    tree = TreeNodes(
+        np.array([1, -1, -1]), np.array([0.5, 0, 0]), np.array([2, 0, 0]), np.array([[0.1], [0.9]])
+    )
     splits = CategoricalSplits(np.array([0]), np.array([0, 2]), np.array([1.0, 4.0]))
     scorer = ForestScorer(ForestArrays.from_trees([tree], 1, splits), 2)
     stored = ForestScorer.from_bytes(scorer.to_bytes())
@@ -253,14 +294,19 @@ def test_the_forest_of_all_labels_is_that_of_scikit_learn_tree_by_tree():
     tree = DecisionTreeClassifier(max_features=None).fit(x, y)
     assert scorer.leaf_means(FeatureBlock(x.astype(float))) == pytest.approx(tree.predict(x))
     again = grow_trees(forest, TrainingMatrix(x, y, None), [2], seed=5)
-    assert again.arrays.threshold.tolist() == scorer.arrays.threshold[scorer.arrays.starts[2] :].tolist()
+    assert (
+        again.arrays.threshold.tolist()
+        == scorer.arrays.threshold[scorer.arrays.starts[2] :].tolist()
+    )
 
 
 def test_many_labels_share_a_forest():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(80, 3)).astype(np.float32)
     y = (x[:, :1] > rng.normal(size=40)).astype(np.uint8)
-    scorer = grow_trees(RandomForestClassifier(n_estimators=4), TrainingMatrix(x, y, None), range(4), seed=1)
+    scorer = grow_trees(
+        RandomForestClassifier(n_estimators=4), TrainingMatrix(x, y, None), range(4), seed=1
+    )
     block = FeatureBlock(x.astype(float))
     each = list(scorer.each_tree(block))
     assert np.mean(each, axis=0) == pytest.approx(scorer.leaf_means(block))
@@ -284,7 +330,9 @@ def random_tree(rng, depth, features, grid):
     grow(depth)
     columns = list(zip(*nodes, strict=True))
     leaves = np.array([[value] for feature, _, _, value in nodes if feature < 0])
-    return TreeNodes(np.array(columns[0], np.int32), np.array(columns[1]), np.array(columns[2], np.int32), leaves)
+    return TreeNodes(
+        np.array(columns[0], np.int32), np.array(columns[1]), np.array(columns[2], np.int32), leaves
+    )
 
 
 def walk(tree, row):
@@ -322,7 +370,8 @@ def test_other_classifiers_are_stored_with_skops():
     assert scorer.to_bytes().partition(b"\n")[2][:2] == b"PK"  # a zip archive, not a pickle
 
 
-# metrics -------------------------------------------------------------------------------------------------------------
+# metrics
+# -------------------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(2, 7), st.integers(1, 25), st.integers(0, 2), st.integers(0, 100_000))
@@ -332,16 +381,24 @@ def test_ranking_metrics_equal_those_of_scikit_learn_with_ties(labels, rows, dec
     truth = (rng.random((rows, labels)) < 0.4).astype(float)
     scores = np.round(rng.random((rows, labels)), decimals)
     weight = rng.random(rows) + 0.1
-    found = {name: total / weight.sum() for name, total in ranking_sums(truth, scores, weight).items()}
-    assert found["coverage"] == pytest.approx(sk.coverage_error(truth, scores, sample_weight=weight), abs=1e-9)
-    assert found["ranking_loss"] == pytest.approx(sk.label_ranking_loss(truth, scores, sample_weight=weight), abs=1e-9)
+    found = {
+        name: total / weight.sum() for name, total in ranking_sums(truth, scores, weight).items()
+    }
+    assert found["coverage"] == pytest.approx(
+        sk.coverage_error(truth, scores, sample_weight=weight), abs=1e-9
+    )
+    assert found["ranking_loss"] == pytest.approx(
+        sk.label_ranking_loss(truth, scores, sample_weight=weight), abs=1e-9
+    )
     assert found["label_ranking_average_precision"] == pytest.approx(
         sk.label_ranking_average_precision_score(truth, scores, sample_weight=weight), abs=1e-9
     )
 
 
 def test_points_of_curves_add_up_equal_scores():
-    curve, score, on, off = curve_points(np.array([[1.0], [0.0], [1.0]]), np.array([[0.5], [0.5], [0.2]]), np.ones(3))
+    curve, score, on, off = curve_points(
+        np.array([[1.0], [0.0], [1.0]]), np.array([[0.5], [0.5], [0.2]]), np.ones(3)
+    )
     assert curve.tolist() == [0, 0, 1, 1]
     assert score.tolist() == [0.2, 0.5, 0.2, 0.5]
     assert on.tolist() == [1, 1, 1, 1]

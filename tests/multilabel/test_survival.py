@@ -7,7 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pyspark.ml.classification import LinearSVC, LogisticRegression, NaiveBayes, RandomForestClassifier
+from pyspark.ml.classification import (
+    LinearSVC,
+    LogisticRegression,
+    NaiveBayes,
+    RandomForestClassifier,
+)
 from pyspark.ml.feature import VectorIndexer
 from pyspark.ml.linalg import Vectors
 from sklearn.ensemble import RandomForestClassifier as SklearnForest
@@ -82,7 +87,9 @@ def test_one_label_with_one_positive_row(name):
     assert fit_in_process(ESTIMATORS[name](seed=1), x, y).predict_proba(x).shape == (30, 1)
 
 
-@pytest.mark.parametrize("make", [*(ESTIMATORS[name] for name in BASELINES), ON_SPARK["RAkEL"], ON_SPARK["HOMER"]])
+@pytest.mark.parametrize(
+    "make", [*(ESTIMATORS[name] for name in BASELINES), ON_SPARK["RAkEL"], ON_SPARK["HOMER"]]
+)
 def test_one_label_on_spark(spark, make):
     x, y = matrices(rows=30, labels=1)
     assert make(seed=1).fit(frame(spark, x, y, partitions=1)).predict_proba(x).shape == (30, 1)
@@ -101,7 +108,9 @@ def test_every_seed_that_spark_takes_is_taken(name, seed):
 def test_seeds_of_today_keep_their_draws():
     assert [plain_seed(seed) for seed in (0, 7, 2**32 - 1)] == [0, 7, 2**32 - 1]
     assert len({plain_seed(seed) for seed in (-1, -2, 2**32, 2**32 + 1)}) == 4
-    assert RandomPredictor(2, 0.5, plain_seed(-3)).predict(FeatureBlock(np.ones((1, 1))), 0.5)[0].shape == (1, 2)
+    assert RandomPredictor(2, 0.5, plain_seed(-3)).predict(FeatureBlock(np.ones((1, 1))), 0.5)[
+        0
+    ].shape == (1, 2)
 
 
 def test_labelset_sizes_that_do_not_divide_the_labels(spark):
@@ -131,7 +140,12 @@ def test_labels_as_sparse_vectors_and_sparse_features_are_the_same_as_dense(spar
     x, y = matrices(rows=40)
     x[np.abs(x) < 0.5] = 0
     rows = [
-        (i, Vectors.sparse(5, [(j, v) for j, v in enumerate(a) if v]), Vectors.sparse(4, list(enumerate(b))), 1.0)
+        (
+            i,
+            Vectors.sparse(5, [(j, v) for j, v in enumerate(a) if v]),
+            Vectors.sparse(4, list(enumerate(b))),
+            1.0,
+        )
         for i, (a, b) in enumerate(zip(x.tolist(), y.tolist(), strict=True))
     ]
     sparse = spark.createDataFrame(rows, ["id", "features", "labels", "w"])
@@ -141,12 +155,16 @@ def test_labels_as_sparse_vectors_and_sparse_features_are_the_same_as_dense(spar
     assert scored(dense.transform(sparse))[0] == pytest.approx(dense.predict_proba(x), abs=1e-12)
 
 
-@pytest.mark.parametrize("make", [SklearnLogistic, lambda: LogisticRegression(regParam=0.1)], ids=["local", "spark"])
+@pytest.mark.parametrize(
+    "make", [SklearnLogistic, lambda: LogisticRegression(regParam=0.1)], ids=["local", "spark"]
+)
 def test_a_weight_of_two_is_a_row_twice(spark, make):
     x, y = matrices(rows=60, labels=2)
     weights = np.where(np.arange(60) % 2, 2.0, 1.0)
     twice = np.repeat(np.arange(60), weights.astype(int))
-    weighted = ml.BinaryRelevance(classifier=make(), weightCol="w").fit(frame(spark, x, y, weights=weights))
+    weighted = ml.BinaryRelevance(classifier=make(), weightCol="w").fit(
+        frame(spark, x, y, weights=weights)
+    )
     repeated = ml.BinaryRelevance(classifier=make()).fit(frame(spark, x[twice], y[twice]))
     assert weighted.predict_proba(x) == pytest.approx(repeated.predict_proba(x), abs=1e-2)
 
@@ -176,11 +194,15 @@ def test_spark_forests_give_the_probabilities_of_spark_with_category_splits_too(
     data = frame(spark, x, y)
     indexer = VectorIndexer(inputCol="features", outputCol="indexed", maxCategories=8).fit(data)
     data = indexer.transform(data)
-    model = ml.BinaryRelevance(classifier=RandomForestClassifier(numTrees=5, seed=1), featuresCol="indexed").fit(data)
+    model = ml.BinaryRelevance(
+        classifier=RandomForestClassifier(numTrees=5, seed=1), featuresCol="indexed"
+    ).fit(data)
     assert any(part.scorer.arrays.categories is not None for part in model.parts)
     found, _ = scored(model.transform(data))
     for label, part in enumerate(model.models):
-        own = part.copy()._set(featuresCol="indexed").transform(data.drop("prediction")).orderBy("id")
+        own = (
+            part.copy()._set(featuresCol="indexed").transform(data.drop("prediction")).orderBy("id")
+        )
         expected = [row["probability"][1] for row in own.select("probability").collect()]
         assert found[:, label] == pytest.approx(expected, abs=1e-12)
 
@@ -200,7 +222,9 @@ def test_spark_classifiers_without_a_form_in_numpy_are_applied_by_spark(spark, t
         assert (prediction == (probabilities >= 0.5)).all()
     assert (prediction[:, :2] == y[:, :2]).mean() > 0.6
     model.write().save(str(tmp_path / "model"))
-    assert (scored(type(model).load(str(tmp_path / "model")).transform(data))[0] == probabilities).all()
+    assert (
+        scored(type(model).load(str(tmp_path / "model")).transform(data))[0] == probabilities
+    ).all()
     if method is ml.ClassifierChain:
         holes = x.copy()
         holes[3, 1] = np.nan
@@ -214,7 +238,9 @@ def test_xgboost_works_as_a_spark_classifier(spark):
     xgboost = pytest.importorskip("xgboost.spark", reason="xgboost is not installed")
     x, y = matrices(rows=60, labels=2)
     data = frame(spark, x, y, partitions=1)
-    model = ml.BinaryRelevance(classifier=xgboost.SparkXGBClassifier(n_estimators=3, num_workers=1), parallelism=1)
+    model = ml.BinaryRelevance(
+        classifier=xgboost.SparkXGBClassifier(n_estimators=3, num_workers=1), parallelism=1
+    )
     probabilities, prediction = scored(model.fit(data).transform(data))
     assert ((prediction == 1) == (probabilities >= 0.5)).all()
     assert (prediction == y).mean() > 0.8
@@ -233,7 +259,9 @@ def test_types_that_the_driver_trusts_are_trusted_by_workers(spark, tmp_path, mo
     x, y = matrices(rows=20, labels=2)
     data = frame(spark, x, y)
     model = ml.BinaryRelevance(classifier=ShareOfPositives()).fit(data)
-    with pytest.raises(InvalidInputError, match=r"trust_types\('tests\.multilabel\.tables\.ShareOfPositives'\)"):
+    with pytest.raises(
+        InvalidInputError, match=r"trust_types\('tests\.multilabel\.tables\.ShareOfPositives'\)"
+    ):
         model.predict_proba(x)
     ml.trust_types("tests.multilabel.tables.ShareOfPositives")
     model.write().save(str(tmp_path / "model"))
@@ -249,7 +277,8 @@ def test_a_grid_reaches_the_params_of_a_spark_classifier(spark):
         model
         for _, model in sorted(
             estimator.fitMultiple(
-                frame(spark, x, y), [{classifier.regParam: 1e6}, {classifier.regParam: 0.0, estimator.threshold: 0.3}]
+                frame(spark, x, y),
+                [{classifier.regParam: 1e6}, {classifier.regParam: 0.0, estimator.threshold: 0.3}],
             )
         )
     )
@@ -263,7 +292,9 @@ def test_a_stored_model_of_another_format_is_refused(spark, tmp_path):
     folder = tmp_path / "chain"
     shutil.copytree(FOLDER / "chain", folder)
     (text,) = (folder / "metadata").glob("part-*")
-    text.write_text(text.read_text().replace('"format": 1', '"format": 9').replace('"format":1', '"format":9'))
+    text.write_text(
+        text.read_text().replace('"format": 1', '"format": 9').replace('"format":1', '"format":9')
+    )
     for load in (ml.ClassifierChainModel.load, ml.ClassifierChainModel.loadLocal):
         with pytest.raises(InvalidInputError, match="stored in format 9, expected 1"):
             load(str(folder))
@@ -288,7 +319,10 @@ def test_thresholds_are_fitted_on_out_of_bag_scores(spark):
     assert np.abs(truth - out).mean() > np.abs(y - all_scores).mean() + 0.05
     tuner = ml.ThresholdTuner(rule="f1_per_label").fit(held)
     assert len(tuner.getThresholds()) == 4
-    with pytest.raises(InvalidInputError, match="outOfBag: 150 rows of 5 features and 4 labels, expected the 200 rows"):
+    with pytest.raises(
+        InvalidInputError,
+        match="outOfBag: 150 rows of 5 features and 4 labels, expected the 200 rows",
+    ):
         model.outOfBag(data.where("id < 150"))
     holes = x.copy()
     holes[3, 1] = np.nan
@@ -310,7 +344,11 @@ def test_a_stored_model_is_loaded_and_scores_without_spark(spark, tmp_path):
         "assert model.getThreshold() == 0.3 and model.predict(x[0]).shape == (1, 4)\n"
     )
     # no Java is to be found in this process
-    environment = {"PATH": "", "JAVA_HOME": "/nowhere", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {
+        "PATH": "",
+        "JAVA_HOME": "/nowhere",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, env=environment)
     assert (np.load(tmp_path / "p.npy") == model.predict_proba(x)).all()
 

@@ -21,7 +21,9 @@ def test_local_properties_of_the_caller_hold_in_the_threads(spark) -> None:
     context = spark.sparkContext
     context.setLocalProperty("spark.scheduler.pool", "fits")
     try:
-        found = run_in_threads(spark, [lambda: context.getLocalProperty("spark.scheduler.pool")] * 3, parallelism=2)
+        found = run_in_threads(
+            spark, [lambda: context.getLocalProperty("spark.scheduler.pool")] * 3, parallelism=2
+        )
     finally:
         context.setLocalProperty("spark.scheduler.pool", None)
     assert found == ["fits"] * 3

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pyspark.ml.classification import DecisionTreeClassifier, GBTClassifier, LogisticRegression, RandomForestClassifier
+from pyspark.ml.classification import (
+    DecisionTreeClassifier,
+    GBTClassifier,
+    LogisticRegression,
+    RandomForestClassifier,
+)
 from pyspark.ml.feature import VectorIndexer
 
 from genre_spark.multilabel import BinaryRelevance, ClassifierChain, RAkEL
@@ -38,23 +43,34 @@ def test_merged_features_have_few_values_that_were_there_in_the_same_order() -> 
         assert (np.diff(column[order]) >= 0).all()
     assert len(np.unique(merged[:, 0])) <= 16
     assert (merged[:, 5:] == x[:, 5:]).all()
-    assert (merge_values(np.full((5, 1), np.nan), 2) != merge_values(np.full((5, 1), np.nan), 2)).all()
+    assert (
+        merge_values(np.full((5, 1), np.nan), 2) != merge_values(np.full((5, 1), np.nan), 2)
+    ).all()
 
 
 @pytest.mark.parametrize(
     ("method", "classifier"),
     [
         (BinaryRelevance, lambda: RandomForestClassifier(numTrees=5)),
-        (ClassifierChain, lambda: RandomForestClassifier(numTrees=3, maxBins=7, subsamplingRate=0.7)),
+        (
+            ClassifierChain,
+            lambda: RandomForestClassifier(numTrees=3, maxBins=7, subsamplingRate=0.7),
+        ),
         (BinaryRelevance, lambda: DecisionTreeClassifier(maxDepth=8, maxBins=11)),
         (BinaryRelevance, lambda: GBTClassifier(maxIter=3)),
         (RAkEL, lambda: RandomForestClassifier(numTrees=3, maxDepth=7)),
     ],
 )
-def test_the_trees_are_those_of_the_unmerged_features(spark, monkeypatch, method, classifier) -> None:
+def test_the_trees_are_those_of_the_unmerged_features(
+    spark, monkeypatch, method, classifier
+) -> None:
     x, y = table()
-    data = VectorIndexer(inputCol="features", outputCol="indexed", maxCategories=4).fit(frame(spark, x, y))
-    data = data.transform(frame(spark, x, y)).drop("features").withColumnRenamed("indexed", "features")
+    data = VectorIndexer(inputCol="features", outputCol="indexed", maxCategories=4).fit(
+        frame(spark, x, y)
+    )
+    data = (
+        data.transform(frame(spark, x, y)).drop("features").withColumnRenamed("indexed", "features")
+    )
     estimator = method(classifier=classifier(), seed=3)
     merged = estimator.fit(data)
     monkeypatch.setattr("genre_spark.multilabel.fitting.with_spark.searched_bins", lambda *_: None)

@@ -34,14 +34,18 @@ def test_every_method_fits_by_the_weights_of_the_rows(name):
     if name != "MultilabelRandomForest":
         estimator.setClassifier(LogisticRegression())
     plain = fit_in_process(estimator, x, y).predict_proba(x)
-    assert fit_in_process(estimator, x, y, np.ones(80)).predict_proba(x) == pytest.approx(plain, abs=1e-3)
+    assert fit_in_process(estimator, x, y, np.ones(80)).predict_proba(x) == pytest.approx(
+        plain, abs=1e-3
+    )
     assert np.abs(fit_in_process(estimator, x, y, WEIGHTS).predict_proba(x) - plain).max() > 0.01
 
 
 def test_a_pipeline_of_scikit_learn_passes_weights_to_its_last_step():
     x, y = matrices()
     steps = make_pipeline(StandardScaler(), LogisticRegression())
-    model = fit_in_process(ml.BinaryRelevance(classifier=make_pipeline("passthrough", steps)), x, y, WEIGHTS)
+    model = fit_in_process(
+        ml.BinaryRelevance(classifier=make_pipeline("passthrough", steps)), x, y, WEIGHTS
+    )
     single = x.astype(np.float32)
     own = steps.fit(single, y[:, 2], logisticregression__sample_weight=WEIGHTS)
     assert model.predict_proba(single)[:, 2] == pytest.approx(own.predict_proba(single)[:, 1])
@@ -54,14 +58,22 @@ def test_classifiers_that_would_drop_weights_are_refused_before_any_data_is_read
         (KNeighborsClassifier(), "KNeigh"),
         (MultilayerPerceptronClassifier(), "Multilayer"),
     ):
-        with pytest.raises(InvalidConfigError, match=rf"BinaryRelevance.weightCol: 'w', {name}\w* takes no weights"):
+        with pytest.raises(
+            InvalidConfigError, match=rf"BinaryRelevance.weightCol: 'w', {name}\w* takes no weights"
+        ):
             ml.BinaryRelevance(classifier=classifier, weightCol="w").fit(spark.range(1))
-        with pytest.raises(InvalidConfigError, match=r"ClassifierChain.balanced: True, .* takes no weights"):
+        with pytest.raises(
+            InvalidConfigError, match=r"ClassifierChain.balanced: True, .* takes no weights"
+        ):
             ml.ClassifierChain(classifier=classifier, balanced=True).fit(spark.range(1))
 
 
 def test_baselines_count_rows_with_their_weights(spark):
-    rows = [(Vectors.dense([0.0]), [1.0], 3.0), (Vectors.dense([1.0]), [0.0], 1.0), (Vectors.dense([2.0]), [0.0], 0.0)]
+    rows = [
+        (Vectors.dense([0.0]), [1.0], 3.0),
+        (Vectors.dense([1.0]), [0.0], 1.0),
+        (Vectors.dense([2.0]), [0.0], 0.0),
+    ]
     data = spark.createDataFrame([*rows, rows[1], rows[2]], ["features", "labels", "w"]).coalesce(1)
     assert ml.LabelPrior(weightCol="w").fit(data.limit(2)).predict_proba([0.0]).tolist() == [[0.75]]
     assert ml.LabelPrior().fit(data.limit(2)).predict_proba([0.0]).tolist() == [[0.5]]
@@ -77,7 +89,9 @@ def test_balanced_fits_are_those_of_balanced_class_weights(weights):
     x, y = matrices()
     y[:70, 1] = 0  # a rare label
     x = x.astype(np.float32)
-    model = fit_in_process(ml.BinaryRelevance(classifier=LogisticRegression(), balanced=True), x, y, weights)
+    model = fit_in_process(
+        ml.BinaryRelevance(classifier=LogisticRegression(), balanced=True), x, y, weights
+    )
     chain = ml.ClassifierChain(classifier=LogisticRegression(), balanced=True, order=[1, 0, 2, 3])
     links = fit_in_process(chain, x, y, weights)
     plain = fit_in_process(ml.BinaryRelevance(classifier=LogisticRegression()), x, y, weights)
@@ -88,7 +102,11 @@ def test_balanced_fits_are_those_of_balanced_class_weights(weights):
         own = LogisticRegression().fit(x, y[:, label], sample_weight=w)
         assert model.predict_proba(x)[:, label] == pytest.approx(own.predict_proba(x)[:, 1])
         if weights is None:
-            theirs = LogisticRegression(class_weight="balanced").fit(x, y[:, label]).predict_proba(x)[:, 1]
+            theirs = (
+                LogisticRegression(class_weight="balanced")
+                .fit(x, y[:, label])
+                .predict_proba(x)[:, 1]
+            )
             assert model.predict_proba(x)[:, label] == pytest.approx(theirs, abs=1e-6)
     assert links.predict_proba(x)[:, 1] == pytest.approx(model.predict_proba(x)[:, 1])
     assert model.predict(x)[:, 1].sum() > plain.predict(x)[:, 1].sum()
@@ -103,7 +121,8 @@ def test_negatives_are_drawn_by_the_seed_and_balanced_with_the_rest(method):
     model = fit_in_process(few, x, y)
     assert (model.predict_proba(x) == fit_in_process(again, x, y).predict_proba(x)).all()
     assert (
-        model.predict_proba(x) != fit_in_process(again.copy({few.negativesPerPositive: 0.0}), x, y).predict_proba(x)
+        model.predict_proba(x)
+        != fit_in_process(again.copy({few.negativesPerPositive: 0.0}), x, y).predict_proba(x)
     ).any()
     with pytest.raises(InvalidConfigError, match=r"negativesPerPositive: -1.0, must be >= 0"):
         method(negativesPerPositive=-1)._check_params()
@@ -132,7 +151,9 @@ def test_a_recipe_balances_binary_fits_and_no_others():
         assert (estimator.getBalanced(), estimator.getNegativesPerPositive()) == (True, 3.0)
         assert estimator.getWeightCol() is None
     assert make_estimator(config, "label_prior", seed=1, names=["a"]).getWeightCol() is None
-    with pytest.raises(ValueError, match="weights: 'balanced' with rakel, homer, expected only binary_relevance"):
+    with pytest.raises(
+        ValueError, match="weights: 'balanced' with rakel, homer, expected only binary_relevance"
+    ):
         MultilabelConfig(methods=["binary_relevance", "rakel", "homer"], weights="balanced")
     with pytest.raises(ValueError, match=r"negatives_per_positive: 2\.0 with label_powerset"):
         MultilabelConfig(methods="label_powerset", negatives_per_positive=2)
@@ -141,6 +162,10 @@ def test_a_recipe_balances_binary_fits_and_no_others():
 def test_weights_reach_the_fits_through_spark(spark):
     x, y = matrices()
     data = frame(spark, x, y, weights=WEIGHTS)
-    estimator = ml.BinaryRelevance(classifier=make_pipeline(StandardScaler(), LogisticRegression()), weightCol="w")
+    estimator = ml.BinaryRelevance(
+        classifier=make_pipeline(StandardScaler(), LogisticRegression()), weightCol="w"
+    )
     found = estimator.setParams(balanced=True).fit(data).predict_proba(x)
-    assert found == pytest.approx(fit_in_process(estimator, x, y, WEIGHTS).predict_proba(x), abs=1e-5)
+    assert found == pytest.approx(
+        fit_in_process(estimator, x, y, WEIGHTS).predict_proba(x), abs=1e-5
+    )

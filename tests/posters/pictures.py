@@ -43,10 +43,17 @@ def png_of_claimed_size(width: int, height: int) -> bytes:
     """Return a PNG of a few bytes whose header claims a size."""
 
     def block(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     head = block(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + block(b"IDAT", zlib.compress(b"\0" * 100)) + block(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + head
+        + block(b"IDAT", zlib.compress(b"\0" * 100))
+        + block(b"IEND", b"")
+    )
 
 
 def pixels_of(content: bytes) -> np.ndarray:

@@ -20,7 +20,14 @@ from genre_spark.imaging import (
     store_poster,
 )
 from genre_spark.imaging.decoding import MAX_SCANS, reduction
-from tests.posters.pictures import encoded, jpeg, jpeg_of_claimed_size, picture, pixels_of, png_of_claimed_size
+from tests.posters.pictures import (
+    encoded,
+    jpeg,
+    jpeg_of_claimed_size,
+    picture,
+    pixels_of,
+    png_of_claimed_size,
+)
 
 
 def rgb(content: bytes, **size: int) -> np.ndarray:
@@ -82,14 +89,18 @@ def test_the_first_frame_of_an_animation_counts():
 
 
 @pytest.mark.parametrize(("side", "scale"), [(919, 1), (920, 2), (1839, 2), (1840, 4), (3680, 8)])
-def test_large_jpegs_are_decoded_at_a_reduced_scale_with_at_least_twice_the_pixels_wanted(side, scale):
+def test_large_jpegs_are_decoded_at_a_reduced_scale_with_at_least_twice_the_pixels_wanted(
+    side, scale
+):
     header = ImageHeader("jpeg", side * 3 // 2, side, 3)
     assert reduction(header, height=345, width=230) == scale
 
 
 def test_reduced_decoding_is_as_good_as_full_decoding():
     rng = np.random.default_rng(3)
-    detail = cv2.resize(rng.integers(0, 255, (300, 200, 3), np.uint8), (1000, 1500), interpolation=cv2.INTER_CUBIC)
+    detail = cv2.resize(
+        rng.integers(0, 255, (300, 200, 3), np.uint8), (1000, 1500), interpolation=cv2.INTER_CUBIC
+    )
     content = encoded(Image.fromarray(detail), "JPEG", quality=95)
     reduced = fit_pixels(rgb(content, height=345, width=230), height=345, width=230, fit="stretch")
     full = fit_pixels(rgb(content), height=345, width=230, fit="stretch")
@@ -98,7 +109,9 @@ def test_reduced_decoding_is_as_good_as_full_decoding():
     assert cv2.PSNR(reduced, full) > 34
 
 
-@pytest.mark.parametrize("size", [(300, 445), (182, 268), (89, 132), (1000, 1500), (460, 690), (700, 701)])
+@pytest.mark.parametrize(
+    "size", [(300, 445), (182, 268), (89, 132), (1000, 1500), (460, 690), (700, 701)]
+)
 def test_resizing_is_close_to_pillows_antialiased_one(size):
     image = picture(*size)
     ours = fit_pixels(np.ascontiguousarray(np.asarray(image)), height=345, width=230, fit="stretch")
@@ -150,13 +163,16 @@ def test_lossless_encodings_give_the_pixels_back(encoding):
 
 
 def test_jpeg_encoding_gives_nearly_the_pixels_back():
-    stored = store_poster(jpeg(), height=60, width=40, encoding="jpeg", keep_originals=False, quality=95)
+    stored = store_poster(
+        jpeg(), height=60, width=40, encoding="jpeg", keep_originals=False, quality=95
+    )
     back = decode_stored(stored.content, "jpeg", 60, 40, 3)
     assert cv2.PSNR(back.transpose(1, 2, 0), stored.bgr[:, :, ::-1]) > 30
 
 
 @pytest.mark.parametrize(
-    ("image", "encoding"), [(b"", "jpeg"), (b"12345", "raw"), (jpeg(41, 60), "jpeg"), (b"\xff\xd8junk", "jpeg")]
+    ("image", "encoding"),
+    [(b"", "jpeg"), (b"12345", "raw"), (jpeg(41, 60), "jpeg"), (b"\xff\xd8junk", "jpeg")],
 )
 def test_stored_bytes_that_are_not_what_they_should_be_are_told(image, encoding):
     with pytest.raises(InvalidInputError, match=r"image: .*expected"):
@@ -204,7 +220,10 @@ def test_a_decompression_bomb_reaches_no_decoder(monkeypatch):
 
     monkeypatch.setattr(cv2, "imdecode", refuse)
     monkeypatch.setattr(Image, "open", refuse)
-    for content in (jpeg_of_claimed_size(30_000, 30_000), png_of_claimed_size(2**31 - 1, 2**31 - 1)):
+    for content in (
+        jpeg_of_claimed_size(30_000, 30_000),
+        png_of_claimed_size(2**31 - 1, 2**31 - 1),
+    ):
         with pytest.raises(RejectedImage, match="too many pixels"):
             store_poster(content, height=345, width=230)
 

@@ -95,7 +95,11 @@ def test_links_that_lead_in_a_circle_are_followed_once(tmp_path):
 
 def test_members_of_archives_are_read_in_place(tmp_path):
     pictures = {f"posters/{number}.jpg": jpeg(seed=number) for number in range(1, 6)}
-    stored, deflated, tar = tmp_path / "stored.zip", tmp_path / "deflated.zip", tmp_path / "posters.tar"
+    stored, deflated, tar = (
+        tmp_path / "stored.zip",
+        tmp_path / "deflated.zip",
+        tmp_path / "posters.tar",
+    )
     for path, method in ((stored, zipfile.ZIP_STORED), (deflated, zipfile.ZIP_DEFLATED)):
         with zipfile.ZipFile(path, "w", method) as archive:
             archive.mkdir("posters")
@@ -117,8 +121,13 @@ def test_a_zip_directory_says_what_zipfile_says_also_behind_other_data(tmp_path)
         for number in range(300):
             archive.writestr(f"größe/{number}.jpg", bytes(number))
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-        expected = [(m.filename, m.header_offset, m.compress_size, m.file_size, m.CRC) for m in archive.infolist()]
-        assert [(m.name, m.offset, m.stored, m.size, m.crc) for m in read_zip_directory(file)] == expected
+        expected = [
+            (m.filename, m.header_offset, m.compress_size, m.file_size, m.CRC)
+            for m in archive.infolist()
+        ]
+        assert [
+            (m.name, m.offset, m.stored, m.size, m.crc) for m in read_zip_directory(file)
+        ] == expected
 
 
 def test_a_zip_beyond_four_gigabytes_is_read_by_its_64_bit_fields(tmp_path):
@@ -186,12 +195,19 @@ def test_a_folder_without_posters_is_told(tmp_path):
 def test_a_remote_folder_is_listed_and_read_like_a_local_one():
     memory = fsspec.filesystem("memory")
     memory.pipe(
-        {"/bucket/posters/1.jpg": jpeg(), "/bucket/posters/more/2.jpg": jpeg(seed=2), "/bucket/posters/x.txt": b""}
+        {
+            "/bucket/posters/1.jpg": jpeg(),
+            "/bucket/posters/more/2.jpg": jpeg(seed=2),
+            "/bucket/posters/x.txt": b"",
+        }
     )
     try:
         listing = list_posters("memory://bucket/posters")
         assert names(listing) == ["1.jpg", "more/2.jpg"]
         rows = listing.posters.sort_by("movie_id").to_pylist()
-        assert list(read_posters("memory://bucket/posters", rows, max_bytes=10**6)) == [jpeg(), jpeg(seed=2)]
+        assert list(read_posters("memory://bucket/posters", rows, max_bytes=10**6)) == [
+            jpeg(),
+            jpeg(seed=2),
+        ]
     finally:
         memory.rm("/bucket", recursive=True)

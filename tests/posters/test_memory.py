@@ -26,7 +26,9 @@ print(rows, int(peak.split()[1]) // 1024)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory of a process is told by Linux only")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="peak memory of a process is told by Linux only"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["jpeg", "raw"])
 def test_a_worker_stays_below_600_mb_with_the_largest_images_that_are_allowed(tmp_path, encoding):

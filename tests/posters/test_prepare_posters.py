@@ -134,7 +134,10 @@ def test_a_source_where_nothing_can_be_read_gives_an_empty_table(spark, tmp_path
 def test_archives_give_the_same_table_as_their_folder(spark, folder, tmp_path):
     prepare(spark, folder, tmp_path)
     expected = rows(tmp_path).drop(["source"])
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, tarfile.open(tmp_path / "a.tar", "w") as tape:
+    with (
+        zipfile.ZipFile(tmp_path / "a.zip", "w") as archive,
+        tarfile.open(tmp_path / "a.tar", "w") as tape,
+    ):
         for path in sorted(folder.iterdir()):
             archive.write(path, f"posters/{path.name}")
             tape.add(path, f"./posters/{path.name}")
@@ -168,7 +171,12 @@ def test_originals_that_fit_are_kept_as_they_are(spark, tmp_path):
 def test_statistics_of_channels_and_sizes_come_with_the_table(spark, tmp_path):
     write_posters(tmp_path / "posters", range(1, 41), quality=98)
     details = prepare(spark, tmp_path / "posters", tmp_path, encoding="raw").manifest.details
-    pixels = np.stack([decode_stored(image, "raw", 60, 40) for image in rows(tmp_path)["image"].to_pylist()]) / 255
+    pixels = (
+        np.stack(
+            [decode_stored(image, "raw", 60, 40) for image in rows(tmp_path)["image"].to_pylist()]
+        )
+        / 255
+    )
     assert details["channel_mean"] == pytest.approx(pixels.mean(axis=(0, 2, 3)), abs=0.03)
     assert details["channel_std"] == pytest.approx(pixels.std(axis=(0, 2, 3)), abs=0.03)
     assert details["sizes"] == {"50x50": 40}
@@ -182,10 +190,14 @@ def test_a_second_run_does_no_work(spark, folder, tmp_path):
     assert second.unchanged
     assert second.decoded == 0
     assert second.manifest == first.manifest
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()
+    } == before
 
 
-def test_new_changed_and_deleted_posters_are_all_that_is_processed(spark, folder, tmp_path, monkeypatch):
+def test_new_changed_and_deleted_posters_are_all_that_is_processed(
+    spark, folder, tmp_path, monkeypatch
+):
     first = prepare(spark, folder, tmp_path)
     write_posters(folder, range(31, 36))
     (folder / "3.jpg").write_bytes(jpeg(44, 60, seed=1003))
@@ -275,7 +287,9 @@ def digest(work: Path) -> str:
     state = hashlib.sha256()
     for path in manifest.paths:
         state.update((work / "table" / path).read_bytes())
-    details = json.dumps([manifest.fingerprint, manifest.rows, dict(manifest.details)], sort_keys=True)
+    details = json.dumps(
+        [manifest.fingerprint, manifest.rows, dict(manifest.details)], sort_keys=True
+    )
     return state.hexdigest() + details
 
 
@@ -295,7 +309,9 @@ def undisturbed(spark, many, tmp_path_factory) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["driver", "worker"])
-def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_table(spark, many, undisturbed, tmp_path, victim):
+def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_table(
+    spark, many, undisturbed, tmp_path, victim
+):
     process = subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(many), str(tmp_path)],
         env=cluster_environment(),
@@ -341,7 +357,9 @@ def _python_workers(driver: int) -> list[int]:
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_a_cluster_of_two_workers_makes_the_same_table_bit_for_bit(standalone_cluster, many, undisturbed, tmp_path):  # noqa: F811
+def test_a_cluster_of_two_workers_makes_the_same_table_bit_for_bit(
+    standalone_cluster, many, undisturbed, tmp_path
+):  # noqa: F811
     answer = run_on_cluster(DRIVER, str(many), str(tmp_path), master=standalone_cluster)
     assert answer.split()[-1] == "401"
     assert digest(tmp_path) == undisturbed
@@ -351,7 +369,9 @@ def test_real_posters_are_all_prepared(spark, real_data, tmp_path):
     folder = tmp_path / "posters"
     folder.mkdir()
     for path in sorted((real_data / "posters").glob("*.jpg"))[:200]:
-        os.link(path, folder / path.name) if path.stat().st_dev == tmp_path.stat().st_dev else shutil.copy(path, folder)
+        os.link(
+            path, folder / path.name
+        ) if path.stat().st_dev == tmp_path.stat().st_dev else shutil.copy(path, folder)
     prepared = prepare(spark, folder, tmp_path, height=345, width=230)
     assert (prepared.manifest.rows, dict(prepared.rejected)) == (200, {})
 

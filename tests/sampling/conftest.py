@@ -17,7 +17,10 @@ def tracking_store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def make_config(tmp_path: Path, tracking_store: str) -> Callable[..., Config]:
-    """Return a function that builds a configuration over this test's folder; the MLflow store is shared."""
+    """Return a function that builds a configuration over this test's folder.
+
+    The MLflow store is shared.
+    """
 
     def make(**sections) -> Config:
         paths = {
@@ -27,6 +30,8 @@ def make_config(tmp_path: Path, tracking_store: str) -> Callable[..., Config]:
             "work": str(tmp_path / "work"),
             **sections.pop("paths", {}),
         }
-        return build_config({"paths": paths, "mlflow": {"tracking_uri": tracking_store}, **sections})
+        return build_config(
+            {"paths": paths, "mlflow": {"tracking_uri": tracking_store}, **sections}
+        )
 
     return make

@@ -44,6 +44,10 @@ def draw(movies: Mapping[int, Sequence[int]], demand: Demand, *, seed: int) -> d
     fill = ALL
     if demand.total is not None:
         rest = [movie for movie in ids if movie not in first and u[movie] < cap[movie]]
-        fill = 0.0 if len(first) > demand.total or not demand.total else smallest(rest, demand.total - len(first))
+        fill = (
+            0.0
+            if len(first) > demand.total or not demand.total
+            else smallest(rest, demand.total - len(first))
+        )
     limit = {movie: max(reach[movie], min(fill, cap[movie])) for movie in ids}
     return {movie: min(1.0, limit[movie]) for movie in ids if u[movie] < limit[movie]}

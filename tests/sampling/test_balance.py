@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from genre_spark.evaluation.sample_balance import balance_table, co_occurrence_tables, draw_balance, format_balance
+from genre_spark.evaluation.sample_balance import (
+    balance_table,
+    co_occurrence_tables,
+    draw_balance,
+    format_balance,
+)
 from genre_spark.sampling.description import ALL, count_labelsets, describe_labelsets
 
 VOCABULARY = ["Comedy", "Drama", "Western"]
@@ -21,7 +26,9 @@ def described(spark: SparkSession):
         ([1], "test", 1.0),
     ]
     movies = spark.createDataFrame(rows, "label_ids array<int>, split string, weight float")
-    return describe_labelsets(count_labelsets(movies), splits=["train", "validation", "test"], labels=3)
+    return describe_labelsets(
+        count_labelsets(movies), splits=["train", "validation", "test"], labels=3
+    )
 
 
 def test_figures_are_counted_and_weighted(described) -> None:
@@ -57,7 +64,12 @@ def test_the_table_has_a_row_a_genre_and_weighted_columns_beside_the_counts(desc
 
 def test_the_studys_pictures_are_drawn(described) -> None:
     figures = draw_balance(described[ALL], described["train"], VOCABULARY)
-    assert list(figures) == ["1_genres_before", "2_genres_after", "3_genres_a_movie", "4_co_occurrence"]
+    assert list(figures) == [
+        "1_genres_before",
+        "2_genres_after",
+        "3_genres_a_movie",
+        "4_co_occurrence",
+    ]
     bars = figures["1_genres_before"].axes[0].patches
     assert [bar.get_height() for bar in bars] == [4, 3, 0]
     assert len(figures["4_co_occurrence"].axes) == 4, "before, after, weighted, and the scale"

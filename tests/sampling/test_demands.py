@@ -23,7 +23,9 @@ def test_shares_of_the_total_add_up_to_it(total: int, test: float, validation: f
 
 
 def test_validation_gets_the_minimum_in_proportion_and_test_none() -> None:
-    sampling = SamplingConfig(minimum_per_genre={"Drama": 100, "Western": 3}, maximum_per_genre=1000)
+    sampling = SamplingConfig(
+        minimum_per_genre={"Drama": 100, "Western": 3}, maximum_per_genre=1000
+    )
     demands = plan_demands(sampling, SplitConfig(), ["Action", "Drama", "Western"])
     assert demands["train"].minimum == (0, 100, 3)
     assert demands["validation"].minimum == (0, 25, 1)
@@ -34,14 +36,18 @@ def test_validation_gets_the_minimum_in_proportion_and_test_none() -> None:
 
 
 def test_a_minimum_for_an_unknown_genre_is_told() -> None:
-    with pytest.raises(InvalidConfigError, match=r"sampling.minimum_per_genre.Dramma: no such genre"):
+    with pytest.raises(
+        InvalidConfigError, match=r"sampling.minimum_per_genre.Dramma: no such genre"
+    ):
         plan_demands(SamplingConfig(minimum_per_genre={"Dramma": 1}), SplitConfig(), ["Drama"])
 
 
 def test_class_weights_balance_each_genre_and_average_to_one() -> None:
     weights = class_weights([900, 90, 10, 0], 1000)
     assert weights.pos_weight == pytest.approx((1 / 9, 910 / 90, 99.0, 0.0))
-    for count, positive, negative in zip((900, 90, 10), weights.positive, weights.negative, strict=False):
+    for count, positive, negative in zip(
+        (900, 90, 10), weights.positive, weights.negative, strict=False
+    ):
         assert count * positive == pytest.approx(500)
         assert (1000 - count) * negative == pytest.approx(500)
     for kind in (weights.inverse_frequency, weights.effective_number):
@@ -56,7 +62,10 @@ def test_class_weights_balance_each_genre_and_average_to_one() -> None:
 def test_iterative_stratification_gives_every_part_its_share_of_rare_labels() -> None:
     random = np.random.default_rng(3)
     shares = (0.56, 0.14, 0.3)
-    held = [np.flatnonzero(row).tolist() or [0] for row in random.random((1000, 6)) < (0.5, 0.3, 0.1, 0.03, 0.01, 0)]
+    held = [
+        np.flatnonzero(row).tolist() or [0]
+        for row in random.random((1000, 6)) < (0.5, 0.3, 0.1, 0.03, 0.01, 0)
+    ]
     parts = stratify(held, shares, labels=6)
     for label in range(6):
         rows = np.array([label in labels for labels in held])

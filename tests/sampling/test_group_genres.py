@@ -16,7 +16,12 @@ from genre_spark.pipelines.group_genres import read_vocabulary, run
 from genre_spark.schemas import GENRES_SCHEMA, REJECTS_SCHEMA
 from genre_spark.tables import read_table, table_files
 from genre_spark.transforms.csv import CsvLayout
-from genre_spark.transforms.genres import check_rows, group_labels, guess_vocabulary, mark_plain_lines
+from genre_spark.transforms.genres import (
+    check_rows,
+    group_labels,
+    guess_vocabulary,
+    mark_plain_lines,
+)
 
 
 @pytest.fixture
@@ -27,7 +32,9 @@ def group(spark: SparkSession, make_config, tmp_path: Path):
         (tmp_path / name).write_bytes(content)
         config = make_config(genres=genres, paths={"genres_csv": str(tmp_path / name)})
         result = run(spark, config)
-        rows = read_table(spark, config.paths.genres, GENRES_SCHEMA, made_by="group-genres").collect()
+        rows = read_table(
+            spark, config.paths.genres, GENRES_SCHEMA, made_by="group-genres"
+        ).collect()
         movies = {row.movie_id: (list(row.genres), list(row.label_ids)) for row in rows}
         assert len(rows) == len(movies), "a movie has one row"
         rejects = sorted(
@@ -45,7 +52,9 @@ def group(spark: SparkSession, make_config, tmp_path: Path):
     return go
 
 
-def test_genres_are_sorted_repeated_pairs_merge_and_label_ids_point_into_the_vocabulary(group) -> None:
+def test_genres_are_sorted_repeated_pairs_merge_and_label_ids_point_into_the_vocabulary(
+    group,
+) -> None:
     result, movies, rejects, vocabulary = group(
         b"id,genre\r\n7,Drama\r\n7,Comedy\r\n8,Drama\r\n7,Drama\r\n9,Western\r\n"
     )
@@ -102,7 +111,11 @@ def test_bom_quotes_blanks_column_order_and_extra_columns_do_not_matter(group) -
 
 
 def test_a_long_quoted_field_and_long_blanks_are_read_like_short_ones(group) -> None:
-    rows = ['1,Drama,"' + "x" * 200_000 + '"', '2,Drama,"' + '""' * 50_000 + '"', "3,Drama," + " " * 50_000 + 'x"']
+    rows = [
+        '1,Drama,"' + "x" * 200_000 + '"',
+        '2,Drama,"' + '""' * 50_000 + '"',
+        "3,Drama," + " " * 50_000 + 'x"',
+    ]
     _, movies, rejects, _ = group(("id,genre,note\n" + "\n".join(rows) + "\n").encode())
     assert set(movies) == {1, 2}
     assert [(reason, content[:8]) for reason, content in rejects] == [("malformed row", "3,Drama,")]
@@ -130,12 +143,18 @@ def test_a_file_whose_name_has_wildcards_is_read_as_it_is_called(group) -> None:
         ("901,Comedy", "a last row without a line break"),
     ],
 )
-def test_rows_read_in_one_pass_and_row_by_row_give_the_same(group, monkeypatch, change: str, meaning: str) -> None:
-    plain = "".join(f"{movie},{genre}\r\n" for movie in range(50) for genre in ("Drama", "Comedy", "Drama"))
+def test_rows_read_in_one_pass_and_row_by_row_give_the_same(
+    group, monkeypatch, change: str, meaning: str
+) -> None:
+    plain = "".join(
+        f"{movie},{genre}\r\n" for movie in range(50) for genre in ("Drama", "Comedy", "Drama")
+    )
     content = f"id,genre\r\n{plain}{change}".encode()
     monkeypatch.setattr("genre_spark.transforms.csv._HEADER_BYTES", 300)
     quick = group(content)
-    monkeypatch.setattr("genre_spark.pipelines.genre_grouping.guess_vocabulary", lambda layout: None)
+    monkeypatch.setattr(
+        "genre_spark.pipelines.genre_grouping.guess_vocabulary", lambda layout: None
+    )
     thorough = group(content, "again.csv")
     assert quick[1:] == thorough[1:], meaning
     assert quick[0].counts == thorough[0].counts
@@ -151,7 +170,11 @@ def test_plain_lines_are_only_those_that_a_check_finds_good(spark: SparkSession)
     frame = spark.createDataFrame([(line,) for line in lines], "value string")
     marked = mark_plain_lines(frame, layout, vocabulary=["Comedy", "Drama"]).collect()
     assert len(marked) == len(lines)
-    plain = {(row.movie_id, {1: "Comedy", 2: "Drama"}[row.bit]) for row in marked if row.movie_id is not None}
+    plain = {
+        (row.movie_id, {1: "Comedy", 2: "Drama"}[row.bit])
+        for row in marked
+        if row.movie_id is not None
+    }
     assert plain == {(1, "Drama"), (2, "Drama"), (2**63 - 1, "Comedy")}
     good = check_rows(frame, layout, known=["Comedy", "Drama"]).where("reason is null")
     assert {(row.movie_id, row.genre) for row in good.collect()} == plain | {(9, "Drama")}
@@ -170,7 +193,9 @@ def test_genres_that_differ_in_case_are_kept_apart_and_told(group) -> None:
     assert "genres that differ in case alone are kept apart: 'Drama', 'drama'" in result.notes
 
 
-def test_a_given_vocabulary_sets_the_label_ids_and_unknown_genres_are_rejected_or_kept(group) -> None:
+def test_a_given_vocabulary_sets_the_label_ids_and_unknown_genres_are_rejected_or_kept(
+    group,
+) -> None:
     content = b"id,genre\n1,Drama\n1,Action\n2,Opera\n"
     result, movies, rejects, vocabulary = group(content, vocabulary=["Drama", "Action", "Western"])
     assert vocabulary == ["Drama", "Action", "Western"]
@@ -179,7 +204,9 @@ def test_a_given_vocabulary_sets_the_label_ids_and_unknown_genres_are_rejected_o
     turned = group(b"genre,id,note\nDrama,1,\nOpera,2,x\n", vocabulary=["Drama"])
     assert turned[2] == [("unknown genre", "Opera,2,x")], "the line as it stands"
     assert "genres of the vocabulary without a movie: Western" in result.notes
-    _, movies, rejects, vocabulary = group(content, vocabulary=["Drama", "Action", "Western"], unknown="keep")
+    _, movies, rejects, vocabulary = group(
+        content, vocabulary=["Drama", "Action", "Western"], unknown="keep"
+    )
     assert vocabulary == ["Drama", "Action", "Western", "Opera"]
     assert movies[2] == (["Opera"], [3])
     assert rejects == []
@@ -194,11 +221,15 @@ def test_a_file_that_ends_in_the_middle_of_a_row_does_not_bring_a_new_genre(grou
     result, movies, rejects, _ = group(musical)
     assert rejects == [("cut off at the end of the file", "2,Music")]
     assert any("'Music' is the beginning of another one" in note for note in result.notes)
-    assert set(group(musical, vocabulary=["Music", "Musical"])[1]) == {1, 2}, "a given vocabulary settles it"
+    assert set(group(musical, vocabulary=["Music", "Musical"])[1]) == {1, 2}, (
+        "a given vocabulary settles it"
+    )
     assert group(b"id,genre\n1,Drama\n2")[2] == [("malformed row", "2")]
     result, movies, _, _ = group(b"id,genre\n1,Drama\n2,Comedy")
     assert set(movies) == {1, 2}, "a last row without a line break is a row"
-    assert any("does not end with a line break" in note and "2,Comedy" in note for note in result.notes)
+    assert any(
+        "does not end with a line break" in note and "2,Comedy" in note for note in result.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,12 +241,22 @@ def test_a_file_that_ends_in_the_middle_of_a_row_does_not_bring_a_new_genre(grou
         (b"id,genre,id\n1,Drama,2\n", "genres.csv", "column id stands more than once"),
         ("id,genre\n1,Drama\n".encode("utf-16"), "genres.csv", "is not UTF-8"),
         (b"id,genre\n", "genres.csv", "a header and no rows"),
-        (b"id,genre\nx,Drama\n", "genres.csv", "none of its 1 rows can be used.*id is not a number: 1"),
-        (gzip.compress(b"id,genre\n" + bytes(range(48, 58)) * 4000)[:-30], "genres.csv.gz", "not a whole gzip file"),
+        (
+            b"id,genre\nx,Drama\n",
+            "genres.csv",
+            "none of its 1 rows can be used.*id is not a number: 1",
+        ),
+        (
+            gzip.compress(b"id,genre\n" + bytes(range(48, 58)) * 4000)[:-30],
+            "genres.csv.gz",
+            "not a whole gzip file",
+        ),
         (b"id,genre\n1,Drama\n", "genres.csv.gz", "not a whole gzip file"),
     ],
 )
-def test_a_file_that_cannot_be_used_at_all_is_told_in_a_sentence(group, content, name, message) -> None:
+def test_a_file_that_cannot_be_used_at_all_is_told_in_a_sentence(
+    group, content, name, message
+) -> None:
     with pytest.raises(InvalidInputError, match=message) as caught:
         group(content, name)
     assert caught.value.exit_code == 2
@@ -224,35 +265,57 @@ def test_a_file_that_cannot_be_used_at_all_is_told_in_a_sentence(group, content,
 def test_a_missing_file_and_a_wrong_vocabulary_are_told(spark, make_config) -> None:
     with pytest.raises(InvalidInputError, match=r"genres\.csv: no such file"):
         run(spark, make_config())
-    with pytest.raises(InvalidConfigError, match=r"genres\.vocabulary: .*every name once, not 'A' 2 times"):
+    with pytest.raises(
+        InvalidConfigError, match=r"genres\.vocabulary: .*every name once, not 'A' 2 times"
+    ):
         make_config(genres={"vocabulary": ["A", "A"]})
 
 
 def test_vocabulary_json_lies_beside_the_table(group, make_config) -> None:
     group(b"id,genre\n1,Drama\n2,Drama\n")
     beside = Path(make_config().paths.genres) / "vocabulary.json"
-    assert json.loads(beside.read_text()) == {"vocabulary": ["Drama"], "movies_per_genre": {"Drama": 2}}
+    assert json.loads(beside.read_text()) == {
+        "vocabulary": ["Drama"],
+        "movies_per_genre": {"Drama": 2},
+    }
 
 
 @pytest.mark.parametrize("labels", [1, 8, 9, 62, 63, 5000])
-def test_any_number_of_labels_and_any_partitioning_give_the_same_movies(spark: SparkSession, labels: int) -> None:
-    names = [f"g{(label * 7919) % labels:04d}" for label in range(labels)]  # not in alphabetical order
+def test_any_number_of_labels_and_any_partitioning_give_the_same_movies(
+    spark: SparkSession, labels: int
+) -> None:
+    names = [
+        f"g{(label * 7919) % labels:04d}" for label in range(labels)
+    ]  # not in alphabetical order
     wanted = {
-        movie: {(movie * 31 + k * k) % labels for k in range(movie % 9 + 1)} | {labels - 1} for movie in range(60)
+        movie: {(movie * 31 + k * k) % labels for k in range(movie % 9 + 1)} | {labels - 1}
+        for movie in range(60)
     }
     pairs = [(movie, names[label]) for movie, ids in wanted.items() for label in ids] * 2
     for partitions in (1, 5):
-        frame = spark.createDataFrame(pairs, "movie_id bigint, genre string").repartition(partitions)
+        frame = spark.createDataFrame(pairs, "movie_id bigint, genre string").repartition(
+            partitions
+        )
         rows = group_labels(frame, vocabulary=names).collect()
-        assert {row.movie_id: list(row.label_ids) for row in rows} == {m: sorted(ids) for m, ids in wanted.items()}
-        assert all(list(row.genres) == sorted(names[label] for label in row.label_ids) for row in rows)
+        assert {row.movie_id: list(row.label_ids) for row in rows} == {
+            m: sorted(ids) for m, ids in wanted.items()
+        }
+        assert all(
+            list(row.genres) == sorted(names[label] for label in row.label_ids) for row in rows
+        )
         assert all(row.rows == 2 * len(row.label_ids) for row in rows)
 
 
-def test_the_real_file_gives_the_known_figures(spark: SparkSession, make_config, real_data: Path) -> None:
+def test_the_real_file_gives_the_known_figures(
+    spark: SparkSession, make_config, real_data: Path
+) -> None:
     config = make_config(paths={"genres_csv": str(real_data / "letterboxd" / "genres.csv.gz")})
     result = run(spark, config)
-    assert (result.counts["rows"], result.counts["kept"], result.counts["rejected"]) == (1_046_849, 1_046_849, 0)
+    assert (result.counts["rows"], result.counts["kept"], result.counts["rejected"]) == (
+        1_046_849,
+        1_046_849,
+        0,
+    )
     assert (result.counts["movies"], result.counts["genres"]) == (676_491, 19)
     assert round(result.metrics["label_cardinality"], 3) == 1.547
     assert run(spark, config).reused

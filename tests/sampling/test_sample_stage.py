@@ -59,24 +59,41 @@ def test_samples_hold_posters_multi_hot_labels_and_weights_in_a_random_order(spa
     config = tables(sampling={"total": 300, "minimum_per_genre": 60})
     result = run(spark, config)
     samples = {split: read(config, split) for split in ("train", "validation", "test")}
-    assert {split: len(rows) for split, rows in samples.items()} == {"train": 168, "validation": 42, "test": 90}
+    assert {split: len(rows) for split, rows in samples.items()} == {
+        "train": 168,
+        "validation": 42,
+        "test": 90,
+    }
     ids = [row["movie_id"] for rows in samples.values() for row in rows]
     assert len(set(ids)) == len(ids), "no movie is on two sides"
     for rows in samples.values():
         for row in rows:
             assert row["image"] == poster_of(row["movie_id"])
-            assert (row["height"], row["width"], row["channels"], row["encoding"]) == (10, 10, 3, "raw")
+            assert (row["height"], row["width"], row["channels"], row["encoding"]) == (
+                10,
+                10,
+                3,
+                "raw",
+            )
             assert row["labels"] == [float(i in labels_of(row["movie_id"])) for i in range(4)]
             assert row["weight"] >= 1
         order = [row["movie_id"] for row in rows]
         assert abs(np.corrcoef(order, range(len(order)))[0, 1]) < 0.3
     horror = sum(row["labels"][2] for row in samples["train"])
     assert horror >= 60 or any("train: Horror has" in note for note in result.notes)
-    assert any("train: Western has" in note and "where the minimum is 60" in note for note in result.notes)
-    assert len({row["weight"] for row in samples["test"]}) == 1, "test keeps the natural distribution"
+    assert any(
+        "train: Western has" in note and "where the minimum is 60" in note for note in result.notes
+    )
+    assert len({row["weight"] for row in samples["test"]}) == 1, (
+        "test keeps the natural distribution"
+    )
     manifest = read_manifest(config.paths.samples("train"))
     assert manifest.details["vocabulary"] == VOCABULARY
-    assert (manifest.details["height"], manifest.details["width"], manifest.details["encoding"]) == (10, 10, "raw")
+    assert (
+        manifest.details["height"],
+        manifest.details["width"],
+        manifest.details["encoding"],
+    ) == (10, 10, "raw")
     assert manifest.details["counts"]["genres"]["Horror"] == horror
     beside = json.loads((Path(config.paths.work) / "samples" / "class_weights.json").read_text())
     assert beside == manifest.details["class_weights"]
@@ -91,7 +108,9 @@ def test_samples_hold_posters_multi_hot_labels_and_weights_in_a_random_order(spa
     assert [item.path for item in logged] == [f"balance/{name}" for name in pictures]
 
 
-def test_the_same_seed_gives_the_same_tables_whatever_the_partitions(spark, tables, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_tables_whatever_the_partitions(
+    spark, tables, tmp_path: Path
+) -> None:
     sampling = {"total": 300, "minimum_per_genre": 20}
     one = tables(partitions=1, sampling=sampling, paths={"work": str(tmp_path / "one")})
     other = tables(partitions=7, sampling=sampling, paths={"work": str(tmp_path / "other")})
@@ -105,7 +124,9 @@ def test_the_same_seed_gives_the_same_tables_whatever_the_partitions(spark, tabl
         assert read(one, split) == read(other, split), "down to the order of the rows"
 
 
-def test_all_movies_are_taken_with_weight_one_where_no_total_is_set_also_without_posters(spark, tables) -> None:
+def test_all_movies_are_taken_with_weight_one_where_no_total_is_set_also_without_posters(
+    spark, tables
+) -> None:
     config = tables(sampling={"require_poster": False})
     result = run(spark, config)
     rows = [row for split in ("train", "validation", "test") for row in read(config, split)]
@@ -119,7 +140,11 @@ def test_all_movies_are_taken_with_weight_one_where_no_total_is_set_also_without
 def test_other_ways_to_split(spark, tables, method) -> None:
     config = tables(split=method)
     run(spark, config)
-    side = {row["movie_id"]: split for split in ("train", "validation", "test") for row in read(config, split)}
+    side = {
+        row["movie_id"]: split
+        for split in ("train", "validation", "test")
+        for row in read(config, split)
+    }
     assert len(side) == MOVIES - 50
     if "group_by" in method:
         assert all(side[movie] == side[movie + 1] for movie in range(0, MOVIES - 50, 2))
@@ -132,18 +157,29 @@ def test_other_ways_to_split(spark, tables, method) -> None:
 
 def test_movies_with_the_same_title_and_year_stay_together(spark, tables, tmp_path: Path) -> None:
     (tmp_path / "metadata").mkdir()
-    lines = ["id,name,date", *(f'{m},"Title, {m // 4}",20{m // 4 % 10}0-01-01' for m in range(0, 700))]
+    lines = [
+        "id,name,date",
+        *(f'{m},"Title, {m // 4}",20{m // 4 % 10}0-01-01' for m in range(0, 700)),
+    ]
     (tmp_path / "metadata" / "movies.csv").write_text("\n".join(lines) + "\n")
     config = tables(split={"group_by": "title"})
     run(spark, config)
-    side = {row["movie_id"]: split for split in ("train", "validation", "test") for row in read(config, split)}
+    side = {
+        row["movie_id"]: split
+        for split in ("train", "validation", "test")
+        for row in read(config, split)
+    }
     assert all(len({side[movie + k] for k in range(4)}) == 1 for movie in range(0, 700, 4))
-    assert len({side[movie] for movie in range(700, 750)}) == 3, "movies without a title go by themselves"
+    assert len({side[movie] for movie in range(700, 750)}) == 3, (
+        "movies without a title go by themselves"
+    )
     assert run(spark, config).reused
     (tmp_path / "metadata" / "movies.csv").write_text("\n".join(lines[:400]) + "\n")
     assert not run(spark, config).reused, "other titles, other splits"
     (tmp_path / "metadata" / "movies.csv").unlink()
-    with pytest.raises(InvalidInputError, match=r"has no movies.csv .* since split.group_by is title"):
+    with pytest.raises(
+        InvalidInputError, match=r"has no movies.csv .* since split.group_by is title"
+    ):
         run.check(config)
 
 
@@ -159,14 +195,29 @@ def test_weights_of_genres_take_their_settings(spark, tables) -> None:
 def test_what_cannot_be_is_told_with_exit_code_2(spark, tables, make_config) -> None:
     with pytest.raises(MissingTableError, match="group-genres"):
         run(spark, make_config(paths={"work": make_config().paths.work + "-empty"}))
-    with pytest.raises(InvalidConfigError, match=r"sampling.minimum_per_genre.Opera: no such genre, expected one of"):
+    with pytest.raises(
+        InvalidConfigError,
+        match=r"sampling.minimum_per_genre.Opera: no such genre, expected one of",
+    ):
         run(spark, tables(sampling={"minimum_per_genre": {"Opera": 3}}))
-    with pytest.raises(InvalidConfigError, match=r"iterative with 750 movies, expected at most split\.max_iterative"):
+    with pytest.raises(
+        InvalidConfigError,
+        match=r"iterative with 750 movies, expected at most split\.max_iterative",
+    ):
         run(spark, tables(split={"method": "iterative", "max_iterative": 100}))
     with pytest.raises(InvalidConfigError, match=r"split: .*group_by null with method iterative"):
         make_config(split={"method": "iterative", "group_by": "title"})
     config = tables()
     genres = spark.createDataFrame([(10**6, ["Drama"], [1])], GENRES_SCHEMA)
-    write_table(genres, config.paths.genres, name="genres", fingerprint="g", details={"vocabulary": VOCABULARY})
-    with pytest.raises(InvalidInputError, match=r"no movie has both genres and a poster \(1 movies with genres, 750"):
+    write_table(
+        genres,
+        config.paths.genres,
+        name="genres",
+        fingerprint="g",
+        details={"vocabulary": VOCABULARY},
+    )
+    with pytest.raises(
+        InvalidInputError,
+        match=r"no movie has both genres and a poster \(1 movies with genres, 750",
+    ):
         run(spark, config)

@@ -19,7 +19,9 @@ Movies = Mapping[int, Sequence[int]]
 SCHEMA = "movie_id bigint, label_ids array<int>, split string"
 
 
-def demand(labels: int, *, total: int | None = None, minimum: int | Sequence[int] = 0, maximum=None) -> Demand:
+def demand(
+    labels: int, *, total: int | None = None, minimum: int | Sequence[int] = 0, maximum=None
+) -> Demand:
     def per_label(value):
         return tuple(value) if isinstance(value, Sequence) else (value,) * labels
 
@@ -34,9 +36,16 @@ def draw(
     partitions: int = 2,
     slacks: Sequence[float] = (8.0, 64.0, float("inf")),
 ) -> list[dict[int, float]]:
-    """Draw from many tables at once, each as a split of its own; return the weights of the drawn movies."""
+    """Draw from many tables at once, each as a split of its own.
+
+    Return the weights of the drawn movies.
+    """
     labels = max(len(wanted.minimum) for _, wanted in tables)
-    rows = [(movie, list(ids), f"{i}") for i, (movies, _) in enumerate(tables) for movie, ids in movies.items()]
+    rows = [
+        (movie, list(ids), f"{i}")
+        for i, (movies, _) in enumerate(tables)
+        for movie, ids in movies.items()
+    ]
     frame = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
     demands = {
         f"{i}": Demand(
@@ -66,12 +75,16 @@ def tables(make) -> tuple[Movies, Demand]:
     """Make a random table of labels and a demand: empty genres, movies with all genres, one movie, and so on."""
     labels = make(st.integers(1, 6))
     size = make(st.sampled_from([1, 2, 5, 17, 60]))
-    random = np.random.default_rng(make(st.integers(0, 2**32 - 1)))  # the many small draws would drown Hypothesis
+    random = np.random.default_rng(
+        make(st.integers(0, 2**32 - 1))
+    )  # the many small draws would drown Hypothesis
     shares = np.array([make(st.sampled_from([0.0, 0.05, 0.5, 1.0])) for _ in range(labels)])
     held = random.random((size, labels)) < shares
     held[~held.any(axis=1), random.integers(labels)] = True
     ids = make(st.sampled_from([0, 10**6, 2**62])) + np.cumsum(random.integers(1, 100, size))
-    movies = {int(movie): np.flatnonzero(row).tolist() for movie, row in zip(ids, held, strict=True)}
+    movies = {
+        int(movie): np.flatnonzero(row).tolist() for movie, row in zip(ids, held, strict=True)
+    }
     count = st.integers(0, size + 3)
     return movies, Demand(
         make(st.none() | st.integers(0, size + 2)),
@@ -119,16 +132,24 @@ CORNERS = [
 ]
 
 
-def test_corners_keep_the_guarantee_and_agree_with_the_method_movie_by_movie(spark: SparkSession) -> None:
-    cases = [(movies, demand(3, total=total, minimum=minimum)) for _, movies, minimum, total in CORNERS]
+def test_corners_keep_the_guarantee_and_agree_with_the_method_movie_by_movie(
+    spark: SparkSession,
+) -> None:
+    cases = [
+        (movies, demand(3, total=total, minimum=minimum)) for _, movies, minimum, total in CORNERS
+    ]
     for (name, *_), (movies, wanted), drawn in zip(CORNERS, cases, draw(spark, cases), strict=True):
         check_guarantee(movies, wanted, drawn)
         assert drawn.keys() == draw_by_the_book(movies, wanted, seed=7).keys(), name
 
 
 @pytest.mark.parametrize("labels", [4, 700])
-def test_thresholds_compiled_for_few_labels_and_interpreted_for_many_draw_the_same(spark, labels: int) -> None:
-    movies = {movie: sorted({label * labels // 4 for label in ids}) for movie, ids in skewed(500).items()}
+def test_thresholds_compiled_for_few_labels_and_interpreted_for_many_draw_the_same(
+    spark, labels: int
+) -> None:
+    movies = {
+        movie: sorted({label * labels // 4 for label in ids}) for movie, ids in skewed(500).items()
+    }
     wanted = demand(labels, total=200, minimum=20, maximum=90)
     (drawn,) = draw(spark, [(movies, wanted)])
     assert drawn.keys() == draw_by_the_book(movies, wanted, seed=7).keys()
@@ -154,10 +175,16 @@ def test_total_and_minimum_are_met_at_once_and_rare_genres_come_whole(spark: Spa
     assert all(drawn[movie] == 1.0 for movie in rare)
 
 
-def test_a_larger_minimum_and_a_larger_total_contain_the_smaller_ones_sample(spark: SparkSession) -> None:
+def test_a_larger_minimum_and_a_larger_total_contain_the_smaller_ones_sample(
+    spark: SparkSession,
+) -> None:
     movies = skewed(2000)
-    by_minimum = draw(spark, [(movies, demand(4, total=1, minimum=m)) for m in (0, 1, 10, 40, 200, 5000)])
-    by_total = draw(spark, [(movies, demand(4, total=t, minimum=20)) for t in (1, 100, 400, 1999, 2000)])
+    by_minimum = draw(
+        spark, [(movies, demand(4, total=1, minimum=m)) for m in (0, 1, 10, 40, 200, 5000)]
+    )
+    by_total = draw(
+        spark, [(movies, demand(4, total=t, minimum=20)) for t in (1, 100, 400, 1999, 2000)]
+    )
     for samples in (by_minimum, by_total):
         for smaller, larger in pairwise(samples):
             assert smaller.keys() <= larger.keys()
@@ -174,24 +201,34 @@ def test_a_total_far_below_the_minima_leaves_their_sample(spark: SparkSession, t
     assert len(drawn) > 900
 
 
-def test_the_sample_is_the_same_whatever_the_partitions_and_the_width_of_the_search(spark: SparkSession) -> None:
+def test_the_sample_is_the_same_whatever_the_partitions_and_the_width_of_the_search(
+    spark: SparkSession,
+) -> None:
     table = (skewed(2000), demand(4, total=500, minimum=[10, 20, 30, 15]))
     one = draw(spark, [table], partitions=1)
     assert one == draw(spark, [table], partitions=7)
-    assert one == draw(spark, [table], slacks=(0.0, 0.1, float("inf"))), "bands that miss are widened"
+    assert one == draw(spark, [table], slacks=(0.0, 0.1, float("inf"))), (
+        "bands that miss are widened"
+    )
     assert one != draw(spark, [table], seed=8)
 
 
 def test_weighted_counts_estimate_the_population_without_bias(spark: SparkSession) -> None:
     movies = skewed(400)
     wanted = demand(4, total=90, minimum=[5, 10, 15, 5])
-    truth = np.array([len(movies), *(sum(label in ids for ids in movies.values()) for label in range(4))])
-    # The method movie by movie is the same as Spark's (above) and many times faster for so small a table.
+    truth = np.array(
+        [len(movies), *(sum(label in ids for ids in movies.values()) for label in range(4))]
+    )
+    # The method movie by movie is the same as Spark's (above) and many times faster for so small a
+    # table.
     estimates = np.array(
         [
             [
                 sum(1 / p for p in drawn.values()),
-                *(sum(1 / p for movie, p in drawn.items() if label in movies[movie]) for label in range(4)),
+                *(
+                    sum(1 / p for movie, p in drawn.items() if label in movies[movie])
+                    for label in range(4)
+                ),
             ]
             for drawn in (draw_by_the_book(movies, wanted, seed=seed) for seed in range(600))
         ]
@@ -199,7 +236,9 @@ def test_weighted_counts_estimate_the_population_without_bias(spark: SparkSessio
     error = estimates.mean(axis=0) - truth
     noise = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
     assert np.all(np.abs(error) <= 4 * noise + 1e-9), (error, noise)
-    assert np.all(noise[1:4] / truth[1:4] < 0.02), "the test is sharp enough to see a bias of some per cent"
+    assert np.all(noise[1:4] / truth[1:4] < 0.02), (
+        "the test is sharp enough to see a bias of some per cent"
+    )
     (drawn,) = draw(spark, [(movies, wanted)], seed=0)
     assert sum(drawn.values()) == pytest.approx(estimates[0][0], rel=1e-6)
 
@@ -216,4 +255,6 @@ def test_a_maximum_holds_unless_a_minimum_needs_more(spark: SparkSession) -> Non
     assert sum(0 in movies[movie] for movie in capped) == 300
     assert sum(1 in movies[movie] for movie in forced) >= 700
     assert sum(0 in movies[movie] for movie in forced) > 100
-    assert all(0 not in movies[movie] or 1 in movies[movie] for movie in forced), "the fill adds none"
+    assert all(0 not in movies[movie] or 1 in movies[movie] for movie in forced), (
+        "the fill adds none"
+    )

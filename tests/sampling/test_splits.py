@@ -41,7 +41,13 @@ def test_a_movie_keeps_its_split_when_the_data_grows_or_is_partitioned_otherwise
     spark: SparkSession, movies: DataFrame
 ) -> None:
     before = split_of(movies.limit(50))
-    grown = spark.range(5, 2_000_000, 7).withColumnRenamed("id", "movie_id").union(movies).distinct().repartition(5)
+    grown = (
+        spark.range(5, 2_000_000, 7)
+        .withColumnRenamed("id", "movie_id")
+        .union(movies)
+        .distinct()
+        .repartition(5)
+    )
     after = {
         row.movie_id: row.split
         for row in grown.transform(assign_split, test=0.3, validation=0.2, seed=7)
@@ -58,7 +64,9 @@ def test_another_seed_draws_another_independent_split() -> None:
     assert abs(together - 0.25) < 4.5 * np.sqrt(0.25 * 0.75 / len(ids))
 
 
-@pytest.mark.parametrize("ids", [np.arange(2**18), np.arange(2**18) * 4096, 2**62 + np.arange(2**18) * 3])
+@pytest.mark.parametrize(
+    "ids", [np.arange(2**18), np.arange(2**18) * 4096, 2**62 + np.arange(2**18) * 3]
+)
 def test_priorities_of_regular_ids_are_uniform(ids: np.ndarray) -> None:
     drawn = priorities(ids, seed=0, purpose="sample")
     counts = np.histogram(drawn.astype(np.float64), bins=256, range=(-(2.0**63), 2.0**63))[0]
@@ -70,5 +78,8 @@ def test_priorities_of_regular_ids_are_uniform(ids: np.ndarray) -> None:
 def test_rows_with_the_same_key_land_on_the_same_side(spark: SparkSession) -> None:
     frame = spark.range(3000).selectExpr("id as movie_id", "id div 3 as poster")
     sides = frame.transform(assign_split, test=0.3, validation=0.2, seed=1, key="poster")
-    assert sides.groupBy("poster").agg(F.count_distinct("split").alias("n")).where("n > 1").count() == 0
+    assert (
+        sides.groupBy("poster").agg(F.count_distinct("split").alias("n")).where("n > 1").count()
+        == 0
+    )
     assert sides.select("split").distinct().count() == 3

@@ -36,5 +36,7 @@ def xxh64(value: np.ndarray, seed: np.ndarray) -> np.ndarray:
 def priorities(ids: np.ndarray, *, seed: int, purpose: str) -> np.ndarray:
     """Return int64 priorities of int64 ids, the model of `hashing.priority`."""
     first = xxh64(np.asarray(ids, dtype=np.int64).view(np.uint64), np.uint64(42))
-    drawn = xxh64(np.array([salt(seed, purpose)], dtype=np.int64).view(np.uint64), first).view(np.int64)
+    drawn = xxh64(np.array([salt(seed, purpose)], dtype=np.int64).view(np.uint64), first).view(
+        np.int64
+    )
     return np.minimum(drawn, HIGHEST - 1)

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from genre_spark.config import FeaturesConfig
-from genre_spark.transforms.features import fit_feature_pipeline, prepare_columns, summarise_image, summarise_posters
+from genre_spark.transforms.features import (
+    fit_feature_pipeline,
+    prepare_columns,
+    summarise_image,
+    summarise_posters,
+)
 
 SCHEMA = (
-    "movie_id long, year double, minute double, rating double, countries array<string>, languages array<string>, "
+    "movie_id long, year double, minute double, rating double, countries array<string>, languages "
+    "array<string>, "
     "studios array<string>, themes array<string>, people array<string>, text string"
 )
 CONFIG = FeaturesConfig(min_count=2, max_categories=2, text_words=3, posters=False)
@@ -26,14 +32,18 @@ def _movies(spark):
 
 
 def _vectors(model, movies) -> dict[int, list[float]]:
-    return {row["movie_id"]: row["features"].toArray().tolist() for row in model.transform(movies).collect()}
+    return {
+        row["movie_id"]: row["features"].toArray().tolist()
+        for row in model.transform(movies).collect()
+    }
 
 
 def test_numbers_are_imputed_from_training_and_marked_and_unknown_kinds_are_left_out(spark) -> None:
     movies = _movies(spark)
     model = fit_feature_pipeline(movies.where("movie_id < 4"), CONFIG)
     vectors = _vectors(model, movies)
-    # year, minute (no rating: no training movie has one), two marks of missing, UK, USA, then ghost, story by IDF
+    # year, minute (no rating: no training movie has one), two marks of missing, UK, USA, then
+    # ghost, story by IDF
     assert len(vectors[1]) == 2 + 2 + 2 + 2
     assert vectors[2][:4] == [2000.0, 90.0, 0.0, 1.0]
     assert vectors[4][:4] == [2000.0, 90.0, 1.0, 1.0]
@@ -62,15 +72,20 @@ def test_a_picture_becomes_a_thumbnail_and_histograms_that_sum_to_one() -> None:
     vector = summarise_image(image, thumbnail=2, bins=4)
     np.testing.assert_allclose(vector[:4], [0, 1, 0, 1])
     assert vector[4:12].sum() == 0
-    np.testing.assert_allclose(vector[12:].reshape(3, 4), [[0.5, 0, 0, 0.5], [1, 0, 0, 0], [1, 0, 0, 0]])
+    np.testing.assert_allclose(
+        vector[12:].reshape(3, 4), [[0.5, 0, 0, 0.5], [1, 0, 0, 0], [1, 0, 0, 0]]
+    )
 
 
 def test_stored_posters_become_vectors_of_the_promised_length(spark) -> None:
     raw = np.full((3, 6, 4), 51, np.uint8).tobytes()
     posters = spark.createDataFrame(
         [(5, bytearray(raw), 6, 4, 3, "raw", "x")],
-        "movie_id long, image binary, height int, width int, channels int, encoding string, source string",
+        "movie_id long, image binary, height int, width int, channels int, encoding string, source "
+        "string",
     )
     (row,) = summarise_posters(posters, thumbnail=1, bins=2).collect()
     assert row["movie_id"] == 5
-    np.testing.assert_allclose(row["poster"].toArray(), [0.2, 0.2, 0.2, 1, 0, 1, 0, 1, 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        row["poster"].toArray(), [0.2, 0.2, 0.2, 1, 0, 1, 0, 1, 0], rtol=1e-6
+    )

@@ -9,14 +9,21 @@ import pytest
 from pyspark.testing import assertDataFrameEqual
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.transforms.metadata import describe_movies, metadata_files, read_metadata, read_text_csv
+from genre_spark.transforms.metadata import (
+    describe_movies,
+    metadata_files,
+    read_metadata,
+    read_text_csv,
+)
 from genre_spark.transforms.metadata_rejects import rejected_metadata
 
 HEADER = "id,name,date,tagline,description,minute,rating\n"
 COLUMNS = ("id", "date", "tagline", "description", "minute", "rating")
 
 
-def test_numbers_are_read_however_they_are_written_and_unknown_ones_are_null(spark, tmp_path: Path) -> None:
+def test_numbers_are_read_however_they_are_written_and_unknown_ones_are_null(
+    spark, tmp_path: Path
+) -> None:
     (tmp_path / "movies.csv").write_text(
         HEADER
         + "1,Barbie,2023,\"She's everything, he's just Ken.\",Two dolls,114,3.86\n"
@@ -37,20 +44,28 @@ def test_numbers_are_read_however_they_are_written_and_unknown_ones_are_null(spa
 
 
 def test_a_description_may_span_lines_and_hold_quotes(spark, tmp_path: Path) -> None:
-    (tmp_path / "movies.csv").write_text(HEADER + '1,A,2020,,"He said ""run"",\nand ran",90,3\n2,B,2021,,x,91,3\n')
+    (tmp_path / "movies.csv").write_text(
+        HEADER + '1,A,2020,,"He said ""run"",\nand ran",90,3\n2,B,2021,,x,91,3\n'
+    )
     rows = read_text_csv(spark, str(tmp_path / "movies.csv"), COLUMNS).collect()
     assert [row["description"] for row in rows] == ['He said "run",\nand ran', "x"]
 
 
-def test_columns_are_found_by_name_in_any_order_and_a_missing_one_is_named(spark, tmp_path: Path) -> None:
+def test_columns_are_found_by_name_in_any_order_and_a_missing_one_is_named(
+    spark, tmp_path: Path
+) -> None:
     path = tmp_path / "countries.csv"
     path.write_text("country,extra,id\nUK,1,7\n")
     assert read_text_csv(spark, str(path), ("id", "country")).collect() == [("7", "UK")]
-    with pytest.raises(InvalidInputError, match=r"no column studio, expected id, studio; found country, extra, id"):
+    with pytest.raises(
+        InvalidInputError, match=r"no column studio, expected id, studio; found country, extra, id"
+    ):
         read_text_csv(spark, str(path), ("id", "studio"))
 
 
-def test_everything_known_of_a_movie_is_one_row_whatever_files_are_there(spark, tmp_path: Path) -> None:
+def test_everything_known_of_a_movie_is_one_row_whatever_files_are_there(
+    spark, tmp_path: Path
+) -> None:
     with gzip.open(tmp_path / "movies.csv.gz", "wt") as file:
         file.write(HEADER + "1,A,2020,Boo!,,90,3\n9,Not wanted,2020,,,90,3\n")
     (tmp_path / "countries.csv").write_text("id,country\n1,USA\n1,UK\n1,UK\n2,France\nno-id,Chad\n")
@@ -62,7 +77,12 @@ def test_everything_known_of_a_movie_is_one_row_whatever_files_are_there(spark, 
     assert rows[1]["countries"] == ["UK", "USA"]
     assert rows[2]["people"] == ["actor Bob", "director Ann"]
     assert rows[1]["text"] == "Boo!"
-    assert (rows[3]["year"], rows[3]["countries"], rows[3]["themes"], rows[3]["text"]) == (None, [], [], "")
+    assert (rows[3]["year"], rows[3]["countries"], rows[3]["themes"], rows[3]["text"]) == (
+        None,
+        [],
+        [],
+        "",
+    )
 
 
 def test_a_folder_without_any_of_the_files_is_told(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ def run_a_second(spark) -> None:
 
 def test_a_block_inside_another_shows_its_jobs_alone(spark, monkeypatch):
     terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)  # not in a fixture: pytest puts its own back before the test
+    monkeypatch.setattr(
+        sys, "stderr", terminal
+    )  # not in a fixture: pytest puts its own back before the test
     with job_progress(spark, "outer", interval=0.05):
         run_a_second(spark)
         assert "outer: 0/1 tasks of the running jobs" in terminal.getvalue()

@@ -30,7 +30,9 @@ def config(tmp_path: Path, monkeypatch) -> Config:
     return build_config({"paths": paths, "mlflow": {"experiment": "test"}})
 
 
-def test_the_store_is_the_recipes_else_the_environments_else_under_work(config: Config, monkeypatch) -> None:
+def test_the_store_is_the_recipes_else_the_environments_else_under_work(
+    config: Config, monkeypatch
+) -> None:
     work = config.paths.work
     assert resolve_tracking_uri(config.mlflow, work) == f"sqlite:///{work}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
@@ -40,7 +42,9 @@ def test_the_store_is_the_recipes_else_the_environments_else_under_work(config: 
 
 
 def test_without_a_local_work_folder_a_server_must_be_named(config: Config) -> None:
-    with pytest.raises(InvalidConfigError, match=r"mlflow\.tracking_uri: not set.*s3a://bucket/work"):
+    with pytest.raises(
+        InvalidConfigError, match=r"mlflow\.tracking_uri: not set.*s3a://bucket/work"
+    ):
         resolve_tracking_uri(config.mlflow, "s3a://bucket/work")
 
 
@@ -49,7 +53,9 @@ def test_a_run_holds_what_was_logged_even_from_another_thread(config: Config) ->
     figure.subplots().plot([1, 2])
     with open_run(config, "stage", tags={"family": "test"}) as run:
         run.log_params({"cnn": {"epochs": 3}})
-        thread = threading.Thread(target=run.log_metrics, args=({"f1/Science Fiction": 0.5, "odd%name": 1.0},))
+        thread = threading.Thread(
+            target=run.log_metrics, args=({"f1/Science Fiction": 0.5, "odd%name": 1.0},)
+        )
         thread.start()
         thread.join()
         run.log_figure(figure, "curves.png")
@@ -61,7 +67,11 @@ def test_a_run_holds_what_was_logged_even_from_another_thread(config: Config) ->
     assert stored.info.status == "FINISHED"
     assert stored.data.params == {"cnn.epochs": "3"}
     assert stored.data.metrics == {"f1/Science Fiction": 0.5, "odd_name": 1.0}
-    assert {item.path for item in client.list_artifacts(run.run_id)} == {"config.yaml", "curves.png", "counts.json"}
+    assert {item.path for item in client.list_artifacts(run.run_id)} == {
+        "config.yaml",
+        "curves.png",
+        "counts.json",
+    }
     assert client.get_run(trial.run_id).data.tags["mlflow.parentRunId"] == run.run_id
 
 
@@ -89,7 +99,9 @@ def test_runs_of_a_killed_process_end_when_the_next_run_begins(config: Config) -
         client = MlflowClient(living.tracking_uri)
         killed = left.stdout.split()
         assert [client.get_run(run_id).info.status for run_id in killed] == ["RUNNING", "RUNNING"]
-        elsewhere = client.create_run(living.experiment_id, tags={**process_tags(), "genre_spark.host": "other"})
+        elsewhere = client.create_run(
+            living.experiment_id, tags={**process_tags(), "genre_spark.host": "other"}
+        )
         with open_run(config, "stage"):
             assert [client.get_run(run_id).info.status for run_id in killed] == ["KILLED", "KILLED"]
             assert client.get_run(living.run_id).info.status == "RUNNING"
@@ -106,7 +118,9 @@ def test_a_process_is_told_from_a_later_one_of_the_same_number() -> None:
     assert not _lives(tags)
 
 
-def test_a_multilabel_model_is_logged_and_predicts_the_same_when_loaded(spark, config: Config) -> None:
+def test_a_multilabel_model_is_logged_and_predicts_the_same_when_loaded(
+    spark, config: Config
+) -> None:
     rows = [(Vectors.dense([x, -x]), [float(x > 0), float(x < 1)]) for x in np.linspace(-2, 2, 20)]
     train = spark.createDataFrame(rows, ["features", "labels"])
     model = BinaryRelevance(classifier=LogisticRegression(maxIter=5), labelsCol="labels").fit(train)

@@ -37,7 +37,9 @@ COLUMNS = {
 
 
 def spec_in(folder: Path, **changes) -> DatasetSpec:
-    spec = DatasetSpec(f"{folder}/genres.csv", f"{folder}/posters", str(folder), movies=MOVIES, seed=11)
+    spec = DatasetSpec(
+        f"{folder}/genres.csv", f"{folder}/posters", str(folder), movies=MOVIES, seed=11
+    )
     return dataclasses.replace(spec, **changes)
 
 
@@ -50,7 +52,11 @@ def made(tmp_path_factory) -> tuple[DatasetSpec, Path]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
 
 
 def test_the_layout_is_letterboxds(made) -> None:
@@ -67,7 +73,9 @@ def test_the_layout_is_letterboxds(made) -> None:
 def test_titles_and_texts_are_there_but_not_always(made) -> None:
     _, folder = made
     with (folder / "movies.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["id"].isdigit() and row["rating"] is not None]
+        rows = [
+            row for row in csv.DictReader(file) if row["id"].isdigit() and row["rating"] is not None
+        ]
     assert all(row["name"] for row in rows)
     assert 0 < sum(not row["tagline"] for row in rows) < len(rows)
     assert any(row["minute"].endswith(".0") for row in rows)
@@ -79,7 +87,11 @@ def test_every_flaw_is_planted(made, kind) -> None:
     index = next(index for index, flaw in plant_flaws(MOVIES, spec.seed).items() if flaw == kind)
     number = movie_id(index, spec.seed)
     poster = folder / "posters" / f"{number}.jpg"
-    genres = [row for row in csv.reader((folder / "genres.csv").read_text().splitlines()) if row[0] == str(number)]
+    genres = [
+        row
+        for row in csv.reader((folder / "genres.csv").read_text().splitlines())
+        if row[0] == str(number)
+    ]
     if kind == "missing":
         assert not poster.exists()
     elif kind == "empty":
@@ -168,7 +180,9 @@ def test_files_that_are_not_ours_are_never_overwritten(tmp_path, name) -> None:
 
 
 def test_posters_in_an_archive_are_refused(tmp_path) -> None:
-    with pytest.raises(InvalidConfigError, match=r"paths.posters: .*posters.zip, expected a folder"):
+    with pytest.raises(
+        InvalidConfigError, match=r"paths.posters: .*posters.zip, expected a folder"
+    ):
         write_dataset(spec_in(tmp_path, posters=f"{tmp_path}/posters.zip"))
 
 
@@ -177,7 +191,8 @@ def test_a_killed_call_leaves_no_genres_file_and_is_finished_by_the_next(tmp_pat
     write_dataset(spec_in(whole, movies=230))
     program = (
         "from genre_spark.synthesis import DatasetSpec, write_dataset\n"
-        f"write_dataset(DatasetSpec('{cut}/genres.csv', '{cut}/posters', '{cut}', movies=230, seed=11), processes=2)"
+        f"write_dataset(DatasetSpec('{cut}/genres.csv', '{cut}/posters', '{cut}', movies=230, "
+        "seed=11), processes=2)"
     )
     root = Path(__file__).resolve().parents[2]
     process = subprocess.Popen([sys.executable, "-c", program], cwd=root)

@@ -27,7 +27,9 @@ def test_the_distribution_has_the_counted_pairs_and_sizes() -> None:
 
 def test_the_counts_are_those_of_the_real_file(real_data) -> None:
     genres = defaultdict(set)
-    with gzip.open(real_data / "letterboxd" / "genres.csv.gz", "rt", encoding="utf-8", newline="") as file:
+    with gzip.open(
+        real_data / "letterboxd" / "genres.csv.gz", "rt", encoding="utf-8", newline=""
+    ) as file:
         for row in csv.DictReader(file):
             genres[row["id"]].add(GENRES.index(row["genre"]))
     few = [sorted(chosen) for chosen in genres.values() if len(chosen) <= 5]
@@ -41,7 +43,10 @@ def test_the_counts_are_those_of_the_real_file(real_data) -> None:
 @pytest.mark.parametrize("offset", [0.0, 0.25, 0.871])
 def test_a_few_hundred_movies_have_every_genre_in_its_share(offset) -> None:
     drawn = Counter(genre for index in range(1500) for genre in draw_labelset(index, offset=offset))
-    shares = {genre: count / MOVIES for genre, count in zip(GENRES, np.diag(count_together()), strict=True)}
+    shares = {
+        genre: count / MOVIES
+        for genre, count in zip(GENRES, np.diag(count_together()), strict=True)
+    }
     for genre in GENRES:
         assert drawn[genre] == pytest.approx(1500 * shares[genre], abs=16)
     assert drawn.most_common(1)[0][0] == "Drama"

@@ -23,7 +23,9 @@ IN_RUN = [entry.name for entry in STAGES.values() if entry.in_run]
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     file = tmp_path / "recipe.yaml"
-    file.write_text("paths: {genres_csv: genres.csv, posters: posters, metadata: data, work: work}\n")
+    file.write_text(
+        "paths: {genres_csv: genres.csv, posters: posters, metadata: data, work: work}\n"
+    )
     return file
 
 
@@ -51,13 +53,20 @@ def test_an_unknown_stage_ends_with_2(capsys) -> None:
         (["make-sample"], "sample_data: missing"),
         (["sample"], "no such table yet; expected the output of `genre-spark group-genres`"),
         (["evaluate"], "predictions"),
-        (["run", "skip_stages=[train-lenet]"], "skip_stages.0: 'train-lenet', expected 'make-sample'"),
+        (
+            ["run", "skip_stages=[train-lenet]"],
+            "skip_stages.0: 'train-lenet', expected 'make-sample'",
+        ),
         (["run", "skip_stages=[group-genres]", "sample_data=null"], "posters: no such folder"),
         (["run", f"skip_stages={IN_RUN}"], "expected at least one stage to be left"),
     ],
 )
-def test_a_users_mistake_is_one_sentence_and_exit_code_2(recipe, arguments, message, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("genre_spark.cli.spark_session", lambda **_: pytest.fail("Spark must not start"))
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(
+    recipe, arguments, message, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        "genre_spark.cli.spark_session", lambda **_: pytest.fail("Spark must not start")
+    )
     stage, *words = arguments
     assert main([stage, "--config", str(recipe), *words]) == 2
     captured = capsys.readouterr()

@@ -8,7 +8,13 @@ import pytest
 
 from genre_spark.errors import InvalidInputError, MissingTableError
 from genre_spark.files import file_digest, fingerprint, read_json, write_json
-from genre_spark.tables import TableManifest, commit_table, read_manifest, require_manifest, table_files
+from genre_spark.tables import (
+    TableManifest,
+    commit_table,
+    read_manifest,
+    require_manifest,
+    table_files,
+)
 
 
 def _data(table: Path, folder: str) -> None:
@@ -28,14 +34,24 @@ def test_a_half_written_manifest_is_no_manifest(tmp_path: Path) -> None:
     assert read_manifest(str(tmp_path)) is None
 
 
-def test_a_commit_replaces_the_old_version_and_removes_what_killed_runs_left(tmp_path: Path) -> None:
+def test_a_commit_replaces_the_old_version_and_removes_what_killed_runs_left(
+    tmp_path: Path,
+) -> None:
     table = tmp_path / "genres"
     for folder in ("data-old", "data-killed", "data-new"):
         _data(table, folder)
     (table / "vocabulary.json").write_text("{}")
-    commit_table(str(table), TableManifest("genres", "f", ("data-new",), 1, {"vocabulary": ["Drama"]}))
-    assert sorted(path.name for path in table.iterdir()) == ["_manifest.json", "data-new", "vocabulary.json"]
-    assert table_files(str(table), made_by="group-genres") == [str(table / "data-new" / "part-0.parquet")]
+    commit_table(
+        str(table), TableManifest("genres", "f", ("data-new",), 1, {"vocabulary": ["Drama"]})
+    )
+    assert sorted(path.name for path in table.iterdir()) == [
+        "_manifest.json",
+        "data-new",
+        "vocabulary.json",
+    ]
+    assert table_files(str(table), made_by="group-genres") == [
+        str(table / "data-new" / "part-0.parquet")
+    ]
     manifest = read_manifest(str(table))
     assert manifest is not None
     assert manifest.details["vocabulary"] == ["Drama"]

@@ -59,7 +59,11 @@ def sample_tables(spark, tmp_path_factory) -> Path:
         rows = [
             (
                 1000 * number + place,
-                bytes(encode_pixels(np.ascontiguousarray(image.transpose(1, 2, 0)[:, :, ::-1]), encoding="png")),
+                bytes(
+                    encode_pixels(
+                        np.ascontiguousarray(image.transpose(1, 2, 0)[:, :, ::-1]), encoding="png"
+                    )
+                ),
                 HEIGHT,
                 WIDTH,
                 3,
@@ -75,7 +79,11 @@ def sample_tables(spark, tmp_path_factory) -> Path:
             "movie_id long, image binary, height int, width int, channels int, encoding string, "
             "labels array<float>, weight float"
         )
-        frame = spark.createDataFrame(rows, schema).repartition(2, "movie_id").sortWithinPartitions("movie_id")
+        frame = (
+            spark.createDataFrame(rows, schema)
+            .repartition(2, "movie_id")
+            .sortWithinPartitions("movie_id")
+        )
         write_table(
             frame,
             config.paths.samples(split),
@@ -85,5 +93,11 @@ def sample_tables(spark, tmp_path_factory) -> Path:
         )
         every.append(frame.drop("labels", "weight").selectExpr("*", "'somewhere' AS source"))
     posters = every[0].unionByName(every[1]).unionByName(every[2])
-    write_table(posters, config.paths.posters_table, name="posters", fingerprint="posters-1", details=details)
+    write_table(
+        posters,
+        config.paths.posters_table,
+        name="posters",
+        fingerprint="posters-1",
+        details=details,
+    )
     return work

@@ -1,4 +1,7 @@
-"""Search in a process of its own, which waits in the second trial the first time; `search_alone.py FOLDER`."""
+"""Search in a process of its own, which waits in the second trial the first time.
+
+`search_alone.py FOLDER`.
+"""
 
 import json
 import pickle

@@ -20,7 +20,10 @@ AUGMENTED = {"dropout": 0.5, "augmentation": {"flip": True, "crop": 0.1, "colour
 
 
 def make_posters(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Red for Drama, green for Horror, blue for Western, over noise; every poster has one genre at least."""
+    """Red for Drama, green for Horror, blue for Western, over noise.
+
+    Every poster has one genre at least.
+    """
     rng = np.random.default_rng(seed)
     labels = (rng.random((count, 3)) < 0.4).astype(np.float32)
     labels[labels.sum(1) == 0, 0] = 1
@@ -28,26 +31,36 @@ def make_posters(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return images + (labels[:, :, None, None] * 120).astype(np.uint8), labels
 
 
-def set_up_rows(folder, features, labels, *, network, weights=None, batch_size=None, epochs=1, **settings):
+def set_up_rows(
+    folder, features, labels, *, network, weights=None, batch_size=None, epochs=1, **settings
+):
     """A training on rows of numbers, in one process, with any network."""
     batch_size = batch_size or len(features)
     weighted = "none" if weights is None else "sampling"
-    config = CnnConfig(batch_size=batch_size, checkpoint_minutes=0, dropout=0.0, weights=weighted, **settings)
+    config = CnnConfig(
+        batch_size=batch_size, checkpoint_minutes=0, dropout=0.0, weights=weighted, **settings
+    )
     feeds = (
         MemoryFeed(features, labels, weights, batch_size=batch_size, seed=5),
         MemoryFeed(features, labels, weights, batch_size=64, shuffle=False),
     )
-    plan = TrainingPlan(config, seed=3, epochs=epochs, learning_rate=config.learning_rate, label="rows")
+    plan = TrainingPlan(
+        config, seed=3, epochs=epochs, learning_rate=config.learning_rate, label="rows"
+    )
     return network, build_loss(config.loss), feeds, plan, Checkpoints(str(folder), "rows")
 
 
 def set_up(folder, posters, *, epochs=3, name="scratch_cnn_one", **settings):
     images, labels = posters
-    config = CnnConfig(architecture=name, epochs=epochs, batch_size=8, checkpoint_minutes=0, **settings)
+    config = CnnConfig(
+        architecture=name, epochs=epochs, batch_size=8, checkpoint_minutes=0, **settings
+    )
     network = build_network(name, 3, HEIGHT, WIDTH, seed=1, dropout=config.dropout)
     feeds = (
         MemoryFeed(images, labels, batch_size=8, seed=5),
         MemoryFeed(images[:16], labels[:16], batch_size=8, shuffle=False),
     )
-    plan = TrainingPlan(config, seed=3, epochs=epochs, learning_rate=config.learning_rate, label=name)
+    plan = TrainingPlan(
+        config, seed=3, epochs=epochs, learning_rate=config.learning_rate, label=name
+    )
     return network, build_loss(config.loss), feeds, plan, Checkpoints(str(folder), name)

@@ -34,7 +34,13 @@ from tests.vision.small import HEIGHT, VOCABULARY, WIDTH
 
 
 def make_job(
-    work: Path, folder: Path, *, processes: int, where: str = "local", backend: str = "auto", **settings
+    work: Path,
+    folder: Path,
+    *,
+    processes: int,
+    where: str = "local",
+    backend: str = "auto",
+    **settings,
 ) -> TrainingJob:
     config = make_config(
         work,
@@ -63,7 +69,9 @@ def weights(job: TrainingJob) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("where", ["local", pytest.param("executors", marks=slow)])
-def test_two_processes_do_what_one_does_when_a_step_sees_every_sample(spark, sample_tables, tmp_path, where):
+def test_two_processes_do_what_one_does_when_a_step_sees_every_sample(
+    spark, sample_tables, tmp_path, where
+):
     """With the whole data in a batch the shards' order cannot matter: the weights agree within rounding."""
     settings = {"batch_size": 48, "epochs": 3, "optimizer": "sgd", "learning_rate": 0.05}
     one = make_job(sample_tables, tmp_path / "one", processes=1, **settings)
@@ -80,13 +88,17 @@ def test_two_processes_do_what_one_does_when_a_step_sees_every_sample(spark, sam
 @slow
 def test_the_error_of_a_process_is_the_error_of_the_job(spark, sample_tables, tmp_path):
     job = make_job(sample_tables, tmp_path, processes=2, batch_size=64)
-    with pytest.raises(InvalidInputError, match=r"process \d of 2: cnn\.batch_size: 64, expected at most 48"):
+    with pytest.raises(
+        InvalidInputError, match=r"process \d of 2: cnn\.batch_size: 64, expected at most 48"
+    ):
         launch(job)
 
 
 @slow
 @pytest.mark.parametrize("where", ["local", "executors"])
-def test_a_killed_process_fails_the_job_and_the_next_run_goes_on(spark, sample_tables, tmp_path, where):
+def test_a_killed_process_fails_the_job_and_the_next_run_goes_on(
+    spark, sample_tables, tmp_path, where
+):
     settings = {"epochs": 400, "checkpoint_minutes": 0, "patience": 400}
     job = make_job(sample_tables, tmp_path, processes=2, where=where, **settings)
     checkpoint = Path(job.checkpoints) / "last.pt"
@@ -99,37 +111,60 @@ def test_a_killed_process_fails_the_job_and_the_next_run_goes_on(spark, sample_t
 
     killer = threading.Thread(target=kill_second_rank)
     killer.start()
-    with pytest.raises(StageFailedError, match=r"process 1 of 2 (was killed by signal 9|ended without an error)"):
+    with pytest.raises(
+        StageFailedError, match=r"process 1 of 2 (was killed by signal 9|ended without an error)"
+    ):
         launch(job)
     killer.join()
     reached = torch.load(checkpoint, weights_only=True)["outcome"]["epoch"]
     seen: list[int] = []
     again = make_job(sample_tables, tmp_path, processes=1, **{**settings, "epochs": 400})
     launch(again, report=lambda record: seen.append(record.epoch) or record.epoch > reached)
-    assert seen[: reached + 1] == list(range(reached + 1))  # epochs before the kill came from the checkpoint
+    assert seen[: reached + 1] == list(
+        range(reached + 1)
+    )  # epochs before the kill came from the checkpoint
 
 
 def make_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
-    return rng.normal(3, 2, (rows, 4)).astype(np.float32), (rng.random((rows, 3)) < 0.4).astype(np.float32)
+    return rng.normal(3, 2, (rows, 4)).astype(np.float32), (rng.random((rows, 3)) < 0.4).astype(
+        np.float32
+    )
 
 
-def train_rows(folder: str, rank: int, size: int, rows: int, batch_size: int, normalised: bool) -> None:
+def train_rows(
+    folder: str, rank: int, size: int, rows: int, batch_size: int, normalised: bool
+) -> None:
     """Train a layer on rows of numbers, as one of `size` processes, and keep what came out."""
     torch.set_num_threads(1)
     if size > 1:
-        dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
+        dist.init_process_group(
+            "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size
+        )
     torch.manual_seed(4)
     network = nn.Sequential(nn.BatchNorm1d(4) if normalised else nn.Identity(), nn.Linear(4, 3))
     features, labels = make_rows(rows)
     share = {"batch_size": batch_size, "seed": 5, "rank": rank, "world_size": size}
-    feeds = MemoryFeed(features, labels, **share), MemoryFeed(features, labels, **{**share, "shuffle": False})
+    feeds = (
+        MemoryFeed(features, labels, **share),
+        MemoryFeed(features, labels, **{**share, "shuffle": False}),
+    )
     settings = CnnConfig(batch_size=batch_size, optimizer="sgd", learning_rate=0.1, patience=9)
     plan = TrainingPlan(settings, seed=3, epochs=3, learning_rate=0.1, label="rows")
     group = ProcessGroup(rank, size)
-    outcome = train(network, build_loss("bce"), feeds, plan, Checkpoints(f"{folder}/{size}", "rows"), group=group)
+    outcome = train(
+        network,
+        build_loss("bce"),
+        feeds,
+        plan,
+        Checkpoints(f"{folder}/{size}", "rows"),
+        group=group,
+    )
     last, best = (asdict(outcome.history[epoch]) for epoch in (-1, outcome.best_epoch))
-    torch.save({"network": network.state_dict(), "last": last, "best": best}, f"{folder}/rank-{rank}-of-{size}.pt")
+    torch.save(
+        {"network": network.state_dict(), "last": last, "best": best},
+        f"{folder}/rank-{rank}-of-{size}.pt",
+    )
     if size > 1:
         dist.destroy_process_group()
 
@@ -142,7 +177,9 @@ def test_a_process_without_a_share_of_the_last_batch_changes_nothing(tmp_path):
     """Nine rows in batches of eight: the second process has none in the last one, and the two do what one does."""
     multiprocessing.spawn(train_both, (str(tmp_path), 9, 8, False), nprocs=2)
     train_rows(str(tmp_path), 0, 1, 9, 8, False)
-    alone, first, second = (torch.load(tmp_path / f"rank-{name}.pt") for name in ("0-of-1", "0-of-2", "1-of-2"))
+    alone, first, second = (
+        torch.load(tmp_path / f"rank-{name}.pt") for name in ("0-of-1", "0-of-2", "1-of-2")
+    )
     for name, value in alone["network"].items():
         torch.testing.assert_close(first["network"][name], value)
         assert torch.equal(first["network"][name], second["network"][name])
@@ -157,13 +194,20 @@ def test_processes_validate_with_the_statistics_of_the_first_one(tmp_path):
     network = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
     network.load_state_dict(kept["network"])
     feed = MemoryFeed(*make_rows(16), batch_size=16, shuffle=False)
-    scores = score(network, build_loss("bce"), feed, ProcessGroup(), precision="float32", weighted=False)
+    scores = score(
+        network, build_loss("bce"), feed, ProcessGroup(), precision="float32", weighted=False
+    )
     assert scores.loss == pytest.approx(kept["best"]["validation_loss"], rel=1e-6)
 
 
 @pytest.mark.parametrize(
     ("gpus", "device", "asked", "expected"),
-    [(0, "auto", "auto", "gloo"), (2, "auto", "auto", "nccl"), (1, "auto", "auto", "gloo"), (2, "cpu", "auto", "gloo")],
+    [
+        (0, "auto", "auto", "gloo"),
+        (2, "auto", "auto", "nccl"),
+        (1, "auto", "auto", "gloo"),
+        (2, "cpu", "auto", "gloo"),
+    ],
 )
 def test_processes_talk_through_nccl_where_each_has_a_gpu(
     sample_tables, tmp_path, monkeypatch, gpus, device, asked, expected
@@ -177,7 +221,9 @@ def test_nccl_for_more_processes_than_gpus_is_told(sample_tables, tmp_path, monk
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     job = make_job(sample_tables, tmp_path, processes=2, backend="nccl")
-    with pytest.raises(InvalidConfigError, match="nccl for 2 processes on 1 GPUs, expected a GPU for each"):
+    with pytest.raises(
+        InvalidConfigError, match="nccl for 2 processes on 1 GPUs, expected a GPU for each"
+    ):
         choose_backend(job)
 
 
@@ -189,6 +235,8 @@ def rank_process(rank: int) -> int:
                 environment = (folder / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if f"RANK={rank}".encode() in environment and b"TORCHELASTIC_RUN_ID" in b"\0".join(environment):
+            if f"RANK={rank}".encode() in environment and b"TORCHELASTIC_RUN_ID" in b"\0".join(
+                environment
+            ):
                 return int(folder.name)
     raise AssertionError(f"no process of rank {rank}")

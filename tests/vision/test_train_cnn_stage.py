@@ -24,7 +24,9 @@ from tests.vision.small import VOCABULARY, make_posters
 
 @pytest.fixture(scope="module")
 def trained(spark, sample_tables):
-    config = make_config(sample_tables, architecture="scratch_cnn_one", epochs=6, learning_rate=0.02, dropout=0.0)
+    config = make_config(
+        sample_tables, architecture="scratch_cnn_one", epochs=6, learning_rate=0.02, dropout=0.0
+    )
     return config, run(spark, config)
 
 
@@ -58,9 +60,14 @@ def test_a_forced_run_trains_again_from_the_start(spark, trained):
     again = run(spark, config, force=True)
     assert not again.reused
     client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
-    times = [[point.value for point in client.get_metric_history(of.run_id, "epoch/seconds")] for of in (result, again)]
+    times = [
+        [point.value for point in client.get_metric_history(of.run_id, "epoch/seconds")]
+        for of in (result, again)
+    ]
     assert len(times[0]) == len(times[1]) == 6
-    assert times[0] != times[1]  # epochs of a checkpoint would carry the seconds that they took the first time
+    assert (
+        times[0] != times[1]
+    )  # epochs of a checkpoint would carry the seconds that they took the first time
 
 
 def test_two_names_with_the_same_settings_are_two_trainings(spark, sample_tables, tmp_path):
@@ -79,7 +86,11 @@ def test_two_names_with_the_same_settings_are_two_trainings(spark, sample_tables
 def test_weights_of_genres_change_what_is_learnt(spark, sample_tables, settings):
     learnt = []
     for digest, chosen in (("plain", {}), ("told", settings)):
-        job = plan_training(spark, make_config(sample_tables, architecture="scratch_cnn_one", **chosen), digest=digest)
+        job = plan_training(
+            spark,
+            make_config(sample_tables, architecture="scratch_cnn_one", **chosen),
+            digest=digest,
+        )
         run_job(job)
         learnt.append(torch.load(job.model_file, weights_only=True)["network"]["head.1.bias"])
     assert not torch.allclose(learnt[0], learnt[1], rtol=1e-3)
@@ -87,28 +98,45 @@ def test_weights_of_genres_change_what_is_learnt(spark, sample_tables, settings)
 
 def test_weights_of_genres_are_those_of_the_samples_table(spark, sample_tables):
     config = make_config(
-        sample_tables, architecture="scratch_cnn_one", label_weights="balanced", negative_sampling=True
+        sample_tables,
+        architecture="scratch_cnn_one",
+        label_weights="balanced",
+        negative_sampling=True,
     )
     stored = read_manifest(config.paths.samples("train")).details["class_weights"]
     job = plan_training(spark, config, digest="weights")
     for place, genre in enumerate(VOCABULARY):
-        assert job.label_weights.positive[place] == pytest.approx(48 / (2 * stored["counts"][genre]))
-        assert job.label_weights.negative[place] == pytest.approx(48 / (2 * (48 - stored["counts"][genre])))
+        assert job.label_weights.positive[place] == pytest.approx(
+            48 / (2 * stored["counts"][genre])
+        )
+        assert job.label_weights.negative[place] == pytest.approx(
+            48 / (2 * (48 - stored["counts"][genre]))
+        )
         assert job.negative_rate[place] == pytest.approx(stored["negative_rate"][genre])
-    equal = make_config(sample_tables, architecture="scratch_cnn_one", label_weights="effective_number")
+    equal = make_config(
+        sample_tables, architecture="scratch_cnn_one", label_weights="effective_number"
+    )
     weights = plan_training(spark, equal, digest="weights").label_weights
     assert weights.positive == weights.negative == tuple(stored["effective_number"].values())
 
 
 def test_positives_are_weighted_by_the_movies_that_samples_stand_for(spark, sample_tables):
-    config = make_config(sample_tables, architecture="scratch_cnn_one", loss="bce_positive", weights="sampling")
+    config = make_config(
+        sample_tables, architecture="scratch_cnn_one", loss="bce_positive", weights="sampling"
+    )
     facts = plan_training(spark, config, digest="weights").facts
-    rows = read_table(spark, config.paths.samples("train"), made_by="sample").select("labels", "weight").collect()
+    rows = (
+        read_table(spark, config.paths.samples("train"), made_by="sample")
+        .select("labels", "weight")
+        .collect()
+    )
     expected = [sum(row["weight"] for row in rows if row["labels"][place]) for place in range(3)]
     assert facts.weighted_counts == pytest.approx(expected)
     assert facts.weight == pytest.approx(sum(row["weight"] for row in rows)) != facts.rows
     positive = job_loss(plan_training(spark, config, digest="weights")).positive
-    assert positive.tolist() == pytest.approx([(facts.weight - count) / count for count in expected], rel=1e-5)
+    assert positive.tolist() == pytest.approx(
+        [(facts.weight - count) / count for count in expected], rel=1e-5
+    )
 
 
 def test_samples_without_class_weights_are_told(spark, sample_tables, tmp_path):
@@ -117,7 +145,9 @@ def test_samples_without_class_weights_are_told(spark, sample_tables, tmp_path):
     manifest = read_manifest(config.paths.samples("train"))
     details = {key: value for key, value in manifest.details.items() if key != "class_weights"}
     commit_table(config.paths.samples("train"), replace(manifest, details=details))
-    with pytest.raises(InvalidInputError, match=r"no class weights, expected them for cnn\.label_weights"):
+    with pytest.raises(
+        InvalidInputError, match=r"no class weights, expected them for cnn\.label_weights"
+    ):
         run(spark, config)
 
 
@@ -128,12 +158,19 @@ def test_samples_some_of_which_have_no_image_are_told(spark, sample_tables, tmp_
     rows = read_table(spark, table, made_by="sample")
     holes = rows.selectExpr(
         "movie_id",
-        *(f"if(movie_id = 3, null, {name}) AS {name}" for name in ("image", "height", "width", "channels", "encoding")),
+        *(
+            f"if(movie_id = 3, null, {name}) AS {name}"
+            for name in ("image", "height", "width", "channels", "encoding")
+        ),
         "labels",
         "weight",
     )
-    write_table(holes.cache(), table, name="t", fingerprint="holes", details=read_manifest(table).details)
-    with pytest.raises(InvalidInputError, match=r"rows of row group 0 have no .*, expected a poster in every row"):
+    write_table(
+        holes.cache(), table, name="t", fingerprint="holes", details=read_manifest(table).details
+    )
+    with pytest.raises(
+        InvalidInputError, match=r"rows of row group 0 have no .*, expected a poster in every row"
+    ):
         run(spark, config)
 
 
@@ -153,13 +190,20 @@ def test_curves_pictures_and_checkpoints_are_in_mlflow(trained):
         for folder in (None, "pictures", "checkpoints")
         for file in client.list_artifacts(result.run_id, folder)
     }
-    assert {"curves.png", "pictures/test_posters.png", "checkpoints/best.pt", "checkpoints/last.pt"} <= artifacts
+    assert {
+        "curves.png",
+        "pictures/test_posters.png",
+        "checkpoints/best.pt",
+        "checkpoints/last.pt",
+    } <= artifacts
     history = client.get_metric_history(result.run_id, "epoch/validation_loss")
     assert [point.step for point in history] == list(range(6))
     assert history[-1].value < history[0].value
 
 
-def test_the_model_gives_genres_of_png_bytes_and_of_pixels_in_a_process_without_spark(trained, tmp_path):
+def test_the_model_gives_genres_of_png_bytes_and_of_pixels_in_a_process_without_spark(
+    trained, tmp_path
+):
     config, result = trained
     uri = resolve_tracking_uri(config.mlflow, config.paths.work)
     model = MlflowClient(uri).get_run(result.run_id).data.tags["model_uri"]
@@ -167,7 +211,9 @@ def test_the_model_gives_genres_of_png_bytes_and_of_pixels_in_a_process_without_
     pixels = images.transpose(0, 2, 3, 1)
     np.save(tmp_path / "pixels.npy", pixels)
     for place, image in enumerate(pixels):
-        (tmp_path / f"{place}.png").write_bytes(encode_pixels(np.ascontiguousarray(image[:, :, ::-1]), encoding="png"))
+        (tmp_path / f"{place}.png").write_bytes(
+            encode_pixels(np.ascontiguousarray(image[:, :, ::-1]), encoding="png")
+        )
     code = f"""
 import sys
 sys.modules["pyspark"] = None  # importing it fails from here on
@@ -185,15 +231,24 @@ print([sorted(genres) for genres in a["genres"]])
 """
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    expected = [sorted(g for g, on in zip(VOCABULARY, label, strict=True) if on) for label in labels]
+    expected = [
+        sorted(g for g, on in zip(VOCABULARY, label, strict=True) if on) for label in labels
+    ]
     assert done.stdout.strip().splitlines()[-1] == str(expected)
 
 
 def test_unknown_architecture_is_told_with_the_known_ones(spark, sample_tables):
-    with pytest.raises(InvalidConfigError, match=r"cnn.architecture: 'alexnet', expected one of .*lenet.*vgg16"):
+    with pytest.raises(
+        InvalidConfigError, match=r"cnn.architecture: 'alexnet', expected one of .*lenet.*vgg16"
+    ):
         run(spark, make_config(sample_tables, architecture="alexnet"))
 
 

@@ -44,12 +44,20 @@ class StoppingFeed:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("stop_after", [1, 6, 11])
-def test_a_run_stopped_at_any_batch_reaches_the_weights_of_an_undisturbed_one(tmp_path, posters, optimizer, stop_after):
-    settings = {**AUGMENTED, "optimizer": optimizer, "schedule": {"kind": "cosine", "warmup_epochs": 0.5}}
+def test_a_run_stopped_at_any_batch_reaches_the_weights_of_an_undisturbed_one(
+    tmp_path, posters, optimizer, stop_after
+):
+    settings = {
+        **AUGMENTED,
+        "optimizer": optimizer,
+        "schedule": {"kind": "cosine", "warmup_epochs": 0.5},
+    }
     whole = set_up(tmp_path / "whole", posters, **settings)
     expected = train(*whole)
 
-    network, loss, (feed, validation), plan, checkpoints = set_up(tmp_path / "stopped", posters, **settings)
+    network, loss, (feed, validation), plan, checkpoints = set_up(
+        tmp_path / "stopped", posters, **settings
+    )
     with pytest.raises(Interrupted):
         train(network, loss, (StoppingFeed(feed, stop_after), validation), plan, checkpoints)
     resumed = set_up(tmp_path / "stopped", posters, **settings)
@@ -58,7 +66,9 @@ def test_a_run_stopped_at_any_batch_reaches_the_weights_of_an_undisturbed_one(tm
 
     for name, value in whole[0].state_dict().items():
         assert torch.equal(value, resumed[0].state_dict()[name]), name
-    assert [record.train_loss for record in outcome.history] == [record.train_loss for record in expected.history]
+    assert [record.train_loss for record in outcome.history] == [
+        record.train_loss for record in expected.history
+    ]
     assert outcome.best_epoch == expected.best_epoch
 
 
@@ -81,13 +91,19 @@ def test_a_killed_process_goes_on_from_its_last_checkpoint_to_the_same_weights(t
     last = torch.load(tmp_path / "killed" / "last.pt", weights_only=True)
     assert not last["outcome"]["finished"]
     assert run(tmp_path / "killed", 0).wait(timeout=120) == 0
-    whole, again = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "killed"))
-    assert all(torch.equal(whole["network"][key], again["network"][key]) for key in whole["network"])
+    whole, again = (
+        torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "killed")
+    )
+    assert all(
+        torch.equal(whole["network"][key], again["network"][key]) for key in whole["network"]
+    )
 
 
 def numbers(rows: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
-    return rng.normal(3, 2, (rows, 4)).astype(np.float32), (rng.random((rows, 3)) < 0.4).astype(np.float32)
+    return rng.normal(3, 2, (rows, 4)).astype(np.float32), (rng.random((rows, 3)) < 0.4).astype(
+        np.float32
+    )
 
 
 def normalised() -> nn.Module:
@@ -95,30 +111,42 @@ def normalised() -> nn.Module:
     return nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
 
 
-def test_a_last_batch_of_one_row_trains_weights_and_leaves_the_statistics_of_normalisation(tmp_path):
+def test_a_last_batch_of_one_row_trains_weights_and_leaves_the_statistics_of_normalisation(
+    tmp_path,
+):
     features, labels = numbers(9)
-    run = set_up_rows(tmp_path, features, labels, network=normalised(), batch_size=8, optimizer="sgd")
+    run = set_up_rows(
+        tmp_path, features, labels, network=normalised(), batch_size=8, optimizer="sgd"
+    )
     first = next(run[2][0].epoch(0)).images
     train(*run)
     statistics = run[0][0]
     assert int(statistics.num_batches_tracked) == 1  # the batch of eight rows alone
     torch.testing.assert_close(statistics.running_mean, 0.1 * first.mean(0))
     torch.testing.assert_close(statistics.running_var, 0.9 + 0.1 * first.var(0))
-    eight = set_up_rows(tmp_path / "8", *(part[:8] for part in (features, labels)), network=normalised())
+    eight = set_up_rows(
+        tmp_path / "8", *(part[:8] for part in (features, labels)), network=normalised()
+    )
     train(*eight)
     assert not torch.equal(eight[0][1].weight, run[0][1].weight)
 
 
 @pytest.mark.parametrize("stop_after", [1, 3])
-def test_a_run_stopped_before_a_last_batch_of_one_row_reaches_the_same_weights(tmp_path, stop_after):
-    whole = set_up_rows(tmp_path / "whole", *numbers(9), network=normalised(), batch_size=8, epochs=3)
+def test_a_run_stopped_before_a_last_batch_of_one_row_reaches_the_same_weights(
+    tmp_path, stop_after
+):
+    whole = set_up_rows(
+        tmp_path / "whole", *numbers(9), network=normalised(), batch_size=8, epochs=3
+    )
     train(*whole)
     network, loss, (feed, validation), plan, checkpoints = set_up_rows(
         tmp_path / "stopped", *numbers(9), network=normalised(), batch_size=8, epochs=3
     )
     with pytest.raises(Interrupted):
         train(network, loss, (StoppingFeed(feed, stop_after), validation), plan, checkpoints)
-    resumed = set_up_rows(tmp_path / "stopped", *numbers(9), network=normalised(), batch_size=8, epochs=3)
+    resumed = set_up_rows(
+        tmp_path / "stopped", *numbers(9), network=normalised(), batch_size=8, epochs=3
+    )
     train(*resumed)
     for name, value in whole[0].state_dict().items():
         assert torch.equal(value, resumed[0].state_dict()[name]), name
@@ -126,11 +154,16 @@ def test_a_run_stopped_before_a_last_batch_of_one_row_reaches_the_same_weights(t
 
 def test_a_stopped_run_draws_the_same_negatives_again(tmp_path):
     def start(folder):
-        run = set_up_rows(tmp_path / folder, *numbers(20), network=normalised(), batch_size=8, epochs=3)
+        run = set_up_rows(
+            tmp_path / folder, *numbers(20), network=normalised(), batch_size=8, epochs=3
+        )
         weights = LabelWeights((2.0, 1.0, 0.5), (0.5, 1.0, 2.0))
         return run[0], build_loss("bce", weights=weights, negative_rate=(0.3, 0.5, 0.7)), *run[2:]
 
-    whole, plain = start("whole"), set_up_rows(tmp_path / "plain", *numbers(20), network=normalised(), batch_size=8)
+    whole, plain = (
+        start("whole"),
+        set_up_rows(tmp_path / "plain", *numbers(20), network=normalised(), batch_size=8),
+    )
     train(*whole), train(*plain)
     network, loss, (feed, validation), plan, checkpoints = start("stopped")
     with pytest.raises(Interrupted):
@@ -143,7 +176,9 @@ def test_a_stopped_run_draws_the_same_negatives_again(tmp_path):
 
 
 @pytest.mark.parametrize(("weight", "copies"), [(2, 2), (0, 0)])
-def test_a_sample_of_weight_2_counts_like_two_and_one_of_weight_0_like_none(tmp_path, weight, copies):
+def test_a_sample_of_weight_2_counts_like_two_and_one_of_weight_0_like_none(
+    tmp_path, weight, copies
+):
     features, labels = numbers(10)
     sgd = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 4, "patience": 9}
 
@@ -153,7 +188,9 @@ def test_a_sample_of_weight_2_counts_like_two_and_one_of_weight_0_like_none(tmp_
 
     weights = np.ones(10, np.float32)
     weights[3] = weight
-    weighted = set_up_rows(tmp_path / "w", features, labels, weights=weights, network=linear(), **sgd)
+    weighted = set_up_rows(
+        tmp_path / "w", features, labels, weights=weights, network=linear(), **sgd
+    )
     rows = [row for row in range(10) for _ in range(copies if row == 3 else 1)]
     repeated = set_up_rows(tmp_path / "r", features[rows], labels[rows], network=linear(), **sgd)
     first, second = train(*weighted), train(*repeated)
@@ -165,19 +202,32 @@ def test_a_sample_of_weight_2_counts_like_two_and_one_of_weight_0_like_none(tmp_
 
 def test_a_gradient_is_clipped_to_its_largest_norm(tmp_path):
     run = set_up_rows(
-        tmp_path, *numbers(12), network=normalised(), optimizer="sgd", momentum=0.0, learning_rate=1.0, clip_norm=0.01
+        tmp_path,
+        *numbers(12),
+        network=normalised(),
+        optimizer="sgd",
+        momentum=0.0,
+        learning_rate=1.0,
+        clip_norm=0.01,
     )
     before = [value.detach().clone() for value in run[0].parameters()]
     train(*run)
-    moved = torch.cat([(new - old).flatten() for new, old in zip(run[0].parameters(), before, strict=True)])
+    moved = torch.cat(
+        [(new - old).flatten() for new, old in zip(run[0].parameters(), before, strict=True)]
+    )
     assert float(moved.detach().norm()) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_bfloat16_computes_otherwise_and_keeps_weights_in_float32(tmp_path, posters):
-    runs = {name: set_up(tmp_path / name, posters, epochs=2, precision=name) for name in ("float32", "bf16")}
+    runs = {
+        name: set_up(tmp_path / name, posters, epochs=2, precision=name)
+        for name in ("float32", "bf16")
+    }
     exact, mixed = (train(*run) for run in runs.values())
     assert all(value.dtype == torch.float32 for value in runs["bf16"][0].parameters())
-    assert mixed.history[-1].validation_loss == pytest.approx(exact.history[-1].validation_loss, rel=0.05)
+    assert mixed.history[-1].validation_loss == pytest.approx(
+        exact.history[-1].validation_loss, rel=0.05
+    )
     assert mixed.history[-1].validation_loss != exact.history[-1].validation_loss
 
 
@@ -197,7 +247,9 @@ class Greedy(nn.Module):
 @pytest.mark.parametrize("phase", ["training", "validation"])
 def test_a_gpu_without_memory_left_is_told_with_what_to_lower(tmp_path, phase):
     run = set_up_rows(tmp_path, *numbers(8), network=Greedy(phase))
-    with pytest.raises(StageFailedError, match=r"cnn\.batch_size=8 at 345x230 pixels: lower cnn\.batch_size.*\(x\)"):
+    with pytest.raises(
+        StageFailedError, match=r"cnn\.batch_size=8 at 345x230 pixels: lower cnn\.batch_size.*\(x\)"
+    ):
         train(*run)
 
 
@@ -223,7 +275,9 @@ def test_the_best_checkpoint_is_whole_and_a_training_can_go_on_from_it(tmp_path,
     assert best["outcome"]["epoch"] == whole.best_epoch + 1
     (tmp_path / "last.pt").write_bytes((tmp_path / "best.pt").read_bytes())
     again = set_up(tmp_path, posters, epochs=3)
-    assert [record.train_loss for record in train(*again).history] == [record.train_loss for record in whole.history]
+    assert [record.train_loss for record in train(*again).history] == [
+        record.train_loss for record in whole.history
+    ]
 
 
 def test_checkpoints_load_without_running_code(tmp_path, posters):
@@ -237,7 +291,9 @@ def test_checkpoints_load_without_running_code(tmp_path, posters):
 
 def test_a_checkpoint_of_another_architecture_is_told(tmp_path, posters):
     train(*set_up(tmp_path, posters, epochs=1))
-    with pytest.raises(InvalidInputError, match="a checkpoint of scratch_cnn_one, expected one of lenet"):
+    with pytest.raises(
+        InvalidInputError, match="a checkpoint of scratch_cnn_one, expected one of lenet"
+    ):
         train(*set_up(tmp_path, posters, epochs=1, name="lenet"))
 
 
@@ -247,13 +303,25 @@ def test_a_damaged_checkpoint_is_told_with_its_path(tmp_path, posters):
         train(*set_up(tmp_path, posters, epochs=1))
 
 
-def test_a_loss_that_is_not_a_number_stops_with_epoch_batch_and_rate_and_keeps_the_last_good_state(tmp_path, posters):
+def test_a_loss_that_is_not_a_number_stops_with_epoch_batch_and_rate_and_keeps_the_last_good_state(
+    tmp_path, posters
+):
     images, labels = posters
     network, loss, (_, validation), plan, checkpoints = set_up(tmp_path, posters)
     spoilt = labels.copy()
-    spoilt[np.random.default_rng([5, 0]).permutation(len(labels))[20]] = np.nan  # in the third batch of the first epoch
-    with pytest.raises(TrainingDivergedError, match=r"epoch 1, batch 3 of 6, at learning rate 0\.001"):
-        train(network, loss, (MemoryFeed(images, spoilt, batch_size=8, seed=5), validation), plan, checkpoints)
+    spoilt[np.random.default_rng([5, 0]).permutation(len(labels))[20]] = (
+        np.nan
+    )  # in the third batch of the first epoch
+    with pytest.raises(
+        TrainingDivergedError, match=r"epoch 1, batch 3 of 6, at learning rate 0\.001"
+    ):
+        train(
+            network,
+            loss,
+            (MemoryFeed(images, spoilt, batch_size=8, seed=5), validation),
+            plan,
+            checkpoints,
+        )
     kept = checkpoints.load_last()
     assert kept is not None
     assert kept["outcome"]["batch"] == 2
@@ -266,23 +334,31 @@ def test_a_gradient_that_overflows_stops_before_it_reaches_the_weights(tmp_path,
         train(*run)
 
 
-def test_training_stops_when_the_validation_loss_no_longer_improves_and_keeps_the_best_weights(tmp_path, posters):
+def test_training_stops_when_the_validation_loss_no_longer_improves_and_keeps_the_best_weights(
+    tmp_path, posters
+):
     images, labels = posters
     network, loss, (feed, _), plan, checkpoints = set_up(
         tmp_path, posters, epochs=30, patience=2, learning_rate=0.02, dropout=0.0
     )
-    opposite = MemoryFeed(images, 1 - labels, batch_size=48, shuffle=False)  # the better it learns, the worse
+    opposite = MemoryFeed(
+        images, 1 - labels, batch_size=48, shuffle=False
+    )  # the better it learns, the worse
     outcome = train(network, loss, (feed, opposite), plan, checkpoints)
     assert outcome.best_epoch == 0
     assert len(outcome.history) == 3
     best = checkpoints.load_best()
     assert best is not None
-    assert all(torch.equal(best["network"][name], value) for name, value in network.state_dict().items())
+    assert all(
+        torch.equal(best["network"][name], value) for name, value in network.state_dict().items()
+    )
 
 
 def test_a_report_can_stop_the_training(tmp_path, posters):
     network, loss, feeds, plan, checkpoints = set_up(tmp_path, posters, epochs=9)
-    outcome = train(network, loss, feeds, plan, checkpoints, report=lambda record: record.epoch == 1)
+    outcome = train(
+        network, loss, feeds, plan, checkpoints, report=lambda record: record.epoch == 1
+    )
     assert len(outcome.history) == 2
 
 
@@ -296,7 +372,10 @@ def test_a_batch_larger_than_the_data_is_told(tmp_path, posters):
 def test_biases_and_normalisation_do_not_decay():
     network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     optimizer = build_optimizer(network, CnnConfig(weight_decay=0.5), learning_rate=0.1)
-    assert [(len(group["params"]), group["weight_decay"]) for group in optimizer.param_groups] == [(1, 0.5), (3, 0.0)]
+    assert [(len(group["params"]), group["weight_decay"]) for group in optimizer.param_groups] == [
+        (1, 0.5),
+        (3, 0.0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -309,7 +388,9 @@ def test_biases_and_normalisation_do_not_decay():
 )
 def test_the_rate_warms_up_and_then_follows_its_course(kind, expected):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = build_schedule(optimizer, ScheduleConfig(kind=kind, warmup_epochs=1), epochs=2, batches=3)
+    schedule = build_schedule(
+        optimizer, ScheduleConfig(kind=kind, warmup_epochs=1), epochs=2, batches=3
+    )
     rates = []
     for _ in range(6):
         rates.append(schedule.get_last_lr()[0])
@@ -340,7 +421,9 @@ def test_mirroring_is_drawn_for_each_poster(posters):
 
 
 def test_a_crop_shows_a_part_of_the_poster_at_its_whole_size():
-    ramp = torch.arange(100, dtype=torch.uint8).view(1, 1, 1, 100).expand(2, 3, 50, 100).contiguous()
+    ramp = (
+        torch.arange(100, dtype=torch.uint8).view(1, 1, 1, 100).expand(2, 3, 50, 100).contiguous()
+    )
     torch.manual_seed(0)
     seen = [augment(ramp, AugmentationConfig(crop=0.4)).int() for _ in range(20)]
     spans = [int(images.max() - images.min()) for images in seen]
@@ -354,7 +437,9 @@ def test_colours_change_within_their_bounds_and_places_do_not():
     images = torch.full((1, 3, 8, 8), 100, dtype=torch.uint8)
     images[:, 0] = 120
     torch.manual_seed(0)
-    means = [float(augment(images, AugmentationConfig(colour=0.3)).float().mean()) for _ in range(30)]
+    means = [
+        float(augment(images, AugmentationConfig(colour=0.3)).float().mean()) for _ in range(30)
+    ]
     assert min(means) >= 106 * 0.7 - 1
     assert max(means) <= 107 * 1.3 + 1
     assert min(means) < 100 < 115 < max(means)
@@ -383,5 +468,7 @@ def test_training_posters_are_augmented_and_validation_posters_are_not(tmp_path,
     changed = train(*set_up(tmp_path / "changed", posters, **augmented)).history
     assert plain[0].train_loss == pytest.approx(plain[1].train_loss, rel=1e-6)
     assert changed[0].train_loss != pytest.approx(plain[0].train_loss, rel=1e-4)
-    assert changed[0].train_loss != pytest.approx(changed[1].train_loss, rel=1e-4)  # other changes in every epoch
+    assert changed[0].train_loss != pytest.approx(
+        changed[1].train_loss, rel=1e-4
+    )  # other changes in every epoch
     assert changed[0].validation_loss == pytest.approx(plain[0].validation_loss, rel=1e-6)

@@ -1,4 +1,7 @@
-"""Train a small network in a process of its own, slowly if asked to; `train_alone.py FOLDER PAUSE`."""
+"""Train a small network in a process of its own, slowly if asked to.
+
+`train_alone.py FOLDER PAUSE`.
+"""
 
 import sys
 import time
@@ -21,5 +24,7 @@ class SlowFeed:
 
 if __name__ == "__main__":
     folder, pause = Path(sys.argv[1]), float(sys.argv[2])
-    network, loss, (feed, validation), plan, checkpoints = set_up(folder, make_posters(48), **AUGMENTED)
+    network, loss, (feed, validation), plan, checkpoints = set_up(
+        folder, make_posters(48), **AUGMENTED
+    )
     train(network, loss, (SlowFeed(feed, pause), validation), plan, checkpoints)

@@ -28,7 +28,13 @@ from genre_spark.multilabel.evaluation.metrics import (
     prediction_sums,
     ranking_sums,
 )
-from genre_spark.multilabel.params import HasLabelsCol, HasPredictionCol, HasProbabilitiesCol, HasWeightCol, set_params
+from genre_spark.multilabel.params import (
+    HasLabelsCol,
+    HasPredictionCol,
+    HasProbabilitiesCol,
+    HasWeightCol,
+    set_params,
+)
 from genre_spark.workers import short_task
 
 if TYPE_CHECKING:
@@ -62,10 +68,11 @@ class MultilabelEvaluator(
 ):
     """Evaluator of multi-label predictions, for use alone and in CrossValidator or TrainValidationSplit.
 
-    Columns are Vectors, dense or sparse, or arrays of numbers. Conventions are scikit-learn's with zero_division=0 (see
-    `genre_spark.multilabel.metrics`). The pass over the predictions adds up sums and, for average precision and ROC
-    AUC, groups equal scores of a label; running sums over the sorted scores are then a window a label, which Spark
-    spills to disk when it must: exact, and nothing that grows with the data comes to the driver.
+    Columns are Vectors, dense or sparse, or arrays of numbers. Conventions are scikit-learn's with
+    zero_division=0 (see `genre_spark.multilabel.metrics`). The pass over the predictions adds up
+    sums and, for average precision and ROC AUC, groups equal scores of a label; running sums over
+    the sorted scores are then a window a label, which Spark spills to disk when it must: exact, and
+    nothing that grows with the data comes to the driver.
 
     Example:
         >>> MultilabelEvaluator(metricName="f1_macro").evaluate(predictions)  # doctest: +SKIP
@@ -73,13 +80,19 @@ class MultilabelEvaluator(
     """
 
     metricName: Param[str] = Param(
-        Params._dummy(), "metricName", f"metric that evaluate returns: {', '.join(_METRICS)}", TypeConverters.toString
+        Params._dummy(),
+        "metricName",
+        f"metric that evaluate returns: {', '.join(_METRICS)}",
+        TypeConverters.toString,
     )
 
     def __init__(self, **params: Unpack[EvaluatorParams]) -> None:
         super().__init__()
         self._setDefault(
-            labelsCol="labels", probabilitiesCol="probabilities", predictionCol="prediction", metricName="f1_micro"
+            labelsCol="labels",
+            probabilitiesCol="probabilities",
+            predictionCol="prediction",
+            metricName="f1_micro",
         )
         set_params(self, dict(params))
 
@@ -102,18 +115,25 @@ class MultilabelEvaluator(
     def _evaluate(self, dataset: DataFrame) -> float:
         name = self.getMetricName()
         if name not in _METRICS:
-            raise InvalidConfigError(f"MultilabelEvaluator.metricName: {name!r}, expected one of {', '.join(_METRICS)}")
+            raise InvalidConfigError(
+                f"MultilabelEvaluator.metricName: {name!r}, expected one of {', '.join(_METRICS)}"
+            )
         if name in PREDICTION_METRICS:
             return self._measure(dataset, predictions=True)[name]
-        return self._measure(dataset, ranking=name in RANKING_METRICS, curves=name in CURVE_METRICS)[name]
+        return self._measure(
+            dataset, ranking=name in RANKING_METRICS, curves=name in CURVE_METRICS
+        )[name]
 
-    def evaluateAll(self, dataset: DataFrame, params: dict[Param, Any] | None = None) -> MultilabelMetrics:
+    def evaluateAll(
+        self, dataset: DataFrame, params: dict[Param, Any] | None = None
+    ) -> MultilabelMetrics:
         """Return all metrics, of all labels together and of each, from one pass.
 
         Set `probabilitiesCol` or `predictionCol` to "" to leave out the metrics that need it.
 
         Raises:
-            InvalidInputError: when there is no row, a column is missing or has another length, a label is not 0 or 1.
+            InvalidInputError: when there is no row, a column is missing or has another length, a
+                label is not 0 or 1.
         """
         evaluator = self.copy(params) if params else self
         scored = bool(evaluator.getProbabilitiesCol())
@@ -122,16 +142,27 @@ class MultilabelEvaluator(
         )
 
     def _measure(
-        self, dataset: DataFrame, *, predictions: bool = False, ranking: bool = False, curves: bool = False
+        self,
+        dataset: DataFrame,
+        *,
+        predictions: bool = False,
+        ranking: bool = False,
+        curves: bool = False,
     ) -> MultilabelMetrics:
         columns = [
             array_column(dataset, self.getLabelsCol(), "labelsCol").alias("truth"),
             number_column(dataset, self.getWeightCol(), "weightCol").alias("weight"),
         ]
         if predictions:
-            columns.append(array_column(dataset, self.getPredictionCol(), "predictionCol").alias("prediction"))
+            columns.append(
+                array_column(dataset, self.getPredictionCol(), "predictionCol").alias("prediction")
+            )
         if ranking or curves:
-            columns.append(array_column(dataset, self.getProbabilitiesCol(), "probabilitiesCol").alias("scores"))
+            columns.append(
+                array_column(dataset, self.getProbabilitiesCol(), "probabilitiesCol").alias(
+                    "scores"
+                )
+            )
 
         def points(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             try:
@@ -141,7 +172,9 @@ class MultilabelEvaluator(
             except UserError as error:
                 yield _to_batch([("error", 0, 0.0, 0.0, 0.0)], str(error))
 
-        return _finish(dataset.select(*columns).mapInArrow(short_task(points), _POINTS), curves=curves)
+        return _finish(
+            dataset.select(*columns).mapInArrow(short_task(points), _POINTS), curves=curves
+        )
 
 
 def _batch_points(batch: pa.RecordBatch, *, ranking: bool, curves: bool) -> pa.RecordBatch:
@@ -159,7 +192,8 @@ def _batch_points(batch: pa.RecordBatch, *, ranking: bool, curves: bool) -> pa.R
         prediction = _like(truth, columns["prediction"], "predictionCol")
         check_labels(prediction, "predictionCol")
         rows += [
-            (f"sum:{name}", 0, 0.0, total, 0.0) for name, total in prediction_sums(truth, prediction, weight).items()
+            (f"sum:{name}", 0, 0.0, total, 0.0)
+            for name, total in prediction_sums(truth, prediction, weight).items()
         ]
         counts = label_counts(truth, prediction, weight)
         rows += _of_labels("hits", counts["hits"]) + _of_labels("predicted", counts["predicted"])
@@ -167,7 +201,10 @@ def _batch_points(batch: pa.RecordBatch, *, ranking: bool, curves: bool) -> pa.R
     if scores is not None and np.isnan(scores).any():
         raise InvalidInputError("probabilitiesCol: NaN, expected numbers")
     if scores is not None and ranking:
-        rows += [(f"sum:{name}", 0, 0.0, total, 0.0) for name, total in ranking_sums(truth, scores, weight).items()]
+        rows += [
+            (f"sum:{name}", 0, 0.0, total, 0.0)
+            for name, total in ranking_sums(truth, scores, weight).items()
+        ]
     batch = _to_batch(rows)
     if scores is None or not curves:
         return batch
@@ -178,12 +215,15 @@ def _like(truth: NDArray[np.float64], column: pa.Array, role: str) -> NDArray[np
     values = decode_arrays(column, role)
     if values.shape != truth.shape:
         raise InvalidInputError(
-            f"{role}: vectors of length {values.shape[1]}, expected {truth.shape[1]} as in labelsCol"
+            f"{role}: vectors of length {values.shape[1]}, expected {truth.shape[1]} as in "
+            "labelsCol"
         )
     return values
 
 
-def _of_labels(name: str, values: NDArray[np.float64]) -> list[tuple[str, int, float, float, float]]:
+def _of_labels(
+    name: str, values: NDArray[np.float64]
+) -> list[tuple[str, int, float, float, float]]:
     return [(name, index, 0.0, value, 0.0) for index, value in enumerate(values.tolist())]
 
 
@@ -199,16 +239,34 @@ _ARROW = pa.schema(
 )
 
 
-def _to_batch(rows: list[tuple[str, int, float, float, float]], message: str | None = None) -> pa.RecordBatch:
-    columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), _ARROW.types[:5], strict=True)]
-    return pa.RecordBatch.from_arrays([*columns, pa.array([message] * len(rows), pa.string())], schema=_ARROW)
+def _to_batch(
+    rows: list[tuple[str, int, float, float, float]], message: str | None = None
+) -> pa.RecordBatch:
+    columns = [
+        pa.array(values, kind)
+        for values, kind in zip(zip(*rows, strict=True), _ARROW.types[:5], strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(
+        [*columns, pa.array([message] * len(rows), pa.string())], schema=_ARROW
+    )
 
 
 def _curve_batch(
-    curve: NDArray[np.int64], score: NDArray[np.float64], on: NDArray[np.float64], off: NDArray[np.float64]
+    curve: NDArray[np.int64],
+    score: NDArray[np.float64],
+    on: NDArray[np.float64],
+    off: NDArray[np.float64],
 ) -> pa.RecordBatch:
-    names = pa.DictionaryArray.from_arrays(np.zeros(len(curve), dtype=np.int32), [_CURVE]).cast(pa.string())
-    columns = [names, pa.array(curve.astype(np.int32)), pa.array(score), pa.array(on), pa.array(off)]
+    names = pa.DictionaryArray.from_arrays(np.zeros(len(curve), dtype=np.int32), [_CURVE]).cast(
+        pa.string()
+    )
+    columns = [
+        names,
+        pa.array(curve.astype(np.int32)),
+        pa.array(score),
+        pa.array(on),
+        pa.array(off),
+    ]
     return pa.RecordBatch.from_arrays([*columns, pa.nulls(len(curve), pa.string())], schema=_ARROW)
 
 
@@ -220,7 +278,9 @@ def _finish(points: DataFrame, *, curves: bool) -> MultilabelMetrics:
     """Add up the points of all batches: a row for each sum, and for each curve its two areas."""
     keys = ["name", "curve", "score"] if curves else ["name", "curve"]
     grouped = points.groupBy(*keys).agg(
-        F.sum("positive").alias("positive"), F.sum("negative").alias("negative"), F.max("message").alias("message")
+        F.sum("positive").alias("positive"),
+        F.sum("negative").alias("negative"),
+        F.max("message").alias("message"),
     )
     rows = (_add_areas(grouped) if curves else grouped).collect()  # 3 L + about 20 rows
     for row in rows:
@@ -233,9 +293,15 @@ def _finish(points: DataFrame, *, curves: bool) -> MultilabelMetrics:
     if not weight > 0:
         raise InvalidInputError("predictions: no rows, expected at least one of weight > 0")
     if len(found["labels"]) > 1:
-        raise InvalidInputError(f"labelsCol: vectors of lengths {sorted(found['labels'])}, expected one length")
+        raise InvalidInputError(
+            f"labelsCol: vectors of lengths {sorted(found['labels'])}, expected one length"
+        )
     labels = next(iter(found["labels"]))
-    sums = {name[4:]: entries[0]["positive"] for name, entries in found.items() if name.startswith("sum:")}
+    sums = {
+        name[4:]: entries[0]["positive"]
+        for name, entries in found.items()
+        if name.startswith("sum:")
+    }
     counts: dict[str, NDArray[np.float64]] = {
         str(name): np.array([found[name][index]["positive"] for index in range(labels)])
         for name in ("hits", "true", "predicted")
@@ -248,7 +314,9 @@ def _finish(points: DataFrame, *, curves: bool) -> MultilabelMetrics:
 def _add_areas(grouped: DataFrame) -> DataFrame:
     """Integrate the curves over their scores: a row for each name and curve."""
     falling = Window.partitionBy("name", "curve").orderBy(F.col("score").desc())
-    running = grouped.withColumns({"tp": F.sum("positive").over(falling), "fp": F.sum("negative").over(falling)})
+    running = grouped.withColumns(
+        {"tp": F.sum("positive").over(falling), "fp": F.sum("negative").over(falling)}
+    )
     reached = F.col("tp") + F.col("fp")
     precision = F.when(reached > 0, F.col("tp") / reached).otherwise(0.0)
     return running.groupBy("name", "curve").agg(
@@ -264,7 +332,8 @@ def _add_areas(grouped: DataFrame) -> DataFrame:
 def _areas(rows: list[Any]) -> dict[str, NDArray[np.float64]]:
     """Return average precision and ROC AUC of each curve from its sums."""
     positive, negative, precision, roc = (
-        np.array([row[name] for row in rows]) for name in ("positive", "negative", "precision_area", "roc_area")
+        np.array([row[name] for row in rows])
+        for name in ("positive", "negative", "precision_area", "roc_area")
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         average = np.where(positive > 0, precision / positive, 0.0)

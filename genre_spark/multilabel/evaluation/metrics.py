@@ -1,9 +1,10 @@
 """Multi-label metrics as sums over rows and as points of curves: batches can be added up in any order.
 
-Conventions are those of scikit-learn with zero_division=0: a row or label without true and without predicted labels
-counts 0 in precision, recall, F1 and Jaccard; average precision of a label that is never on is 0, its ROC AUC is NaN
-(and so is the macro mean); a row without true labels has coverage 0, ranking loss 0 and label ranking average precision
-1. One-error, which scikit-learn lacks, counts a row whose best label (the first of equals) is not a true one.
+Conventions are those of scikit-learn with zero_division=0: a row or label without true and without
+predicted labels counts 0 in precision, recall, F1 and Jaccard; average precision of a label that is
+never on is 0, its ROC AUC is NaN (and so is the macro mean); a row without true labels has coverage
+0, ranking loss 0 and label ranking average precision 1. One-error, which scikit-learn lacks, counts
+a row whose best label (the first of equals) is not a true one.
 """
 
 from __future__ import annotations
@@ -30,11 +31,26 @@ __all__ = [
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 
-_AVERAGED = tuple(f"{name}_{mean}" for mean in ("micro", "macro") for name in ("precision", "recall", "f1", "jaccard"))
+_AVERAGED = tuple(
+    f"{name}_{mean}"
+    for mean in ("micro", "macro")
+    for name in ("precision", "recall", "f1", "jaccard")
+)
 _SAMPLES = ("precision_samples", "recall_samples", "f1_samples", "jaccard_samples")
-PREDICTION_METRICS = ("hamming_loss", "subset_accuracy", *_SAMPLES, *_AVERAGED, "label_cardinality_predicted")
+PREDICTION_METRICS = (
+    "hamming_loss",
+    "subset_accuracy",
+    *_SAMPLES,
+    *_AVERAGED,
+    "label_cardinality_predicted",
+)
 RANKING_METRICS = ("one_error", "coverage", "ranking_loss", "label_ranking_average_precision")
-CURVE_METRICS = ("average_precision_micro", "average_precision_macro", "roc_auc_micro", "roc_auc_macro")
+CURVE_METRICS = (
+    "average_precision_micro",
+    "average_precision_macro",
+    "roc_auc_micro",
+    "roc_auc_macro",
+)
 SMALLER_IS_BETTER = frozenset({"hamming_loss", "one_error", "coverage", "ranking_loss"})
 
 
@@ -44,8 +60,8 @@ class MultilabelMetrics:
 
     Attributes:
         values: metric by name, each in 0..1 except coverage and the label cardinalities.
-        per_label: by name, an array with one entry a label: precision, recall, f1, jaccard, average_precision, roc_auc,
-            support (true rows, or their weight).
+        per_label: by name, an array with one entry a label: precision, recall, f1, jaccard,
+            average_precision, roc_auc, support (true rows, or their weight).
         rows: number of rows, or their total weight.
     """
 
@@ -89,7 +105,11 @@ def prediction_sums(truth: Matrix, prediction: Matrix, weight: Vector) -> dict[s
 
 def label_counts(truth: Matrix, prediction: Matrix, weight: Vector) -> dict[str, Vector]:
     """Return weighted true positives, positives and predicted positives of each label."""
-    return {"hits": weight @ (truth * prediction), "true": weight @ truth, "predicted": weight @ prediction}
+    return {
+        "hits": weight @ (truth * prediction),
+        "true": weight @ truth,
+        "predicted": weight @ prediction,
+    }
 
 
 def ranking_sums(truth: Matrix, scores: Matrix, weight: Vector) -> dict[str, float]:
@@ -108,8 +128,11 @@ def ranking_sums(truth: Matrix, scores: Matrix, weight: Vector) -> dict[str, flo
     ranked = np.take_along_axis(scores, order, axis=1)
     new = ranked[:, 1:] != ranked[:, :-1]
     position = np.arange(labels)
-    # the first position of each run of equal scores, and the first position behind it (the shared, worst rank)
-    starts = np.maximum.accumulate(np.where(np.pad(new, ((0, 0), (1, 0)), constant_values=True), position, 0), axis=1)
+    # the first position of each run of equal scores, and the first position behind it (the shared,
+    # worst rank)
+    starts = np.maximum.accumulate(
+        np.where(np.pad(new, ((0, 0), (1, 0)), constant_values=True), position, 0), axis=1
+    )
     last = np.where(np.pad(new, ((0, 0), (0, 1)), constant_values=True), position + 1, labels)
     rank = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
     reached = np.pad(np.cumsum(on, axis=1), ((0, 0), (1, 0)))  # true labels among the first k
@@ -117,7 +140,9 @@ def ranking_sums(truth: Matrix, scores: Matrix, weight: Vector) -> dict[str, flo
     within = np.take_along_axis(reached, rank, axis=1)
     above = np.take_along_axis(reached, starts, axis=1)
     partial = (true > 0) & (true < labels)
-    misordered = ((1 - on) * (true[:, None] - above)).sum(axis=1)  # false labels not strictly below a true one
+    misordered = ((1 - on) * (true[:, None] - above)).sum(
+        axis=1
+    )  # false labels not strictly below a true one
     precision = _ratio((on * within / rank).sum(axis=1), true)
     values = {
         "one_error": 1.0 - on[:, 0] if labels else np.zeros(rows),
@@ -128,7 +153,9 @@ def ranking_sums(truth: Matrix, scores: Matrix, weight: Vector) -> dict[str, flo
     return {name: float(row @ weight) for name, row in values.items()}
 
 
-def curve_points(truth: Matrix, scores: Matrix, weight: Vector) -> tuple[NDArray[np.int64], Vector, Vector, Vector]:
+def curve_points(
+    truth: Matrix, scores: Matrix, weight: Vector
+) -> tuple[NDArray[np.int64], Vector, Vector, Vector]:
     """Return the points of the labels' curves: curve, score, weight of the positives, weight of the negatives.
 
     Curve j is label j's, curve L pools all labels (micro average). Equal scores are one point.
@@ -152,7 +179,12 @@ def _merge(
     order = np.lexsort((score, curve))
     curve, score = curve[order], score[order]
     first = np.flatnonzero(np.r_[True, (np.diff(curve) != 0) | (np.diff(score) != 0)][: len(order)])
-    return curve[first], score[first], np.add.reduceat(positive[order], first), np.add.reduceat(negative[order], first)
+    return (
+        curve[first],
+        score[first],
+        np.add.reduceat(positive[order], first),
+        np.add.reduceat(negative[order], first),
+    )
 
 
 def finish_metrics(
@@ -167,7 +199,8 @@ def finish_metrics(
         rows: number of rows, or their total weight, > 0.
         sums: of `prediction_sums` and `ranking_sums`, those that were asked for.
         counts: of `label_counts`; empty where there are no predictions.
-        curves: `average_precision` and `roc_auc` of each label and, last, of all pooled: (labels + 1,); may be empty.
+        curves: `average_precision` and `roc_auc` of each label and, last, of all pooled: (labels +
+            1,); may be empty.
     """
     values = {name: total / rows for name, total in sums.items()}
     per_label: dict[str, Vector] = {}
@@ -176,8 +209,13 @@ def finish_metrics(
         values["label_cardinality"] = float(counts["true"].sum() / rows)
     if "hits" in counts:
         per_label |= _ratios(counts["hits"], counts["true"], counts["predicted"])
-        values |= {f"{name}_macro": float(per_label[name].mean()) for name in ("precision", "recall", "f1", "jaccard")}
-        pooled = _ratios(*(np.atleast_1d(counts[name].sum()) for name in ("hits", "true", "predicted")))
+        values |= {
+            f"{name}_macro": float(per_label[name].mean())
+            for name in ("precision", "recall", "f1", "jaccard")
+        }
+        pooled = _ratios(
+            *(np.atleast_1d(counts[name].sum()) for name in ("hits", "true", "predicted"))
+        )
         values |= {f"{name}_micro": float(value[0]) for name, value in pooled.items()}
     for name, curve in curves.items():
         per_label[name] = curve[:-1]

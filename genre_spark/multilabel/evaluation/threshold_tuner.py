@@ -1,6 +1,7 @@
 """Fit the thresholds that turn scores into labels, on scores of held-out or out-of-bag rows, and apply them.
 
-Thresholds are never fitted on the rows that are predicted: what a row gets does not depend on its neighbours.
+Thresholds are never fitted on the rows that are predicted: what a row gets does not depend on its
+neighbours.
 """
 
 from __future__ import annotations
@@ -59,12 +60,15 @@ class TunerParams(TypedDict, total=False):
     neverEmpty: bool
 
 
-def apply_thresholds(scores: Matrix, thresholds: ArrayLike, *, top: int = 0, never_empty: bool = False) -> Matrix:
+def apply_thresholds(
+    scores: Matrix, thresholds: ArrayLike, *, top: int = 0, never_empty: bool = False
+) -> Matrix:
     """Return predictions, 0 or 1, from scores.
 
     Args:
         scores: (rows, labels).
-        thresholds: a label is on where its score is >= its threshold, (labels,); not looked at where `top` > 0.
+        thresholds: a label is on where its score is >= its threshold, (labels,); not looked at
+            where `top` > 0.
         top: the number of best labels to switch on in every row; the first of equals win.
         never_empty: a row without any label gets its best one.
     """
@@ -86,8 +90,10 @@ class _TunerParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeigh
     rule: Param[str] = Param(
         Params._dummy(),
         "rule",
-        "'fixed': `threshold`; 'exact_match', 'f1_micro': one threshold that makes subset accuracy or micro-F1 best; "
-        "'f1_per_label': one a label that makes its F1 best (SCut); 'cardinality': one that gives as many labels a row "
+        "'fixed': `threshold`; 'exact_match', 'f1_micro': one threshold that makes subset accuracy "
+        "or micro-F1 best; "
+        "'f1_per_label': one a label that makes its F1 best (SCut); 'cardinality': one that gives "
+        "as many labels a row "
         "as the truth (PCut); 'top': the best `top` labels of each row (RCut)",
         TypeConverters.toString,
     )
@@ -100,11 +106,15 @@ class _TunerParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeigh
     labelCardinality: Param[float] = Param(
         Params._dummy(),
         "labelCardinality",
-        "labels a row to reproduce under 'cardinality' and 'top'; that of the fitted rows where it is not set",
+        "labels a row to reproduce under 'cardinality' and 'top'; that of the fitted rows where it "
+        "is not set",
         TypeConverters.toFloat,
     )
     neverEmpty: Param[bool] = Param(
-        Params._dummy(), "neverEmpty", "a row without any label gets its best one", TypeConverters.toBoolean
+        Params._dummy(),
+        "neverEmpty",
+        "a row without any label gets its best one",
+        TypeConverters.toBoolean,
     )
 
     def __init__(self) -> None:
@@ -136,7 +146,10 @@ class ThresholdTunerModel(Model, _TunerParams, DefaultParamsReadable, DefaultPar
     """Fitted thresholds: appends predictions that follow from the scores by them."""
 
     thresholds: Param[list[float]] = Param(
-        Params._dummy(), "thresholds", "threshold of each label; a single one holds for all", TypeConverters.toListFloat
+        Params._dummy(),
+        "thresholds",
+        "threshold of each label; a single one holds for all",
+        TypeConverters.toListFloat,
     )
 
     def __init__(self) -> None:
@@ -155,14 +168,17 @@ class ThresholdTunerModel(Model, _TunerParams, DefaultParamsReadable, DefaultPar
         top = self.getTop() if self.getRule() == "top" else 0
         thresholds = np.asarray(self.getThresholds())
         if top == 0 and len(thresholds) not in (1, scores.shape[1]):
-            raise InvalidInputError(f"probabilitiesCol: {scores.shape[1]} scores, expected {len(thresholds)}")
+            raise InvalidInputError(
+                f"probabilitiesCol: {scores.shape[1]} scores, expected {len(thresholds)}"
+            )
         return apply_thresholds(scores, thresholds, top=top, never_empty=self.getNeverEmpty())
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         output = self.getPredictionCol()
         if output in dataset.columns:
             raise InvalidInputError(
-                f"predictionCol: column {output!r} exists already, set another name here or predictionCol='' before"
+                f"predictionCol: column {output!r} exists already, set another name here or "
+                "predictionCol='' before"
             )
         model = self.copy()
 
@@ -179,13 +195,14 @@ class ThresholdTunerModel(Model, _TunerParams, DefaultParamsReadable, DefaultPar
 class ThresholdTuner(Estimator, _TunerParams, DefaultParamsReadable, DefaultParamsWritable):
     """Fit thresholds on scores and labels of rows that the scoring model has not seen.
 
-    One distributed pass whatever the rule: equal scores are grouped, running sums over the sorted scores give the
-    measure at every possible threshold, and the best is exact. The threshold lies midway between the best score and the
-    next lower one; of equally good ones the highest is taken. One above all scores, under which nothing is predicted,
-    is taken where it is better than any other ('exact_match', 'cardinality'). A label that is never on keeps
-    `threshold`.
+    One distributed pass whatever the rule: equal scores are grouped, running sums over the sorted
+    scores give the measure at every possible threshold, and the best is exact. The threshold lies
+    midway between the best score and the next lower one; of equally good ones the highest is taken.
+    One above all scores, under which nothing is predicted, is taken where it is better than any
+    other ('exact_match', 'cardinality'). A label that is never on keeps `threshold`.
 
-    SCut, PCut and RCut are Yang's names (2001); the single threshold for exact match is the TMDb and IMDb study's.
+    SCut, PCut and RCut are Yang's names (2001); the single threshold for exact match is the TMDb
+    and IMDb study's.
 
     Example:
         >>> tuner = ThresholdTuner(rule="f1_per_label").fit(model.transform(validation))  # doctest: +SKIP
@@ -212,8 +229,15 @@ class ThresholdTuner(Estimator, _TunerParams, DefaultParamsReadable, DefaultPara
             return model._set(thresholds=[self.getThreshold()])
         best = self._best(dataset)
         if rule == "top":
-            return model._set(top=self.getTop() or max(1, round(best.cardinality)), thresholds=[self.getThreshold()])
-        return model._set(thresholds=[self.getThreshold() if value is None else value for value in best.thresholds])
+            return model._set(
+                top=self.getTop() or max(1, round(best.cardinality)),
+                thresholds=[self.getThreshold()],
+            )
+        return model._set(
+            thresholds=[
+                self.getThreshold() if value is None else value for value in best.thresholds
+            ]
+        )
 
     def _best(self, dataset: DataFrame) -> _Best:
         columns = (
@@ -230,10 +254,16 @@ class ThresholdTuner(Estimator, _TunerParams, DefaultParamsReadable, DefaultPara
                         yield _points(batch, rule)
             except UserError as error:
                 nothing = np.zeros(1)
-                yield _to_batch(nothing.astype(np.int64), nothing, nothing, nothing, 0.0, 0, str(error))
+                yield _to_batch(
+                    nothing.astype(np.int64), nothing, nothing, nothing, 0.0, 0, str(error)
+                )
 
-        wanted = self.getOrDefault(self.labelCardinality) if self.isSet(self.labelCardinality) else None
-        return _find_best(dataset.select(*columns).mapInArrow(short_task(points), _POINTS), rule, wanted)
+        wanted = (
+            self.getOrDefault(self.labelCardinality) if self.isSet(self.labelCardinality) else None
+        )
+        return _find_best(
+            dataset.select(*columns).mapInArrow(short_task(points), _POINTS), rule, wanted
+        )
 
 
 class _Best:
@@ -255,7 +285,9 @@ def _points(batch: pa.RecordBatch, rule: str) -> pa.RecordBatch:
             f"probabilitiesCol: {scores.shape[1]} scores, expected {truth.shape[1]} as in labelsCol"
         )
     if not np.isfinite(scores).all() or not np.isfinite(weight).all():
-        raise InvalidInputError("probabilitiesCol, weightCol: NaN or infinite, expected finite numbers")
+        raise InvalidInputError(
+            "probabilitiesCol, weightCol: NaN or infinite, expected finite numbers"
+        )
     labels = truth.shape[1]
     if rule == "exact_match":
         # a row is right for thresholds above its best false label up to its worst true one
@@ -316,7 +348,10 @@ def _above(score: float) -> float:
 
 
 def _threshold(row: Row, rule: str, cardinality: float | None) -> float | None:
-    """Return the best threshold of a curve; the one above all scores only where no other is as good."""
+    """Return the best threshold of a curve.
+
+    The one above all scores only where no other is as good.
+    """
     if row["best"] is None:
         return None
     # what predicting nothing is worth; to F1 it is worth nothing
@@ -347,14 +382,20 @@ def _find_best(points: DataFrame, rule: str, cardinality: float | None) -> _Best
     )
     finite = F.abs("score") != float("inf")
     # between a score and the next lower one nothing changes; halfway is farthest from both
-    threshold = F.when(F.col("next") > float("-inf"), (F.col("score") + F.col("next")) / 2).otherwise(F.col("score"))
-    ranked = F.when(finite, F.struct(_objective(rule, cardinality).alias("value"), threshold.alias("threshold")))
+    threshold = F.when(
+        F.col("next") > float("-inf"), (F.col("score") + F.col("next")) / 2
+    ).otherwise(F.col("score"))
+    ranked = F.when(
+        finite, F.struct(_objective(rule, cardinality).alias("value"), threshold.alias("threshold"))
+    )
     rows = (
         running.groupBy("curve")
         .agg(
             F.max(F.when(ranked["value"].isNotNull(), ranked)).alias("best"),
             F.max(F.when(finite, F.col("score"))).alias("highest"),
-            F.sum(F.when(F.col("score") == float("inf"), F.col("positive")).otherwise(0.0)).alias("empty"),
+            F.sum(F.when(F.col("score") == float("inf"), F.col("positive")).otherwise(0.0)).alias(
+                "empty"
+            ),
             F.max("labels").alias("labels"),
             F.max("total").alias("total"),
             F.max("all_rows").alias("all_rows"),
@@ -374,4 +415,6 @@ def _find_best(points: DataFrame, rule: str, cardinality: float | None) -> _Best
         curves = [rows[0]["curve"]]
     first = rows[0]
     mean = first["total"] / first["all_rows"] if first["all_rows"] else 0.0
-    return _Best([found.get(index) for index in curves], mean if cardinality is None else cardinality)
+    return _Best(
+        [found.get(index) for index in curves], mean if cardinality is None else cardinality
+    )

@@ -32,15 +32,23 @@ def count_cooccurrence(data: DataFrame, labels: int) -> Matrix:
     def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         total = np.zeros((labels, labels))
         for batch in batches:
-            for block in _packed_labels(batch, labels) if packed else [decode_arrays(batch.column(0), "labels")]:
+            for block in (
+                _packed_labels(batch, labels)
+                if packed
+                else [decode_arrays(batch.column(0), "labels")]
+            ):
                 single = block.astype(np.float32)  # counts of a block are far below 2^24
                 total += single.T @ single if len(single) else 0.0
         i, j = np.nonzero(total)
         names = ["i", "j", "n"]
-        yield pa.RecordBatch.from_arrays([pa.array(i), pa.array(j), pa.array(total[i, j])], names=names)
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(i), pa.array(j), pa.array(total[i, j])], names=names
+        )
 
     pairs = (
-        chosen.mapInArrow(short_task(count), "i long, j long, n double").groupBy("i", "j").agg(F.sum("n").alias("n"))
+        chosen.mapInArrow(short_task(count), "i long, j long, n double")
+        .groupBy("i", "j")
+        .agg(F.sum("n").alias("n"))
     )
     counts = np.zeros((labels, labels))
     for row in pairs.collect():  # L x L at most
@@ -50,18 +58,27 @@ def count_cooccurrence(data: DataFrame, labels: int) -> Matrix:
 
 def _packed_labels(batch: pa.RecordBatch, labels: int) -> list[NDArray[np.uint8]]:
     return [
-        np.unpackbits(np.frombuffer(row["y"], np.uint8), count=row["rows"] * labels).reshape(row["rows"], labels)
+        np.unpackbits(np.frombuffer(row["y"], np.uint8), count=row["rows"] * labels).reshape(
+            row["rows"], labels
+        )
         for row in batch.to_pylist()
     ]
 
 
 def balanced_kmeans(
-    counts: Matrix, labels: list[int], clusters: int, generator: np.random.Generator, iterations: int = 10
+    counts: Matrix,
+    labels: list[int],
+    clusters: int,
+    generator: np.random.Generator,
+    iterations: int = 10,
 ) -> list[list[int]]:
-    """Split labels into clusters of nearly equal size whose columns are alike (Tsoumakas et al. 2008).
+    """Split labels into clusters of nearly equal size whose columns are alike (Tsoumakas et al.
 
-    A cluster holds at most ceil(n / clusters) labels; a full one passes its farthest member on to the next nearest.
-    Squared distances between a label's column and a mean of columns follow from the co-occurrence counts.
+    2008).
+
+    A cluster holds at most ceil(n / clusters) labels; a full one passes its farthest member on to
+    the next nearest. Squared distances between a label's column and a mean of columns follow from
+    the co-occurrence counts.
 
     Args:
         counts: of `count_cooccurrence`, (L, L).
@@ -80,12 +97,18 @@ def balanced_kmeans(
     assignment: list[list[int]] = []
     for _ in range(iterations):
         distance = np.column_stack(
-            [np.diag(local) - 2 * local[:, c].mean(axis=1) + local[np.ix_(c, c)].mean() for c in centres]
+            [
+                np.diag(local) - 2 * local[:, c].mean(axis=1) + local[np.ix_(c, c)].mean()
+                for c in centres
+            ]
         )
         previous, assignment = assignment, _assign(distance, bucket)
         if assignment == previous:
             break
-        centres = [np.array(members) if members else centres[index] for index, members in enumerate(assignment)]
+        centres = [
+            np.array(members) if members else centres[index]
+            for index, members in enumerate(assignment)
+        ]
     return [sorted(labels[member] for member in members) for members in assignment if members]
 
 
@@ -100,7 +123,9 @@ def _assign(distance: Matrix, bucket: int) -> list[list[int]]:
             members[cluster].append(waiting)
             if len(members[cluster]) <= bucket:
                 break
-            farthest = max(members[cluster], key=lambda member, c=cluster: (distance[member, c], member))  # type: ignore[misc]
+            farthest = max(
+                members[cluster], key=lambda member, c=cluster: (distance[member, c], member)
+            )  # type: ignore[misc]
             members[cluster].remove(farthest)
             waiting = farthest
             choice = _next_choice(preferences[waiting], cluster)

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_spark.multilabel.columns import Labels
-from genre_spark.multilabel.fitting.plan import AnyLabel, Labelsets, Pruning, RowSample, Subproblem, derive_seed
+from genre_spark.multilabel.fitting.plan import (
+    AnyLabel,
+    Labelsets,
+    Pruning,
+    RowSample,
+    Subproblem,
+    derive_seed,
+)
 
 __all__ = [
     "Encoded",
@@ -30,7 +37,8 @@ class Encoded:
     Attributes:
         rows: positions of the training rows, with repetitions, (n,).
         target: class of each of them, 0..C-1, (n,).
-        classes: label combination of each class, (C, labels of the target); None for a binary target.
+        classes: label combination of each class, (C, labels of the target); None for a binary
+            target.
     """
 
     rows: Rows
@@ -57,7 +65,9 @@ def distinct_labelsets(labels: Labels) -> tuple[Labels, NDArray[np.int64], NDArr
     """Return the distinct rows, the number of each row's labelset, and how often each occurs."""
     packed = np.packbits(labels, axis=1)
     keys = np.ascontiguousarray(packed).view([("", f"V{packed.shape[1]}")]).ravel()
-    _, first, number, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    _, first, number, counts = np.unique(
+        keys, return_index=True, return_inverse=True, return_counts=True
+    )
     return labels[first], number.ravel(), counts
 
 
@@ -66,8 +76,8 @@ def choose_subsets(
 ) -> list[NDArray[np.int64]]:
     """Return for each labelset which of the frequent ones its rows become.
 
-    A frequent labelset becomes itself. Another becomes its chosen frequent subsets, found by scanning the frequent
-    labelsets and never by enumerating subsets.
+    A frequent labelset becomes itself. Another becomes its chosen frequent subsets, found by
+    scanning the frequent labelsets and never by enumerating subsets.
 
     Args:
         sets: distinct labelsets, (S, labels).
@@ -83,7 +93,9 @@ def choose_subsets(
     becomes: list[NDArray[np.int64]] = []
     for start in range(0, len(sets), 1024):
         chunk = sets[start : start + 1024]
-        outside = (1 - chunk).astype(np.float32) @ ordered.T  # labels of the frequent set that the labelset lacks
+        outside = (1 - chunk).astype(
+            np.float32
+        ) @ ordered.T  # labels of the frequent set that the labelset lacks
         for labelset, lacking in zip(chunk, outside, strict=True):
             itself = position.get(labelset.tobytes())
             if itself is not None:
@@ -118,7 +130,9 @@ def _encode_labelsets(target: Labelsets, rows: Rows, chosen: Labels) -> Encoded:
     sets, number, counts = distinct_labelsets(chosen)
     if target.pruning is None:
         return Encoded(rows, number, sets)
-    frequent = np.flatnonzero(counts > frequent_threshold(target.pruning, int(counts.max(initial=1))))
+    frequent = np.flatnonzero(
+        counts > frequent_threshold(target.pruning, int(counts.max(initial=1)))
+    )
     kept = sets[frequent]
     becomes = choose_subsets(sets, kept, counts[frequent], target.pruning)
     copies = np.array([len(classes) for classes in becomes])

@@ -7,7 +7,15 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["AnyLabel", "Labelsets", "Pruning", "RowSample", "Subproblem", "derive_seed", "plain_seed"]
+__all__ = [
+    "AnyLabel",
+    "Labelsets",
+    "Pruning",
+    "RowSample",
+    "Subproblem",
+    "derive_seed",
+    "plain_seed",
+]
 
 
 def derive_seed(*parts: int) -> int:
@@ -28,7 +36,8 @@ class RowSample:
         kind: all rows; a bootstrap (N draws with replacement); or a subsample without replacement.
         fraction: share of the rows that a subsample keeps, 0..1.
         seed: of the draws.
-        any_of: keep only rows with at least one of these labels on (a node of HOMER); empty keeps every row.
+        any_of: keep only rows with at least one of these labels on (a node of HOMER); empty keeps
+            every row.
     """
 
     kind: Literal["all", "bootstrap", "subsample"] = "all"
@@ -46,11 +55,14 @@ class AnyLabel:
 
 @dataclass(frozen=True)
 class Pruning:
-    """How pruned sets treat rows whose labelset occurs at most `threshold` times (Read et al. 2008).
+    """How pruned sets treat rows whose labelset occurs at most `threshold` times (Read et al.
+
+    2008).
 
     Attributes:
         threshold: p, a labelset is kept when it occurs more often.
-        strategy: "A" keeps the `keep` best frequent subsets by size, then count; "B" all those larger than `keep`.
+        strategy: "A" keeps the `keep` best frequent subsets by size, then count; "B" all those
+            larger than `keep`.
         keep: b.
     """
 
@@ -74,7 +86,8 @@ class Subproblem:
     Attributes:
         target: what it learns.
         sample: from which rows.
-        appended: labels that follow the features as further inputs, in this order (a link of a classifier chain).
+        appended: labels that follow the features as further inputs, in this order (a link of a
+            classifier chain).
         seed: of the base classifier, and of the negatives that a fit keeps.
         positive_weight: factor of the weights of rows whose binary target is 1, > 0.
         negative_weight: factor of the weights of rows whose binary target is 0, > 0.

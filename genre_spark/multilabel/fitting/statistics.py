@@ -29,7 +29,8 @@ __all__ = [
 ]
 
 SUMMARY_SCHEMA = (
-    "rows long, features long, labels long, label_counts array<double>, weight double, label_weights array<double>, "
+    "rows long, features long, labels long, label_counts array<double>, weight double, "
+    "label_weights array<double>, "
     "refused string, message string"
 )
 _ERRORS: dict[str, type[UserError]] = {"labels": InvalidLabelsError, "input": InvalidInputError}
@@ -109,7 +110,9 @@ class PartitionSummary:
     label_weights: NDArray[np.float64] | None = None
 
     @classmethod
-    def of_rows(cls, features: Matrix, labels: Matrix, weights: NDArray[np.float64]) -> PartitionSummary:
+    def of_rows(
+        cls, features: Matrix, labels: Matrix, weights: NDArray[np.float64]
+    ) -> PartitionSummary:
         """Return the counts of a batch of rows."""
         rows, width = features.shape
         counts = labels.sum(axis=0)
@@ -118,28 +121,41 @@ class PartitionSummary:
     @classmethod
     def of_row(cls, row: Any) -> PartitionSummary:
         """Return the counts that a row of SUMMARY_SCHEMA holds."""
-        counts, weights = (np.asarray(row[name], dtype=np.float64) for name in ("label_counts", "label_weights"))
+        counts, weights = (
+            np.asarray(row[name], dtype=np.float64) for name in ("label_counts", "label_weights")
+        )
         return cls(row["rows"], row["features"], row["labels"], counts, row["weight"], weights)
 
     def add(self, other: PartitionSummary, check: RowCheck) -> None:
         """Add a batch or a partition.
 
         Raises:
-            InvalidInputError, InvalidLabelsError: when its vectors have other lengths than those before.
+            InvalidInputError, InvalidLabelsError: when its vectors have other lengths than those
+                before.
         """
         if other.rows == 0 or other.label_counts is None or other.label_weights is None:
             return
         if self.label_counts is None or self.label_weights is None:
-            self.rows, self.features, self.labels, self.weight = other.rows, other.features, other.labels, other.weight
-            self.label_counts, self.label_weights = other.label_counts.copy(), other.label_weights.copy()
+            self.rows, self.features, self.labels, self.weight = (
+                other.rows,
+                other.features,
+                other.labels,
+                other.weight,
+            )
+            self.label_counts, self.label_weights = (
+                other.label_counts.copy(),
+                other.label_weights.copy(),
+            )
             return
         if other.features != self.features:
             raise InvalidInputError(
-                f"{check.features_role}: vectors of length {self.features} and {other.features}, expected one length"
+                f"{check.features_role}: vectors of length {self.features} and {other.features}, "
+                "expected one length"
             )
         if other.labels != self.labels:
             raise InvalidLabelsError(
-                f"{check.labels_role}: vectors of length {self.labels} and {other.labels}, expected one length"
+                f"{check.labels_role}: vectors of length {self.labels} and {other.labels}, "
+                "expected one length"
             )
         self.rows += other.rows
         self.weight += other.weight
@@ -148,8 +164,17 @@ class PartitionSummary:
 
     def to_batch(self, error: UserError | None = None) -> pa.RecordBatch:
         """Return the one row that a partition sends to the driver."""
-        refused = None if error is None else "labels" if isinstance(error, InvalidLabelsError) else "input"
-        counts, weights = ([] if part is None else part.tolist() for part in (self.label_counts, self.label_weights))
+        refused = (
+            None
+            if error is None
+            else "labels"
+            if isinstance(error, InvalidLabelsError)
+            else "input"
+        )
+        counts, weights = (
+            [] if part is None else part.tolist()
+            for part in (self.label_counts, self.label_weights)
+        )
         return pa.RecordBatch.from_pydict(
             {
                 "rows": pa.array([self.rows], pa.int64()),
@@ -195,9 +220,16 @@ def merge_summaries(summaries: DataFrame, check: RowCheck) -> TrainingStatistics
     if total.label_counts is None or total.label_weights is None:
         raise InvalidInputError("training data: no rows, expected at least one")
     if total.labels == 0:
-        raise InvalidLabelsError(f"{check.labels_role}: vectors of length 0, expected at least one label")
+        raise InvalidLabelsError(
+            f"{check.labels_role}: vectors of length 0, expected at least one label"
+        )
     if not total.weight > 0:
         raise InvalidInputError("weights: 0 in every row, expected at least one > 0")
     return TrainingStatistics(
-        total.rows, total.features, total.labels, total.label_counts, total.weight, total.label_weights
+        total.rows,
+        total.features,
+        total.labels,
+        total.label_counts,
+        total.weight,
+        total.label_weights,
     )

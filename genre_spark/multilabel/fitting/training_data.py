@@ -74,7 +74,8 @@ def pack_training(projected: DataFrame, check: RowCheck, *, single: bool) -> Dat
     """Return the projected training data as one row of binary columns for each Arrow batch, checked.
 
     Args:
-        projected: features (unwrapped Vector), labels (array<double>), weight (double), row_hash (long).
+        projected: features (unwrapped Vector), labels (array<double>), weight (double), row_hash
+            (long).
         check: how rows are checked; the first bad row makes its block carry a message instead.
         single: keep features as float32.
     """
@@ -95,8 +96,15 @@ def _pack(batch: pa.RecordBatch, check: RowCheck, kind: Any) -> pa.RecordBatch:
     features, labels, weights = check.decode(batch)
     summary = PartitionSummary.of_rows(features, labels, weights)
     hashes = batch.column(batch.schema.names.index("row_hash")).to_numpy(zero_copy_only=False)
-    arrays = [features.astype(kind), np.packbits(labels.astype(np.uint8)), weights, hashes.astype(np.int64)]
-    return _with_blocks(summary.to_batch(), [np.ascontiguousarray(array).tobytes() for array in arrays])
+    arrays = [
+        features.astype(kind),
+        np.packbits(labels.astype(np.uint8)),
+        weights,
+        hashes.astype(np.int64),
+    ]
+    return _with_blocks(
+        summary.to_batch(), [np.ascontiguousarray(array).tobytes() for array in arrays]
+    )
 
 
 def _with_blocks(summary: pa.RecordBatch, blocks: Sequence[bytes]) -> pa.RecordBatch:
@@ -126,10 +134,14 @@ def summarise_blocks(blocks: DataFrame, check: RowCheck) -> TrainingStatistics:
         yield summary.to_batch()
 
     names = [field.strip().split(" ")[0] for field in SUMMARY_SCHEMA.split(",")]
-    return merge_summaries(blocks.select(*names).mapInArrow(short_task(add_up), SUMMARY_SCHEMA), check)
+    return merge_summaries(
+        blocks.select(*names).mapInArrow(short_task(add_up), SUMMARY_SCHEMA), check
+    )
 
 
-def unpack_training(rows: Sequence[dict[str, Any]], *, single: bool, weighted: bool) -> TrainingMatrix:
+def unpack_training(
+    rows: Sequence[dict[str, Any]], *, single: bool, weighted: bool
+) -> TrainingMatrix:
     """Return the training matrix of all blocks, rows in the order of their hash.
 
     Raises:
@@ -139,10 +151,14 @@ def unpack_training(rows: Sequence[dict[str, Any]], *, single: bool, weighted: b
         if row["message"] is not None:
             raise InvalidInputError(row["message"])
     kind = np.float32 if single else np.float64
-    features = np.concatenate([np.frombuffer(row["x"], kind).reshape(row["rows"], row["features"]) for row in rows])
+    features = np.concatenate(
+        [np.frombuffer(row["x"], kind).reshape(row["rows"], row["features"]) for row in rows]
+    )
     labels = np.concatenate(
         [
-            np.unpackbits(np.frombuffer(row["y"], np.uint8), count=row["rows"] * row["labels"]).reshape(row["rows"], -1)
+            np.unpackbits(
+                np.frombuffer(row["y"], np.uint8), count=row["rows"] * row["labels"]
+            ).reshape(row["rows"], -1)
             for row in rows
         ]
     )

@@ -1,9 +1,10 @@
 """Spare Spark ML's trees most of their search for splits: fits on the same small table make the same one again.
 
-A tree of Spark ML looks for at most maxBins - 1 thresholds a feature, by sorting its distinct values. On ten thousand
-rows this takes longer than growing twenty trees. Where thresholds lie depends only on the values next to them and on
-how many rows are below. So any other value can be replaced by the smallest one between the same two thresholds: Spark
-finds the same thresholds, grows the same trees, and has few values to sort.
+A tree of Spark ML looks for at most maxBins - 1 thresholds a feature, by sorting its distinct
+values. On ten thousand rows this takes longer than growing twenty trees. Where thresholds lie
+depends only on the values next to them and on how many rows are below. So any other value can be
+replaced by the smallest one between the same two thresholds: Spark finds the same thresholds, grows
+the same trees, and has few values to sort.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ __all__ = ["merge_values", "searched_bins", "with_few_values"]
 _SEARCHED_ROWS = 10_000  # of more, or of more than maxBins^2, Spark searches a random sample
 
 
-def searched_bins(classifier: Estimator, subproblems: Sequence[Subproblem], rows: int) -> int | None:
+def searched_bins(
+    classifier: Estimator, subproblems: Sequence[Subproblem], rows: int
+) -> int | None:
     """Return how many bins the fits make of a feature, None where they do not all search the same rows, or no tree.
 
     Args:
@@ -46,14 +49,18 @@ def searched_bins(classifier: Estimator, subproblems: Sequence[Subproblem], rows
         and getattr(sub.target, "pruning", None) is None
         for sub in subproblems
     )
-    return min(bins, rows) if same and len(subproblems) > 1 and rows <= max(bins**2, _SEARCHED_ROWS) else None
+    return (
+        min(bins, rows)
+        if same and len(subproblems) > 1 and rows <= max(bins**2, _SEARCHED_ROWS)
+        else None
+    )
 
 
 def merge_values(features: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
     """Return features with fewer distinct values, of which Spark ML's trees make the same bins.
 
-    Spark cuts (RandomForest.findSplitsForContinuousFeature) before a value where the rows below it are nearer to the
-    next multiple of rows / bins than the rows up to it.
+    Spark cuts (RandomForest.findSplitsForContinuousFeature) before a value where the rows below it
+    are nearer to the next multiple of rows / bins than the rows up to it.
 
     Args:
         features: of all rows, (rows, features).
@@ -62,7 +69,9 @@ def merge_values(features: NDArray[np.float64], bins: int) -> NDArray[np.float64
     rows = len(features)
     merged = features.copy()
     for column in range(features.shape[1]):
-        values, number, counts = np.unique(features[:, column], return_inverse=True, return_counts=True)
+        values, number, counts = np.unique(
+            features[:, column], return_inverse=True, return_counts=True
+        )
         if len(values) <= bins or not np.isfinite(values).all():
             continue
         below = np.cumsum(counts)
@@ -76,13 +85,18 @@ def merge_values(features: NDArray[np.float64], bins: int) -> NDArray[np.float64
         starts, ends = np.array(cuts), np.array([*cuts[1:], len(values)]) - 1
         becomes = values[np.repeat(starts, ends - starts + 1)]
         becomes[ends] = values[ends]
-        if len(np.union1d(starts, ends)) > bins:  # Spark would put a threshold between any two of fewer values
+        if (
+            len(np.union1d(starts, ends)) > bins
+        ):  # Spark would put a threshold between any two of fewer values
             merged[:, column] = becomes[number.ravel()]
     return merged
 
 
 def with_few_values(table: DataFrame, bins: int) -> DataFrame:
-    """Return the table, of one partition, with the values of `features` (Vector) merged; see merge_values."""
+    """Return the table, of one partition, with the values of `features` (Vector) merged.
+
+    See merge_values.
+    """
     names = table.columns
     plain = table.withColumn("features", vector_to_array(F.col("features")))
 
@@ -94,7 +108,9 @@ def with_few_values(table: DataFrame, bins: int) -> DataFrame:
         matrix = merge_values(decode_arrays(whole["features"].combine_chunks(), "features"), bins)
         offsets = pa.array(np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1])
         vectors = pa.ListArray.from_arrays(offsets, pa.array(matrix.ravel()))
-        yield from whole.set_column(names.index("features"), "features", vectors).to_batches(max_chunksize=2000)
+        yield from whole.set_column(names.index("features"), "features", vectors).to_batches(
+            max_chunksize=2000
+        )
 
     merged = plain.mapInArrow(short_task(merge), plain.schema)
     metadata = table.schema["features"].metadata

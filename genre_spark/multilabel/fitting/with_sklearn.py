@@ -1,8 +1,8 @@
 """Fit a plan with a scikit-learn classifier: each fit one Spark task, the whole ensemble in one job.
 
-The training data is packed into a few binary blocks and broadcast: it reaches each executor once, whatever the number
-of fits. Workers put the rows in an order that depends on their content alone, so that the same seed gives the same
-model whatever the number of cores, executors and partitions.
+The training data is packed into a few binary blocks and broadcast: it reaches each executor once,
+whatever the number of fits. Workers put the rows in an order that depends on their content alone,
+so that the same seed gives the same model whatever the number of cores, executors and partitions.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ from genre_spark.multilabel.fitting.training_data import (
 )
 from genre_spark.multilabel.models.archives import pack_arrays, unpack_arrays
 from genre_spark.multilabel.models.forests import ForestArrays, ForestScorer
-from genre_spark.multilabel.models.from_sklearn import compares_in_single, export_sklearn, tree_nodes
+from genre_spark.multilabel.models.from_sklearn import (
+    compares_in_single,
+    export_sklearn,
+    tree_nodes,
+)
 from genre_spark.multilabel.models.parts import FittedPart
 from genre_spark.multilabel.models.scorers import ConstantScorer, Scorer
 from genre_spark.workers import short_task
@@ -67,7 +71,8 @@ def run_tasks(
     held = statistics.rows * statistics.features * (4 if single else 8)
     if held > _LARGEST:
         raise InvalidInputError(
-            f"training data: {held / 2**30:.1f} GiB of features, a scikit-learn classifier takes up to 2 GiB: "
+            f"training data: {held / 2**30:.1f} GiB of features, a scikit-learn classifier takes "
+            "up to 2 GiB: "
             "use a Spark ML classifier"
         )
 
@@ -78,7 +83,9 @@ def run_tasks(
         index = rows[0]["id"]
         try:
             with threadpool_limits(1):  # a task has one core
-                kind, payload, classes = task(index, unpack_training(rows, single=single, weighted=weighted))
+                kind, payload, classes = task(
+                    index, unpack_training(rows, single=single, weighted=weighted)
+                )
         except Exception as error:  # sent as a value: retrying a fit that cannot work helps nobody
             kind, payload, classes = "error", f"{type(error).__name__}: {error}".encode(), None
         yield pa.RecordBatch.from_arrays(
@@ -99,9 +106,15 @@ def run_tasks(
     found = {row["id"]: row for row in results}
     failed = [row for row in results if row["kind"] == "error"]
     if failed:
-        raise StageFailedError(f"fit {failed[0]['id']} of {count}: {bytes(failed[0]['payload']).decode()}")
+        raise StageFailedError(
+            f"fit {failed[0]['id']} of {count}: {bytes(failed[0]['payload']).decode()}"
+        )
     return [
-        (row["kind"], bytes(row["payload"]), None if row["classes"] is None else bytes(row["classes"]))
+        (
+            row["kind"],
+            bytes(row["payload"]),
+            None if row["classes"] is None else bytes(row["classes"]),
+        )
         for row in (found[index] for index in range(count))
     ]
 
@@ -129,17 +142,27 @@ def fit_locally(
 
     def task(index: int, matrix: TrainingMatrix) -> Payload:
         scorer, classes = fit_part(fits[index], matrix, classifier)
-        return scorer.kind, scorer.to_bytes(), None if classes is None else pack_arrays({"classes": classes})
+        return (
+            scorer.kind,
+            scorer.to_bytes(),
+            None if classes is None else pack_arrays({"classes": classes}),
+        )
 
     single = compares_in_single(classifier)
-    results = run_tasks(blocks, len(fits), task, statistics=statistics, single=single, weighted=weighted)
+    results = run_tasks(
+        blocks, len(fits), task, statistics=statistics, single=single, weighted=weighted
+    )
     return [
-        FittedPart(read(kind, payload), None if classes is None else unpack_arrays(classes)["classes"])
+        FittedPart(
+            read(kind, payload), None if classes is None else unpack_arrays(classes)["classes"]
+        )
         for kind, payload, classes in results
     ]
 
 
-def fit_part(subproblem: Subproblem, matrix: TrainingMatrix, classifier: Any) -> tuple[Scorer, Labels | None]:
+def fit_part(
+    subproblem: Subproblem, matrix: TrainingMatrix, classifier: Any
+) -> tuple[Scorer, Labels | None]:
     """Fit one subproblem on the training matrix, in this process."""
     encoded = keep_negatives(encode(subproblem, matrix.labels), subproblem)
     binary = isinstance(subproblem.target, AnyLabel)
@@ -148,8 +171,12 @@ def fit_part(subproblem: Subproblem, matrix: TrainingMatrix, classifier: Any) ->
         if binary:
             on = float(len(present) == 1 and present[0] == 1)
             return ConstantScorer(np.array([1.0 - on, on])), None
-        return ConstantScorer(np.ones(1)), encoded.classes if encoded.classes is None else encoded.classes[:1]
-    everything = len(encoded.rows) == len(matrix.labels) and subproblem.sample.kind == "all"  # in their order
+        return ConstantScorer(
+            np.ones(1)
+        ), encoded.classes if encoded.classes is None else encoded.classes[:1]
+    everything = (
+        len(encoded.rows) == len(matrix.labels) and subproblem.sample.kind == "all"
+    )  # in their order
     features = matrix.features if everything and binary else matrix.features[encoded.rows]
     if subproblem.appended:
         links = matrix.labels[encoded.rows][:, list(subproblem.appended)]
@@ -175,21 +202,33 @@ def fit_scorer(
     classes = int(target.max()) + 1
     kind = type(classifier)
     bytes_a_tree = 16 * len(target) * classes
-    if kind in (RandomForestClassifier, ExtraTreesClassifier) and bytes_a_tree * classifier.n_estimators > _LEAF_MEMORY:
-        # scikit-learn keeps a number for each class in each node; a few trees at a time, stored by what they hold
+    if (
+        kind in (RandomForestClassifier, ExtraTreesClassifier)
+        and bytes_a_tree * classifier.n_estimators > _LEAF_MEMORY
+    ):
+        # scikit-learn keeps a number for each class in each node; a few trees at a time, stored by
+        # what they hold
         trees, step = [], max(1, _LEAF_MEMORY // bytes_a_tree)
         for start in range(0, classifier.n_estimators, step):
             part = seeded(classifier, derive_seed(seed, start))
-            part.set_params(n_estimators=min(step, classifier.n_estimators - start), oob_score=False)
-            trees += [tree_nodes(tree.tree_) for tree in part.fit(features, target, **extra).estimators_]
+            part.set_params(
+                n_estimators=min(step, classifier.n_estimators - start), oob_score=False
+            )
+            trees += [
+                tree_nodes(tree.tree_) for tree in part.fit(features, target, **extra).estimators_
+            ]
         return ForestScorer(ForestArrays.from_trees(trees, features.shape[1]), n_classes=classes)
-    return export_sklearn(seeded(classifier, seed).fit(features, target, **extra), features.shape[1])
+    return export_sklearn(
+        seeded(classifier, seed).fit(features, target, **extra), features.shape[1]
+    )
 
 
 def seeded(classifier: Any, seed: int) -> Any:
     """Return a clone whose random states are the seed's and that works in this thread alone, nested parts too."""
     copy = clone(classifier)
     names = copy.get_params(deep=True)
-    values: dict[str, Any] = {name: seed for name in names if name.split("__")[-1] == "random_state"}
+    values: dict[str, Any] = {
+        name: seed for name in names if name.split("__")[-1] == "random_state"
+    }
     values |= {name: 1 for name in names if name.split("__")[-1] == "n_jobs"}
     return copy.set_params(**values)

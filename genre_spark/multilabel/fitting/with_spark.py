@@ -1,10 +1,11 @@
 """Fit a plan with a Spark ML classifier: each fit a distributed job, several at once, for data of any size.
 
-Rows are drawn by a hash of their content and the seed, never by `rand`: the same rows whatever the partitions. Rows
-that are equal in features and labels are therefore drawn together. Spark ML's forests draw their bootstrap partition by
-partition, so the training table is dealt out to a number of partitions that depends on its size alone, and sorted: the
-same seed gives the same trees on any number of cores. Small tables make one partition: a fit then is a chain of jobs of
-one task each, and fits at once use as many cores.
+Rows are drawn by a hash of their content and the seed, never by `rand`: the same rows whatever the
+partitions. Rows that are equal in features and labels are therefore drawn together. Spark ML's
+forests draw their bootstrap partition by partition, so the training table is dealt out to a number
+of partitions that depends on its size alone, and sorted: the same seed gives the same trees on any
+number of cores. Small tables make one partition: a fit then is a chain of jobs of one task each,
+and fits at once use as many cores.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ from pyspark.sql.pandas.functions import pandas_udf
 from genre_spark.caching import cached
 from genre_spark.errors import InvalidInputError
 from genre_spark.multilabel.columns import Labels, append_links
-from genre_spark.multilabel.fitting.encoding import choose_subsets, distinct_labelsets, frequent_threshold
+from genre_spark.multilabel.fitting.encoding import (
+    choose_subsets,
+    distinct_labelsets,
+    frequent_threshold,
+)
 from genre_spark.multilabel.fitting.plan import AnyLabel, Labelsets, Pruning, RowSample, Subproblem
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.fitting.tree_splits import searched_bins, with_few_values
@@ -56,8 +61,8 @@ def fit_with_spark(
     """Fit every subproblem with a copy of the classifier.
 
     Args:
-        training: features (Vector), labels (array<double>), weight (double), row_hash (long); released from memory
-            where it was cached.
+        training: features (Vector), labels (array<double>), weight (double), row_hash (long);
+            released from memory where it was cached.
         subproblems: the fits.
         classifier: a Spark ML probabilistic classifier.
         statistics: of the training data.
@@ -67,15 +72,24 @@ def fit_with_spark(
     spark = training.sparkSession
     partitions = max(1, math.ceil(statistics.rows * statistics.features / _VALUES))
     ordered = _in_order(training, partitions)
-    bins = searched_bins(classifier, subproblems, statistics.rows) if partitions == 1 and not weighted else None
-    # A cached partition draws its tasks to the executors that hold it: with one copy of one partition, all fits would
-    # run on one executor, and with five partitions on two of them one would do three fifths of the work.
-    copies = max(1, min(parallelism, len(subproblems), count_executors(spark), _COPIED // partitions))
+    bins = (
+        searched_bins(classifier, subproblems, statistics.rows)
+        if partitions == 1 and not weighted
+        else None
+    )
+    # A cached partition draws its tasks to the executors that hold it: with one copy of one
+    # partition, all fits would run on one executor, and with five partitions on two of them one
+    # would do three fifths of the work.
+    copies = max(
+        1, min(parallelism, len(subproblems), count_executors(spark), _COPIED // partitions)
+    )
     with cached(with_few_values(ordered, bins) if bins else ordered, copies) as table:
         table.count()
         training.unpersist()  # the table does not need it any more
         # without a length in the metadata, each fit makes a pass for it
-        metadata = {"ml_attr": {"num_attrs": statistics.features}} | table.schema["features"].metadata
+        metadata = {"ml_attr": {"num_attrs": statistics.features}} | table.schema[
+            "features"
+        ].metadata
         fit = _Fit(table, classifier, statistics, weighted, metadata)
         fits = [
             partial(_fit_binary, fit, sub, drawn)
@@ -88,7 +102,11 @@ def fit_with_spark(
 
 def _in_order(training: DataFrame, partitions: int) -> DataFrame:
     """Deal rows out to partitions by their hash and sort them, so that nothing depends on where they came from."""
-    dealt = training.repartition(partitions) if partitions == 1 else training.repartition(partitions, "row_hash")
+    dealt = (
+        training.repartition(partitions)
+        if partitions == 1
+        else training.repartition(partitions, "row_hash")
+    )
     return dealt.sortWithinPartitions("row_hash", "weight")
 
 
@@ -123,7 +141,9 @@ def _draws(sample: RowSample) -> Column:
             times = F.when(uniform < sample.fraction, 1).otherwise(0)
         else:  # N draws with replacement give each row Poisson(1) copies as N grows (Oza 2005)
             below = np.cumsum([math.exp(-1) / math.factorial(count) for count in range(9)])
-            times = reduce(lambda total, bound: total + (uniform >= float(bound)).cast("int"), below, F.lit(0))
+            times = reduce(
+                lambda total, bound: total + (uniform >= float(bound)).cast("int"), below, F.lit(0)
+            )
     return F.when(_on(sample.any_of) > 0, times).otherwise(0) if sample.any_of else times
 
 
@@ -143,7 +163,9 @@ class _Drawn:
 def _with_rows(
     table: DataFrame, subproblems: Sequence[Subproblem], statistics: TrainingStatistics
 ) -> list[tuple[Subproblem, _Drawn]]:
-    """Return the subproblems with what they draw; one whose sample has no row takes all rows instead.
+    """Return the subproblems with what they draw.
+
+    One whose sample has no row takes all rows instead.
 
     Equal rows are drawn together, so that a sample of a table with few distinct rows can be empty.
     """
@@ -157,7 +179,9 @@ def _with_rows(
     return list(zip(filled, drawn, strict=True))
 
 
-def _count_draws(table: DataFrame, subproblems: Sequence[Subproblem], statistics: TrainingStatistics) -> list[_Drawn]:
+def _count_draws(
+    table: DataFrame, subproblems: Sequence[Subproblem], statistics: TrainingStatistics
+) -> list[_Drawn]:
     """Count what each subproblem draws: from the statistics where they say it, else in one pass for many of them."""
     known = [_known_draws(sub, statistics) for sub in subproblems]
     found = {index: drawn for index, drawn in enumerate(known) if drawn is not None}
@@ -170,7 +194,11 @@ def _count_draws(table: DataFrame, subproblems: Sequence[Subproblem], statistics
             on = times * _on(target.labels) if isinstance(target, AnyLabel) else F.lit(0)
             sums += [F.sum(times).alias(f"rows{index}"), F.sum(on).alias(f"on{index}")]
             if subproblems[index].negative_rate < 1.0:
-                sums.append(F.min(F.when((times > 0) & (on == 0), _kept(subproblems[index]))).alias(f"first{index}"))
+                sums.append(
+                    F.min(F.when((times > 0) & (on == 0), _kept(subproblems[index]))).alias(
+                        f"first{index}"
+                    )
+                )
         totals = (table.agg(*sums).first() or Row()).asDict()
         for index in part:
             names = (f"rows{index}", f"on{index}", f"first{index}")
@@ -193,12 +221,16 @@ def _inputs(fit: _Fit, data: DataFrame, appended: Sequence[int]) -> DataFrame:
     if not appended:
         return data.withColumn(_INPUTS, F.col("features").alias(_INPUTS, metadata=fit.metadata))
     links = {f"_label{position}": label(index) for position, index in enumerate(appended)}
-    return append_links(data, links, inputs="features", output=_INPUTS, size=fit.statistics.features)
+    return append_links(
+        data, links, inputs="features", output=_INPUTS, size=fit.statistics.features
+    )
 
 
 def _sampled(data: DataFrame, sample: RowSample) -> DataFrame:
     if sample.kind == "bootstrap":
-        return data.withColumn("_copy", F.explode(F.array_repeat(F.lit(1), _draws(sample).cast("int"))))
+        return data.withColumn(
+            "_copy", F.explode(F.array_repeat(F.lit(1), _draws(sample).cast("int")))
+        )
     if sample.kind == "subsample" or sample.any_of:
         return data.where(_draws(sample) > 0)
     return data
@@ -227,20 +259,26 @@ def _fit(fit: _Fit, data: DataFrame, sub: Subproblem, classes: int) -> FittedPar
         columns.append((F.col("weight") * factor).alias(_WEIGHT))
     elif fit.weighted:
         columns.append(F.col("weight").alias(_WEIGHT))
-    model = fitted_model(_configured(fit.classifier, sub.seed, fit.weighted or balanced), data.select(*columns))
+    model = fitted_model(
+        _configured(fit.classifier, sub.seed, fit.weighted or balanced), data.select(*columns)
+    )
     scorer = export_model(model)
     return FittedPart(SparkModelScorer(model, classes) if scorer is None else scorer, model=model)
 
 
 def _kept(sub: Subproblem) -> Column:
     """Return the uniform number of a row, 0..1, up to which a fit keeps its negatives."""
-    return F.pmod(F.xxhash64("row_hash", F.lit(sub.seed), F.lit("negatives")), F.lit(2**52)) / float(2**52)
+    return F.pmod(
+        F.xxhash64("row_hash", F.lit(sub.seed), F.lit("negatives")), F.lit(2**52)
+    ) / float(2**52)
 
 
 def _fit_binary(fit: _Fit, sub: Subproblem, drawn: _Drawn) -> FittedPart:
     share = drawn.share
     if share is None or share in (0.0, 1.0):
-        return FittedPart(ConstantScorer(np.array([0.0, 1.0]) if share == 1.0 else np.array([1.0, 0.0])))
+        return FittedPart(
+            ConstantScorer(np.array([0.0, 1.0]) if share == 1.0 else np.array([1.0, 0.0]))
+        )
     inputs = _inputs(fit, fit.training, sub.appended)
     data = _sampled(inputs, sub.sample).withColumn(_TARGET, _on(sub.target.labels))
     if sub.negative_rate < 1.0:
@@ -280,6 +318,8 @@ def _frequent_labelsets(data: DataFrame, pruning: Pruning) -> tuple[Labels, NDAr
     threshold = frequent_threshold(pruning, int(most[0] or 1) if most else 1)
     rows = found.where(F.col("count") > threshold).orderBy("_labelset").collect()
     if not rows:
-        raise InvalidInputError("training data: the sample of a fit has no rows, expected at least one")
+        raise InvalidInputError(
+            "training data: the sample of a fit has no rows, expected at least one"
+        )
     labelsets = np.array([row["_labelset"] for row in rows], dtype=np.uint8)
     return labelsets, np.array([row["count"] for row in rows], dtype=np.int64)

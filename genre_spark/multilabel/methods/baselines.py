@@ -56,7 +56,9 @@ class ConstantPredictor:
         scores = np.tile(self.scores, (block.rows, 1))
         if self.top is None:
             return scores, decide(scores, threshold)
-        return scores, apply_thresholds(scores, threshold, top=self.top) if self.top else np.zeros_like(scores)
+        return scores, apply_thresholds(
+            scores, threshold, top=self.top
+        ) if self.top else np.zeros_like(scores)
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,13 @@ class RandomPredictor:
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return draws, 0.0 or 1.0, and predictions, each (rows, labels)."""
-        bits = np.ascontiguousarray(block.double() + 0.0).view(np.uint64)  # + 0.0 makes -0.0 the same as 0.0
+        bits = np.ascontiguousarray(block.double() + 0.0).view(
+            np.uint64
+        )  # + 0.0 makes -0.0 the same as 0.0
         generator = np.random.default_rng(self.seed)
-        factors = generator.integers(1, 2**63, block.width, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        factors = generator.integers(1, 2**63, block.width, dtype=np.uint64) * np.uint64(
+            2
+        ) + np.uint64(1)
         salts = generator.integers(0, 2**63, self.labels, dtype=np.uint64)
         hashed = _mix(_mix((_mix(bits) * factors).sum(axis=1))[:, None] ^ salts)
         scores = (hashed >> np.uint64(11)) * 2.0**-53 < self.probability
@@ -115,7 +121,10 @@ class MostCommonLabelsetModel(MultilabelModel):
 
 
 class MostCommonLabelset(_Baseline):
-    """Baseline: every row gets the labelset of most weight in training; of equally common ones the first in order."""
+    """Baseline: every row gets the labelset of most weight in training.
+
+    Of equally common ones the first in order.
+    """
 
     model_class: ClassVar[type[MultilabelModel]] = MostCommonLabelsetModel
 
@@ -133,14 +142,16 @@ class RandomLabelsModel(MultilabelModel):
     """Draws labels with `structure["probability"]`."""
 
     def _predictor(self) -> Predictor:
-        return RandomPredictor(self.numLabels, self.structure["probability"], self.structure["seed"])
+        return RandomPredictor(
+            self.numLabels, self.structure["probability"], self.structure["seed"]
+        )
 
 
 class RandomLabels(_Baseline):
     """Baseline: every label is on with probability label cardinality / L, independently.
 
-    The draw is a hash of the row's features and the seed: the same row gets the same labels again, wherever it is. The
-    scores are the draws, 0 or 1.
+    The draw is a hash of the row's features and the seed: the same row gets the same labels again,
+    wherever it is. The scores are the draws, 0 or 1.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = RandomLabelsModel
@@ -149,7 +160,10 @@ class RandomLabels(_Baseline):
         super().__init__(**params)
 
     def _structure(self, statistics: TrainingStatistics, rows: DataFrame) -> Structure:  # noqa: ARG002
-        return {"probability": statistics.cardinality / statistics.labels, "seed": plain_seed(self.getSeed())}
+        return {
+            "probability": statistics.cardinality / statistics.labels,
+            "seed": plain_seed(self.getSeed()),
+        }
 
 
 class PriorParams(CommonParams, total=False):
@@ -164,7 +178,8 @@ class HasPriorDecision(_Checked):
     decision: Param[str] = Param(
         Params._dummy(),
         "decision",
-        "'threshold': labels whose share in training is >= threshold; 'cardinality': the round(label cardinality) most "
+        "'threshold': labels whose share in training is >= threshold; 'cardinality': the "
+        "round(label cardinality) most "
         "frequent labels",
         TypeConverters.toString,
     )

@@ -27,8 +27,8 @@ class BinaryRelevanceModel(MultilabelModel):
 class BinaryRelevance(ProblemTransformation, HasBalance):
     """Binary relevance: one binary classifier a label, each blind to the other labels.
 
-    The baseline of the field, and hard to beat where a measure counts each label for itself (Hamming loss, macro-F1).
-    A label that is constant in training gets a constant answer. L fits.
+    The baseline of the field, and hard to beat where a measure counts each label for itself
+    (Hamming loss, macro-F1). A label that is constant in training gets a constant answer. L fits.
 
     Example:
         >>> from pyspark.ml.classification import LogisticRegression
@@ -49,7 +49,11 @@ class BinaryRelevance(ProblemTransformation, HasBalance):
     ) -> tuple[list[Subproblem], Structure]:
         seed = self.getSeed()
         fits = [
-            Subproblem(AnyLabel((index,)), seed=derive_seed(seed, index), **self._balance(statistics, index))
+            Subproblem(
+                AnyLabel((index,)),
+                seed=derive_seed(seed, index),
+                **self._balance(statistics, index),
+            )
             for index in range(statistics.labels)
         ]
         return fits, {}

@@ -13,14 +13,25 @@ from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
 from genre_spark.multilabel.class_balance import Balance, BinaryParams, HasBalance
 from genre_spark.multilabel.ensembles import HasEnsemble
 from genre_spark.multilabel.fitting.cooccurrence import Cooccurrence
-from genre_spark.multilabel.fitting.plan import AnyLabel, RowSample, Subproblem, derive_seed, plain_seed
+from genre_spark.multilabel.fitting.plan import (
+    AnyLabel,
+    RowSample,
+    Subproblem,
+    derive_seed,
+    plain_seed,
+)
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.models.predictors import ChainsPredictor, Predictor, Structure
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["ClassifierChain", "ClassifierChainModel", "EnsembleOfClassifierChains", "EnsembleOfClassifierChainsModel"]
+__all__ = [
+    "ClassifierChain",
+    "ClassifierChainModel",
+    "EnsembleOfClassifierChains",
+    "EnsembleOfClassifierChainsModel",
+]
 
 
 class ChainParams(BinaryParams, total=False):
@@ -38,20 +49,35 @@ class ChainsParams(BinaryParams, total=False):
     sampleFraction: float
 
 
-def chain_fits(order: list[int], sample: RowSample, seed: int, balance: Sequence[Balance]) -> list[Subproblem]:
+def chain_fits(
+    order: list[int], sample: RowSample, seed: int, balance: Sequence[Balance]
+) -> list[Subproblem]:
     """Return the fits of one chain: link j sees the features and the true labels of the links before it."""
     return [
-        Subproblem(AnyLabel((label,)), sample, tuple(order[:position]), derive_seed(seed, label), **balance[label])
+        Subproblem(
+            AnyLabel((label,)),
+            sample,
+            tuple(order[:position]),
+            derive_seed(seed, label),
+            **balance[label],
+        )
         for position, label in enumerate(order)
     ]
 
 
 class _ChainModel(MultilabelModel):
-    """Links of one or several chains, one chain after the other; `structure["orders"]` has their labels."""
+    """Links of one or several chains, one chain after the other.
+
+    `structure["orders"]` has their labels.
+    """
 
     def _links(self) -> dict[int, list[int]]:
         labels = self.numLabels
-        return {part: list(range(part - part % labels, part)) for part in range(len(self.parts)) if part % labels}
+        return {
+            part: list(range(part - part % labels, part))
+            for part in range(len(self.parts))
+            if part % labels
+        }
 
 
 class ClassifierChainModel(_ChainModel):
@@ -64,9 +90,10 @@ class ClassifierChainModel(_ChainModel):
 class ClassifierChain(ProblemTransformation, HasBalance):
     """Classifier chain: each link learns one label from the features and the labels of the links before it.
 
-    Links are trained with the true labels and predict with the predicted ones, by the model's `threshold`. Labels come
-    out in the order of the input, whatever the order of the chain. Good where labels depend on each other and exact
-    match counts; one unlucky order can spoil it, which the ensemble mends. L fits, all at once.
+    Links are trained with the true labels and predict with the predicted ones, by the model's
+    `threshold`. Labels come out in the order of the input, whatever the order of the chain. Good
+    where labels depend on each other and exact match counts; one unlucky order can spoil it, which
+    the ensemble mends. L fits, all at once.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = ClassifierChainModel
@@ -90,7 +117,9 @@ class ClassifierChain(ProblemTransformation, HasBalance):
         if self.isSet(self.order):
             order: list[int] = list(self.getOrDefault("order"))
             if sorted(order) != list(range(labels)):
-                raise InvalidConfigError(f"ClassifierChain.order: {order}, expected each of 0..{labels - 1} once")
+                raise InvalidConfigError(
+                    f"ClassifierChain.order: {order}, expected each of 0..{labels - 1} once"
+                )
         else:
             order = np.random.default_rng(plain_seed(self.getSeed())).permutation(labels).tolist()
         balance = [self._balance(statistics, label) for label in range(labels)]
@@ -102,7 +131,10 @@ class EnsembleOfClassifierChainsModel(_ChainModel, HasEnsemble):
 
     def _predictor(self) -> Predictor:
         return ChainsPredictor(
-            self.structure["orders"], self._scorers, self.getScores() == "votes", self._link_threshold()
+            self.structure["orders"],
+            self._scorers,
+            self.getScores() == "votes",
+            self._link_threshold(),
         )
 
     def _link_threshold(self) -> float | None:
@@ -112,9 +144,9 @@ class EnsembleOfClassifierChainsModel(_ChainModel, HasEnsemble):
 class EnsembleOfClassifierChains(ProblemTransformation, HasBalance, HasEnsemble):
     """Ensemble of classifier chains: each with a random order of its own and a bootstrap of the rows.
 
-    A label's score is the mean of the chains' probabilities (`scores="mean"`) or their share of votes
-    (`scores="votes"`). Within a chain a label is passed on as predicted from probability 0.5. `numModels` x L fits, all
-    at once: the order of the links binds prediction, not training.
+    A label's score is the mean of the chains' probabilities (`scores="mean"`) or their share of
+    votes (`scores="votes"`). Within a chain a label is passed on as predicted from probability 0.5.
+    `numModels` x L fits, all at once: the order of the links binds prediction, not training.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = EnsembleOfClassifierChainsModel

@@ -11,7 +11,13 @@ from pyspark.ml.param import Param, Params, TypeConverters
 from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
 from genre_spark.multilabel.classifiers import ClassifierParams
 from genre_spark.multilabel.fitting.cooccurrence import Cooccurrence, balanced_kmeans
-from genre_spark.multilabel.fitting.plan import AnyLabel, RowSample, Subproblem, derive_seed, plain_seed
+from genre_spark.multilabel.fitting.plan import (
+    AnyLabel,
+    RowSample,
+    Subproblem,
+    derive_seed,
+    plain_seed,
+)
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.models.predictors import HierarchyPredictor, Predictor, Structure
 
@@ -63,15 +69,18 @@ class HOMERModel(MultilabelModel):
 class HOMER(ProblemTransformation):
     """HOMER: labels that occur together are grouped into a tree, and each node decides which children to go down to.
 
-    A node learns, from the rows that have one of its labels, for each child whether one of the child's labels is on.
-    Labels are clustered by balanced k-means on their co-occurrence counts: one distributed pass. For many labels: a fit
-    sees few rows, and most labels are decided by few classifiers. About L x k / (k - 1) fits. A label's score is the
-    smallest probability on its path.
+    A node learns, from the rows that have one of its labels, for each child whether one of the
+    child's labels is on. Labels are clustered by balanced k-means on their co-occurrence counts:
+    one distributed pass. For many labels: a fit sees few rows, and most labels are decided by few
+    classifiers. About L x k / (k - 1) fits. A label's score is the smallest probability on its
+    path.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = HOMERModel
 
-    clusters: Param[int] = Param(Params._dummy(), "clusters", "k, children of a node, >= 2", TypeConverters.toInt)
+    clusters: Param[int] = Param(
+        Params._dummy(), "clusters", "k, children of a node, >= 2", TypeConverters.toInt
+    )
 
     def __init__(self, **params: Unpack[HOMERParams]) -> None:
         super().__init__()

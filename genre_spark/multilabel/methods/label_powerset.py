@@ -10,7 +10,14 @@ from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
 from genre_spark.multilabel.classifiers import ClassifierParams
 from genre_spark.multilabel.ensembles import HasEnsemble
 from genre_spark.multilabel.fitting.cooccurrence import Cooccurrence
-from genre_spark.multilabel.fitting.plan import Labelsets, Pruning, RowSample, Subproblem, derive_seed, plain_seed
+from genre_spark.multilabel.fitting.plan import (
+    Labelsets,
+    Pruning,
+    RowSample,
+    Subproblem,
+    derive_seed,
+    plain_seed,
+)
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.models.predictors import LabelsetsPredictor, Predictor, Structure
 from genre_spark.multilabel.params import _Checked
@@ -63,7 +70,8 @@ class HasDecision(_Checked):
     decision: Param[str] = Param(
         Params._dummy(),
         "decision",
-        "'labelset': the most probable labelset, so never one that training did not have; 'threshold': the labels "
+        "'labelset': the most probable labelset, so never one that training did not have; "
+        "'threshold': the labels "
         "whose score, the sum of p(labelset) over the labelsets that hold them, is >= threshold",
         TypeConverters.toString,
     )
@@ -74,26 +82,36 @@ class HasDecision(_Checked):
 
     def _check_params(self) -> None:
         super()._check_params()
-        self._require("decision", self.getDecision() in ("labelset", "threshold"), "must be 'labelset' or 'threshold'")
+        self._require(
+            "decision",
+            self.getDecision() in ("labelset", "threshold"),
+            "must be 'labelset' or 'threshold'",
+        )
 
 
 class HasPruning(_Checked):
     """How pruned sets choose labelsets."""
 
     pruningThreshold: Param[int] = Param(
-        Params._dummy(), "pruningThreshold", "p: labelsets that occur more often are kept, >= 0", TypeConverters.toInt
+        Params._dummy(),
+        "pruningThreshold",
+        "p: labelsets that occur more often are kept, >= 0",
+        TypeConverters.toInt,
     )
     strategy: Param[str] = Param(
         Params._dummy(),
         "strategy",
-        "rows of a rare labelset become copies with its frequent subsets: 'A' the `keep` best by size, then count; 'B' "
+        "rows of a rare labelset become copies with its frequent subsets: 'A' the `keep` best by "
+        "size, then count; 'B' "
         "all with more than `keep` labels",
         TypeConverters.toString,
     )
     keep: Param[int] = Param(Params._dummy(), "keep", "b, see strategy; >= 0", TypeConverters.toInt)
 
     def _pruning(self) -> Pruning:
-        return Pruning(*(self.getOrDefault(name) for name in ("pruningThreshold", "strategy", "keep")))
+        return Pruning(
+            *(self.getOrDefault(name) for name in ("pruningThreshold", "strategy", "keep"))
+        )
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -108,15 +126,18 @@ class LabelPowersetModel(MultilabelModel, HasDecision):
     def _predictor(self) -> Predictor:
         everything = [range(self.numLabels)]
         whole = self.getDecision() == "labelset"
-        return LabelsetsPredictor(self.numLabels, everything, self._scorers, self._classes, votes=False, whole=whole)
+        return LabelsetsPredictor(
+            self.numLabels, everything, self._scorers, self._classes, votes=False, whole=whole
+        )
 
 
 class LabelPowerset(ProblemTransformation, HasDecision):
     """Label powerset: each distinct labelset of training is a class of one multi-class classifier.
 
-    Learns any dependence between labels and is strong in exact match, where labelsets repeat; rare ones are its
-    weakness (see PrunedSets). By default the prediction is the most probable labelset, which can differ from the labels
-    whose score reaches the threshold. One fit, of as many classes as there are labelsets.
+    Learns any dependence between labels and is strong in exact match, where labelsets repeat; rare
+    ones are its weakness (see PrunedSets). By default the prediction is the most probable labelset,
+    which can differ from the labels whose score reaches the threshold. One fit, of as many classes
+    as there are labelsets.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = LabelPowersetModel
@@ -131,7 +152,9 @@ class LabelPowerset(ProblemTransformation, HasDecision):
         statistics: TrainingStatistics,
         cooccurrence: Cooccurrence,  # noqa: ARG002
     ) -> tuple[list[Subproblem], Structure]:
-        return [Subproblem(Labelsets(tuple(range(statistics.labels))), seed=plain_seed(self.getSeed()))], {}
+        return [
+            Subproblem(Labelsets(tuple(range(statistics.labels))), seed=plain_seed(self.getSeed()))
+        ], {}
 
 
 class PrunedSetsModel(LabelPowersetModel, HasPruning):
@@ -139,10 +162,12 @@ class PrunedSetsModel(LabelPowersetModel, HasPruning):
 
 
 class PrunedSets(ProblemTransformation, HasDecision, HasPruning):
-    """Pruned sets (Read et al. 2008): label powerset over the labelsets that occur more than p times.
+    """Pruned sets (Read et al.
 
-    Rows of other labelsets are replaced by copies with their frequent subsets, or dropped where there is none. Where no
-    labelset is frequent, the most frequent ones are kept. One fit.
+    2008): label powerset over the labelsets that occur more than p times.
+
+    Rows of other labelsets are replaced by copies with their frequent subsets, or dropped where
+    there is none. Where no labelset is frequent, the most frequent ones are kept. One fit.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = PrunedSetsModel
@@ -167,14 +192,17 @@ class EnsembleOfPrunedSetsModel(MultilabelModel, HasEnsemble):
     def _predictor(self) -> Predictor:
         everything = [range(self.numLabels)] * len(self.parts)
         votes = self.getScores() == "votes"
-        return LabelsetsPredictor(self.numLabels, everything, self._scorers, self._classes, votes=votes)
+        return LabelsetsPredictor(
+            self.numLabels, everything, self._scorers, self._classes, votes=votes
+        )
 
 
 class EnsembleOfPrunedSets(ProblemTransformation, HasPruning, HasEnsemble):
     """Ensemble of pruned sets: each on its own 63 % of the rows, without replacement.
 
-    A label's score is its share of votes (`scores="votes"`) or the mean of the members' scores (`scores="mean"`); votes
-    of different labelsets combine to labelsets that training did not have. `numModels` fits.
+    A label's score is its share of votes (`scores="votes"`) or the mean of the members' scores
+    (`scores="mean"`); votes of different labelsets combine to labelsets that training did not have.
+    `numModels` fits.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = EnsembleOfPrunedSetsModel

@@ -37,11 +37,14 @@ def disjoint_labelsets(labels: int, size: int, generator: np.random.Generator) -
     return [sorted(order[start : start + size]) for start in range(0, labels, size)]
 
 
-def overlapping_labelsets(labels: int, size: int, count: int, generator: np.random.Generator) -> list[list[int]]:
+def overlapping_labelsets(
+    labels: int, size: int, count: int, generator: np.random.Generator
+) -> list[list[int]]:
     """Return `count` distinct random sets of `size` labels that together hold every label.
 
-    There are no more than C(labels, size) of them. They come from one random partition after the other, so that labels
-    are in about as many sets: a label that few members know would be decided by few votes.
+    There are no more than C(labels, size) of them. They come from one random partition after the
+    other, so that labels are in about as many sets: a label that few members know would be decided
+    by few votes.
     """
     size = min(size, labels)
     count = max(min(count, comb(labels, size)), -(-labels // size))
@@ -56,7 +59,10 @@ def overlapping_labelsets(labels: int, size: int, count: int, generator: np.rand
 
 
 class RAkELModel(MultilabelModel, HasScores):
-    """Fitted label powersets over subsets of the labels; `structure["labelsets"]` has the subsets."""
+    """Fitted label powersets over subsets of the labels.
+
+    `structure["labelsets"]` has the subsets.
+    """
 
     def _predictor(self) -> Predictor:
         votes = self.getScores() == "votes"
@@ -68,17 +74,21 @@ class RAkELModel(MultilabelModel, HasScores):
 class RAkEL(ProblemTransformation, HasScores, HasNumModels):
     """Random k-labelsets: a label powerset for each of several small sets of labels.
 
-    Keeps what label powerset knows of dependent labels while each fit has at most 2^k classes. `overlapping=True` draws
-    `numModels` sets (0: min(2 L, C(L, k)); at least the ceil(L / k) that it takes to cover every label, whatever is
-    asked), a label's score being the mean over the members that hold it; `overlapping=False` partitions the labels:
-    ceil(L / k) fits. With `scores="votes"` a member's score is 1 for the labels of its most probable combination, with
+    Keeps what label powerset knows of dependent labels while each fit has at most 2^k classes.
+    `overlapping=True` draws `numModels` sets (0: min(2 L, C(L, k)); at least the ceil(L / k) that
+    it takes to cover every label, whatever is asked), a label's score being the mean over the
+    members that hold it; `overlapping=False` partitions the labels: ceil(L / k) fits. With
+    `scores="votes"` a member's score is 1 for the labels of its most probable combination, with
     `scores="mean"` the sum of their combinations' probabilities.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = RAkELModel
 
     overlapping: Param[bool] = Param(
-        Params._dummy(), "overlapping", "sets of labels overlap; otherwise they are disjoint", TypeConverters.toBoolean
+        Params._dummy(),
+        "overlapping",
+        "sets of labels overlap; otherwise they are disjoint",
+        TypeConverters.toBoolean,
     )
     labelsetSize: Param[int] = Param(
         Params._dummy(), "labelsetSize", "k, number of labels in a set, >= 1", TypeConverters.toInt

@@ -51,12 +51,16 @@ def _draws(forest: Any, rows: int, seed: int, tree: int) -> NDArray[np.float64]:
     if not forest.bootstrap:
         return np.ones(rows)
     share = forest.max_samples
-    size = rows if share is None else share if isinstance(share, int) else max(1, round(share * rows))
+    size = (
+        rows if share is None else share if isinstance(share, int) else max(1, round(share * rows))
+    )
     drawn = np.random.default_rng(derive_seed(seed, tree)).integers(0, rows, size)
     return np.bincount(drawn, minlength=rows).astype(np.float64)
 
 
-def grow_trees(forest: Any, matrix: TrainingMatrix, trees: Iterable[int], seed: int) -> ForestScorer:
+def grow_trees(
+    forest: Any, matrix: TrainingMatrix, trees: Iterable[int], seed: int
+) -> ForestScorer:
     """Grow some trees of the forest: each tree depends on the seed and its number alone.
 
     Splits minimise the mean impurity over all labels, leaves hold the share of each label.
@@ -67,23 +71,34 @@ def grow_trees(forest: Any, matrix: TrainingMatrix, trees: Iterable[int], seed: 
         weights = _draws(forest, len(labels), seed, number)
         if matrix.weights is not None:
             weights = weights * matrix.weights
-        settings = {name: getattr(forest, name) for name in forest.estimator_params if name != "random_state"}
-        tree = clone(forest.estimator).set_params(**settings, random_state=derive_seed(seed, number, 1))
+        settings = {
+            name: getattr(forest, name)
+            for name in forest.estimator_params
+            if name != "random_state"
+        }
+        tree = clone(forest.estimator).set_params(
+            **settings, random_state=derive_seed(seed, number, 1)
+        )
         grown.append(label_tree(tree.fit(matrix.features, labels, sample_weight=weights)))
-    return ForestScorer(ForestArrays.from_trees(grown, matrix.features.shape[1]), n_classes=labels.shape[1])
+    return ForestScorer(
+        ForestArrays.from_trees(grown, matrix.features.shape[1]), n_classes=labels.shape[1]
+    )
 
 
 class MultilabelRandomForestModel(MultilabelModel):
     """A fitted forest in pieces; `structure` has the settings that out-of-bag scores need."""
 
     def _predictor(self) -> Predictor:
-        return ForestPredictor([part.scorer for part in self.parts if isinstance(part.scorer, ForestScorer)])
+        return ForestPredictor(
+            [part.scorer for part in self.parts if isinstance(part.scorer, ForestScorer)]
+        )
 
     def outOfBag(self, dataset: DataFrame) -> DataFrame:
         """Return labels and out-of-bag probabilities of the rows that the forest was fitted on.
 
-        A row is scored by the trees that did not draw it: an honest place to fit thresholds without a validation set.
-        Rows that every tree drew are left out. Both columns are Vectors named as in the model's Params.
+        A row is scored by the trees that did not draw it: an honest place to fit thresholds without
+        a validation set. Rows that every tree drew are left out. Both columns are Vectors named as
+        in the model's Params.
 
         Args:
             dataset: the training data, in any order and partitioning.
@@ -92,17 +107,28 @@ class MultilabelRandomForestModel(MultilabelModel):
             InvalidInputError: when it is not the training data, or the forest draws no bootstrap.
         """
         settings = self.structure
-        check = RowCheck(self.getFeaturesCol(), self.getLabelsCol(), None, self.getHandleInvalid() == "keep")
+        check = RowCheck(
+            self.getFeaturesCol(), self.getLabelsCol(), None, self.getHandleInvalid() == "keep"
+        )
         training = training_rows(dataset, self)
         if not settings["bootstrap"]:
-            raise InvalidInputError("outOfBag: the forest was grown without bootstrap, expected bootstrap=True")
+            raise InvalidInputError(
+                "outOfBag: the forest was grown without bootstrap, expected bootstrap=True"
+            )
         forest = RandomForestClassifier(max_samples=settings["max_samples"])
         trees, seed = [part.scorer for part in self.parts], settings["seed"]
         slices, expected = settings["slices"], settings["rows"]
-        found = summarise_rows(training, check)  # a pass of its own: what is wrong is told here, not in a worker
-        if (found.rows, found.features, found.labels) != (expected, self.numFeatures, self.numLabels):
+        found = summarise_rows(
+            training, check
+        )  # a pass of its own: what is wrong is told here, not in a worker
+        if (found.rows, found.features, found.labels) != (
+            expected,
+            self.numFeatures,
+            self.numLabels,
+        ):
             raise InvalidInputError(
-                f"outOfBag: {found.rows} rows of {found.features} features and {found.labels} labels, expected the "
+                f"outOfBag: {found.rows} rows of {found.features} features and {found.labels} "
+                "labels, expected the "
                 f"{expected} rows of {self.numFeatures} and {self.numLabels} of the fit"
             )
 
@@ -124,8 +150,13 @@ class MultilabelRandomForestModel(MultilabelModel):
             known = counts > 0
             yield pa.RecordBatch.from_pydict(
                 {
-                    "labels": pa.array(list(matrix.labels[chosen][known].astype(np.float64)), pa.list_(pa.float64())),
-                    "probabilities": pa.array(list(scores[known] / counts[known, None]), pa.list_(pa.float64())),
+                    "labels": pa.array(
+                        list(matrix.labels[chosen][known].astype(np.float64)),
+                        pa.list_(pa.float64()),
+                    ),
+                    "probabilities": pa.array(
+                        list(scores[known] / counts[known, None]), pa.list_(pa.float64())
+                    ),
                 }
             )
 
@@ -142,9 +173,10 @@ class MultilabelRandomForestModel(MultilabelModel):
 class MultilabelRandomForest(MultilabelEstimator, HasClassifier):
     """A random forest for many labels: one set of trees, whose splits minimise the mean impurity over all labels.
 
-    The cheapest method by far: one forest instead of one a label, at somewhat lower recall of rare labels, which
-    thresholds fitted on `model.outOfBag(train)` mend. `classifier` gives the settings: scikit-learn's
-    RandomForestClassifier or ExtraTreesClassifier. Trees are grown in 32 tasks (fewer with fewer trees).
+    The cheapest method by far: one forest instead of one a label, at somewhat lower recall of rare
+    labels, which thresholds fitted on `model.outOfBag(train)` mend. `classifier` gives the
+    settings: scikit-learn's RandomForestClassifier or ExtraTreesClassifier. Trees are grown in 32
+    tasks (fewer with fewer trees).
     """
 
     model_class: ClassVar[type[MultilabelModel]] = MultilabelRandomForestModel
@@ -157,9 +189,13 @@ class MultilabelRandomForest(MultilabelEstimator, HasClassifier):
         forest = self.getClassifier()
         name = "MultilabelRandomForest.classifier"
         if type(forest) not in (RandomForestClassifier, ExtraTreesClassifier):
-            raise InvalidConfigError(f"{name}: {forest!r}, expected RandomForestClassifier or ExtraTreesClassifier")
+            raise InvalidConfigError(
+                f"{name}: {forest!r}, expected RandomForestClassifier or ExtraTreesClassifier"
+            )
         if forest.class_weight is not None:
-            raise InvalidConfigError(f"{name}.class_weight: {forest.class_weight!r}, expected None (use weightCol)")
+            raise InvalidConfigError(
+                f"{name}.class_weight: {forest.class_weight!r}, expected None (use weightCol)"
+            )
 
     def _fit(self, dataset: DataFrame) -> Any:
         self._check_params()
@@ -176,7 +212,9 @@ class MultilabelRandomForest(MultilabelEstimator, HasClassifier):
         with cached(pack_training(training_rows(dataset, self), check, single=True)) as blocks:
             statistics = summarise_blocks(blocks, check)
             self._check_label_names(statistics)
-            results = run_tasks(blocks, len(pieces), task, statistics=statistics, single=True, weighted=weighted)
+            results = run_tasks(
+                blocks, len(pieces), task, statistics=statistics, single=True, weighted=weighted
+            )
         parts = [FittedPart(read_scorer(kind, payload)) for kind, payload, _ in results]
         structure = {
             "seed": seed,

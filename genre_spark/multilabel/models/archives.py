@@ -1,7 +1,7 @@
 """How fitted models become bytes: arrays as npz, scikit-learn estimators as skops archives, never pickle.
 
-skops is imported when it is needed: it imports torch where that is installed, which costs 500 MB and several seconds
-in every Spark worker that only scores arrays.
+skops is imported when it is needed: it imports torch where that is installed, which costs 500 MB
+and several seconds in every Spark worker that only scores arrays.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def load_sklearn(payload: bytes, role: str) -> BaseEstimator:
     unknown = [name for name in types if name.split(".")[0] not in known and name not in _trusted]
     if unknown:
         raise InvalidInputError(
-            f"{role}: stored with types {unknown}, expected those of scikit-learn; if they are right, allow them with "
+            f"{role}: stored with types {unknown}, expected those of scikit-learn; if they are "
+            "right, allow them with "
             f"genre_spark.multilabel.trust_types({', '.join(map(repr, unknown))})"
         )
     return loads(payload, trusted=types)

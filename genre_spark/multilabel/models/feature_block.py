@@ -16,8 +16,8 @@ __all__ = ["FeatureBlock"]
 class FeatureBlock:
     """Features of some rows, with room for label columns behind them.
 
-    Chains append predicted labels to the features; the room for them is part of the block from the start, so that a
-    link sees its inputs as a view and nothing is copied.
+    Chains append predicted labels to the features; the room for them is part of the block from the
+    start, so that a link sees its inputs as a view and nothing is copied.
     """
 
     def __init__(self, features: NDArray[np.floating], room: int = 0) -> None:
@@ -51,7 +51,9 @@ class FeatureBlock:
         found = self._ranks.get(id(grid))
         if found is None:
             ranks = np.zeros((grid.columns, self.rows), dtype=grid.kind)
-            features = np.ascontiguousarray(self.double(min(self.width + self._room, grid.features)).T)
+            features = np.ascontiguousarray(
+                self.double(min(self.width + self._room, grid.features)).T
+            )
             for column, values in enumerate(features):
                 grid.rank(ranks, column, values)
             found = self._ranks[id(grid)] = (grid, ranks)
@@ -61,7 +63,9 @@ class FeatureBlock:
         """Return the ranks as float32, (rows, grid columns)."""
         found = self._single_ranks.get(id(grid))
         if found is None:
-            found = self._single_ranks[id(grid)] = np.ascontiguousarray(self.ranks(grid).T, dtype=np.float32)
+            found = self._single_ranks[id(grid)] = np.ascontiguousarray(
+                self.ranks(grid).T, dtype=np.float32
+            )
         return found
 
     def append(self, position: int, column: NDArray[np.floating]) -> None:

@@ -59,10 +59,11 @@ class ForestArrays:
         features: number of inputs; node features from here on are categorical splits.
         starts: index of each tree's first node, (trees + 1,).
         feature: see TreeNodes, (nodes,).
-        threshold: see TreeNodes, (nodes,); float32 where rows are compared in float32 (scikit-learn).
+        threshold: see TreeNodes, (nodes,); float32 where rows are compared in float32
+            (scikit-learn).
         right: see TreeNodes, (nodes,).
-        values: of the leaves, (leaves, width): p(class 1), p of each class, or the share of each label; sparse where
-            there are many classes.
+        values: of the leaves, (leaves, width): p(class 1), p of each class, or the share of each
+            label; sparse where there are many classes.
         categories: splits by category sets, None without any.
         missing_left: see TreeNodes, (nodes,).
     """

@@ -1,7 +1,8 @@
 """Walk rows down forests: with scikit-learn's compiled trees, or, for shallow trees, all trees and rows at once.
 
-Thresholds that were fitted on doubles (Spark) are replaced by their ranks among all thresholds of their feature, and
-features by theirs: small integers, so that comparing them is exact, and a byte is enough for the usual 32 bins.
+Thresholds that were fitted on doubles (Spark) are replaced by their ranks among all thresholds of
+their feature, and features by theirs: small integers, so that comparing them is exact, and a byte
+is enough for the usual 32 bins.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from genre_spark.multilabel.models.threshold_grid import ThresholdGrid
 __all__ = ["CompiledForest", "ShallowForest", "WalkedForest", "compile_forest", "needs_grid"]
 
 _SHALLOW = 7  # levels up to which evaluating every node beats walking to one leaf
-_SLICE = 2048  # rows at a time of a shallow forest: its intermediate results stay in the processor's cache
+# rows at a time of a shallow forest: its intermediate results stay in the processor's cache
+_SLICE = 2048
 
 
 class CompiledForest(Protocol):
@@ -49,7 +51,10 @@ def compile_forest(arrays: ForestArrays, grid: ThresholdGrid | None) -> Compiled
 
 
 def _right(arrays: ForestArrays) -> NDArray[np.int64]:
-    """Return the right children of all nodes as positions among all nodes; leaves point to themselves."""
+    """Return the right children of all nodes as positions among all nodes.
+
+    Leaves point to themselves.
+    """
     nodes = np.arange(len(arrays.feature))
     starts = np.repeat(arrays.starts[:-1], np.diff(arrays.starts))
     return np.where(arrays.feature != LEAF, arrays.right + starts, nodes)
@@ -105,7 +110,11 @@ class WalkedForest:
 
     def leaves(self, block: FeatureBlock) -> Iterator[NDArray[np.int64]]:
         """Yield the number of the leaf that each row reaches, tree after tree, (rows,)."""
-        inputs = block.single(self._arrays.features) if self._grid is None else block.single_ranks(self._grid)
+        inputs = (
+            block.single(self._arrays.features)
+            if self._grid is None
+            else block.single_ranks(self._grid)
+        )
         for tree in self._trees:
             yield tree.apply(inputs)
 
@@ -114,7 +123,9 @@ class WalkedForest:
         values = self._arrays.values
         for number, leaves in enumerate(self.leaves(block)):
             if isinstance(values, csr_matrix):
-                yield np.asarray(values[self._leaf_numbers[leaves + self._arrays.starts[number]]].toarray())
+                yield np.asarray(
+                    values[self._leaf_numbers[leaves + self._arrays.starts[number]]].toarray()
+                )
             else:
                 yield self._values[number][leaves]
 
@@ -136,7 +147,9 @@ class WalkedForest:
         reached = np.column_stack(list(self.leaves(block))) + self._arrays.starts[:-1]
         leaves = self._leaf_numbers[reached]
         starts = np.arange(0, leaves.size + 1, leaves.shape[1])
-        visits = csr_matrix((np.ones(leaves.size), leaves.ravel(), starts), shape=(block.rows, values.shape[0]))
+        visits = csr_matrix(
+            (np.ones(leaves.size), leaves.ravel(), starts), shape=(block.rows, values.shape[0])
+        )
         return np.asarray((visits @ values).toarray())
 
 
@@ -157,9 +170,10 @@ def _make_tree(nodes: NDArray[Any], features: int) -> Any:
 class ShallowForest:
     """Shallow trees, filled up to complete ones: every node is tested for all trees and rows at once.
 
-    The number of a leaf is the path to it, a bit a level. From the lowest level up, a node takes the path of its left
-    or right child by its own test: a few operations on bytes, which processors do 32 at a time, instead of a walk whose
-    branches they mispredict. Lucchese et al. (QuickScorer, 2015) had the idea of testing all nodes.
+    The number of a leaf is the path to it, a bit a level. From the lowest level up, a node takes
+    the path of its left or right child by its own test: a few operations on bytes, which processors
+    do 32 at a time, instead of a walk whose branches they mispredict. Lucchese et al. (QuickScorer,
+    2015) had the idea of testing all nodes.
     """
 
     def __init__(self, arrays: ForestArrays, grid: ThresholdGrid) -> None:
@@ -174,7 +188,9 @@ class ShallowForest:
         level = arrays.starts[:-1][None, :]  # nodes of a level, (2^level, trees)
         self._tests: list[tuple[NDArray[np.int64], NDArray[Any]]] = []
         for _ in range(self._levels):
-            self._tests += [(column[nodes], rank[nodes].astype(grid.kind)[:, None]) for nodes in level]
+            self._tests += [
+                (column[nodes], rank[nodes].astype(grid.kind)[:, None]) for nodes in level
+            ]
             level = np.stack([left[level], right[level]], axis=1).reshape(-1, self._trees)
         values = np.zeros((len(leaf), arrays.values.shape[1]))
         values[leaf] = arrays.values

@@ -1,7 +1,7 @@
 """Decision trees and forests as flat arrays, whoever grew them, scored without the library that grew them.
 
-A forest of scikit-learn or of Spark ML becomes a few arrays: small to ship and store, independent of the version of
-either library.
+A forest of scikit-learn or of Spark ML becomes a few arrays: small to ship and store, independent
+of the version of either library.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forest_arrays import CategoricalSplits, ForestArrays, TreeNodes
-from genre_spark.multilabel.models.forest_walks import CompiledForest, WalkedForest, compile_forest, needs_grid
+from genre_spark.multilabel.models.forest_walks import (
+    CompiledForest,
+    WalkedForest,
+    compile_forest,
+    needs_grid,
+)
 from genre_spark.multilabel.models.scorers import Scorer
 from genre_spark.multilabel.models.threshold_grid import ThresholdGrid
 
@@ -24,7 +29,9 @@ __all__ = ["CategoricalSplits", "ForestArrays", "ForestScorer", "TreeNodes", "sh
 
 def share_grid(scorers: Iterable[Scorer]) -> None:
     """Compile forests that will score the same rows, so that features are ranked once for all of them."""
-    waiting = [scorer for scorer in scorers if isinstance(scorer, ForestScorer) and not scorer._compiled]
+    waiting = [
+        scorer for scorer in scorers if isinstance(scorer, ForestScorer) and not scorer._compiled
+    ]
     grid = ThresholdGrid([scorer.arrays for scorer in waiting if needs_grid(scorer.arrays)])
     for scorer in waiting:
         scorer.compile(grid)
@@ -37,7 +44,8 @@ class ForestScorer:
     Attributes:
         arrays: the trees.
         n_classes: number of classes; 2 where the values are p(class 1).
-        link: "mean" of the leaves (random forest), or "boosted": sigmoid of twice their sum (Spark's GBTClassifier).
+        link: "mean" of the leaves (random forest), or "boosted": sigmoid of twice their sum
+            (Spark's GBTClassifier).
     """
 
     arrays: ForestArrays
@@ -48,7 +56,12 @@ class ForestScorer:
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without the compiled trees: they are eight times the size of the arrays."""
-        return {"arrays": self.arrays, "n_classes": self.n_classes, "link": self.link, "_compiled": {}}
+        return {
+            "arrays": self.arrays,
+            "n_classes": self.n_classes,
+            "link": self.link,
+            "_compiled": {},
+        }
 
     def leaf_means(self, block: FeatureBlock) -> NDArray[np.float64]:
         """Return the mean (or, boosted, the sum) of the leaves' values that the rows reach, (rows, width)."""
@@ -78,7 +91,10 @@ class ForestScorer:
         return cls(ForestArrays.from_bytes(rest), int(classes), link)
 
     def compile(self, grid: ThresholdGrid | None = None) -> CompiledForest:
-        """Return the trees as they are walked, made once; `grid` is that of forests that score the same rows."""
+        """Return the trees as they are walked, made once.
+
+        `grid` is that of forests that score the same rows.
+        """
         compiled = self._compiled.get("forest")
         if compiled is None:
             compiled = self._compiled["forest"] = compile_forest(self.arrays, grid)

@@ -40,7 +40,12 @@ class SkopsScorer:
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel as the archive, with the types that this process trusts: a worker has not been told."""
-        state = {"archive": self.archive, "n_classes": self.n_classes, "features": self.features, "_loaded": {}}
+        state = {
+            "archive": self.archive,
+            "n_classes": self.n_classes,
+            "features": self.features,
+            "_loaded": {},
+        }
         return {**state, "trusted": trusted_types()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -57,7 +62,9 @@ class SkopsScorer:
 
     def probabilities(self, block: FeatureBlock) -> Matrix:
         """Return p(class | row), (rows, n_classes)."""
-        return np.asarray(self.estimator.predict_proba(block.double(self.features)), dtype=np.float64)
+        return np.asarray(
+            self.estimator.predict_proba(block.double(self.features)), dtype=np.float64
+        )
 
     def to_bytes(self) -> bytes:
         """Return the archive, the sizes in front."""
@@ -73,14 +80,18 @@ class SkopsScorer:
 
 def compares_in_single(classifier: BaseEstimator) -> bool:
     """Tell whether a classifier works on float32 anyway, so that its training matrix can travel as such."""
-    return isinstance(classifier, RandomForestClassifier | ExtraTreesClassifier | DecisionTreeClassifier)
+    return isinstance(
+        classifier, RandomForestClassifier | ExtraTreesClassifier | DecisionTreeClassifier
+    )
 
 
 def export_sklearn(classifier: Any, features: int) -> Scorer:
     """Return the scorer of a classifier fitted on classes 0..C-1."""
     if type(classifier) in (RandomForestClassifier, ExtraTreesClassifier):
         trees = [tree_nodes(tree.tree_) for tree in classifier.estimators_]
-        return ForestScorer(ForestArrays.from_trees(trees, features), n_classes=len(classifier.classes_))
+        return ForestScorer(
+            ForestArrays.from_trees(trees, features), n_classes=len(classifier.classes_)
+        )
     if type(classifier) is DecisionTreeClassifier:
         arrays = ForestArrays.from_trees([tree_nodes(classifier.tree_)], features)
         return ForestScorer(arrays, n_classes=len(classifier.classes_))
@@ -122,7 +133,9 @@ def _nodes(tree: Any, shares: Matrix) -> TreeNodes:
         threshold=np.where(inner, _floor_to_single(threshold), 0).astype(np.float32),
         right=np.where(inner, right, 0).astype(np.int32),
         values=shares[~inner],
-        missing_left=np.asarray(missing, dtype=np.uint8) if missing is not None and np.any(missing) else None,
+        missing_left=np.asarray(missing, dtype=np.uint8)
+        if missing is not None and np.any(missing)
+        else None,
     )
 
 

@@ -23,7 +23,12 @@ from pyspark.ml.linalg import DenseMatrix, Matrix
 from pyspark.sql import DataFrame
 from pyspark.sql.utils import is_remote
 
-from genre_spark.multilabel.models.forests import CategoricalSplits, ForestArrays, ForestScorer, TreeNodes
+from genre_spark.multilabel.models.forests import (
+    CategoricalSplits,
+    ForestArrays,
+    ForestScorer,
+    TreeNodes,
+)
 from genre_spark.multilabel.models.scorers import LinearScorer, Scorer
 from genre_spark.session import json_of_java
 
@@ -36,7 +41,10 @@ _NODES = 20_000  # nodes, about, that come from the JVM at a time: some 2 MB of 
 _UNREAD = {  # fields of Spark's trees: more than half of their JSON
     "org.apache.spark.ml.tree.InternalNode": ("prediction", "impurity", "gain", "impurityStats"),
     "org.apache.spark.ml.tree.LeafNode": ("impurity",),
-    **{f"org.apache.spark.mllib.tree.impurity.{kind}Calculator": ("rawCount",) for kind in ("Gini", "Entropy")},
+    **{
+        f"org.apache.spark.mllib.tree.impurity.{kind}Calculator": ("rawCount",)
+        for kind in ("Gini", "Entropy")
+    },
 }
 _ENSEMBLES: dict[type[Estimator], type[Model]] = {
     RandomForestClassifier: RandomForestClassificationModel,
@@ -47,9 +55,10 @@ _ENSEMBLES: dict[type[Estimator], type[Model]] = {
 def fitted_model(classifier: Estimator, data: DataFrame) -> Model:
     """Return `classifier.fit(data)`, without a Python object for each tree of a forest.
 
-    PySpark looks for a new model's Params in all its attributes. Since 4.0 `trees` is one of them (SPARK-50843 made it
-    a cached_property), and takes 5 ms a tree: of a small forest of 100 trees that is a third of the fit. While the
-    model is made, an empty list stands in the place of its trees; they appear when they are asked for.
+    PySpark looks for a new model's Params in all its attributes. Since 4.0 `trees` is one of them
+    (SPARK-50843 made it a cached_property), and takes 5 ms a tree: of a small forest of 100 trees
+    that is a third of the fit. While the model is made, an empty list stands in the place of its
+    trees; they appear when they are asked for.
     """
     kind = _ENSEMBLES.get(type(classifier))
     if kind is None or is_remote():
@@ -64,18 +73,24 @@ def fitted_model(classifier: Estimator, data: DataFrame) -> Model:
 def export_model(model: Model) -> Scorer | None:
     """Return the scorer that gives the same probabilities as a fitted Spark ML classifier.
 
-    Returns None for classifiers that have no such form here (they are then kept and applied as they are), and where
-    the JVM cannot be asked for the trees (Spark Connect, or a Spark whose inside has changed).
+    Returns None for classifiers that have no such form here (they are then kept and applied as they
+    are), and where the JVM cannot be asked for the trees (Spark Connect, or a Spark whose inside
+    has changed).
     """
     if isinstance(model, LogisticRegressionModel):
         return LinearScorer(_dense(model.coefficientMatrix), model.interceptVector.toArray())
     if isinstance(model, NaiveBayesModel) and model.getOrDefault("modelType") == "multinomial":
         return LinearScorer(_dense(model.theta), model.pi.toArray())
-    if isinstance(model, DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel):
+    if isinstance(
+        model,
+        DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel,
+    ):
         try:
             return _export_trees(model)
         except Exception as error:  # any failure inside the JVM's private classes means the same: apply it as it is
-            _logger.warning("%s: cannot read its trees (%s), it is applied by Spark itself", model.uid, error)
+            _logger.warning(
+                "%s: cannot read its trees (%s), it is applied by Spark itself", model.uid, error
+            )
     return None
 
 
@@ -84,17 +99,23 @@ def _dense(matrix: Matrix) -> np.ndarray:
 
 
 def _export_trees(
-    model: DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel,
+    model: DecisionTreeClassificationModel
+    | RandomForestClassificationModel
+    | GBTClassificationModel,
 ) -> ForestScorer:
     boosted = isinstance(model, GBTClassificationModel)
     single = isinstance(model, DecisionTreeClassificationModel)
     weights = model.treeWeights if isinstance(model, GBTClassificationModel) else repeat(1.0)
     features, sets = model.numFeatures, dict[tuple[int, tuple[float, ...]], int]()
     java: Any = model._java_obj
-    # not model.trees, which makes a Python object with all Params of each tree: 100 trees took 5.8 s, not 0.5
+    # not model.trees, which makes a Python object with all Params of each tree: 100 trees took 5.8
+    # s, not 0.5
     parts = [java] if single else list(java.trees())
     roots = _roots(parts, java.numNodes() if single else java.totalNumNodes())
-    trees = [_flatten(root, features, sets, weight, boosted) for root, weight in zip(roots, weights, strict=False)]
+    trees = [
+        _flatten(root, features, sets, weight, boosted)
+        for root, weight in zip(roots, weights, strict=False)
+    ]
     arrays = ForestArrays.from_trees(trees, features, _categories(sets))
     return ForestScorer(arrays, n_classes=model.numClasses, link="boosted" if boosted else "mean")
 
@@ -105,7 +126,9 @@ def _roots(parts: list[Any], nodes: int) -> Iterator[dict[str, Any]]:
     for start in range(0, len(parts), at_once):
         roots = [one.rootNode() for one in parts[start : start + at_once]]
         text, end = json_of_java(roots, without=_UNREAD), 0
-        for _ in roots:  # one at a time: Python's collector visits all nodes again and again while they are many
+        for _ in (
+            roots
+        ):  # one at a time: Python's collector visits all nodes again and again while they are many
             root, end = _decoder.raw_decode(text, end + 1)  # after the bracket or a comma
             yield root
 
@@ -151,7 +174,11 @@ def _flatten(
         if split is None:
             feature.append(-1)
             threshold.append(0.0)
-            values.append([node["prediction"] * weight] if boosted else _distribution(node["impurityStats"]["stats"]))
+            values.append(
+                [node["prediction"] * weight]
+                if boosted
+                else _distribution(node["impurityStats"]["stats"])
+            )
             continue
         if "threshold" in split:
             feature.append(split["featureIndex"])

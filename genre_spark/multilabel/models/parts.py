@@ -28,7 +28,9 @@ class SparkModelScorer:
 
     def probabilities(self, block: Any) -> Any:
         """Refuse: the model needs Spark."""
-        raise NotImplementedError(f"{type(self.model).__name__} can only be applied by Spark, use transform")
+        raise NotImplementedError(
+            f"{type(self.model).__name__} can only be applied by Spark, use transform"
+        )
 
     def to_bytes(self) -> bytes:
         """Refuse: the model has a writer of its own."""
@@ -41,7 +43,8 @@ class FittedPart:
 
     Attributes:
         scorer: gives p(class | row).
-        classes: the label combination of each class of a multi-class target, (classes, labels of the target).
+        classes: the label combination of each class of a multi-class target, (classes, labels of
+            the target).
         model: the fitted Spark ML model, where one was fitted in this session.
     """
 

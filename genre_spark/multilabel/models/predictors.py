@@ -76,8 +76,10 @@ class ChainsPredictor:
     Attributes:
         orders: the labels of each chain in the order of its links.
         scorers: of the links, one chain after the other.
-        votes: the score is the share of chains that predict a label, not the mean of their probabilities.
-        link_threshold: from which probability on a link passes a label on as predicted; None takes the model's.
+        votes: the score is the share of chains that predict a label, not the mean of their
+            probabilities.
+        link_threshold: from which probability on a link passes a label on as predicted; None takes
+            the model's.
     """
 
     orders: Sequence[Sequence[int]]
@@ -113,9 +115,12 @@ class LabelsetsPredictor:
         labels: number of labels, L.
         subsets: the labels of each member.
         scorers: p(class | row) of each member.
-        classes: the label combination of each class of each member, (classes, labels of the member).
-        votes: a member's score is that of its most probable combination, 0 or 1, not the sum of p(class).
-        whole: the prediction is the most probable combination itself, whatever the threshold (for a single member).
+        classes: the label combination of each class of each member, (classes, labels of the
+            member).
+        votes: a member's score is that of its most probable combination, 0 or 1, not the sum of
+            p(class).
+        whole: the prediction is the most probable combination itself, whatever the threshold (for a
+            single member).
     """
 
     labels: int
@@ -149,7 +154,8 @@ class HierarchyPredictor:
 
     Attributes:
         labels: number of labels.
-        nodes: for each scorer the number of its parent's scorer (-1 at the root) and the labels below it.
+        nodes: for each scorer the number of its parent's scorer (-1 at the root) and the labels
+            below it.
         scorers: p(meta-label | row) of each child of each node, parents before children.
     """
 
@@ -184,6 +190,9 @@ class ForestPredictor:
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
         trees = [piece.arrays.trees for piece in self.scorers]
-        total = sum(piece.leaf_means(block) * count for piece, count in zip(self.scorers, trees, strict=True))
+        total = sum(
+            piece.leaf_means(block) * count
+            for piece, count in zip(self.scorers, trees, strict=True)
+        )
         scores = np.asarray(total) / sum(trees)
         return scores, decide(scores, threshold)

@@ -1,6 +1,7 @@
 """Fitted single-target models in the form in which they are shipped, stored and asked for class probabilities.
 
-None of them needs Spark. What a scorer stores is plain arrays (npz without pickle) or a skops archive.
+None of them needs Spark. What a scorer stores is plain arrays (npz without pickle) or a skops
+archive.
 """
 
 from __future__ import annotations

@@ -28,16 +28,22 @@ class ThresholdGrid:
         pairs = []
         for arrays in forests:
             used = (arrays.feature != LEAF) & (arrays.feature < arrays.features)
-            pair = np.zeros(int(used.sum()), dtype=[("feature", np.int64), ("threshold", np.float64)])
+            pair = np.zeros(
+                int(used.sum()), dtype=[("feature", np.int64), ("threshold", np.float64)]
+            )
             pair["feature"], pair["threshold"] = arrays.feature[used], arrays.threshold[used]
             pairs.append(np.unique(pair))
             for key in _category_sets(arrays):
                 self._sets.setdefault(key, len(self._sets))
         merged = (
-            np.unique(np.concatenate(pairs)) if pairs else np.zeros(0, dtype=[("feature", int), ("threshold", float)])
+            np.unique(np.concatenate(pairs))
+            if pairs
+            else np.zeros(0, dtype=[("feature", int), ("threshold", float)])
         )
         cuts = np.flatnonzero(np.diff(merged["feature"], prepend=-1, append=-1))
-        self._thresholds = {int(merged["feature"][a]): merged["threshold"][a:b] for a, b in pairwise(cuts)}
+        self._thresholds = {
+            int(merged["feature"][a]): merged["threshold"][a:b] for a, b in pairwise(cuts)
+        }
         most = max((len(thresholds) for thresholds in self._thresholds.values()), default=0)
         self.kind: Any = np.uint8 if most < 2**8 else np.uint16 if most < 2**16 else np.int32
 
@@ -48,7 +54,10 @@ class ThresholdGrid:
 
     def node_tests(self, arrays: ForestArrays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return for each node the column that it compares and the rank k: a row goes left where its rank is <= k."""
-        column, rank = arrays.feature.astype(np.int64), np.zeros(len(arrays.feature), dtype=np.int64)
+        column, rank = (
+            arrays.feature.astype(np.int64),
+            np.zeros(len(arrays.feature), dtype=np.int64),
+        )
         for feature, thresholds in self._thresholds.items():
             at = arrays.feature == feature
             if feature < arrays.features and at.any():
@@ -58,7 +67,10 @@ class ThresholdGrid:
         return column, rank
 
     def rank(self, ranks: NDArray[Any], column: int, values: NDArray[np.float64]) -> None:
-        """Write the ranks of a feature's values: the number of thresholds below; and 1 outside each category set."""
+        """Write the ranks of a feature's values: the number of thresholds below.
+
+        And 1 outside each category set.
+        """
         thresholds = self._thresholds.get(column)
         if thresholds is not None:
             ranks[column] = np.searchsorted(thresholds, values, side="left")

@@ -80,7 +80,9 @@ def score_features(
         predictor.predict(FeatureBlock(features[start : start + _ROWS], predictor.room), threshold)
         for start in range(0, max(1, len(features)), _ROWS)
     ]
-    return np.concatenate([part[0] for part in scored]), np.concatenate([part[1] for part in scored])
+    return np.concatenate([part[0] for part in scored]), np.concatenate(
+        [part[1] for part in scored]
+    )
 
 
 def append_scores(data: DataFrame, task: ScoringTask, *, features_col: str) -> DataFrame:
@@ -110,6 +112,12 @@ def unfold_scores(
     about: dict[str, Any] = {}
     if names:  # where VectorAssembler leaves the names of features, and VectorSlicer looks for them
         attributes = [{"idx": index, "name": name} for index, name in enumerate(names)]
-        about = {"metadata": {"ml_attr": {"attrs": {"numeric": attributes}, "num_attrs": len(names)}}}
-    vectors = [array_to_vector(F.col(f"{HIDDEN}.{part}")).alias(name, **about) for part, name in wanted.items() if name]
+        about = {
+            "metadata": {"ml_attr": {"attrs": {"numeric": attributes}, "num_attrs": len(names)}}
+        }
+    vectors = [
+        array_to_vector(F.col(f"{HIDDEN}.{part}")).alias(name, **about)
+        for part, name in wanted.items()
+        if name
+    ]
     return data.select(*others, *vectors)

@@ -57,7 +57,10 @@ class _GivenBlock(FeatureBlock):
 
 def _given(block: FeatureBlock) -> Mapping[int, NDArray[np.float64]]:
     if not isinstance(block, _GivenBlock):
-        raise TypeError(f"{type(block).__name__}: no answers, the model can only be applied by Spark: use transform")
+        raise TypeError(
+            f"{type(block).__name__}: no answers, the model can only be applied by Spark: use "
+            "transform"
+        )
     return block.answers
 
 
@@ -68,7 +71,13 @@ def stand_in(part: FittedPart, index: int) -> Scorer:
 
 
 def check_rows(
-    data: DataFrame, features: str, *, output: str, size: int, names: Sequence[str] | None, allow_invalid: bool
+    data: DataFrame,
+    features: str,
+    *,
+    output: str,
+    size: int,
+    names: Sequence[str] | None,
+    allow_invalid: bool,
 ) -> DataFrame:
     """Return the data with a copy of the features column that stops at a row that no model was fitted for.
 
@@ -88,7 +97,11 @@ def check_rows(
         (column.isNull(), F.lit(f"{features}: null, expected a vector of length {size}")),
         (
             F.size(values) != size,
-            F.concat(F.lit(f"{features}: a vector of length "), F.size(values), F.lit(f", expected {size}")),
+            F.concat(
+                F.lit(f"{features}: a vector of length "),
+                F.size(values),
+                F.lit(f", expected {size}"),
+            ),
         ),
     ]
     if not allow_invalid:
@@ -101,7 +114,12 @@ def check_rows(
         if names:
             called = F.concat(F.lit(" ("), F.array(*map(F.lit, names))[wrong["i"]], F.lit(")"))
         text = F.concat(
-            F.lit(f"{features}: "), shown, F.lit(" in feature "), wrong["i"], called, F.lit(f", {EXPECTED_FINITE}")
+            F.lit(f"{features}: "),
+            shown,
+            F.lit(" in feature "),
+            wrong["i"],
+            called,
+            F.lit(f", {EXPECTED_FINITE}"),
         )
         checks.append((F.exists(values, _invalid), text))
     (first, message), *others = checks
@@ -137,12 +155,17 @@ def append_part_scores(
     names = list(data.columns)
     for index, part in enumerate(parts):
         if isinstance(part.scorer, ConstantScorer):
-            data = data.withColumn(f"_part{index}", F.array(*map(F.lit, part.scorer.distribution.tolist())))
+            data = data.withColumn(
+                f"_part{index}", F.array(*map(F.lit, part.scorer.distribution.tolist()))
+            )
         elif isinstance(part.scorer, SparkModelScorer):
             linked, before = inputs, links.get(index, ())
             if before:
                 linked = "_linked"
-                passed_on = {f"_link{one}": (F.col(f"_part{one}")[1] >= passed).cast("double") for one in before}
+                passed_on = {
+                    f"_link{one}": (F.col(f"_part{one}")[1] >= passed).cast("double")
+                    for one in before
+                }
                 data = append_links(data, passed_on, inputs=inputs, output=linked, size=size)
             data = _apply(data, part.scorer.model, index, linked)
         else:
@@ -153,22 +176,39 @@ def append_part_scores(
 
 
 def _apply(data: DataFrame, model: Any, index: int, inputs: str) -> DataFrame:
-    outputs = {"probabilityCol": "_probability", "rawPredictionCol": "_raw", "predictionCol": "_class"}
+    outputs = {
+        "probabilityCol": "_probability",
+        "rawPredictionCol": "_raw",
+        "predictionCol": "_class",
+    }
     copy = model.copy()
-    copy._set(featuresCol=inputs, **{name: value for name, value in outputs.items() if copy.hasParam(name)})
+    copy._set(
+        featuresCol=inputs,
+        **{name: value for name, value in outputs.items() if copy.hasParam(name)},
+    )
     return copy.transform(data).withColumn(f"_part{index}", vector_to_array(F.col("_probability")))
 
 
-def append_given_scores(data: DataFrame, predictor: Predictor, count: int, threshold: float, hidden: str) -> DataFrame:
+def append_given_scores(
+    data: DataFrame, predictor: Predictor, count: int, threshold: float, hidden: str
+) -> DataFrame:
     """Return the data with the struct of probabilities and prediction that follows from the `_part<i>` columns."""
 
     @pandas_udf("probabilities array<double>, prediction array<double>")  # type: ignore[call-overload, untyped-decorator]
     def combine(parts: pd.DataFrame) -> pd.DataFrame:
-        answers = {index: np.stack(parts[f"_part{index}"].to_list()) for index in range(count)} if len(parts) else {}
+        answers = (
+            {index: np.stack(parts[f"_part{index}"].to_list()) for index in range(count)}
+            if len(parts)
+            else {}
+        )
         if not answers:
             return pd.DataFrame({"probabilities": [], "prediction": []})
-        scores, prediction = predictor.predict(_GivenBlock(len(parts), predictor.room, answers), threshold)
+        scores, prediction = predictor.predict(
+            _GivenBlock(len(parts), predictor.room, answers), threshold
+        )
         return pd.DataFrame({"probabilities": list(scores), "prediction": list(prediction)})
 
     columns = [F.col(f"_part{index}") for index in range(count)]
-    return data.withColumn(hidden, combine(F.struct(*columns))).drop(*(f"_part{index}" for index in range(count)))
+    return data.withColumn(hidden, combine(F.struct(*columns))).drop(
+        *(f"_part{index}" for index in range(count))
+    )

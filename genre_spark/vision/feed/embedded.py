@@ -50,23 +50,31 @@ def embed_samples(
         InvalidInputError: samples without features.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_batches(list(_read(sample_files, [MOVIE_ID, LABELS, WEIGHT]))).sort_by(MOVIE_ID)
+    table = pa.Table.from_batches(list(_read(sample_files, [MOVIE_ID, LABELS, WEIGHT]))).sort_by(
+        MOVIE_ID
+    )
     ids = np.asarray(table.column(MOVIE_ID))
     labels = np.asarray(pc.list_flatten(table.column(LABELS)), np.float32).reshape(len(ids), -1)
     found = np.zeros(len(ids), bool)
-    matrix = np.lib.format.open_memmap(f"{folder}/features.npy", "w+", np.float32, (len(ids), features))
+    matrix = np.lib.format.open_memmap(
+        f"{folder}/features.npy", "w+", np.float32, (len(ids), features)
+    )
     for batch in _read(embedding_files, [MOVIE_ID, FEATURES]):
         posters = np.asarray(batch.column(MOVIE_ID))
         places = np.minimum(np.searchsorted(ids, posters), len(ids) - 1)
         wanted = ids[places] == posters
-        values = np.asarray(pc.list_flatten(batch.column(FEATURES)), np.float32).reshape(len(posters), -1)
+        values = np.asarray(pc.list_flatten(batch.column(FEATURES)), np.float32).reshape(
+            len(posters), -1
+        )
         matrix[places[wanted]] = values[wanted]
         found[places[wanted]] = True
     matrix.flush()
     if not found.all():
         raise InvalidInputError(
-            f"{int((~found).sum())} of {len(ids)} samples have no embedding (movie {ids[~found][0]}, ...), expected "
-            "the embeddings of the posters that were sampled: run `genre-spark poster-embeddings` again"
+            f"{int((~found).sum())} of {len(ids)} samples have no embedding (movie "
+            f"{ids[~found][0]}, ...), expected "
+            "the embeddings of the posters that were sampled: run `genre-spark poster-embeddings` "
+            "again"
         )
     np.save(f"{folder}/labels.npy", labels)
     np.save(f"{folder}/weights.npy", np.asarray(table.column(WEIGHT), np.float32))
@@ -78,4 +86,6 @@ def _read(files: Sequence[str], columns: list[str]) -> Iterator[pa.RecordBatch]:
         system, inner = filesystem(file)
         with system.open(inner, "rb") as source:
             for batch in pq.ParquetFile(source).iter_batches(_BATCH, columns=columns):
-                yield pa.RecordBatch.from_arrays([batch.column(name) for name in columns], names=columns)
+                yield pa.RecordBatch.from_arrays(
+                    [batch.column(name) for name in columns], names=columns
+                )

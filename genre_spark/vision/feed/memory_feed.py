@@ -21,11 +21,12 @@ class MemoryBatch(NamedTuple):
 class MemoryFeed:
     """Batches from arrays, in an order that depends on seed and epoch alone.
 
-    The batch that all processes see together is the same whatever their number: process r of n takes every n-th sample
-    of it, so n processes do what one does.
+    The batch that all processes see together is the same whatever their number: process r of n
+    takes every n-th sample of it, so n processes do what one does.
 
     Args:
-        images: uint8 posters (N, 3, H, W) or float features (N, D); a memory-mapped array stays on disk.
+        images: uint8 posters (N, 3, H, W) or float features (N, D); a memory-mapped array stays on
+            disk.
         labels: (N, L), 0 or 1.
         weights: (N,); None: all 1.
         batch_size: samples a step over all processes.
@@ -50,7 +51,9 @@ class MemoryFeed:
         device: torch.device | None = None,
     ) -> None:
         self._images, self._labels = images, np.asarray(labels, np.float32)
-        self._weights = np.ones(len(images), np.float32) if weights is None else np.asarray(weights, np.float32)
+        self._weights = (
+            np.ones(len(images), np.float32) if weights is None else np.asarray(weights, np.float32)
+        )
         self._batch_size, self._seed, self._shuffle = batch_size, seed, shuffle
         self._rank, self._world_size, self._device = rank, world_size, device
 
@@ -72,11 +75,19 @@ class MemoryFeed:
         for chosen in self._parts(order)[skip_batches:]:
             if len(chosen) == 0:  # fewer samples than processes in the last batch
                 return
-            yield MemoryBatch(*(self._move(array[chosen]) for array in (self._images, self._labels, self._weights)))
+            yield MemoryBatch(
+                *(
+                    self._move(array[chosen])
+                    for array in (self._images, self._labels, self._weights)
+                )
+            )
 
     def _parts(self, order: np.ndarray) -> list[np.ndarray]:
         steps = range(0, len(order), self._batch_size)
-        return [order[start : start + self._batch_size][self._rank :: self._world_size] for start in steps]
+        return [
+            order[start : start + self._batch_size][self._rank :: self._world_size]
+            for start in steps
+        ]
 
     def _move(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))

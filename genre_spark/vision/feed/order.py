@@ -1,7 +1,8 @@
 """Which sample comes when: a pure function of the sizes of row groups, the seed, the epoch and the rank.
 
-The whole order of an epoch is decided on row numbers before anything is read. Threads, queues and the speed of the
-disk have no say in it, a rank finds its share without asking the others, and an epoch can be entered at any batch.
+The whole order of an epoch is decided on row numbers before anything is read. Threads, queues and
+the speed of the disk have no say in it, a rank finds its share without asking the others, and an
+epoch can be entered at any batch.
 """
 
 from __future__ import annotations
@@ -48,25 +49,31 @@ class PlannedBatch:
 
 
 def rank_rows(rows: int, *, rank: int, world_size: int) -> tuple[int, int]:
-    """Return the first row of a rank and the row after its last; shares differ by one row at most."""
+    """Return the first row of a rank and the row after its last.
+
+    Shares differ by one row at most.
+    """
     return rows * rank // world_size, rows * (rank + 1) // world_size
 
 
 def batch_sizes(rows: int, *, batch_size: int, rank: int, world_size: int) -> list[int]:
     """Return the sizes of a rank's batches: as many on every rank, each sample once, all full but the last or two.
 
-    Where one rank has a row more than a whole number of batches and another has not, the latter's last batch is cut
-    in two: a collective operation must find every rank with the same number of steps.
+    Where one rank has a row more than a whole number of batches and another has not, the latter's
+    last batch is cut in two: a collective operation must find every rank with the same number of
+    steps.
 
     Raises:
-        InvalidConfigError: there are fewer rows than ranks, or batches of one row that cannot be cut.
+        InvalidConfigError: there are fewer rows than ranks, or batches of one row that cannot be
+            cut.
     """
     first, last = rank_rows(rows, rank=rank, world_size=world_size)
     mine, most = last - first, -(-rows // world_size)
     batches = -(-most // batch_size)
     if mine < batches:
         raise InvalidConfigError(
-            f"{rows} samples for {world_size} processes in batches of {batch_size}: a process would have fewer batches "
+            f"{rows} samples for {world_size} processes in batches of {batch_size}: a process "
+            "would have fewer batches "
             "than another, expected larger batches, fewer processes or more samples"
         )
     sizes = [batch_size] * (batches - 1) + [mine - batch_size * (batches - 1)] if batches else []
@@ -103,7 +110,14 @@ def plan_segments(
 
 
 def plan_batches(
-    segments: Sequence[Segment], sizes: Sequence[int], *, seed: int, epoch: int, rank: int, buffer: int, shuffle: bool
+    segments: Sequence[Segment],
+    sizes: Sequence[int],
+    *,
+    seed: int,
+    epoch: int,
+    rank: int,
+    buffer: int,
+    shuffle: bool,
 ) -> Iterator[PlannedBatch]:
     """Yield a rank's batches: each drawn without replacement from a buffer that is kept full.
 

@@ -1,7 +1,8 @@
 """Samples as batches of tensors, fed by Petastorm: shuffled, sharded, the same for the same seed, at any speed.
 
-Petastorm's workers read row groups ahead; rows stay as they are stored (a JPEG is a tenth of its pixels) while they
-are mixed; decoding threads then write each image straight into its place in the batch.
+Petastorm's workers read row groups ahead; rows stay as they are stored (a JPEG is a tenth of its
+pixels) while they are mixed; decoding threads then write each image straight into its place in the
+batch.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ from genre_spark.files import filesystem
 from genre_spark.imaging.process import settle_process
 from genre_spark.imaging.storing import CHANNELS
 from genre_spark.schemas import HEIGHT, IMAGE, LABELS, WIDTH
-from genre_spark.vision.feed.order import PlannedBatch, Segment, batch_sizes, plan_batches, plan_segments
+from genre_spark.vision.feed.order import (
+    PlannedBatch,
+    Segment,
+    batch_sizes,
+    plan_batches,
+    plan_segments,
+)
 from genre_spark.vision.feed.reader import RowGroup, RowGroupStream, SampleFile, open_file
 from genre_spark.vision.feed.rows import SampleRows
 
@@ -52,10 +59,11 @@ class Batch(NamedTuple):
 class PosterFeed:
     """Batches of one process from the Parquet files of a samples table.
 
-    With `shuffle`, an epoch visits row groups in a random order and draws each batch without replacement from a buffer
-    of rows; without, samples come in the order of the files. Either way every sample comes exactly once an epoch over
-    all ranks, every rank has the same number of batches, and the same (seed, epoch, rank, world_size) gives the same
-    batches whatever the number of workers.
+    With `shuffle`, an epoch visits row groups in a random order and draws each batch without
+    replacement from a buffer of rows; without, samples come in the order of the files. Either way
+    every sample comes exactly once an epoch over all ranks, every rank has the same number of
+    batches, and the same (seed, epoch, rank, world_size) gives the same batches whatever the number
+    of workers.
     """
 
     def __init__(
@@ -84,15 +92,18 @@ class PosterFeed:
             rank: of this process, 0..world_size-1.
             world_size: number of processes.
             workers: threads that read, and as many that decode.
-            shuffle_buffer: rows that are mixed before a batch is drawn; fewer where they take more than 256 MB.
+            shuffle_buffer: rows that are mixed before a batch is drawn; fewer where they take more
+                than 256 MB.
             prefetch: batches kept ready.
             device: where images, labels and weights go; None or a CPU leaves them in memory.
             height: pixels; None for that of the first sample. Images of another size are resized.
             width: pixels; None for that of the first sample.
 
         Raises:
-            InvalidInputError: a file is missing, truncated or not a samples table, or there are no samples.
-            InvalidConfigError: the samples cannot be spread over the ranks in equal numbers of batches.
+            InvalidInputError: a file is missing, truncated or not a samples table, or there are no
+                samples.
+            InvalidConfigError: the samples cannot be spread over the ranks in equal numbers of
+                batches.
         """
         self._files = [open_file(path) for path in files]
         self._groups = [
@@ -103,13 +114,21 @@ class PosterFeed:
         ]
         self._sizes = [group.rows for group in self._groups]
         if not self._groups:
-            raise InvalidInputError(f"{files[0] if files else 'feed'}: no samples, expected at least one")
-        self._batch_sizes = batch_sizes(sum(self._sizes), batch_size=batch_size, rank=rank, world_size=world_size)
+            raise InvalidInputError(
+                f"{files[0] if files else 'feed'}: no samples, expected at least one"
+            )
+        self._batch_sizes = batch_sizes(
+            sum(self._sizes), batch_size=batch_size, rank=rank, world_size=world_size
+        )
         self._seed, self._shuffle, self._rank, self._world_size = seed, shuffle, rank, world_size
         self._workers, self._prefetch = workers, prefetch
-        self._buffer = min(shuffle_buffer, _BUFFER_BYTES // max(1, _image_bytes(self._files) // sum(self._sizes)))
+        self._buffer = min(
+            shuffle_buffer, _BUFFER_BYTES // max(1, _image_bytes(self._files) // sum(self._sizes))
+        )
         self._device = device if device is not None and device.type != "cpu" else None
-        first_height, first_width, self.label_count = _look_at_first(self._files[self._groups[0].file])
+        first_height, first_width, self.label_count = _look_at_first(
+            self._files[self._groups[0].file]
+        )
         self._shape = (CHANNELS, height or first_height, width or first_width)
         self._streams: list[RowGroupStream] = []
         settle_process()
@@ -133,7 +152,8 @@ class PosterFeed:
             skip_batches: batches at the start that are left out, without being read.
 
         Raises:
-            InvalidInputError: a file cannot be read or an image cannot be decoded; the text names it.
+            InvalidInputError: a file cannot be read or an image cannot be decoded; the text names
+                it.
         """
         segments = plan_segments(
             self._sizes,
@@ -168,16 +188,23 @@ class PosterFeed:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
-    def _run(self, segments: Sequence[Segment], planned: Iterator[PlannedBatch], left: np.ndarray) -> Iterator[Batch]:
+    def _run(
+        self, segments: Sequence[Segment], planned: Iterator[PlannedBatch], left: np.ndarray
+    ) -> Iterator[Batch]:
         """Keep batches in the making while the caller works on the one it has."""
         places = np.flatnonzero(left)
         place_of = {int(segment): place for place, segment in enumerate(places)}
         groups = [self._groups[segments[segment].group] for segment in places]
-        stream = RowGroupStream(self._files, groups, workers=self._workers, label_count=self.label_count)
+        stream = RowGroupStream(
+            self._files, groups, workers=self._workers, label_count=self.label_count
+        )
         self._streams.append(stream)
         held: dict[int, SampleRows] = {}
         making: deque[tuple[Batch, list[Future[None]]]] = deque()
@@ -207,9 +234,13 @@ class PosterFeed:
             if stream in self._streams:
                 self._streams.remove(stream)
 
-    def _make(self, planned: PlannedBatch, held: dict[int, SampleRows]) -> tuple[Batch, list[Future[None]]]:
+    def _make(
+        self, planned: PlannedBatch, held: dict[int, SampleRows]
+    ) -> tuple[Batch, list[Future[None]]]:
         size = len(planned.rows)
-        images = torch.empty((size, *self._shape), dtype=torch.uint8, pin_memory=self._device is not None)
+        images = torch.empty(
+            (size, *self._shape), dtype=torch.uint8, pin_memory=self._device is not None
+        )
         labels = np.empty((size, self.label_count), np.float32)
         weights, movie_ids = np.empty(size, np.float32), np.empty(size, np.int64)
         for segment in np.unique(planned.segments).tolist():
@@ -225,8 +256,12 @@ class PosterFeed:
                 sources[place].decode(numbers[place], out[place])
 
         starts = range(0, size, _SLICE)
-        decoding = [self._decoders.submit(decode, start, min(start + _SLICE, size)) for start in starts]
-        batch = Batch(images, torch.from_numpy(labels), torch.from_numpy(weights), torch.from_numpy(movie_ids))
+        decoding = [
+            self._decoders.submit(decode, start, min(start + _SLICE, size)) for start in starts
+        ]
+        batch = Batch(
+            images, torch.from_numpy(labels), torch.from_numpy(weights), torch.from_numpy(movie_ids)
+        )
         return batch, decoding
 
     def _deliver(self, batch: Batch) -> Batch:
@@ -243,7 +278,11 @@ def _image_bytes(files: Sequence[SampleFile]) -> int:
         for number in range(file.metadata.num_row_groups):
             group = file.metadata.row_group(number)
             columns = (group.column(index) for index in range(group.num_columns))
-            total += sum(column.total_uncompressed_size for column in columns if column.path_in_schema == IMAGE)
+            total += sum(
+                column.total_uncompressed_size
+                for column in columns
+                if column.path_in_schema == IMAGE
+            )
     return total
 
 
@@ -252,7 +291,9 @@ def _look_at_first(file: SampleFile) -> tuple[int, int, int]:
     names = file.metadata.schema.to_arrow_schema().names
     missing = [name for name in (IMAGE, HEIGHT, WIDTH) if name not in names]
     if missing:
-        raise InvalidInputError(f"{file.path}: no column {', '.join(missing)}, expected a samples table with posters")
+        raise InvalidInputError(
+            f"{file.path}: no column {', '.join(missing)}, expected a samples table with posters"
+        )
     columns = [HEIGHT, WIDTH, *([LABELS] if LABELS in names else [])]
     system, inner = filesystem(file.path)
     try:

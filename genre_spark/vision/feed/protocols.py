@@ -11,7 +11,8 @@ from torch import Tensor
 class Batch(Protocol):
     """Samples of one step on one process.
 
-    `images` are uint8 posters (N, 3, H, W), RGB, 0..255 - or, for the training of a head alone, float features (N, D).
+    `images` are uint8 posters (N, 3, H, W), RGB, 0..255 - or, for the training of a head alone,
+    float features (N, D).
     """
 
     @property
@@ -31,7 +32,10 @@ class Batch(Protocol):
 
 
 class Feed(Protocol):
-    """Batches of one process; the same (seed, epoch, rank, number of processes) gives the same batches."""
+    """Batches of one process.
+
+    The same (seed, epoch, rank, number of processes) gives the same batches.
+    """
 
     @property
     def batches_per_epoch(self) -> int:

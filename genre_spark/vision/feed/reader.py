@@ -1,4 +1,7 @@
-"""Petastorm reads the row groups of an epoch, in the order of the plan; the only importer of petastorm."""
+"""Petastorm reads the row groups of an epoch, in the order of the plan.
+
+The only importer of petastorm.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ from genre_spark.vision.feed.rows import COLUMNS, SampleRows
 
 _AHEAD = 2  # row groups read before they are asked for, beyond one for each worker
 _LOOKS = 1000  # at petastorm's pool before its end is believed
-_INTERVAL = 0.001  # seconds between looks of petastorm's ventilator at its queue; its own 0.01 starves fast readers
+# seconds between looks of petastorm's ventilator at its queue; its own 0.01 starves fast readers
+_INTERVAL = 0.001
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,12 @@ class RowGroupStream:
     """Row groups of an epoch, read ahead by petastorm's workers and handed out in the order of the plan."""
 
     def __init__(
-        self, files: Sequence[SampleFile], groups: Sequence[RowGroup], *, workers: int, label_count: int
+        self,
+        files: Sequence[SampleFile],
+        groups: Sequence[RowGroup],
+        *,
+        workers: int,
+        label_count: int,
     ) -> None:
         """Start reading.
 
@@ -87,7 +96,9 @@ class RowGroupStream:
         """
         self._stash: dict[int, SampleRows] = {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # petastorm uses pyarrow 14's old file systems and dataset class
+            warnings.simplefilter(
+                "ignore"
+            )  # petastorm uses pyarrow 14's old file systems and dataset class
             system, paths = _petastorm_paths([file.path for file in files])
         order = [(paths[group.file], group.number) for group in groups]
         metadata = {path: file.metadata for path, file in zip(paths, files, strict=True)}
@@ -95,7 +106,9 @@ class RowGroupStream:
             warnings.simplefilter("ignore")
             self._pool = ThreadPool(workers, results_queue_size=5 * workers)
             try:
-                self._reader = _PlannedReader(system, paths, self._pool, _WorkerMaker(metadata, label_count), order)
+                self._reader = _PlannedReader(
+                    system, paths, self._pool, _WorkerMaker(metadata, label_count), order
+                )
             except OSError as error:  # petastorm opens all files again
                 raise InvalidInputError(f"the samples are not what they were: {error}") from None
 
@@ -110,11 +123,14 @@ class RowGroupStream:
             try:
                 result = next(self._reader)
             except EmptyResultError:
-                # Petastorm's pool looks first whether all workers are done and then whether all items were given out;
-                # it reports the end when the last items are given out between the two looks.
+                # Petastorm's pool looks first whether all workers are done and then whether all
+                # items were given out; it reports the end when the last items are given out between
+                # the two looks.
                 empty += 1
                 if empty > _LOOKS:
-                    raise InvalidInputError(f"row group {position} of the plan did not come") from None
+                    raise InvalidInputError(
+                        f"row group {position} of the plan did not come"
+                    ) from None
                 time.sleep(_INTERVAL)
                 continue
             if isinstance(result, Exception):
@@ -156,10 +172,13 @@ class _Results:
 class _RowGroupWorker(WorkerBase):
     """Reads one row group at a time, in a thread of petastorm's pool.
 
-    Petastorm's own worker reads by pyarrow's old dataset class, copies every row (`take`) and goes through pandas.
+    Petastorm's own worker reads by pyarrow's old dataset class, copies every row (`take`) and goes
+    through pandas.
     """
 
-    def __init__(self, worker_id: int, publish: Any, args: tuple[Any, ...], makers: _WorkerMaker) -> None:
+    def __init__(
+        self, worker_id: int, publish: Any, args: tuple[Any, ...], makers: _WorkerMaker
+    ) -> None:
         super().__init__(worker_id, publish, args)
         self._system, self._pieces, self._maker = args[0], args[4], makers
 
@@ -168,8 +187,12 @@ class _RowGroupWorker(WorkerBase):
         try:
             answer: Any = position, self._maker.read(self._system, piece.path, piece.row_group)
         except (pa.ArrowException, OSError) as error:
-            answer = InvalidInputError(f"{piece.path}: row group {piece.row_group} cannot be read: {error}")
-        except Exception as error:  # petastorm's pool may wait for ever with an error where its queue is full
+            answer = InvalidInputError(
+                f"{piece.path}: row group {piece.row_group} cannot be read: {error}"
+            )
+        except (
+            Exception
+        ) as error:  # petastorm's pool may wait for ever with an error where its queue is full
             answer = error
         self.publish_func(answer)
 
@@ -193,7 +216,9 @@ class _WorkerMaker:
         names = [name for name in COLUMNS if name in present]
         local = type(system).__name__ == "LocalFileSystem"
         # Mapped, a page is copied once, from the system's cache into Arrow's buffer.
-        with pq.ParquetFile(path if local else system.open(path, "rb"), metadata=known, memory_map=local) as file:
+        with pq.ParquetFile(
+            path if local else system.open(path, "rb"), metadata=known, memory_map=local
+        ) as file:
             table = file.read_row_group(number, columns=names, use_threads=False)
         return SampleRows(table, file=path, label_count=self._label_count)
 
@@ -202,17 +227,32 @@ class _PlannedReader(Reader):
     """Petastorm's reader with the order of row groups given from outside."""
 
     def __init__(
-        self, system: Any, paths: list[str], pool: ThreadPool, maker: _WorkerMaker, order: Sequence[tuple[str, int]]
+        self,
+        system: Any,
+        paths: list[str],
+        pool: ThreadPool,
+        maker: _WorkerMaker,
+        order: Sequence[tuple[str, int]],
     ) -> None:
         self._order = order
         self._items: list[dict[str, int]] = []
         super().__init__(
-            system, paths, worker_class=maker, reader_pool=pool, shuffle_row_groups=False, is_batched_reader=True
+            system,
+            paths,
+            worker_class=maker,
+            reader_pool=pool,
+            shuffle_row_groups=False,
+            is_batched_reader=True,
         )
 
-    def _filter_row_groups(self, _dataset: Any, row_groups: list[Any], *_: Any) -> tuple[list[int], None]:
+    def _filter_row_groups(
+        self, _dataset: Any, row_groups: list[Any], *_: Any
+    ) -> tuple[list[int], None]:
         index_of = {(piece.path, piece.row_group): index for index, piece in enumerate(row_groups)}
-        self._items = [{"piece_index": index_of[key], "position": place} for place, key in enumerate(self._order)]
+        self._items = [
+            {"piece_index": index_of[key], "position": place}
+            for place, key in enumerate(self._order)
+        ]
         return [item["piece_index"] for item in self._items], None
 
     def _create_ventilator(self, *_: Any) -> ConcurrentVentilator:

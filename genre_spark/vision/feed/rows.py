@@ -42,10 +42,19 @@ class SampleRows:
         self.file = file
         self.movie_ids = _numbers(table[MOVIE_ID], np.int64)
         rows = len(self.movie_ids)
-        self.labels = _labels(table[LABELS], label_count, file) if label_count else np.zeros((rows, 0), np.float32)
+        self.labels = (
+            _labels(table[LABELS], label_count, file)
+            if label_count
+            else np.zeros((rows, 0), np.float32)
+        )
         has_weights = WEIGHT in table.column_names
-        self.weights = _numbers(table[WEIGHT], np.float32) if has_weights else np.ones(rows, np.float32)
-        self._heights, self._widths = _numbers(table[HEIGHT], np.int64), _numbers(table[WIDTH], np.int64)
+        self.weights = (
+            _numbers(table[WEIGHT], np.float32) if has_weights else np.ones(rows, np.float32)
+        )
+        self._heights, self._widths = (
+            _numbers(table[HEIGHT], np.int64),
+            _numbers(table[WIDTH], np.int64),
+        )
         self._channels = _numbers(table[CHANNELS_COLUMN], np.int64)
         self._encodings = table[ENCODING].to_pylist()
         self._data, self._offsets = _images(table[IMAGE], file)
@@ -82,7 +91,12 @@ class SampleRows:
             size = out.shape[2], out.shape[1]
             shrink = height * width > size[0] * size[1]
             for plane, target in zip(pixels, out, strict=True):
-                cv2.resize(plane, size, dst=target, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+                cv2.resize(
+                    plane,
+                    size,
+                    dst=target,
+                    interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR,
+                )
 
 
 def _numbers(column: pa.ChunkedArray, kind: type) -> npt.NDArray:
@@ -93,20 +107,30 @@ def _labels(column: pa.ChunkedArray, count: int, file: str) -> npt.NDArray[np.fl
     values = pc.list_flatten(column).to_numpy().astype(np.float32, copy=False)
     lengths = pc.list_value_length(column)
     if pc.min(lengths).as_py() != count or pc.max(lengths).as_py() != count:
-        raise InvalidInputError(f"{file}: labels of {pc.min(lengths)} to {pc.max(lengths)} values, expected {count}")
+        raise InvalidInputError(
+            f"{file}: labels of {pc.min(lengths)} to {pc.max(lengths)} values, expected {count}"
+        )
     return values.reshape(-1, count)
 
 
-def _images(column: pa.ChunkedArray, file: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _images(
+    column: pa.ChunkedArray, file: str
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Return the bytes of all images in a row, and where each starts."""
     if column.null_count:
-        raise InvalidInputError(f"{file}: {column.null_count} samples without an image, expected one for each")
+        raise InvalidInputError(
+            f"{file}: {column.null_count} samples without an image, expected one for each"
+        )
     chunk = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
     rows = len(chunk)
     if pa.types.is_fixed_size_binary(chunk.type):
         width = chunk.type.byte_width
-        return np.frombuffer(chunk.buffers()[1], np.uint8), (np.arange(rows + 1) + chunk.offset) * width
+        return np.frombuffer(chunk.buffers()[1], np.uint8), (
+            np.arange(rows + 1) + chunk.offset
+        ) * width
     kind = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
-    offsets = np.frombuffer(chunk.buffers()[1], kind)[chunk.offset : chunk.offset + rows + 1].astype(np.int64)
+    offsets = np.frombuffer(chunk.buffers()[1], kind)[
+        chunk.offset : chunk.offset + rows + 1
+    ].astype(np.int64)
     data = chunk.buffers()[2]
     return np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8), offsets

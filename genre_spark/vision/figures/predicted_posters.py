@@ -38,13 +38,20 @@ def draw_predicted_posters(posters: Sequence[PredictedPoster]) -> Figure:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_xlabel(
-            f"true: {_listed(poster.true)}\n\npredicted: {_listed(poster.predicted)}", fontsize=8, wrap=True
+            f"true: {_listed(poster.true)}\n\npredicted: {_listed(poster.predicted)}",
+            fontsize=8,
+            wrap=True,
         )
     return figure
 
 
-def draw_most_certain(genres: Sequence[tuple[str, Sequence[PredictedPoster]]], *, columns: int) -> Figure:
-    """Draw each genre's most certain posters in a row; a green frame where the genre is true, a red one where not."""
+def draw_most_certain(
+    genres: Sequence[tuple[str, Sequence[PredictedPoster]]], *, columns: int
+) -> Figure:
+    """Draw each genre's most certain posters in a row.
+
+    A green frame where the genre is true, a red one where not.
+    """
     figure = Figure(figsize=(1.5 * columns + 1.2, 2.35 * len(genres)), layout="constrained")
     grid = figure.subplots(len(genres), columns, squeeze=False)
     for row, (genre, posters) in zip(grid, genres, strict=True):

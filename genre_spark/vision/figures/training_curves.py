@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from genre_spark.vision.training.outcomes import EpochRecord
 
 
-def draw_curves(history: Sequence[EpochRecord], *, title: str, best_epoch: int, head_epochs: int = 0) -> Figure:
+def draw_curves(
+    history: Sequence[EpochRecord], *, title: str, best_epoch: int, head_epochs: int = 0
+) -> Figure:
     """Draw loss and F1 over epochs; a line marks the epoch whose weights are kept.
 
     Args:
@@ -21,17 +23,29 @@ def draw_curves(history: Sequence[EpochRecord], *, title: str, best_epoch: int, 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     losses, scores = figure.subplots(1, 2)
     epochs = [record.epoch + 1 for record in history]
-    losses.plot(epochs, [record.train_loss for record in history], label="training", color="#7aa6c2")
-    losses.plot(epochs, [record.validation_loss for record in history], label="validation", color="#c2553c")
+    losses.plot(
+        epochs, [record.train_loss for record in history], label="training", color="#7aa6c2"
+    )
+    losses.plot(
+        epochs, [record.validation_loss for record in history], label="validation", color="#c2553c"
+    )
     losses.set(xlabel="epoch", ylabel="loss", title=title)
     scores.plot(epochs, [record.micro_f1 for record in history], label="micro-F1", color="#c2553c")
     scores.plot(epochs, [record.macro_f1 for record in history], label="macro-F1", color="#e0a458")
-    scores.plot(epochs, [record.hamming_loss for record in history], label="Hamming loss", color="#666666")
+    scores.plot(
+        epochs, [record.hamming_loss for record in history], label="Hamming loss", color="#666666"
+    )
     scores.set(xlabel="epoch", title="validation, at threshold 0.5", ylim=(0, None))
     for axes in (losses, scores):
         axes.axvline(best_epoch + 1, color="#bbbbbb", linestyle=":", linewidth=1)
         if 0 < head_epochs < len(history):
-            axes.axvspan(head_epochs + 0.5, len(history) + 0.5, color="#f3ece0", zorder=0, label="fine-tuning")
+            axes.axvspan(
+                head_epochs + 0.5,
+                len(history) + 0.5,
+                color="#f3ece0",
+                zorder=0,
+                label="fine-tuning",
+            )
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)

@@ -21,9 +21,14 @@ from genre_spark.vision.inference.prediction import worker_network
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
 from genre_spark.worker_errors import worker_errors
 
-_RECEIPT_SCHEMA = StructType([StructField("file", StringType(), False), StructField("rows", LongType(), False)])
+_RECEIPT_SCHEMA = StructType(
+    [StructField("file", StringType(), False), StructField("rows", LongType(), False)]
+)
 _ARROW_SCHEMA = pa.schema(
-    [pa.field(MOVIE_ID, pa.int64(), nullable=False), pa.field(FEATURES, pa.list_(pa.float32()), nullable=False)]
+    [
+        pa.field(MOVIE_ID, pa.int64(), nullable=False),
+        pa.field(FEATURES, pa.list_(pa.float32()), nullable=False),
+    ]
 )
 
 
@@ -53,9 +58,9 @@ def embed_posters(
 ) -> EmbeddedPosters:
     """Write the features of every poster in the files, a Parquet file a part, and go on where a killed run stopped.
 
-    Each worker loads the network once, reads its posters and writes its file itself; Spark moves file names only. The
-    name of a file tells which row groups of which file it belongs to and by which network, so the next run (with more
-    posters, or after a kill) computes what is missing.
+    Each worker loads the network once, reads its posters and writes its file itself; Spark moves
+    file names only. The name of a file tells which row groups of which file it belongs to and by
+    which network, so the next run (with more posters, or after a kill) computes what is missing.
 
     Args:
         spark: the session.
@@ -89,16 +94,24 @@ def embed_posters(
             values = model.features(images)
             offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
             vectors = pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
-            batches.append(pa.RecordBatch.from_arrays([rows.column(0), vectors], schema=_ARROW_SCHEMA))
+            batches.append(
+                pa.RecordBatch.from_arrays([rows.column(0), vectors], schema=_ARROW_SCHEMA)
+            )
         name = _part_name(part)
         _write_whole(join(folder, name), pa.Table.from_batches(batches))
-        yield pa.RecordBatch.from_pydict({"file": [name], "rows": pa.array([part.rows], pa.int64())})
+        yield pa.RecordBatch.from_pydict(
+            {"file": [name], "rows": pa.array([part.rows], pa.int64())}
+        )
 
     computed = 0
     if missing:
-        # a short row a part of some hundred posters; toLocalIterator would run one task after the other
+        # a short row a part of some hundred posters; toLocalIterator would run one task after the
+        # other
         with worker_errors():
-            computed = sum(receipt["rows"] for receipt in map_parts(spark, missing, embed, _RECEIPT_SCHEMA).collect())
+            computed = sum(
+                receipt["rows"]
+                for receipt in map_parts(spark, missing, embed, _RECEIPT_SCHEMA).collect()
+            )
     paths = tuple(join(f"data-{digest}", name) for name in sorted(names))
     manifest = TableManifest(
         name="embeddings",
@@ -132,7 +145,9 @@ def _write_whole(path: str, table: pa.Table) -> None:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     system, inner = filesystem(path)
-    local = "file" in (system.protocol if isinstance(system.protocol, tuple) else (system.protocol,))
+    local = "file" in (
+        system.protocol if isinstance(system.protocol, tuple) else (system.protocol,)
+    )
     target = f"{inner}.{os.getpid()}.tmp" if local else inner
     with system.open(target, "wb") as file:
         file.write(buffer.getvalue())

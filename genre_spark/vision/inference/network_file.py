@@ -1,4 +1,7 @@
-"""A trained network as one file, with everything that is needed to use it; loadable without Spark."""
+"""A trained network as one file, with everything that is needed to use it.
+
+Loadable without Spark.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ _FORMAT = 1
 
 
 class PosterForm(NamedTuple):
-    """How posters were stored for training; whoever brings other posters has to bring them to this form first.
+    """How posters were stored for training.
+
+    Whoever brings other posters has to bring them to this form first.
 
     Attributes:
         height: pixels.
@@ -86,7 +91,12 @@ class TrainedNetwork:
 
 
 def save_network(
-    path: str, network: PosterNetwork, vocabulary: Sequence[str], posters: PosterForm, *, mirror: bool = False
+    path: str,
+    network: PosterNetwork,
+    vocabulary: Sequence[str],
+    posters: PosterForm,
+    *,
+    mirror: bool = False,
 ) -> None:
     """Write a network, whole or not at all."""
     state = {
@@ -127,7 +137,11 @@ def load_network(path: str, *, device: torch.device | None = None) -> TrainedNet
     with explained_memory_errors("embeddings.batch_size", None, network.size):
         prepare_for_inference(network.to(chosen))
     return TrainedNetwork(
-        network, tuple(state["vocabulary"]), chosen, PosterForm(*state["posters"]), mirror=state["mirror"]
+        network,
+        tuple(state["vocabulary"]),
+        chosen,
+        PosterForm(*state["posters"]),
+        mirror=state["mirror"],
     )
 
 
@@ -146,7 +160,11 @@ def prepare_for_inference(network: PosterNetwork) -> None:
 def _fold(module: nn.Module) -> bool:
     folded, previous = False, None
     for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d) and previous is not None and isinstance(previous[1], nn.Conv2d):
+        if (
+            isinstance(child, nn.BatchNorm2d)
+            and previous is not None
+            and isinstance(previous[1], nn.Conv2d)
+        ):
             setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
             setattr(module, name, nn.Identity())
             folded = True

@@ -36,7 +36,9 @@ def worker_network(path: str, version: str, threads: int, device: str) -> Traine
 
     torch.set_num_threads(threads)
     context = TaskContext.get()
-    return load_network(path, device=choose_device(device, local_rank=context.partitionId() if context else 0))
+    return load_network(
+        path, device=choose_device(device, local_rank=context.partitionId() if context else 0)
+    )
 
 
 def predict_posters(
@@ -57,7 +59,8 @@ def predict_posters(
         files: Parquet files of a samples table or of a posters table.
         model_file: a trained network, on storage that the workers see.
         version: changes when the model file does.
-        labels: number of genres where the table has labels; None for a posters table: labels are empty then.
+        labels: number of genres where the table has labels; None for a posters table: labels are
+            empty then.
         batch_size: posters a forward pass.
         threads: CPU threads of a task.
         device: auto, cpu or cuda.
@@ -79,7 +82,9 @@ def predict_posters(
     return map_parts(spark, list_parts(files, rows=_ROWS_PER_TASK), predict, PREDICTIONS_SCHEMA)
 
 
-def predict_features(features: DataFrame, model_file: str, *, version: str, column: str, threads: int = 1) -> DataFrame:
+def predict_features(
+    features: DataFrame, model_file: str, *, version: str, column: str, threads: int = 1
+) -> DataFrame:
     """Return predictions of the head for rows of movie_id, labels and stored features."""
 
     def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -89,13 +94,17 @@ def predict_features(features: DataFrame, model_file: str, *, version: str, colu
                 values = batch.column(column)
                 matrix = np.asarray(values.flatten(), np.float32).reshape(batch.num_rows, -1)
                 yield prediction_rows(
-                    batch.column(MOVIE_ID), batch.column(LABELS), model.probabilities_of_features(matrix)
+                    batch.column(MOVIE_ID),
+                    batch.column(LABELS),
+                    model.probabilities_of_features(matrix),
                 )
 
     return features.mapInArrow(short_task(predict), PREDICTIONS_SCHEMA)
 
 
-def prediction_rows(movie_ids: pa.Array, labels: pa.Array, probabilities: np.ndarray) -> pa.RecordBatch:
+def prediction_rows(
+    movie_ids: pa.Array, labels: pa.Array, probabilities: np.ndarray
+) -> pa.RecordBatch:
     """Return rows of the predictions table; predictions are at threshold 0.5."""
     decided = (probabilities >= 0.5).astype(np.float32)
     return pa.RecordBatch.from_arrays(
@@ -107,4 +116,6 @@ def prediction_rows(movie_ids: pa.Array, labels: pa.Array, probabilities: np.nda
 def _nest(values: np.ndarray) -> pa.Array:
     rows, columns = values.shape
     offsets = np.arange(0, rows * columns + 1, columns, dtype=np.int32)
-    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(values, np.float32).ravel()))
+    return pa.ListArray.from_arrays(
+        offsets, pa.array(np.ascontiguousarray(values, np.float32).ravel())
+    )

@@ -37,11 +37,14 @@ class Part:
     rows: int
 
 
-def list_parts(files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAGE_COLUMNS) -> list[Part]:
+def list_parts(
+    files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAGE_COLUMNS
+) -> list[Part]:
     """Cut files into parts of at least so many rows, or of a whole file that has fewer.
 
     Raises:
-        InvalidInputError: a file lacks one of the columns, or its footer tells of rows that have no value in it.
+        InvalidInputError: a file lacks one of the columns, or its footer tells of rows that have no
+            value in it.
     """
     parts: list[Part] = []
     for file in files:
@@ -51,7 +54,8 @@ def list_parts(files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAG
         missing = [name for name in columns if name not in metadata.schema_arrow.names]
         if missing:
             raise InvalidInputError(
-                f"{file}: no column {', '.join(missing)}, expected posters (columns {', '.join(columns)})"
+                f"{file}: no column {', '.join(missing)}, expected posters (columns "
+                f"{', '.join(columns)})"
             )
         _check_whole(file, metadata.metadata, columns)
         groups: list[int] = []
@@ -66,7 +70,10 @@ def list_parts(files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAG
 
 
 def _check_whole(file: str, metadata: pq.FileMetaData, columns: Sequence[str]) -> None:
-    """Check by the footer that no row lacks a value; writers leave out the statistics of some columns of images."""
+    """Check by the footer that no row lacks a value.
+
+    Writers leave out the statistics of some columns of images.
+    """
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for index in range(group.num_columns):
@@ -74,8 +81,10 @@ def _check_whole(file: str, metadata: pq.FileMetaData, columns: Sequence[str]) -
             statistics = chunk.statistics if chunk.path_in_schema in columns else None
             if statistics is not None and statistics.has_null_count and statistics.null_count:
                 raise InvalidInputError(
-                    f"{file}: {statistics.null_count} of {group.num_rows} rows of row group {number} have no "
-                    f"{chunk.path_in_schema}, expected a poster in every row (sampling.require_poster: true)"
+                    f"{file}: {statistics.null_count} of {group.num_rows} rows of row group "
+                    f"{number} have no "
+                    f"{chunk.path_in_schema}, expected a poster in every row "
+                    "(sampling.require_poster: true)"
                 )
 
 
@@ -90,7 +99,8 @@ def read_posters(
         extra: columns to read beside those of the images.
 
     Yields:
-        uint8 (N, 3, H, W), RGB - all posters of a table have one size - and the rows, without the images.
+        uint8 (N, 3, H, W), RGB - all posters of a table have one size - and the rows, without the
+        images.
 
     Raises:
         InvalidInputError: a sample has no image.
@@ -108,20 +118,32 @@ def _decode(rows: pa.RecordBatch, file: str) -> np.ndarray:
     images = rows.column(IMAGE)
     if images.null_count:
         where = rows.column(MOVIE_ID)[int(np.argmax(images.is_null()))].as_py()
-        raise InvalidInputError(f"{file}: movie {where} has no image, expected posters in every row")
+        raise InvalidInputError(
+            f"{file}: movie {where} has no image, expected posters in every row"
+        )
     heights, widths = rows.column(HEIGHT).to_numpy(), rows.column(WIDTH).to_numpy()
     channels, encodings = rows.column(CHANNELS).to_numpy(), rows.column(ENCODING).to_pylist()
     out = np.empty((len(rows), int(channels[0]), int(heights[0]), int(widths[0])), np.uint8)
-    for number in range(len(rows)):  # one JPEG after the other is how decoders work; copies are what a batch saves
+    for number in range(
+        len(rows)
+    ):  # one JPEG after the other is how decoders work; copies are what a batch saves
         data = memoryview(images[number].as_buffer())
         decode_stored(
-            data, encodings[number], int(heights[number]), int(widths[number]), int(channels[number]), out=out[number]
+            data,
+            encodings[number],
+            int(heights[number]),
+            int(widths[number]),
+            int(channels[number]),
+            out=out[number],
         )
     return out
 
 
 def map_parts(
-    spark: SparkSession, parts: Sequence[Part], function: Callable[[Part], Iterator[pa.RecordBatch]], schema: StructType
+    spark: SparkSession,
+    parts: Sequence[Part],
+    function: Callable[[Part], Iterator[pa.RecordBatch]],
+    schema: StructType,
 ) -> DataFrame:
     """Return the rows that a function gives for each part, one Spark task a part."""
     listed = list(parts)

@@ -1,7 +1,12 @@
 """Architectures, one small file each; importing this package registers them."""
 
 from genre_spark.vision.models import efficientnet, lenet, resnet, scratch_cnn, vgg
-from genre_spark.vision.models.architectures import Architecture, Backbone, architecture_names, find_architecture
+from genre_spark.vision.models.architectures import (
+    Architecture,
+    Backbone,
+    architecture_names,
+    find_architecture,
+)
 from genre_spark.vision.models.network import PosterNetwork, build_network
 
 __all__ = [

@@ -28,7 +28,9 @@ class Normalisation(NamedTuple):
     std: tuple[float, float, float]
 
 
-IMAGENET = Normalisation((0.485 * 255, 0.456 * 255, 0.406 * 255), (0.229 * 255, 0.224 * 255, 0.225 * 255))
+IMAGENET = Normalisation(
+    (0.485 * 255, 0.456 * 255, 0.406 * 255), (0.229 * 255, 0.224 * 255, 0.225 * 255)
+)
 
 
 class Backbone(NamedTuple):
@@ -37,7 +39,8 @@ class Backbone(NamedTuple):
     Attributes:
         module: float32 (N, 3, H, W), normalised -> (N, features).
         features: length of the feature vector.
-        top: names of its submodules that fine-tuning trains again; empty where it is never pretrained.
+        top: names of its submodules that fine-tuning trains again; empty where it is never
+            pretrained.
     """
 
     module: nn.Module
@@ -55,7 +58,8 @@ class PretrainedWeights:
         extra: the optional dependency of genre_spark that installs the package.
         torchvision: name of torchvision's weights, for a download.
         url: address of a download where torchvision has none.
-        convert: from the names of the file to the names of the backbone's parameters; what is left out is not loaded.
+        convert: from the names of the file to the names of the backbone's parameters; what is left
+            out is not loaded.
     """
 
     convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -93,7 +97,8 @@ class Architecture:
         """
         if height < self.minimum[0] or width < self.minimum[1]:
             raise InvalidInputError(
-                f"cnn.architecture {self.name}: images of {height}x{width} pixels, expected at least "
+                f"cnn.architecture {self.name}: images of {height}x{width} pixels, expected at "
+                "least "
                 f"{self.minimum[0]}x{self.minimum[1]} (height x width)"
             )
 
@@ -120,5 +125,7 @@ def find_architecture(name: str) -> Architecture:
     """
     found = _ARCHITECTURES.get(name)
     if found is None:
-        raise InvalidConfigError(f"cnn.architecture: {name!r}, expected one of {', '.join(architecture_names())}")
+        raise InvalidConfigError(
+            f"cnn.architecture: {name!r}, expected one of {', '.join(architecture_names())}"
+        )
     return found

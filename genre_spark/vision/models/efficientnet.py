@@ -1,4 +1,7 @@
-"""EfficientNet-Lite0 (Tan and Le, 2019; the Lite form of 2020: no squeeze-and-excitation, ReLU6 for swish)."""
+"""EfficientNet-Lite0 (Tan and Le, 2019.
+
+The Lite form of 2020: no squeeze-and-excitation, ReLU6 for swish).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,13 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genre_spark.vision.models.architectures import Architecture, Backbone, Normalisation, PretrainedWeights, register
+from genre_spark.vision.models.architectures import (
+    Architecture,
+    Backbone,
+    Normalisation,
+    PretrainedWeights,
+    register,
+)
 from genre_spark.vision.models.heads import small_head
 
 # repeats, kernel, stride, expansion, channels in, channels out
@@ -28,21 +37,28 @@ _TOP = 11  # the blocks from 11 on (192 and 320 channels) and the last convoluti
 class SameConv2d(nn.Conv2d):
     """A convolution with TensorFlow's padding "SAME", which the weights were trained with.
 
-    With stride 2 it pads less on the left and top than on the right and bottom, by an amount that depends on the size.
+    With stride 2 it pads less on the left and top than on the right and bottom, by an amount that
+    depends on the size.
     """
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
         padding: list[int] = []
-        for size, kernel, stride in zip(images.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+        for size, kernel, stride in zip(
+            images.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
+        ):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             padding += [total // 2, total - total // 2]
         return super().forward(F.pad(images, padding) if any(padding) else images)
 
 
-def _convolve(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def _convolve(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
     convolution = SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
-    return nn.Sequential(OrderedDict(conv=convolution, norm=nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)))
+    return nn.Sequential(
+        OrderedDict(conv=convolution, norm=nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01))
+    )
 
 
 class InvertedResidual(nn.Module):
@@ -51,8 +67,12 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         inner = inputs * expansion
-        self.expand = nn.Sequential(_convolve(inputs, inner), nn.ReLU6()) if expansion > 1 else nn.Identity()
-        self.depthwise = nn.Sequential(_convolve(inner, inner, kernel, stride, groups=inner), nn.ReLU6())
+        self.expand = (
+            nn.Sequential(_convolve(inputs, inner), nn.ReLU6()) if expansion > 1 else nn.Identity()
+        )
+        self.depthwise = nn.Sequential(
+            _convolve(inner, inner, kernel, stride, groups=inner), nn.ReLU6()
+        )
         self.project = _convolve(inner, outputs)
         self.adds = stride == 1 and inputs == outputs
 
@@ -63,13 +83,18 @@ class InvertedResidual(nn.Module):
 
 
 def inverted_residuals(_height: int, _width: int) -> Backbone:
-    """The sixteen blocks and a mean over the last maps: 1,280 features at any size; 224x224 was trained with."""
+    """The sixteen blocks and a mean over the last maps: 1,280 features at any size.
+
+    224x224 was trained with.
+    """
     blocks: list[nn.Module] = []
     for repeats, kernel, stride, expansion, inputs, outputs in _BLOCKS:
         for repeat in range(repeats):
             first = repeat == 0
             blocks.append(
-                InvertedResidual(inputs if first else outputs, outputs, kernel, stride if first else 1, expansion)
+                InvertedResidual(
+                    inputs if first else outputs, outputs, kernel, stride if first else 1, expansion
+                )
             )
     module = nn.Sequential(
         OrderedDict(
@@ -80,7 +105,9 @@ def inverted_residuals(_height: int, _width: int) -> Backbone:
             flat=nn.Flatten(),
         )
     )
-    return Backbone(module, _FEATURES, ("last", *(f"blocks.{number}" for number in range(_TOP, len(blocks)))))
+    return Backbone(
+        module, _FEATURES, ("last", *(f"blocks.{number}" for number in range(_TOP, len(blocks))))
+    )
 
 
 _RENAMED = {

@@ -10,7 +10,10 @@ _MAPS = (6, 16, 16, 16)
 
 
 def convolutions(height: int, width: int) -> Backbone:
-    """Four times a 5x5 convolution, ReLU and 2x2 average pooling; 345x230 pixels become 16 maps of 17x10."""
+    """Four times a 5x5 convolution, ReLU and 2x2 average pooling.
+
+    345x230 pixels become 16 maps of 17x10.
+    """
     layers: list[nn.Module] = []
     channels = 3
     for maps in _MAPS:

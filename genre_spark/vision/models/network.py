@@ -41,10 +41,21 @@ class PosterNetwork(nn.Module):
         super().__init__()
         chosen = find_architecture(architecture)
         chosen.check_size(height, width)
-        self.architecture, self.labels, self.size, self.hidden = architecture, labels, (height, width), hidden
-        self.channels_last = False  # the order that convolutions are fastest in on CUDA, and folded ones on CPUs
+        self.architecture, self.labels, self.size, self.hidden = (
+            architecture,
+            labels,
+            (height, width),
+            hidden,
+        )
+        self.channels_last = (
+            False  # the order that convolutions are fastest in on CUDA, and folded ones on CPUs
+        )
         backbone = chosen.backbone(height, width)
-        self.backbone, self.feature_count, self.top = backbone.module, backbone.features, backbone.top
+        self.backbone, self.feature_count, self.top = (
+            backbone.module,
+            backbone.features,
+            backbone.top,
+        )
         self.head = chosen.head(backbone.features, labels, dropout, hidden)
         mean, std = chosen.normalisation or normalisation or IMAGENET
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
@@ -58,9 +69,13 @@ class PosterNetwork(nn.Module):
         """
         pixels = images.to(self.mean.dtype)
         if tuple(pixels.shape[-2:]) != self.size:
-            pixels = F.interpolate(pixels, self.size, mode="bilinear", antialias=True, align_corners=False)
+            pixels = F.interpolate(
+                pixels, self.size, mode="bilinear", antialias=True, align_corners=False
+            )
         pixels = (pixels - self.mean) / self.std
-        return pixels.contiguous(memory_format=torch.channels_last) if self.channels_last else pixels
+        return (
+            pixels.contiguous(memory_format=torch.channels_last) if self.channels_last else pixels
+        )
 
     def features(self, images: Tensor) -> Tensor:
         """Return the backbone's features, float (N, feature_count), of uint8 posters (N, 3, H, W)."""
@@ -76,8 +91,9 @@ class PosterNetwork(nn.Module):
     def answer_always(self, logits: Tensor) -> None:
         """Start the last layer at these logits (labels,), whatever the poster: where training begins.
 
-        From 0 a network would first have to learn that most genres are rare, and a low learning rate may never get
-        there (after Lin et al., Focal loss for dense object detection, 2017, section 4.1).
+        From 0 a network would first have to learn that most genres are rare, and a low learning
+        rate may never get there (after Lin et al., Focal loss for dense object detection, 2017,
+        section 4.1).
         """
         last = [module for module in self.head.modules() if isinstance(module, nn.Linear)][-1]
         last.bias.copy_(logits)
@@ -123,5 +139,11 @@ def build_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return PosterNetwork(
-            architecture, labels, height, width, dropout=dropout, hidden=hidden, normalisation=normalisation
+            architecture,
+            labels,
+            height,
+            width,
+            dropout=dropout,
+            hidden=hidden,
+            normalisation=normalisation,
         )

@@ -8,7 +8,13 @@ from functools import partial
 from torch import Tensor, nn
 from torchvision import models
 
-from genre_spark.vision.models.architectures import IMAGENET, Architecture, Backbone, PretrainedWeights, register
+from genre_spark.vision.models.architectures import (
+    IMAGENET,
+    Architecture,
+    Backbone,
+    PretrainedWeights,
+    register,
+)
 from genre_spark.vision.models.heads import small_head
 
 

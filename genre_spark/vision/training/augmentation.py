@@ -13,8 +13,9 @@ from genre_spark.config import AugmentationConfig
 def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
     """Mirror, crop and recolour posters, each poster in its own way and all of them in one operation.
 
-    Randomness comes from the global generator of the CPU, so that it does not depend on the device. torchvision's
-    transforms draw once for a batch; its definitions of brightness, contrast and saturation are kept.
+    Randomness comes from the global generator of the CPU, so that it does not depend on the device.
+    torchvision's transforms draw once for a batch; its definitions of brightness, contrast and
+    saturation are kept.
 
     Args:
         images: uint8 or float, (N, 3, H, W), RGB, 0..255.
@@ -37,7 +38,9 @@ def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
 def _crop(images: Tensor, share: float) -> Tensor:
     """Cut away up to a share of height and width, anywhere, and enlarge the rest to the old size."""
     kept = 1 - torch.rand(len(images)) * share
-    middle = (2 * torch.rand(2, len(images)) - 1) * (1 - kept)  # of the window, in -1..1 of the poster
+    middle = (2 * torch.rand(2, len(images)) - 1) * (
+        1 - kept
+    )  # of the window, in -1..1 of the poster
     window = torch.zeros(len(images), 2, 3)
     window[:, 0, 0] = window[:, 1, 1] = kept
     window[:, :, 2] = middle.T

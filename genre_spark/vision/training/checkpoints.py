@@ -17,7 +17,8 @@ class Checkpoints:
     """Two files, `last.pt` and `best.pt`, each replaced as a whole.
 
     Args:
-        folder: path or URL; one training (one data set, one configuration, one seed) has one folder.
+        folder: path or URL; one training (one data set, one configuration, one seed) has one
+            folder.
         architecture: what the weights belong to.
     """
 
@@ -39,8 +40,13 @@ class Checkpoints:
         self._save(self.last_file, {**state, "random": random_states()})
 
     def save_best(self, state: Mapping[str, Any], epoch: int, loss: float) -> None:
-        """Keep the state with the lowest validation loss so far; as `last.pt`, a training goes on from it."""
-        self._save(self.best_file, {**state, "random": random_states(), "epoch": epoch, "loss": loss})
+        """Keep the state with the lowest validation loss so far.
+
+        As `last.pt`, a training goes on from it.
+        """
+        self._save(
+            self.best_file, {**state, "random": random_states(), "epoch": epoch, "loss": loss}
+        )
 
     def load_last(self) -> dict[str, Any] | None:
         """Return the last state, or None before the first one.
@@ -67,15 +73,22 @@ class Checkpoints:
             return None
         if state.get("architecture") != self.architecture:
             found = state.get("architecture", "something that is no checkpoint")
-            raise InvalidInputError(f"{path}: a checkpoint of {found}, expected one of {self.architecture}")
+            raise InvalidInputError(
+                f"{path}: a checkpoint of {found}, expected one of {self.architecture}"
+            )
         if state.get("format") != _FORMAT:
-            raise InvalidInputError(f"{path}: a checkpoint of format {state.get('format')}, expected {_FORMAT}")
+            raise InvalidInputError(
+                f"{path}: a checkpoint of format {state.get('format')}, expected {_FORMAT}"
+            )
         return state
 
 
 def random_states() -> dict[str, Any]:
     """Return the states of torch's generators, CPU's and each GPU's."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+    return {
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
 
 
 def restore_random_states(states: Mapping[str, Any]) -> None:

@@ -27,7 +27,9 @@ __all__ = ["choose_backend", "launch"]
 
 logger = logging.getLogger("genre_spark")
 
-_TIMEOUT = datetime.timedelta(minutes=30)  # of a collective: a rank may have to wait for another one's first batch
+_TIMEOUT = datetime.timedelta(
+    minutes=30
+)  # of a collective: a rank may have to wait for another one's first batch
 
 
 def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome:
@@ -37,10 +39,12 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
 
     Args:
         job: what to train; its files must be where all processes see them.
-        report: called after every epoch in the first process, so it must be picklable when there are several.
+        report: called after every epoch in the first process, so it must be picklable when there
+            are several.
 
     Raises:
-        GenreSparkError: the error of the process that failed first; the next run goes on from the last checkpoint.
+        GenreSparkError: the error of the process that failed first; the next run goes on from the
+            last checkpoint.
     """
     where = job.settings.distribution
     if where.processes == 1 and where.where == "local":
@@ -48,10 +52,13 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
     errors = f"{job.checkpoints}/errors"
     remove_folder(errors)
     local = where.where == "local"
-    # On this machine each process finds its GPU by its local rank. TorchDistributor would ask Spark for the driver's
-    # GPUs, which only knows them where spark.driver.resource.gpu.* is configured, as no local session has it.
+    # On this machine each process finds its GPU by its local rank. TorchDistributor would ask Spark
+    # for the driver's GPUs, which only knows them where spark.driver.resource.gpu.* is configured,
+    # as no local session has it.
     distributor = TorchDistributor(
-        num_processes=where.processes, local_mode=local, use_gpu=not local and where.backend == "nccl"
+        num_processes=where.processes,
+        local_mode=local,
+        use_gpu=not local and where.backend == "nccl",
     )
     backend = choose_backend(job) if local else where.backend.replace("auto", "gloo")
     # the processes' output comes through here; standard output belongs to the stage's result
@@ -63,7 +70,9 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
             raise _explain(f"{error}\n{output.text()}", errors, where.processes) from error
     found = load_tensors(_outcome_file(job))
     if found is None:
-        raise StageFailedError(f"{_outcome_file(job)}: missing; expected distribution.where=executors to share a disk")
+        raise StageFailedError(
+            f"{_outcome_file(job)}: missing; expected distribution.where=executors to share a disk"
+        )
     return TrainingOutcome.revive(found)
 
 
@@ -74,10 +83,15 @@ def choose_backend(job: TrainingJob) -> str:
         InvalidConfigError: nccl for more processes than there are GPUs.
     """
     where = job.settings.distribution
-    gpus = torch.cuda.device_count() if job.settings.device != "cpu" and torch.cuda.is_available() else 0
+    gpus = (
+        torch.cuda.device_count()
+        if job.settings.device != "cpu" and torch.cuda.is_available()
+        else 0
+    )
     if where.backend == "nccl" and where.processes > gpus:
         raise InvalidConfigError(
-            f"cnn.distribution.backend: nccl for {where.processes} processes on {gpus} GPUs, expected a GPU for each "
+            f"cnn.distribution.backend: nccl for {where.processes} processes on {gpus} GPUs, "
+            "expected a GPU for each "
             "process, or auto"
         )
     if where.backend != "auto":
@@ -92,8 +106,8 @@ def _outcome_file(job: TrainingJob) -> str:
 def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
     """Be one of the processes; torchrun has set RANK, WORLD_SIZE and where to meet.
 
-    The outcome goes to a file: every process of TorchDistributor writes what its function returns to the same place,
-    and only the first one's is wanted.
+    The outcome goes to a file: every process of TorchDistributor writes what its function returns
+    to the same place, and only the first one's is wanted.
     """
     logger.addHandler(logging.StreamHandler(sys.stderr))
     logger.setLevel(logging.INFO)
@@ -107,9 +121,13 @@ def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
         if rank == 0:
             save_tensors(_outcome_file(job), asdict(outcome))
     except BaseException as error:
-        # the others fail too, since they wait for this one in vain; the first error is the one to show
+        # the others fail too, since they wait for this one in vain; the first error is the one to
+        # show
         kind = type(error).__name__
-        save_tensors(f"{job.checkpoints}/errors/rank-{rank}.pt", {"rank": rank, "kind": kind, "text": str(error)})
+        save_tensors(
+            f"{job.checkpoints}/errors/rank-{rank}.pt",
+            {"rank": rank, "kind": kind, "text": str(error)},
+        )
         raise
     finally:
         dist.destroy_process_group()
@@ -133,14 +151,16 @@ class _Tail(io.TextIOBase):
 def _explain(text: str, errors: str, processes: int) -> Exception:
     """Return the error of a process as it was raised there, or what is known about its end.
 
-    A process that loses its neighbour fails too, so one that was killed is the one to tell of. torchrun's summary has
-    its signal, where it has come through: torchrun itself ends the others with SIGTERM. A process that was killed also
-    leaves no error of its own.
+    A process that loses its neighbour fails too, so one that was killed is the one to tell of.
+    torchrun's summary has its signal, where it has come through: torchrun itself ends the others
+    with SIGTERM. A process that was killed also leaves no error of its own.
     """
     advice = "run the stage again to go on from the last checkpoint"
     for rank, signal in re.findall(r"rank\s*:\s*(\d+)[^\n]*\n\s*exitcode\s*:\s*-(\d+)", text):
         if signal != "15":
-            return StageFailedError(f"process {rank} of {processes} was killed by signal {signal}; {advice}")
+            return StageFailedError(
+                f"process {rank} of {processes} was killed by signal {signal}; {advice}"
+            )
     found = [load_tensors(f"{errors}/rank-{rank}.pt") for rank in range(processes)]
     # an error of ours is the cause; the others are what losing a process looks like
     for state in found:
@@ -150,7 +170,9 @@ def _explain(text: str, errors: str, processes: int) -> Exception:
     silent = [rank for rank, state in enumerate(found) if not state]
     told = [state for state in found if state]
     if told and silent:
-        return StageFailedError(f"process {silent[0]} of {processes} ended without an error (was it killed?); {advice}")
+        return StageFailedError(
+            f"process {silent[0]} of {processes} ended without an error (was it killed?); {advice}"
+        )
     if told:
         return StageFailedError(f"process {told[0]['rank']} of {processes}: {told[0]['text']}")
     return StageFailedError(f"training with {processes} processes failed: {text[-2000:]}")

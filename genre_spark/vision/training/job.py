@@ -11,7 +11,12 @@ from typing import Any
 import torch
 
 from genre_spark.config import CnnConfig
-from genre_spark.vision.devices import choose_device, cores, explained_memory_errors, limited_threads
+from genre_spark.vision.devices import (
+    choose_device,
+    cores,
+    explained_memory_errors,
+    limited_threads,
+)
 from genre_spark.vision.feed.embedded import EmbeddedSamples
 from genre_spark.vision.feed.memory_feed import MemoryFeed
 from genre_spark.vision.feed.protocols import Feed
@@ -49,7 +54,8 @@ class TrainingJob:
         embedded: features of the frozen backbone for training and validation, where it is frozen.
         mirror: whether these are means over the poster and its mirror image.
         label_weights: of the genres in the loss.
-        negative_rate: share of a genre's negatives that a step sees, in the order of the vocabulary.
+        negative_rate: share of a genre's negatives that a step sees, in the order of the
+            vocabulary.
     """
 
     settings: CnnConfig
@@ -90,7 +96,12 @@ def job_network(job: TrainingJob) -> PosterNetwork:
 
 
 def run_job(
-    job: TrainingJob, *, rank: int = 0, size: int = 1, local_rank: int = 0, report: Report | None = None
+    job: TrainingJob,
+    *,
+    rank: int = 0,
+    size: int = 1,
+    local_rank: int = 0,
+    report: Report | None = None,
 ) -> TrainingOutcome:
     """Train as one process of `size`, and write the trained network on the first one.
 
@@ -99,8 +110,11 @@ def run_job(
     """
     device = choose_device(job.settings.device, local_rank=local_rank)
     group = ProcessGroup(rank, size, device)
-    # feeding decodes in threads and processes of its own; a training process takes its share of the cores
-    threads = job.settings.threads or max(1, cores() // (size if job.settings.distribution.where == "local" else 1))
+    # feeding decodes in threads and processes of its own; a training process takes its share of the
+    # cores
+    threads = job.settings.threads or max(
+        1, cores() // (size if job.settings.distribution.where == "local" else 1)
+    )
     with limited_threads(threads):
         network, loss = job_network(job), job_loss(job)
         with explained_memory_errors("cnn.batch_size", job.settings.batch_size, network.size):
@@ -129,7 +143,9 @@ def _train_whole(
     _before: TrainingOutcome,
 ) -> TrainingOutcome:
     settings = job.settings
-    plan = TrainingPlan(settings, job.seed, settings.epochs, settings.learning_rate, settings.model_name)
+    plan = TrainingPlan(
+        settings, job.seed, settings.epochs, settings.learning_rate, settings.model_name
+    )
     checkpoints = Checkpoints(job.checkpoints, settings.architecture)
     with poster_feeds(job, group) as feeds:
         return train(network, loss, feeds, plan, checkpoints, group=group, report=report)
@@ -144,7 +160,9 @@ def _train_head(
     _before: TrainingOutcome,
 ) -> TrainingOutcome:
     settings = job.settings
-    plan = TrainingPlan(settings, job.seed, settings.epochs, settings.learning_rate, f"{settings.model_name} head")
+    plan = TrainingPlan(
+        settings, job.seed, settings.epochs, settings.learning_rate, f"{settings.model_name} head"
+    )
     checkpoints = Checkpoints(f"{job.checkpoints}/head", settings.architecture)
     feeds = _embedded_feeds(job, group)
     return train(network.head, loss, feeds, plan, checkpoints, group=group, report=report)
@@ -168,12 +186,20 @@ def _fine_tune(
     network.freeze(all_but=network.top)
     only_head = {name: value.clone() for name, value in network.state_dict().items()}
     plan = TrainingPlan(
-        settings, job.seed, settings.fine_tune.epochs, settings.fine_tune.learning_rate, f"{settings.model_name} top"
+        settings,
+        job.seed,
+        settings.fine_tune.epochs,
+        settings.fine_tune.learning_rate,
+        f"{settings.model_name} top",
     )
     checkpoints = Checkpoints(f"{job.checkpoints}/top", settings.architecture)
 
     def report_later(record: EpochRecord) -> bool | None:
-        return report(replace(record, epoch=record.epoch + len(before.history))) if report is not None else None
+        return (
+            report(replace(record, epoch=record.epoch + len(before.history)))
+            if report is not None
+            else None
+        )
 
     with poster_feeds(job, group) as feeds:
         outcome = train(network, loss, feeds, plan, checkpoints, group=group, report=report_later)
@@ -181,7 +207,10 @@ def _fine_tune(
     tuned = [replace(record, epoch=record.epoch + first) for record in outcome.history]
     both = replace(before, history=before.history + tuned, head_epochs=first)
     if outcome.best_loss >= before.best_loss:
-        logger.info("  %s: fine-tuning did not lower the validation loss; the head alone stays", settings.model_name)
+        logger.info(
+            "  %s: fine-tuning did not lower the validation loss; the head alone stays",
+            settings.model_name,
+        )
         network.load_state_dict(only_head)
         return both
     return replace(both, best_epoch=outcome.best_epoch + first, best_loss=outcome.best_loss)
@@ -192,7 +221,9 @@ def job_loss(job: TrainingJob) -> GenreLoss:
     settings = job.settings
     rows, counts = _seen_labels(job)
     positive = positive_weights(torch.tensor(counts), rows, limit=settings.positive_weight_limit)
-    return build_loss(settings.loss, positive=positive, weights=job.label_weights, negative_rate=job.negative_rate)
+    return build_loss(
+        settings.loss, positive=positive, weights=job.label_weights, negative_rate=job.negative_rate
+    )
 
 
 def _seen_labels(job: TrainingJob) -> tuple[float, list[float]]:
@@ -230,7 +261,8 @@ def _embedded_feeds(job: TrainingJob, group: ProcessGroup) -> tuple[Feed, Feed]:
 @contextmanager
 def poster_feeds(job: TrainingJob, group: ProcessGroup) -> Iterator[tuple[Feed, Feed]]:
     """Yield the feeds of training and validation samples of one process, and stop their readers at the end."""
-    from genre_spark.vision.feed.poster_feed import PosterFeed  # noqa: PLC0415 - Petastorm takes a second to import
+    # Petastorm takes a second to import
+    from genre_spark.vision.feed.poster_feed import PosterFeed  # noqa: PLC0415
 
     settings = job.settings
     share = max(1, settings.batch_size // group.size)
@@ -246,6 +278,8 @@ def poster_feeds(job: TrainingJob, group: ProcessGroup) -> Iterator[tuple[Feed, 
         PosterFeed(
             job.train_files, batch_size=share, shuffle_buffer=settings.feed.shuffle_buffer, **common
         ) as train_feed,
-        PosterFeed(job.validation_files, batch_size=share, shuffle=False, **common) as validation_feed,
+        PosterFeed(
+            job.validation_files, batch_size=share, shuffle=False, **common
+        ) as validation_feed,
     ):
         yield train_feed, validation_feed

@@ -45,9 +45,10 @@ def train(
 ) -> TrainingOutcome:
     """Train until the epochs are over or the validation loss has not improved for `patience` epochs.
 
-    The network ends with the weights of the best epoch. A run that was stopped anywhere goes on from `last.pt` and,
-    on a CPU, reaches the same weights bit for bit: the order of batches is a function of seed and epoch, and the
-    randomness of a step (dropout, augmentation) of seed, epoch, step and process.
+    The network ends with the weights of the best epoch. A run that was stopped anywhere goes on
+    from `last.pt` and, on a CPU, reaches the same weights bit for bit: the order of batches is a
+    function of seed and epoch, and the randomness of a step (dropout, augmentation) of seed, epoch,
+    step and process.
 
     Args:
         network: on the group's device; images (N, ...) -> logits (N, L).
@@ -59,12 +60,18 @@ def train(
         report: called after every epoch on the first process.
 
     Raises:
-        InvalidInputError: the batch is larger than the data, or the checkpoint is of something else.
-        TrainingDivergedError: the loss or the gradient became NaN or infinite; the last good checkpoint stays.
+        InvalidInputError: the batch is larger than the data, or the checkpoint is of something
+            else.
+        TrainingDivergedError: the loss or the gradient became NaN or infinite; the last good
+            checkpoint stays.
         StageFailedError: a GPU ran out of memory.
     """
-    with explained_memory_errors("cnn.batch_size", plan.settings.batch_size, getattr(network, "size", None)):
-        return _Training(network, loss, feeds, plan, checkpoints, group or ProcessGroup(), report).run()
+    with explained_memory_errors(
+        "cnn.batch_size", plan.settings.batch_size, getattr(network, "size", None)
+    ):
+        return _Training(
+            network, loss, feeds, plan, checkpoints, group or ProcessGroup(), report
+        ).run()
 
 
 class _Training:
@@ -85,11 +92,14 @@ class _Training:
         rows = int(group.total(torch.tensor(self.feed.rows, device=group.device)))
         if rows < self.settings.batch_size:
             raise InvalidInputError(
-                f"cnn.batch_size: {self.settings.batch_size}, expected at most {rows}, the number of training samples"
+                f"cnn.batch_size: {self.settings.batch_size}, expected at most {rows}, the number "
+                "of training samples"
             )
         self.batches = int(group.largest(self.feed.batches_per_epoch))
         self.optimizer = build_optimizer(network, self.settings, learning_rate=plan.learning_rate)
-        self.schedule = build_schedule(self.optimizer, self.settings.schedule, epochs=plan.epochs, batches=self.batches)
+        self.schedule = build_schedule(
+            self.optimizer, self.settings.schedule, epochs=plan.epochs, batches=self.batches
+        )
         self.outcome = TrainingOutcome()
         self.saved_at = time.monotonic()
         self._pending: list[Tensor] = []
@@ -105,7 +115,9 @@ class _Training:
             self._epoch()
         best = self.checkpoints.load_best()
         if best is None:
-            raise InvalidInputError(f"{self.checkpoints.best_file}: missing, expected beside a finished training")
+            raise InvalidInputError(
+                f"{self.checkpoints.best_file}: missing, expected beside a finished training"
+            )
         self.network.load_state_dict(best["network"])
         return self.outcome
 
@@ -124,7 +136,12 @@ class _Training:
         self.loss.train()
         first = outcome.batch
         bar = EpochBar(
-            self.plan.label, outcome.epoch, self.plan.epochs, self.batches, done=first, shown=self.group.leads
+            self.plan.label,
+            outcome.epoch,
+            self.plan.epochs,
+            self.batches,
+            done=first,
+            shown=self.group.leads,
         )
         with bar, _closed(self.feed.epoch(outcome.epoch, first)) as batches:
             for position in range(first, self.batches):
@@ -142,27 +159,42 @@ class _Training:
         """Take one step; a process whose share is used up takes part with a sample of weight 0."""
         outcome, device = self.outcome, self.group.device
         torch.manual_seed(_mix(self.plan.seed, outcome.epoch, position, self.group.rank))
-        images, labels, given = self._stand_in() if batch is None else (batch.images, batch.labels, batch.weights)
+        images, labels, given = (
+            self._stand_in() if batch is None else (batch.images, batch.labels, batch.weights)
+        )
         weights = self.loss.counted(labels) * (given if self.weighted or batch is None else 1)
         if images.ndim == 4:
             images = augment(images, self.settings.augmentation)
-        # one row has no variance, and a stand-in is no sample: neither may touch the statistics of normalisation
+        # one row has no variance, and a stand-in is no sample: neither may touch the statistics of
+        # normalisation
         still = _still_normalisation(self.network) if len(images) == 1 else nullcontext()
         with still, autocast(device, self.settings.precision):
             logits = self.model(images)
         losses = (self.loss(logits.float(), labels) * weights).sum()
-        # whether to write a checkpoint is the first process's decision; it travels with the sum of the weights
-        due = float(self.group.leads and time.monotonic() - self.saved_at >= self.settings.checkpoint_minutes * 60)
-        total, due_at_all = self.group.total(torch.stack([weights.sum(), torch.tensor(due, device=device)]))
+        # whether to write a checkpoint is the first process's decision; it travels with the sum of
+        # the weights
+        due = float(
+            self.group.leads
+            and time.monotonic() - self.saved_at >= self.settings.checkpoint_minutes * 60
+        )
+        total, due_at_all = self.group.total(
+            torch.stack([weights.sum(), torch.tensor(due, device=device)])
+        )
         # DistributedDataParallel divides the sum of gradients by the number of processes
         mean = losses * self.group.size / total.clamp(min=1e-12)
         self.optimizer.zero_grad(set_to_none=True)
         mean.backward()
         limit = self.settings.clip_norm if self.settings.clip_norm is not None else float("inf")
-        norm = nn.utils.clip_grad_norm_((p for p in self.network.parameters() if p.requires_grad), limit)
-        self._pending.append(torch.stack([losses.detach(), weights.sum(), norm.detach(), due_at_all]))
+        norm = nn.utils.clip_grad_norm_(
+            (p for p in self.network.parameters() if p.requires_grad), limit
+        )
+        self._pending.append(
+            torch.stack([losses.detach(), weights.sum(), norm.detach(), due_at_all])
+        )
         if device.type == "cpu":
-            self._check(position)  # before the weights take the step; on a GPU that would wait for every step
+            self._check(
+                position
+            )  # before the weights take the step; on a GPU that would wait for every step
         self.optimizer.step()
         self.schedule.step()
 
@@ -171,11 +203,16 @@ class _Training:
         with _closed(self.feed.epoch(self.outcome.epoch)) as batches:
             first = next(batches, None)
         if first is None:
-            raise InvalidInputError(f"process {self.group.rank}: no training samples, expected fewer processes")
+            raise InvalidInputError(
+                f"process {self.group.rank}: no training samples, expected fewer processes"
+            )
         return first.images[:1], first.labels[:1], torch.zeros_like(first.weights[:1])
 
     def _look(self, position: int) -> bool:
-        """Look at the losses since the last look, when it is time to; tell whether a checkpoint is due."""
+        """Look at the losses since the last look, when it is time to.
+
+        Tell whether a checkpoint is due.
+        """
         if len(self._pending) >= _CHECK_EVERY or position + 1 == self.batches:
             self._check(position)
         due, self._checkpoint_due = self._checkpoint_due, False
@@ -191,9 +228,12 @@ class _Training:
             batch = position + 1 - len(values) + int((~good).nonzero()[0])
             rate = self.schedule.get_last_lr()[0]
             raise TrainingDivergedError(
-                f"the loss became {float(values[~good][0, 0])} (gradient norm {float(values[~good][0, 2])}) in epoch "
-                f"{self.outcome.epoch + 1}, batch {batch + 1} of {self.batches}, at learning rate {rate:.3g}: lower "
-                f"cnn.learning_rate or set cnn.clip_norm; the last good state is {self.checkpoints.last_file}"
+                f"the loss became {float(values[~good][0, 0])} (gradient norm "
+                f"{float(values[~good][0, 2])}) in epoch "
+                f"{self.outcome.epoch + 1}, batch {batch + 1} of {self.batches}, at learning rate "
+                f"{rate:.3g}: lower "
+                "cnn.learning_rate or set cnn.clip_norm; the last good state is "
+                f"{self.checkpoints.last_file}"
             )
         self.outcome.loss_sum += float(values[:, 0].sum())
         self.outcome.weight_sum += float(values[:, 1].sum())
@@ -202,7 +242,9 @@ class _Training:
     def _close_epoch(self, speed: float, started: float) -> None:
         outcome = self.outcome
         self._share_sums()
-        self.group.lead(self.network.buffers())  # each process has seen the statistics of its own samples
+        self.group.lead(
+            self.network.buffers()
+        )  # each process has seen the statistics of its own samples
         scores = score(
             self.network,
             self.loss,
@@ -213,12 +255,16 @@ class _Training:
         )
         if not scores.loss < float("inf"):
             raise TrainingDivergedError(
-                f"the validation loss became {scores.loss} after epoch {outcome.epoch + 1}, at learning rate "
-                f"{self.schedule.get_last_lr()[0]:.3g}; the last good state is {self.checkpoints.last_file}"
+                f"the validation loss became {scores.loss} after epoch {outcome.epoch + 1}, at "
+                "learning rate "
+                f"{self.schedule.get_last_lr()[0]:.3g}; the last good state is "
+                f"{self.checkpoints.last_file}"
             )
         record = EpochRecord(
             epoch=outcome.epoch,
-            train_loss=outcome.loss_sum / outcome.weight_sum if outcome.weight_sum else float("nan"),
+            train_loss=outcome.loss_sum / outcome.weight_sum
+            if outcome.weight_sum
+            else float("nan"),
             validation_loss=scores.loss,
             hamming_loss=scores.hamming_loss,
             micro_f1=scores.micro_f1,
@@ -228,7 +274,12 @@ class _Training:
             seconds=time.monotonic() - started,
         )
         outcome.history.append(record)
-        outcome.epoch, outcome.batch, outcome.loss_sum, outcome.weight_sum = outcome.epoch + 1, 0, 0.0, 0.0
+        outcome.epoch, outcome.batch, outcome.loss_sum, outcome.weight_sum = (
+            outcome.epoch + 1,
+            0,
+            0.0,
+            0.0,
+        )
         outcome.finished = outcome.epoch >= self.plan.epochs
         if scores.loss < outcome.best_loss:
             outcome.best_loss, outcome.best_epoch = scores.loss, record.epoch
@@ -242,7 +293,8 @@ class _Training:
 
     def _tell(self, record: EpochRecord) -> bool:
         logger.info(
-            "%s: epoch %d/%d, loss %.4f, validation loss %.4f, Hamming loss %.4f, micro-F1 %.3f, %.0f images/s, %.0f s",
+            "%s: epoch %d/%d, loss %.4f, validation loss %.4f, Hamming loss %.4f, micro-F1 %.3f, "
+            "%.0f images/s, %.0f s",
             self.plan.label,
             record.epoch + 1,
             self.plan.epochs,
@@ -258,7 +310,9 @@ class _Training:
     def _share_sums(self) -> None:
         """Add up the processes' sums; the first process has them from now on."""
         sums = torch.tensor(
-            [self.outcome.loss_sum, self.outcome.weight_sum], dtype=torch.float64, device=self.group.device
+            [self.outcome.loss_sum, self.outcome.weight_sum],
+            dtype=torch.float64,
+            device=self.group.device,
         )
         totals = self.group.total(sums).tolist() if self.group.size > 1 else sums.tolist()
         self.outcome.loss_sum, self.outcome.weight_sum = totals if self.group.leads else (0.0, 0.0)
@@ -291,7 +345,10 @@ class _Training:
             self.outcome.loss_sum = self.outcome.weight_sum = 0.0
         if self.group.leads and not self.outcome.finished:
             logger.info(
-                "%s: going on after epoch %d, batch %d", self.plan.label, self.outcome.epoch, self.outcome.batch
+                "%s: going on after epoch %d, batch %d",
+                self.plan.label,
+                self.outcome.epoch,
+                self.outcome.batch,
             )
 
 
@@ -309,7 +366,9 @@ def _closed(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
 @contextmanager
 def _still_normalisation(network: nn.Module) -> Iterator[None]:
     """Let batch normalisation use its running statistics, and leave them as they are, for the time of the block."""
-    moving = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.training]
+    moving = [
+        module for module in network.modules() if isinstance(module, _BatchNorm) and module.training
+    ]
     for module in moving:
         module.eval()
     try:

@@ -1,4 +1,7 @@
-"""Losses over many labels a row, on logits; each gives one value a sample, weighting and averaging are the loop's."""
+"""Losses over many labels a row, on logits.
+
+Each gives one value a sample, weighting and averaging are the loop's.
+"""
 
 from __future__ import annotations
 
@@ -54,24 +57,32 @@ class GenreLoss(nn.Module):
 class LabelLoss(GenreLoss):
     """Base of the losses that are a mean over labels, each of which may have a weight.
 
-    With a negative rate, a training step sees only a random share of a label's negatives, each weighted by 1 / rate:
-    the loss expected is the same. Validation sees them all.
+    With a negative rate, a training step sees only a random share of a label's negatives, each
+    weighted by 1 / rate: the loss expected is the same. Validation sees them all.
 
     Args:
         weights: of the labels; None: 1.
-        negative_rate: share of a label's negatives that a step sees, 0..1, (L,); 0: none, where a label has no
-            positives to tell them from. None: 1.
+        negative_rate: share of a label's negatives that a step sees, 0..1, (L,); 0: none, where a
+            label has no positives to tell them from. None: 1.
     """
 
     of_positives: Tensor | None
     of_negatives: Tensor | None
     negative_rate: Tensor | None
 
-    def __init__(self, *, weights: LabelWeights | None = None, negative_rate: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, *, weights: LabelWeights | None = None, negative_rate: Sequence[float] | None = None
+    ) -> None:
         super().__init__()
         positive, negative = weights or (None, None)
-        for name, values in (("of_positives", positive), ("of_negatives", negative), ("negative_rate", negative_rate)):
-            self.register_buffer(name, None if values is None else torch.tensor(values, dtype=torch.float32))
+        for name, values in (
+            ("of_positives", positive),
+            ("of_negatives", negative),
+            ("negative_rate", negative_rate),
+        ):
+            self.register_buffer(
+                name, None if values is None else torch.tensor(values, dtype=torch.float32)
+            )
 
     def elements(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each label, (N, L)."""
@@ -91,12 +102,19 @@ class LabelLoss(GenreLoss):
         logits = super().best_constant(rates)
         if self.of_positives is None or self.of_negatives is None:
             return logits
-        weighted = (self.of_positives > 0) & (self.of_negatives > 0)  # without either there is nothing to learn
-        ratio = torch.where(weighted, self.of_positives, 1.0) / torch.where(weighted, self.of_negatives, 1.0)
+        weighted = (self.of_positives > 0) & (
+            self.of_negatives > 0
+        )  # without either there is nothing to learn
+        ratio = torch.where(weighted, self.of_positives, 1.0) / torch.where(
+            weighted, self.of_negatives, 1.0
+        )
         return logits + torch.log(ratio)
 
     def _draw(self, labels: Tensor, rate: Tensor) -> Tensor:
-        """Return 1 / rate where a negative is seen, else 0; the loop seeds the CPU's generator for each step."""
+        """Return 1 / rate where a negative is seen, else 0.
+
+        The loop seeds the CPU's generator for each step.
+        """
         chances = torch.rand(labels.shape).to(labels.device)
         return (chances < rate) / rate.clamp(min=1e-12)
 
@@ -124,7 +142,9 @@ class BinaryCrossEntropy(LabelLoss):
 
     def elements(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each label, (N, L)."""
-        return F.binary_cross_entropy_with_logits(logits, labels, pos_weight=self.positive, reduction="none")
+        return F.binary_cross_entropy_with_logits(
+            logits, labels, pos_weight=self.positive, reduction="none"
+        )
 
     def best_constant(self, rates: Tensor) -> Tensor:
         """Return log-odds of the labels, positives and negatives weighted."""
@@ -153,7 +173,11 @@ class AsymmetricLoss(LabelLoss):
         negative_rate: Sequence[float] | None = None,
     ) -> None:
         super().__init__(weights=weights, negative_rate=negative_rate)
-        self.negative_focus, self.positive_focus, self.margin = negative_focus, positive_focus, margin
+        self.negative_focus, self.positive_focus, self.margin = (
+            negative_focus,
+            positive_focus,
+            margin,
+        )
 
     def elements(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each label, (N, L)."""
@@ -168,10 +192,11 @@ class AsymmetricLoss(LabelLoss):
 class BpmllLoss(GenreLoss):
     """BPMLL: every label of a sample should score above every other label (Zhang and Zhou, 2006).
 
-    A sample's loss is the mean of exp(-(c_k - c_l)) over its labels k and the other labels l. Samples with no label or
-    with all labels have no pair and do not count. The sum over pairs is the product of two sums, so it takes L steps
-    and not L^2; each is taken relative to its largest term. The exponent of a whole sample is bounded: beyond
-    `limit` the loss goes on along its tangent, so that it stays finite and so does its gradient.
+    A sample's loss is the mean of exp(-(c_k - c_l)) over its labels k and the other labels l.
+    Samples with no label or with all labels have no pair and do not count. The sum over pairs is
+    the product of two sums, so it takes L steps and not L^2; each is taken relative to its largest
+    term. The exponent of a whole sample is bounded: beyond `limit` the loss goes on along its
+    tangent, so that it stays finite and so does its gradient.
 
     Args:
         limit: logarithm of a sample's loss from which on it is linear.
@@ -191,12 +216,20 @@ class BpmllLoss(GenreLoss):
         counted = self.counted(labels) > 0
         on, chosen = (labels > 0)[counted], logits[counted]
         least = torch.finfo(logits.dtype).min
-        positive = torch.logsumexp((-chosen).masked_fill(~on, least), dim=1) - on.sum(1).to(logits.dtype).log()
-        negative = torch.logsumexp(chosen.masked_fill(on, least), dim=1) - (~on).sum(1).to(logits.dtype).log()
+        positive = (
+            torch.logsumexp((-chosen).masked_fill(~on, least), dim=1)
+            - on.sum(1).to(logits.dtype).log()
+        )
+        negative = (
+            torch.logsumexp(chosen.masked_fill(on, least), dim=1)
+            - (~on).sum(1).to(logits.dtype).log()
+        )
         exponent = positive + negative
         bounded = exponent.clamp(max=self.limit)
         values = bounded.exp() * (1 + exponent - bounded)
-        return torch.zeros(len(logits), dtype=values.dtype, device=logits.device).masked_scatter(counted, values)
+        return torch.zeros(len(logits), dtype=values.dtype, device=logits.device).masked_scatter(
+            counted, values
+        )
 
 
 def positive_weights(counts: Tensor, rows: float, *, limit: float) -> Tensor:
@@ -232,7 +265,9 @@ def build_loss(
     known: dict[str, Callable[[], GenreLoss]] = {
         "asymmetric": lambda: AsymmetricLoss(weights=weights, negative_rate=negative_rate),
         "bce": lambda: BinaryCrossEntropy(weights=weights, negative_rate=negative_rate),
-        "bce_positive": lambda: BinaryCrossEntropy(positive, weights=weights, negative_rate=negative_rate),
+        "bce_positive": lambda: BinaryCrossEntropy(
+            positive, weights=weights, negative_rate=negative_rate
+        ),
         "bpmll": BpmllLoss,
     }
     if name not in known:

@@ -11,15 +11,22 @@ from genre_spark.config import CnnConfig, ScheduleConfig
 from genre_spark.errors import InvalidConfigError
 
 
-def build_optimizer(network: nn.Module, config: CnnConfig, *, learning_rate: float) -> optim.Optimizer:
-    """Return the optimiser of the parameters that are not frozen; biases and normalisation do not decay.
+def build_optimizer(
+    network: nn.Module, config: CnnConfig, *, learning_rate: float
+) -> optim.Optimizer:
+    """Return the optimiser of the parameters that are not frozen.
+
+    Biases and normalisation do not decay.
 
     Raises:
         InvalidConfigError: unknown optimiser; the text lists the known ones.
     """
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
-        {"params": [value for value in trained if value.ndim > 1], "weight_decay": config.weight_decay},
+        {
+            "params": [value for value in trained if value.ndim > 1],
+            "weight_decay": config.weight_decay,
+        },
         {"params": [value for value in trained if value.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
@@ -30,7 +37,9 @@ def build_optimizer(network: nn.Module, config: CnnConfig, *, learning_rate: flo
     raise InvalidConfigError(f"cnn.optimizer: {config.optimizer!r}, expected one of adamw, sgd")
 
 
-def build_schedule(optimizer: optim.Optimizer, config: ScheduleConfig, *, epochs: int, batches: int) -> LambdaLR:
+def build_schedule(
+    optimizer: optim.Optimizer, config: ScheduleConfig, *, epochs: int, batches: int
+) -> LambdaLR:
     """Return the schedule, a function of the step: linear warm-up, then constant, cosine or linear.
 
     Args:

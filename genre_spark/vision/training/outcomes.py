@@ -17,7 +17,8 @@ class EpochRecord:
 
     Attributes:
         epoch: its number, from 0.
-        train_loss: weighted mean over its samples, with dropout and augmentation, while the weights moved.
+        train_loss: weighted mean over its samples, with dropout and augmentation, while the weights
+            moved.
         validation_loss: weighted mean after it.
         hamming_loss: on validation samples, at threshold 0.5; micro_f1 and macro_f1 likewise.
         learning_rate: at its end.
@@ -71,7 +72,8 @@ class TrainingOutcome:
         history: complete epochs.
         loss_sum: weighted loss of the epoch so far, summed over its samples.
         weight_sum: the weights of these samples.
-        head_epochs: how many epochs of the history, at its start, trained the head alone; 0: there is one phase.
+        head_epochs: how many epochs of the history, at its start, trained the head alone; 0: there
+            is one phase.
     """
 
     epoch: int = 0

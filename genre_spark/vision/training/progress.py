@@ -12,7 +12,9 @@ logger = logging.getLogger("genre_spark")
 
 
 class EpochBar:
-    """A bar with loss, rate and remaining time, on a terminal; elsewhere nothing, the lines per epoch tell enough.
+    """A bar with loss, rate and remaining time, on a terminal.
+
+    Elsewhere nothing, the lines per epoch tell enough.
 
     Args:
         label: what is trained.
@@ -23,7 +25,16 @@ class EpochBar:
         shown: whether this process reports at all.
     """
 
-    def __init__(self, label: str, epoch: int, epochs: int, batches: int, *, done: int = 0, shown: bool = True) -> None:
+    def __init__(
+        self,
+        label: str,
+        epoch: int,
+        epochs: int,
+        batches: int,
+        *,
+        done: int = 0,
+        shown: bool = True,
+    ) -> None:
         self._bar = tqdm(
             desc=f"{label} {epoch + 1}/{epochs}",
             total=batches,
@@ -44,6 +55,9 @@ class EpochBar:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._bar.close()

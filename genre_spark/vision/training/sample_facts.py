@@ -57,7 +57,12 @@ def count_labels(files: Sequence[str], labels: int) -> SampleFacts:
         system, inner = filesystem(file)
         with system.open(inner, "rb") as source:
             for batch in pq.ParquetFile(source).iter_batches(16_384, columns=[LABELS, WEIGHT]):
-                held = np.asarray(pc.list_flatten(batch.column(LABELS)), np.float32).reshape(-1, labels) > 0
+                held = (
+                    np.asarray(pc.list_flatten(batch.column(LABELS)), np.float32).reshape(
+                        -1, labels
+                    )
+                    > 0
+                )
                 weights = np.asarray(batch.column(WEIGHT), np.float64)
                 rows, counts = rows + len(held), counts + held.sum(axis=0)
                 weight, weighted = weight + float(weights.sum()), weighted + weights @ held
@@ -75,7 +80,10 @@ def measure_channels(spark: SparkSession, files: Sequence[str]) -> Normalisation
         count, means, squares = 0, np.zeros(3), np.zeros(3)
         for images, rows in read_posters(part, batch_size=32):
             pixels = images.transpose(1, 0, 2, 3).reshape(3, -1)
-            bins = np.stack([np.bincount(channel, minlength=256) for channel in pixels]) / pixels.shape[1]
+            bins = (
+                np.stack([np.bincount(channel, minlength=256) for channel in pixels])
+                / pixels.shape[1]
+            )
             count += len(rows)
             means += bins @ np.arange(256) * len(rows)
             squares += bins @ np.arange(256) ** 2 * len(rows)
@@ -88,10 +96,13 @@ def measure_channels(spark: SparkSession, files: Sequence[str]) -> Normalisation
         )
 
     parts = list_parts(files, rows=_ROWS_PER_TASK)
-    # a row of seven numbers a task of some hundred posters; toLocalIterator would run one task after the other
+    # a row of seven numbers a task of some hundred posters; toLocalIterator would run one task
+    # after the other
     with worker_errors():
         moments = sorted(map_parts(spark, parts, measure, _MOMENTS_SCHEMA).collect(), key=tuple)
     posters = sum(row["posters"] for row in moments)
     mean = np.sum([row["means"] for row in moments], axis=0) / posters
-    deviation = np.sqrt(np.maximum(np.sum([row["squares"] for row in moments], axis=0) / posters - mean**2, 1e-6))
+    deviation = np.sqrt(
+        np.maximum(np.sum([row["squares"] for row in moments], axis=0) / posters - mean**2, 1e-6)
+    )
     return Normalisation(tuple(mean.round(4).tolist()), tuple(deviation.round(4).tolist()))

@@ -56,16 +56,17 @@ def search(
 ) -> SearchOutcome:
     """Run trials until the study has as many as configured; those of an earlier run count.
 
-    The study is a journal file; a trial that was killed, interrupted or failed is run again with the same settings, and
-    goes on from its checkpoint.
+    The study is a journal file; a trial that was killed, interrupted or failed is run again with
+    the same settings, and goes on from its checkpoint.
 
     Args:
         spark: runs the trials when several are to run at once.
         job: what to train; learning rate, dropout and epochs are replaced.
         config: bounds, sampler, pruner, number of trials.
-        folder: of the study and of the trials' checkpoints; on a disk that the executors see, for trials there.
-        report: called after every epoch of a trial and at its end, where the trial runs; must be picklable for
-            executors.
+        folder: of the study and of the trials' checkpoints; on a disk that the executors see, for
+            trials there.
+        report: called after every epoch of a trial and at its end, where the trial runs; must be
+            picklable for executors.
 
     Raises:
         StageFailedError: no trial reached its end.
@@ -84,8 +85,10 @@ def search(
     pruned = sum(trial.state == TrialState.PRUNED for trial in finished)
     if pruned == len(finished):
         raise StageFailedError(
-            f"search: all {pruned} trials diverged or were stopped early, expected one at least that reaches its end: "
-            f"lower search.learning_rate ({config.learning_rate[0]:.3g} to {config.learning_rate[1]:.3g}) or set "
+            f"search: all {pruned} trials diverged or were stopped early, expected one at least "
+            "that reaches its end: "
+            f"lower search.learning_rate ({config.learning_rate[0]:.3g} to "
+            f"{config.learning_rate[1]:.3g}) or set "
             "cnn.clip_norm, and raise search.trials"
         )
     best = study.best_trial
@@ -95,16 +98,23 @@ def search(
 def _open_study(folder: str, config: SearchConfig, *, seed: int) -> optuna.Study:
     sampler: optuna.samplers.BaseSampler
     done = _count(folder)
-    # a sampler starts anew in every process: the number of trials so far keeps it from drawing the same again
+    # a sampler starts anew in every process: the number of trials so far keeps it from drawing the
+    # same again
     if config.sampler == "random":
         sampler = optuna.samplers.RandomSampler(seed=seed + done)
     else:
-        sampler = optuna.samplers.TPESampler(seed=seed + done, n_startup_trials=5, constant_liar=config.parallelism > 1)
+        sampler = optuna.samplers.TPESampler(
+            seed=seed + done, n_startup_trials=5, constant_liar=config.parallelism > 1
+        )
     pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
     if config.pruner == "median":
         pruner = optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=1)
     return optuna.create_study(
-        storage=_storage(folder), study_name=_STUDY, sampler=sampler, pruner=pruner, load_if_exists=True
+        storage=_storage(folder),
+        study_name=_STUDY,
+        sampler=sampler,
+        pruner=pruner,
+        load_if_exists=True,
     )
 
 
@@ -112,7 +122,9 @@ def _repeat_unfinished(study: optuna.Study) -> None:
     """Enqueue the settings of trials that an earlier run did not bring to an end."""
     unfinished = (TrialState.RUNNING, TrialState.FAIL)
     planned = [
-        trial.system_attrs.get("fixed_params", trial.params) for trial in study.trials if trial.state not in unfinished
+        trial.system_attrs.get("fixed_params", trial.params)
+        for trial in study.trials
+        if trial.state not in unfinished
     ]
     for trial in study.get_trials(states=unfinished):
         if trial.state == TrialState.RUNNING:
@@ -140,7 +152,10 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 def _objective(
     job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport, *, place: int = 0
 ) -> Callable[[Trial], float]:
-    """Return what Optuna calls; `place` tells trials that run at once apart, where each has a GPU of its own."""
+    """Return what Optuna calls.
+
+    `place` tells trials that run at once apart, where each has a GPU of its own.
+    """
 
     def run_trial(trial: Trial) -> float:
         drawn = {
@@ -150,7 +165,9 @@ def _objective(
         settings = job.settings.model_copy(update={**drawn, "epochs": config.epochs})
         name = "-".join(f"{value:.6g}" for value in drawn.values())
         state = f"{folder}/trials/{name}"
-        trial_job = replace(job, settings=settings, checkpoints=state, model_file=f"{state}/network.pt")
+        trial_job = replace(
+            job, settings=settings, checkpoints=state, model_file=f"{state}/network.pt"
+        )
         pruned = False
 
         def after_epoch(record: EpochRecord) -> bool:
@@ -185,9 +202,17 @@ def share_cores(settings: CnnConfig, *, together: int) -> CnnConfig:
 
 
 def _run_on_executors(
-    spark: SparkSession, job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport, together: int
+    spark: SparkSession,
+    job: TrainingJob,
+    config: SearchConfig,
+    folder: str,
+    report: TrialReport,
+    together: int,
 ) -> None:
-    """Run trials as Spark tasks, one each; they share the study through its journal, and a machine's cores."""
+    """Run trials as Spark tasks, one each.
+
+    They share the study through its journal, and a machine's cores.
+    """
 
     def run_task(frames):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         for frame in frames:
@@ -195,8 +220,12 @@ def _run_on_executors(
                 optuna.logging.set_verbosity(optuna.logging.WARNING)
                 study = _open_study(folder, config, seed=job.seed + 1000 * int(number))
                 shared = replace(job, settings=share_cores(job.settings, together=together))
-                study.optimize(_objective(shared, config, folder, report, place=int(number)), n_trials=1)
+                study.optimize(
+                    _objective(shared, config, folder, report, place=int(number)), n_trials=1
+                )
             yield pd.DataFrame({"id": frame["id"]})
 
     with worker_errors():
-        spark.range(0, together, 1, together).mapInPandas(run_task, "id long").collect()  # one number a trial
+        spark.range(0, together, 1, together).mapInPandas(
+            run_task, "id long"
+        ).collect()  # one number a trial

@@ -1,4 +1,7 @@
-"""Counts over a pass through validation samples, enough for the curves; the evaluation stage has the full metrics."""
+"""Counts over a pass through validation samples, enough for the curves.
+
+The evaluation stage has the full metrics.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,13 @@ class Scores:
 
 
 def score(
-    network: nn.Module, loss: GenreLoss, feed: Feed, group: ProcessGroup, *, precision: str, weighted: bool
+    network: nn.Module,
+    loss: GenreLoss,
+    feed: Feed,
+    group: ProcessGroup,
+    *,
+    precision: str,
+    weighted: bool,
 ) -> Scores:
     """Pass once through a feed, every process through its share, and return the scores of all of it.
 
@@ -41,7 +50,8 @@ def score(
         feed: validation samples.
         group: the processes.
         precision: as in training.
-        weighted: whether samples have their weights in the loss; the other scores count each sample once.
+        weighted: whether samples have their weights in the loss; the other scores count each sample
+            once.
     """
     network.eval()
     loss.eval()
