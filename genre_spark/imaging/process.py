@@ -18,7 +18,8 @@ def settle_process() -> None:
     system and fault the pages in again for the next image, for up to an eighth of the time.
     """
     cv2.setNumThreads(0)
-    cv2.setLogLevel(0)  # of damaged images, which are told in another way
+    if hasattr(cv2, "setLogLevel"):  # OpenCV 5 has it no more
+        cv2.setLogLevel(0)  # damaged images are reported as rejects
     try:
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
