@@ -358,8 +358,11 @@ def _python_workers(driver: int) -> list[int]:
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_a_cluster_of_two_workers_makes_the_same_table_bit_for_bit(
-    standalone_cluster, many, undisturbed, tmp_path
-):  # noqa: F811
+    standalone_cluster,  # noqa: F811
+    many,
+    undisturbed,
+    tmp_path,
+):
     answer = run_on_cluster(DRIVER, str(many), str(tmp_path), master=standalone_cluster)
     assert answer.split()[-1] == "401"
     assert digest(tmp_path) == undisturbed
