@@ -78,7 +78,6 @@ def evaluate_model(model: PredictedModel, *, threshold: float, run: TrackedRun) 
             label,
             limit,
         )
-        # fmt: skip
         for label, limit in zip(model.vocabulary, thresholds[PER_LABEL], strict=True)
     ]
     measured = _measure(model, thresholds)

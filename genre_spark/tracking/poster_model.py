@@ -43,8 +43,7 @@ class PosterModel(PythonModel):
 
     # MLflow reads a type hint of model_input as a schema of its own and warns about all but lists
     # of pydantic models
-    # noqa: ANN001, ANN201
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
         """Return genres and probabilities of posters.
 
         Args:
