@@ -123,9 +123,7 @@ def _assign(distance: Matrix, bucket: int) -> list[list[int]]:
             members[cluster].append(waiting)
             if len(members[cluster]) <= bucket:
                 break
-            farthest = max(
-                members[cluster], key=lambda member, c=cluster: (distance[member, c], member)
-            )  # type: ignore[misc]
+            farthest = max((distance[member, cluster], member) for member in members[cluster])[1]
             members[cluster].remove(farthest)
             waiting = farthest
             choice = _next_choice(preferences[waiting], cluster)

@@ -105,15 +105,14 @@ def read_state(file: Path) -> dict[str, object]:
 
 def _load_file(network: PosterNetwork, architecture: Architecture, file: Path) -> None:
     state = read_state(file)
-    if isinstance(state.get("architecture"), str) and isinstance(state.get("network"), Mapping):
+    stored = state.get("network")
+    if isinstance(state.get("architecture"), str) and isinstance(stored, Mapping):
         if state["architecture"] != architecture.name:
             raise InvalidInputError(
                 f"{file}: a checkpoint of architecture {state['architecture']}, expected "
                 f"{architecture.name}"
             )
-        own = {
-            name: value for name, value in state["network"].items() if name.startswith("backbone.")
-        }  # type: ignore[attr-defined]
+        own = {name: value for name, value in stored.items() if name.startswith("backbone.")}
         _assign(
             network,
             {name.removeprefix("backbone."): value for name, value in own.items()},
