@@ -15,8 +15,16 @@ from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError
+from genre_spark.worker_python import check_interpreter
 
-__all__ = ["count_executors", "job_progress", "json_of_java", "read_spark_conf", "spark_session"]
+__all__ = [
+    "check_workers",
+    "count_executors",
+    "job_progress",
+    "json_of_java",
+    "read_spark_conf",
+    "spark_session",
+]
 
 
 def read_spark_conf(path: str) -> dict[str, str]:
@@ -64,6 +72,7 @@ def spark_session(
     """
     active = SparkSession.getActiveSession()
     if active is not None:
+        check_workers(active)
         yield active
         return
     # Workers would otherwise start whatever `python3` is first on PATH and miss every package of
@@ -87,6 +96,7 @@ def spark_session(
     if not _is_connect(session):
         session.sparkContext.setLogLevel("ERROR" if log_file is None else "WARN")
     try:
+        check_workers(session)
         yield session
     finally:
         session.stop()
@@ -94,7 +104,10 @@ def spark_session(
 
 @contextmanager
 def _standard_streams_to(log_file: Path | None) -> Iterator[None]:
-    """Send file descriptors 1 and 2 to a file while the JVM is started: it inherits them for its whole life."""
+    """Send file descriptors 1 and 2 to a file while the JVM is started.
+
+    It inherits them for its whole life.
+    """
     if log_file is None:
         yield
         return
@@ -117,6 +130,20 @@ def _is_connect(session: SparkSession) -> bool:
     return type(session).__module__.startswith("pyspark.sql.connect")
 
 
+def check_workers(spark: SparkSession) -> None:
+    """Raise InvalidConfigError when the session's Python workers cannot run this package.
+
+    Only where they start on this machine (local mode): a cluster's interpreters cannot be seen from
+    here, and Databricks chooses its own.
+    """
+    if _is_connect(spark) or "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return
+    context = spark.sparkContext
+    if (context.master or "").startswith("local"):
+        shipped = bool(context.getConf().get("spark.submit.pyFiles", ""))
+        check_interpreter(context.pythonExec, package_is_shipped=shipped)
+
+
 def count_executors(spark: SparkSession) -> int:
     """Return how many executors run now.
 
@@ -135,7 +162,7 @@ _open_blocks: list[threading.Event] = []  # of job_progress, the innermost last
 
 @contextmanager
 def job_progress(spark: SparkSession, label: str, *, interval: float = 0.5) -> Iterator[None]:
-    """Show on standard error how many tasks of the running Spark jobs are done, until the block ends.
+    """Show on standard error how many tasks of the running Spark jobs are done.
 
     A terminal gets one line that is rewritten, a file or pipe a line every ten seconds. Spark
     Connect has no status tracker: nothing is shown there. Inside another such block, only the inner
@@ -191,9 +218,9 @@ def _clear_line(shown: bool) -> bool:
 
 
 def json_of_java(value: Any, *, without: Mapping[str, Iterable[str]] | None = None) -> str:
-    """Return the private fields of a JVM object as JSON, nested: one call for what py4j would ask field by field.
+    """Return the private fields of a JVM object as JSON, nested, in one call.
 
-    For a tree of a fitted forest that is thirty times faster than walking its nodes through py4j.
+    For a tree of a fitted forest that is thirty times faster than asking py4j field by field.
 
     Args:
         value: a py4j JavaObject of the running session's JVM.

@@ -66,6 +66,7 @@ from genre_spark.multilabel.persistence import (
     ModelWriter,
     read_scorer,
 )
+from genre_spark.session import check_workers
 
 __all__ = ["MultilabelEstimator", "MultilabelModel"]
 
@@ -145,6 +146,7 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self._check_params()
+        check_workers(dataset.sparkSession)
         self._check_output(dataset)
         if any(isinstance(part.scorer, SparkModelScorer) for part in self.parts):
             return self._transform_on_spark(dataset)
@@ -331,6 +333,7 @@ class ProblemTransformation(MultilabelEstimator, HasClassifier):
 
     def _fit(self, dataset: DataFrame) -> Any:
         self._check_params()
+        check_workers(dataset.sparkSession)
         fit = self._fit_on_spark if self.fits_on_spark else self._fit_locally
         return fit(dataset, self._row_check(dataset))
 

@@ -16,6 +16,7 @@ from genre_spark import __version__
 from genre_spark.config import Config
 from genre_spark.errors import MissingTableError
 from genre_spark.files import fingerprint, join, read_json, write_json
+from genre_spark.session import check_workers
 from genre_spark.tables import read_manifest
 from genre_spark.tracking import TrackedRun, open_run
 
@@ -117,6 +118,8 @@ def stage(
             done = None if force else earlier(config)
             if done is not None:
                 return done
+            if spark is not None:  # make-sample needs none
+                check_workers(spark)
             started = time.monotonic()
             tags = {"stage": name, "data_digest": digest, "git_commit": git_commit()}
             with open_run(config, name, parent=parent, tags=tags) as tracked:

@@ -35,6 +35,7 @@ from genre_spark.multilabel.params import (
     HasWeightCol,
     set_params,
 )
+from genre_spark.session import check_workers
 from genre_spark.workers import short_task
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class MultilabelEvaluator(
         ranking: bool = False,
         curves: bool = False,
     ) -> MultilabelMetrics:
+        check_workers(dataset.sparkSession)
         columns = [
             array_column(dataset, self.getLabelsCol(), "labelsCol").alias("truth"),
             number_column(dataset, self.getWeightCol(), "weightCol").alias("weight"),

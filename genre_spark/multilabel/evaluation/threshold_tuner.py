@@ -33,6 +33,7 @@ from genre_spark.multilabel.params import (
     HasWeightCol,
     set_params,
 )
+from genre_spark.session import check_workers
 from genre_spark.workers import short_task
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class ThresholdTunerModel(Model, _TunerParams, DefaultParamsReadable, DefaultPar
         return apply_thresholds(scores, thresholds, top=top, never_empty=self.getNeverEmpty())
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
+        check_workers(dataset.sparkSession)
         output = self.getPredictionCol()
         if output in dataset.columns:
             raise InvalidInputError(
@@ -227,6 +229,7 @@ class ThresholdTuner(Estimator, _TunerParams, DefaultParamsReadable, DefaultPara
         rule = self.getRule()
         if rule == "fixed":
             return model._set(thresholds=[self.getThreshold()])
+        check_workers(dataset.sparkSession)
         best = self._best(dataset)
         if rule == "top":
             return model._set(

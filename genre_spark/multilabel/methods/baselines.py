@@ -21,6 +21,7 @@ from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.predictors import Predictor, Structure, decide
 from genre_spark.multilabel.models.scorers import Scorer
 from genre_spark.multilabel.params import CommonParams, _Checked
+from genre_spark.session import check_workers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -107,6 +108,7 @@ class _Baseline(MultilabelEstimator):
 
     def _fit(self, dataset: DataFrame) -> Any:
         self._check_params()
+        check_workers(dataset.sparkSession)
         rows = training_rows(dataset, self)
         statistics = summarise_rows(rows.drop("row_hash"), self._row_check(dataset))
         self._check_label_names(statistics)

@@ -36,6 +36,7 @@ from genre_spark.multilabel.models.from_sklearn import label_tree
 from genre_spark.multilabel.models.parts import FittedPart
 from genre_spark.multilabel.models.predictors import ForestPredictor, Predictor
 from genre_spark.multilabel.persistence import read_scorer
+from genre_spark.session import check_workers
 from genre_spark.workers import short_task
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class MultilabelRandomForest(MultilabelEstimator, HasClassifier):
 
     def _fit(self, dataset: DataFrame) -> Any:
         self._check_params()
+        check_workers(dataset.sparkSession)
         forest, seed = self.getClassifier(), self.getSeed()
         check = self._row_check(dataset)
         weighted = self.getWeightCol() is not None
