@@ -77,10 +77,14 @@ def test_a_training_stopped_on_a_gpu_goes_on_to_nearly_the_same_loss(tmp_path):
 
 
 def test_a_full_gpu_is_reported_with_what_to_lower(tmp_path):
-    torch.cuda.set_per_process_memory_fraction(2e-4)
+    run = set_up(tmp_path, make_posters(48), name="resnet18")
+    run[0].to(GPU)
+    torch.cuda.empty_cache()
+    allowed = torch.cuda.memory_reserved() + 2**21
+    torch.cuda.set_per_process_memory_fraction(allowed / torch.cuda.mem_get_info()[1])
     try:
         with pytest.raises(StageFailedError, match=r"cnn\.batch_size=8 .*lower cnn\.batch_size"):
-            on_gpu(set_up(tmp_path, make_posters(48), name="resnet18"))
+            on_gpu(run)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
         torch.cuda.empty_cache()
