@@ -23,7 +23,6 @@ from genre_spark import __version__
 from genre_spark.config import Config, load_config
 from genre_spark.errors import GenreSparkError
 from genre_spark.pipelines.run import run as run_all
-from genre_spark.pipelines.run import run_stage, stages_of
 from genre_spark.pipelines.stage import StageResult
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.report import describe_result, how_to_open
@@ -89,8 +88,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
-    entries = stages_of(config) if options.stage == "run" else [STAGES[options.stage]]
-    _check_inputs(entries, config)
     out = sys.stderr if options.json else sys.stdout
     results: list[StageResult] = []
     with ExitStack() as stack:
@@ -100,20 +97,15 @@ def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
                 session, config, force=options.force, announce=_announce
             )
         else:
-            _announce(entries[0], 1, 1)
-            finished = iter([run_stage(entries[0], session, config, force=options.force)])
+            entry = STAGES[options.stage]
+            stage = entry.load()
+            digest = stage.check(config)
+            _announce(entry, 1, 1)
+            finished = iter([stage.start(session, config, digest=digest, force=options.force)])
         for result in finished:
             print(describe_result(result), file=out, flush=True)
             results.append(result)
     return results
-
-
-def _check_inputs(entries: Sequence[StageEntry], config: Config) -> None:
-    """Tell what is wrong with the first stage's inputs before a JVM is started."""
-    entries[0].load().check(config)
-    if len(entries) > 1 and config.sample_data is None:
-        for entry in entries[1:]:
-            entry.load().check_paths(config)
 
 
 def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable[[], SparkSession]:

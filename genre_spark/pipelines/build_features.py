@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyspark import StorageLevel
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame, SparkSession
@@ -33,11 +31,6 @@ from genre_spark.transforms.features import (
 )
 from genre_spark.transforms.metadata import metadata_files, read_metadata
 from genre_spark.transforms.metadata_rejects import rejected_metadata
-
-
-@dataclass(frozen=True)
-class BuildFeaturesResult(StageResult):
-    """Counts: movies, training movies, the length of the feature vector, flawed rows of the metadata by reason."""
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -73,14 +66,18 @@ def _outputs(config: Config) -> list[str]:
     ]
 
 
-@stage("build-features", depends_on=_depends_on, outputs=_outputs)
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> BuildFeaturesResult:
-    """Join what is known of every movie that has genres (and a poster, where posters count) into one vector."""
-    run.log_params({"features": config.features.model_dump(mode="json")})
+@stage(depends_on=_depends_on, outputs=_outputs)
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
+    """Join what is known of every movie that has genres (and a poster, where posters count) into one vector.
+
+    Counts: movies, training movies, the length of the feature vector, rejected rows of the
+    metadata by reason.
+    """
+    tracked.log_params({"features": config.features.model_dump(mode="json")})
     outputs = {"features": config.paths.features, "model": config.paths.model("features")}
     rejected: dict[str, int] = {}
     if config.features.metadata:
-        rejected = _write_rejects(spark, config, run.digest)
+        rejected = _write_rejects(spark, config, tracked.digest)
         outputs["rejects"] = config.paths.rejects("metadata")
     movies = _describe(spark, config).persist(StorageLevel.MEMORY_AND_DISK)
     try:
@@ -99,13 +96,12 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> BuildFeaturesRe
             vectors,
             config.paths.features,
             name="features",
-            fingerprint=run.digest,
+            fingerprint=tracked.digest,
             details={"length": length},
         )
     finally:
         movies.unpersist()
-    return BuildFeaturesResult(
-        stage="build-features",
+    return StageResult(
         outputs=outputs,
         counts={
             "movies": manifest.rows,

@@ -22,7 +22,6 @@ from genre_spark.schemas import EVALUATION_SCHEMA
 from genre_spark.tables import TableManifest, read_table, require_manifest
 from genre_spark.tracking import TrackedRun, register_champion
 
-NAME = "compare"
 SPLIT = "test"
 
 
@@ -31,8 +30,8 @@ def _depends_on(config: Config) -> list[object]:
     return [evaluated, config.evaluation.best_by, config.mlflow.registered_model]
 
 
-@stage(NAME, depends_on=_depends_on, outputs=lambda _: [])
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
+@stage(depends_on=_depends_on, outputs=lambda _: [])
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Lay all models side by side as a table and pictures, and name the best by its validation metric."""
     place = config.paths.table("evaluation")
     manifest = require_manifest(place, made_by="evaluate")
@@ -42,16 +41,15 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
     scores = [Score(**row.asDict()) for row in rows]
     candidates = gather_candidates(scores)
     table = format_table(candidates, split=SPLIT)
-    run.log_text(table + "\n", "comparison.txt")
-    run.log_table(_columns(candidates), "comparison.json")
+    tracked.log_text(table + "\n", "comparison.txt")
+    tracked.log_table(_columns(candidates), "comparison.json")
     title = f"Models on {SPLIT}; thresholds tuned on validation"
-    run.log_figure(draw_comparison(candidates, split=SPLIT, title=title), "comparison.png")
-    _log_genres(run, scores, candidates, list(manifest.details["vocabulary"]))
+    tracked.log_figure(draw_comparison(candidates, split=SPLIT, title=title), "comparison.png")
+    _log_genres(tracked, scores, candidates, list(manifest.details["vocabulary"]))
     best = choose_best(candidates, by=config.evaluation.best_by)
-    notes = [] if best is None else _name_best(config, run, best, manifest)
+    notes = [] if best is None else _name_best(config, tracked, best, manifest)
     metrics = {} if best is None else {f"best/{name}": best.metric(SPLIT, name) for name in SHOWN}
     return StageResult(
-        NAME,
         outputs={"evaluation": place},
         counts={"models": len({candidate.model for candidate in candidates})},
         metrics=metrics,

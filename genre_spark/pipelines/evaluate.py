@@ -31,7 +31,6 @@ from genre_spark.tracking import TrackedRun
 
 logger = logging.getLogger("genre_spark")
 
-NAME = "evaluate"
 MADE_BY = "train-multilabel` or `genre-spark train-cnn"
 SPLITS = ("validation", "test")
 
@@ -75,8 +74,8 @@ def _depends_on(config: Config) -> list[object]:
     return [config.evaluation.threshold, tables, train]
 
 
-@stage(NAME, depends_on=_depends_on, outputs=lambda config: [config.paths.table("evaluation")])
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
+@stage(depends_on=_depends_on, outputs=lambda config: [config.paths.table("evaluation")])
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Measure all models and the baselines on validation and test, log a child run each, and write one table."""
     models = [_open_model(spark, config, name) for name in predicted_models(config)]
     scores: list[Score] = []
@@ -84,12 +83,12 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
     for model in models:
         logger.info("  %s: evaluating", model.name)
         tags = {
-            "stage": NAME,
+            "stage": run.name,
             "family": model.family,
             "method": model.method,
             "training_run": model.run_id,
         }
-        with run.child(model.name, tags) as child:
+        with tracked.child(model.name, tags) as child:
             found = evaluate_model(model, threshold=config.evaluation.threshold, run=child)
         scores += found
         headline |= {
@@ -99,16 +98,15 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
             and s.metric == "f1_micro"
             and s.value is not None
         }
-    scores += _evaluate_baselines(spark, config, run, models[0])
+    scores += _evaluate_baselines(spark, config, tracked, models[0])
     table = spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA)
     details = {"models": [model.name for model in models], "vocabulary": list(models[0].vocabulary)}
     details["training_runs"] = {model.name: model.run_id for model in models}  # type: ignore[assignment]
     place = config.paths.table("evaluation")
     write_table(
-        table, place, name="evaluation", fingerprint=run.digest, details=details, partitions=1
+        table, place, name="evaluation", fingerprint=tracked.digest, details=details, partitions=1
     )
     return StageResult(
-        NAME,
         outputs={"evaluation": place},
         counts={"models": len(models), "scores": len(scores)},
         metrics=headline,
@@ -154,7 +152,7 @@ def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedMode
 
 
 def _evaluate_baselines(
-    spark: SparkSession, config: Config, run: TrackedRun, like: PredictedModel
+    spark: SparkSession, config: Config, tracked: TrackedRun, like: PredictedModel
 ) -> list[Score]:
     """Measure what one gets without looking at a movie, on the rows that `like` predicted."""
     train = read_table(spark, config.paths.samples("train"), made_by="sample")
@@ -162,8 +160,8 @@ def _evaluate_baselines(
     scores: list[Score] = []
     for method in ("most_common", "random"):
         model = PredictedModel(f"baseline_{method}", "baseline", method, like.vocabulary, "", {})
-        with run.child(
-            model.name, {"stage": NAME, "family": "baseline", "method": method}
+        with tracked.child(
+            model.name, {"stage": run.name, "family": "baseline", "method": method}
         ) as child:
             for split, rows in like.predictions.items():
                 truth = rows.select(MOVIE_ID, LABELS)

@@ -17,8 +17,6 @@ from genre_spark.tables import TableManifest, commit_table, require_manifest
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.csv import CsvLayout, check_header, read_layout, read_lines
 
-STAGE = "group-genres"
-
 
 def read_vocabulary(config: Config) -> list[str]:
     """Return the genres by label id.
@@ -26,7 +24,7 @@ def read_vocabulary(config: Config) -> list[str]:
     Raises:
         MissingTableError: the genres table has not been written yet.
     """
-    return list(require_manifest(config.paths.genres, made_by=STAGE).details["vocabulary"])
+    return list(require_manifest(config.paths.genres, made_by="group-genres").details["vocabulary"])
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -36,24 +34,22 @@ def _depends_on(config: Config) -> list[object]:
 
 
 @stage(
-    STAGE,
     depends_on=_depends_on,
     outputs=lambda config: [config.paths.genres, config.paths.rejects("genres")],
 )
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Group genres.csv by movie."""
     path = config.paths.genres_csv
     layout = read_layout(path, GENRES_CSV)
-    grouping = group_file(read_lines(spark, path), layout, config, fingerprint=run.digest)
+    grouping = group_file(read_lines(spark, path), layout, config, fingerprint=tracked.digest)
     counts = _balance(grouping)
     per_genre = dict(zip(grouping.vocabulary, grouping.movies_per_genre, strict=True))
     details = {"vocabulary": grouping.vocabulary, "movies_per_genre": per_genre}
-    manifest = TableManifest("genres", run.digest, (grouping.folder,), grouping.movies, details)
+    manifest = TableManifest("genres", tracked.digest, (grouping.folder,), grouping.movies, details)
     commit_table(config.paths.genres, manifest)
     write_json(join(config.paths.genres, "vocabulary.json"), details)
-    run.log_dict(details, "vocabulary.json")
+    tracked.log_dict(details, "vocabulary.json")
     return StageResult(
-        STAGE,
         outputs={"genres": config.paths.genres, "rejects": config.paths.rejects("genres")},
         counts={**counts, "genres": len(grouping.vocabulary)},
         metrics={"label_cardinality": grouping.kept / grouping.movies},

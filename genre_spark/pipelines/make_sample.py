@@ -1,4 +1,4 @@
-"""Stage make-sample: a made-up data set in the Letterboxd layout, where `paths` says that the inputs lie."""
+"""Stage make-sample: a synthetic data set in the Letterboxd layout, where `paths` says that the inputs lie."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-
-from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
@@ -17,7 +15,6 @@ from genre_spark.tracking import TrackedRun
 
 logger = logging.getLogger("genre_spark")
 
-NAME = "make-sample"
 _PROGRESS_EVERY = 5.0  # seconds
 
 
@@ -51,22 +48,18 @@ def _missing(config: Config) -> list[str]:
 
 
 @stage(
-    NAME,
     depends_on=lambda config: [asdict(dataset_spec(config))],
     outputs=_missing,
+    needs_spark=False,
 )
-def run(spark: SparkSession | None, config: Config, run: TrackedRun) -> StageResult:  # noqa: ARG001
-    """Write genres.csv, the metadata CSVs and the posters of made-up movies.
-
-    Spark is not needed and may be None.
-    """
+def run(spark: None, config: Config, tracked: TrackedRun) -> StageResult:  # noqa: ARG001
+    """Write genres.csv, the metadata CSVs and the posters of synthetic movies."""
     spec = dataset_spec(config)
-    run.log_params({"movies": spec.movies, "seed": spec.seed, "flaws": spec.flaws})
+    tracked.log_params({"movies": spec.movies, "seed": spec.seed, "flaws": spec.flaws})
     report = write_dataset(spec, report=_progress(spec.movies))
     rows = sum(report.genres.values())
-    run.log_dict({"genres": dict(report.genres), "flaws": dict(report.flaws)}, "sample.json")
+    tracked.log_dict({"genres": dict(report.genres), "flaws": dict(report.flaws)}, "sample.json")
     return StageResult(
-        NAME,
         outputs={
             "genres_csv": config.paths.genres_csv,
             "posters": config.paths.posters,
@@ -91,6 +84,6 @@ def _progress(total: int) -> Callable[[int], None]:
         nonlocal last
         if time.monotonic() - last >= _PROGRESS_EVERY:
             last = time.monotonic()
-            logger.info("%s: %d of %d posters", NAME, min(done, total), total)
+            logger.info("%s: %d of %d posters", run.name, min(done, total), total)
 
     return report

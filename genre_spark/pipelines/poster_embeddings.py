@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
@@ -18,13 +15,6 @@ from genre_spark.tables import require_manifest
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.storage import remove_folder
 
-logger = logging.getLogger("genre_spark")
-
-
-@dataclass(frozen=True)
-class PosterEmbeddingsResult(StageResult):
-    """Counts: posters, those of this run, and the length of a feature vector."""
-
 
 def _depends_on(config: Config) -> list[object]:
     posters = require_manifest(config.paths.posters_table, made_by="prepare-posters")
@@ -32,25 +22,25 @@ def _depends_on(config: Config) -> list[object]:
 
 
 @stage(
-    "poster-embeddings",
     depends_on=_depends_on,
     outputs=lambda config: [embeddings_table(config)],
     always=True,
 )
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> PosterEmbeddingsResult:
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Compute the features of the posters that have none yet.
 
     A killed run goes on where it stopped.
+
+    Counts: posters, those of this run, and the length of a feature vector.
     """
-    run.set_tags({"method": config.cnn.architecture})
-    run.log_params(
+    tracked.set_tags({"method": config.cnn.architecture})
+    tracked.log_params(
         {"embeddings": config.embeddings.model_dump(), "architecture": config.cnn.architecture}
     )
-    if run.force:
+    if tracked.force:
         remove_folder(embeddings_table(config))
     backbone, embedded = embed_posters_table(spark, config)
-    return PosterEmbeddingsResult(
-        stage="poster-embeddings",
+    return StageResult(
         outputs={"embeddings": backbone.table},
         counts={
             "posters": embedded.manifest.rows,

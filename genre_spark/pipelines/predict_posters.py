@@ -24,11 +24,6 @@ from genre_spark.worker_errors import worker_errors
 
 
 @dataclass(frozen=True)
-class PredictPostersResult(StageResult):
-    """Counts: posters."""
-
-
-@dataclass(frozen=True)
 class PosterSource:
     """Posters to predict.
 
@@ -114,11 +109,13 @@ def _table(config: Config) -> str:
     return config.paths.predictions(config.cnn.model_name, "posters")
 
 
-@stage("predict-posters", depends_on=_depends_on, outputs=lambda config: [_table(config)])
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> PredictPostersResult:
+@stage(depends_on=_depends_on, outputs=lambda config: [_table(config)])
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Predict with the trained network of the recipe.
 
     Labels are empty in the result where the posters have none.
+
+    Counts: posters.
     """
     file, source = _model_file(config), _find_posters(config)
     state = load_tensors(file) or {}
@@ -132,7 +129,7 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> PredictPostersR
         spark,
         source.files,
         file,
-        version=run.digest,
+        version=tracked.digest,
         labels=_label_count(source, state["vocabulary"]),
         batch_size=config.embeddings.batch_size,
         threads=config.embeddings.threads,
@@ -143,11 +140,10 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> PredictPostersR
             predictions,
             _table(config),
             name=f"predictions of {config.cnn.model_name} on all posters",
-            fingerprint=run.digest,
+            fingerprint=tracked.digest,
             details=details,
         )
-    return PredictPostersResult(
-        stage="predict-posters",
+    return StageResult(
         outputs={"predictions": _table(config)},
         counts={"posters": manifest.rows},
     )

@@ -22,7 +22,6 @@ def _depends_on(config: Config) -> list[object]:
 
 
 @stage(
-    "prepare-posters",
     depends_on=_depends_on,
     outputs=lambda config: [config.paths.posters_table, config.paths.rejects("posters")],
     always=True,
@@ -30,8 +29,8 @@ def _depends_on(config: Config) -> list[object]:
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Decode, resize and store the posters that are new or changed, and forget those that are gone."""
     paths = config.paths
-    logger.info("prepare-posters: reading %s", paths.posters)
-    with job_progress(spark, "prepare-posters"):
+    logger.info("%s: reading %s", run.name, paths.posters)
+    with job_progress(spark, run.name):
         prepared = prepare_posters(
             spark,
             paths.posters,
@@ -46,7 +45,6 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         {f"rejected/{reason}": count for reason, count in prepared.rejected.items()}
     )
     return StageResult(
-        stage="prepare-posters",
         outputs={"posters": paths.posters_table, "rejects": paths.rejects("posters")},
         counts={
             "posters": prepared.manifest.rows,

@@ -1,10 +1,9 @@
-"""All stages in order, as one MLflow run with a child run a stage."""
+"""All stages in order, as one MLflow run with a child run per stage."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
 
 from pyspark.sql import SparkSession
 
@@ -13,6 +12,8 @@ from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.tracking import open_run
+
+__all__ = ["run", "stages_of"]
 
 
 def stages_of(config: Config) -> list[StageEntry]:
@@ -45,29 +46,28 @@ def run(
         config: the recipe.
         force: repeat finished stages too.
         announce: called with the stage, its number and the number of stages before each begins.
+
+    Raises:
+        UserError: an input is missing or cannot be used; those of every stage are looked at first.
     """
     entries = stages_of(config)
+    digest: str | None = _check_inputs(entries, config)
     started = time.monotonic()
     with open_run(config, "pipeline", tags={"stage": "run", "git_commit": git_commit()}) as tracked:
         for number, entry in enumerate(entries, start=1):
             if announce is not None:
                 announce(entry, number, len(entries))
-            yield run_stage(entry, session, config, parent=tracked.run_id, force=force)
+            yield entry.load().start(
+                session, config, digest=digest, parent=tracked.run_id, force=force
+            )
+            digest = None  # the other stages depend on tables that this one may have written
         tracked.log_metrics({"seconds": round(time.monotonic() - started, 2)})
 
 
-def run_stage(
-    entry: StageEntry,
-    session: Callable[[], SparkSession],
-    config: Config,
-    *,
-    parent: str | None = None,
-    force: bool = False,
-) -> StageResult:
-    """Run one stage, or return its earlier result without starting Spark when nothing has changed."""
-    function = entry.load()
-    earlier = None if force else function.earlier(config)
-    if earlier is not None:
-        return earlier
-    spark = session() if entry.needs_spark else cast("SparkSession", None)
-    return function(spark, config, parent=parent, force=force)
+def _check_inputs(entries: Sequence[StageEntry], config: Config) -> str:
+    """Check what the first stage reads, and the user's files of the others; return its digest."""
+    digest = entries[0].load().check(config)
+    if config.sample_data is None:
+        for entry in entries[1:]:
+            entry.load().check_paths(config)
+    return digest

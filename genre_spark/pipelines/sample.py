@@ -32,7 +32,6 @@ from genre_spark.schemas import WEIGHT
 from genre_spark.tables import require_manifest
 from genre_spark.tracking import TrackedRun
 
-STAGE = "sample"
 WEIGHTS_FILE = "class_weights.json"
 
 
@@ -51,11 +50,10 @@ def _depends_on(config: Config) -> list[object]:
 
 
 @stage(
-    STAGE,
     depends_on=_depends_on,
     outputs=lambda config: [config.paths.samples(split) for split in SPLITS],
 )
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Split the movies that can be used and draw a balanced sample of each split."""
     vocabulary = read_vocabulary(config)
     demands = plan_demands(config.sampling, config.split, vocabulary)
@@ -90,22 +88,23 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> StageResult:
                     chosen.where(F.col(SPLIT) == split),
                     split=split,
                     rows=drawn[split].movies,
-                    fingerprint=run.digest,
+                    fingerprint=tracked.digest,
                     details={**details, "counts": _genre_counts(drawn[split], vocabulary)},
                 )
     samples = config.paths.table("samples")
     write_json(join(samples, WEIGHTS_FILE), weights)
-    run.log_dict(weights, WEIGHTS_FILE)
+    tracked.log_dict(weights, WEIGHTS_FILE)
     selections = {ALL: before, **{split: drawn[split] for split in SPLITS}}
     table = balance_table(selections, vocabulary)
-    run.log_table(table, "balance.json")
+    tracked.log_table(table, "balance.json")
     if before.pairs:
-        run.log_dict(co_occurrence_tables(before, drawn[TRAIN], vocabulary), "co_occurrence.json")
+        tracked.log_dict(
+            co_occurrence_tables(before, drawn[TRAIN], vocabulary), "co_occurrence.json"
+        )
     for name, figure in draw_balance(before, drawn[TRAIN], vocabulary).items():
-        run.log_figure(figure, f"balance/{name}.png")
+        tracked.log_figure(figure, f"balance/{name}.png")
         write_figure(figure, join(samples, "balance", f"{name}.png"))
     return StageResult(
-        STAGE,
         outputs={
             **{split: config.paths.samples(split) for split in SPLITS},
             "pictures": join(samples, "balance"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass
 
 from pyspark.sql import SparkSession
@@ -17,13 +16,6 @@ from genre_spark.tracking import TrackedRun, TrialLogger
 from genre_spark.vision.storage import remove_folder
 from genre_spark.vision.training.outcomes import EpochRecord
 from genre_spark.vision.training.search import SearchOutcome, TrialEnd, search
-
-logger = logging.getLogger("genre_spark")
-
-
-@dataclass(frozen=True)
-class SearchCnnResult(StageResult):
-    """Counts: trials; metrics: the lowest validation loss and the settings that gave it."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +56,30 @@ def _depends_on(config: Config) -> list[object]:
 _SPLITS = ("train", "validation")
 
 
-@stage("search-cnn", depends_on=_depends_on, outputs=lambda _: [], always=True)
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> SearchCnnResult:
-    """Run the trials that the study still lacks, and say which settings were best."""
+@stage(depends_on=_depends_on, outputs=lambda _: [], always=True)
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
+    """Run the trials that the study still lacks, and say which settings were best.
+
+    Counts: trials. Metrics: the lowest validation loss and the settings that gave it.
+    """
     if "://" in config.paths.work:
         raise InvalidConfigError(
             f"paths.work: {config.paths.work}, expected a local or mounted folder for a search"
         )
-    run.log_params(
+    tracked.log_params(
         {"search": config.search.model_dump(mode="json"), "architecture": config.cnn.architecture}
     )
-    job = plan_training(spark, config, digest=f"search-{run.digest}")
-    folder = join(_search_folder(config), run.digest)
-    if run.force:
+    job = plan_training(spark, config, digest=f"search-{tracked.digest}")
+    folder = join(_search_folder(config), tracked.digest)
+    if tracked.force:
         remove_folder(folder)
-    logged = LoggedTrials(TrialLogger(run.tracking_uri, run.experiment_id, run.run_id))
+    logged = LoggedTrials(TrialLogger(tracked.tracking_uri, tracked.experiment_id, tracked.run_id))
     outcome = search(spark, job, config.search, folder, report=logged)
     write_json(
         join(_search_folder(config), "best.json"),
         {**outcome.best, "validation_loss": outcome.best_loss},
     )
-    return SearchCnnResult(
-        stage="search-cnn",
+    return StageResult(
         outputs={"study": folder},
         counts={"trials": outcome.trials, "pruned": outcome.pruned},
         metrics={"validation/validation_loss": outcome.best_loss, **outcome.best},

@@ -1,4 +1,4 @@
-"""What every stage shares: reading order, skipping finished work, tracking, timing, and a record of the result."""
+"""A stage: a step of the pipeline that is tracked, timed and not repeated without need."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -20,13 +21,15 @@ from genre_spark.session import check_workers
 from genre_spark.tables import read_manifest
 from genre_spark.tracking import TrackedRun, open_run
 
+__all__ = ["Body", "Stage", "StageResult", "git_commit", "stage"]
+
 
 @dataclass(frozen=True)
 class StageResult:
     """What a stage did.
 
     Attributes:
-        stage: the stage's name.
+        stage: the stage's name; the stage itself fills it in.
         outputs: name -> where it is.
         counts: name -> number of rows, files, seconds of training, ...
         metrics: name -> quality, as logged to MLflow.
@@ -37,7 +40,7 @@ class StageResult:
         reused: nothing had changed, so the earlier result stands.
     """
 
-    stage: str
+    stage: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -48,126 +51,152 @@ class StageResult:
     reused: bool = False
 
 
-ResultT = TypeVar("ResultT", bound=StageResult)
-Body = Callable[[SparkSession, Config, TrackedRun], ResultT]
+Body = Callable[[Any, Config, TrackedRun], StageResult]
+"""What a stage does with the Spark session (None where it needs none), the recipe and its run."""
 
 
-class StageFunction(Protocol):
-    """The signature of a stage after the `stage` decorator."""
+class Stage:
+    """A step of the pipeline; its name is the name of its module, with hyphens.
+
+    Its result stands as long as the digest of what it depends on is the same and its tables are
+    whole. A record of the last result is written last, so a killed stage is run again.
+
+    Args:
+        body: does the work.
+        depends_on: returns JSON values that the result depends on: sections of the configuration
+            and digests of what is read. It is called before anything else and raises UserError for
+            inputs that are not there.
+        outputs: returns tables (folders with a manifest) that must be whole for the earlier result
+            to stand.
+        always: whether the body finds out by itself what is left to do (incremental work).
+        needs_spark: whether the body gets a Spark session.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        *,
+        depends_on: Callable[[Config], list[object]],
+        outputs: Callable[[Config], list[str]],
+        always: bool = False,
+        needs_spark: bool = True,
+    ) -> None:
+        self.__doc__ = body.__doc__
+        self.name = body.__module__.rpartition(".")[2].replace("_", "-")
+        self._body = body
+        self._depends_on = depends_on
+        self._outputs = outputs
+        self._always = always
+        self._needs_spark = needs_spark
 
     def __call__(
-        self, spark: SparkSession, config: Config, *, parent: str | None = None, force: bool = False
+        self,
+        spark: SparkSession | None,
+        config: Config,
+        *,
+        parent: str | None = None,
+        force: bool = False,
     ) -> StageResult:
-        """Run the stage, or return the earlier result when nothing that it depends on has changed."""
-        ...
+        """Run the stage in a session, or return the earlier result where it stands.
+
+        Args:
+            spark: the session; None for a stage that needs none.
+            config: the recipe.
+            parent: id of the MLflow run that this one belongs to.
+            force: run it even if nothing has changed.
+
+        Raises:
+            UserError: something that the stage reads is missing or cannot be used.
+        """
+        return self.start(lambda: spark, config, parent=parent, force=force)
+
+    def start(
+        self,
+        session: Callable[[], SparkSession | None],
+        config: Config,
+        *,
+        digest: str | None = None,
+        parent: str | None = None,
+        force: bool = False,
+    ) -> StageResult:
+        """Do the same with a session that is only started when there is something to do.
+
+        Args:
+            session: returns the session; called at most once.
+            config: the recipe.
+            digest: of `check`, where that has just been called.
+            parent: id of the MLflow run that this one belongs to.
+            force: run it even if nothing has changed.
+        """
+        digest = digest or self.check(config)
+        standing = None if force else self._standing(config, digest)
+        if standing is not None:
+            return standing
+        spark = session() if self._needs_spark else None
+        if spark is not None:
+            check_workers(spark)
+        started = time.monotonic()
+        tags = {"stage": self.name, "data_digest": digest, "git_commit": git_commit()}
+        with open_run(config, self.name, parent=parent, tags=tags) as tracked:
+            tracked.digest, tracked.force = digest, force
+            result = self._body(spark, config, tracked)
+            seconds = round(time.monotonic() - started, 2)
+            result = replace(result, stage=self.name, seconds=seconds, run_id=tracked.run_id)
+            tracked.log_metrics({f"count/{key}": value for key, value in result.counts.items()})
+            tracked.log_metrics({**result.metrics, "seconds": result.seconds})
+            write_json(self._record(config), {"fingerprint": digest, "result": asdict(result)})
+        return result
 
     def earlier(self, config: Config) -> StageResult | None:
-        """Return the earlier result when nothing that it depends on has changed, without needing Spark."""
-        ...
+        """Return the earlier result, or None where it does not stand any more; needs no Spark."""
+        return self._standing(config, self.check(config))
 
-    def check(self, config: Config) -> None:
-        """Raise UserError when something that the stage reads is not there."""
-        ...
+    def check(self, config: Config) -> str:
+        """Return the digest of everything that the result depends on.
+
+        Raises:
+            UserError: something that the stage reads is not there.
+        """
+        return fingerprint(self.name, __version__, config.seed, self._depends_on(config))
 
     def check_paths(self, config: Config) -> None:
-        """Raise UserError when one of the user's own files or folders is not there.
+        """Check the user's own files and folders; tables may come later.
 
-        Tables may come later.
+        Raises:
+            UserError: one of them is not there.
         """
-        ...
+        with suppress(MissingTableError):
+            self._depends_on(config)
+
+    def _standing(self, config: Config, digest: str) -> StageResult | None:
+        if self._always:
+            return None
+        done = read_json(self._record(config))
+        if not done or done["fingerprint"] != digest:
+            return None
+        if any(read_manifest(table) is None for table in self._outputs(config)):
+            return None
+        return replace(_read_result(done["result"]), reused=True)
+
+    def _record(self, config: Config) -> str:
+        """Return the file that remembers the last result."""
+        return join(config.paths.work, "stages", f"{self.name}.json")
 
 
 def stage(
-    name: str,
     *,
     depends_on: Callable[[Config], list[object]],
     outputs: Callable[[Config], list[str]],
     always: bool = False,
-) -> Callable[[Body[ResultT]], StageFunction]:
-    """Turn `body(spark, config, run) -> Result` into a stage that is tracked, timed and not repeated without need.
-
-    Args:
-        name: the stage's name in the CLI and in MLflow.
-        depends_on: JSON values that the result depends on: sections of the configuration and
-            digests of what is read. It is called before anything else and raises UserError for
-            inputs that are not there.
-        outputs: tables (folders with a manifest) that must be whole for the earlier result to
-            stand.
-        always: the stage finds out by itself what is left to do (incremental work).
-    """
-
-    def decorate(body: Body[ResultT]) -> StageFunction:
-        def earlier(config: Config) -> StageResult | None:
-            done = read_json(stage_record(config, name))
-            if (
-                always
-                or not done
-                or done["fingerprint"] != digest_of(config)
-                or not _whole(outputs(config))
-            ):
-                return None
-            return replace(_revive(done["result"]), reused=True)
-
-        def digest_of(config: Config) -> str:
-            return fingerprint(name, __version__, config.seed, depends_on(config))
-
-        def run(
-            spark: SparkSession, config: Config, *, parent: str | None = None, force: bool = False
-        ) -> StageResult:
-            digest = digest_of(config)
-            done = None if force else earlier(config)
-            if done is not None:
-                return done
-            if spark is not None:  # make-sample needs none
-                check_workers(spark)
-            started = time.monotonic()
-            tags = {"stage": name, "data_digest": digest, "git_commit": git_commit()}
-            with open_run(config, name, parent=parent, tags=tags) as tracked:
-                tracked.digest, tracked.force = digest, force
-                result = body(spark, config, tracked)
-                result = replace(
-                    result, seconds=round(time.monotonic() - started, 2), run_id=tracked.run_id
-                )
-                tracked.log_metrics({f"count/{key}": value for key, value in result.counts.items()})
-                tracked.log_metrics({**result.metrics, "seconds": result.seconds})
-                write_json(
-                    stage_record(config, name), {"fingerprint": digest, "result": asdict(result)}
-                )
-            return result
-
-        def check(config: Config) -> None:
-            depends_on(config)
-
-        def check_paths(config: Config) -> None:
-            with suppress(MissingTableError):
-                depends_on(config)
-
-        run.__doc__ = body.__doc__
-        run.earlier = earlier  # type: ignore[attr-defined]
-        # functions carry attributes, their type does not say so
-        run.check = check  # type: ignore[attr-defined]
-        run.check_paths = check_paths  # type: ignore[attr-defined]
-        return cast("StageFunction", run)
-
-    return decorate
+    needs_spark: bool = True,
+) -> Callable[[Body], Stage]:
+    """Turn the decorated `run(spark, config, tracked)` into a `Stage`; its class has the arguments."""
+    return partial(
+        Stage, depends_on=depends_on, outputs=outputs, always=always, needs_spark=needs_spark
+    )
 
 
-def stage_record(config: Config, name: str) -> str:
-    """Return the file that remembers a stage's last result."""
-    return join(config.paths.work, "stages", f"{name}.json")
-
-
-def stage_fingerprint(config: Config, name: str) -> str | None:
-    """Return the fingerprint of a stage's last result, or None when it has not finished yet."""
-    done = read_json(stage_record(config, name))
-    return None if done is None else str(done["fingerprint"])
-
-
-def _whole(tables: list[str]) -> bool:
-    return all(read_manifest(table) is not None for table in tables)
-
-
-def _revive(value: Mapping[str, Any]) -> StageResult:
+def _read_result(value: Mapping[str, Any]) -> StageResult:
     known = {**value, "notes": tuple(value.get("notes", ()))}
     return StageResult(
         **{key: known[key] for key in StageResult.__dataclass_fields__ if key in known}
@@ -175,7 +204,7 @@ def _revive(value: Mapping[str, Any]) -> StageResult:
 
 
 def git_commit() -> str:
-    """Return the commit of the source tree that runs, or the version where it is installed without one."""
+    """Return the commit of the source tree that runs, or the version where there is none."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],

@@ -1,14 +1,13 @@
-"""The stages in the order in which a whole run does them.
-
-Modules are imported when a stage is asked for.
-"""
+"""The stages in the order of a whole run. Their modules are imported when they are asked for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
 
-from genre_spark.pipelines.stage import StageFunction
+from genre_spark.pipelines.stage import Stage
+
+__all__ = ["STAGES", "StageEntry"]
 
 
 @dataclass(frozen=True)
@@ -16,32 +15,27 @@ class StageEntry:
     """A stage as the command line knows it.
 
     Attributes:
-        name: for example `group-genres`.
+        name: for example `group-genres`; its module is `group_genres`.
         summary: one line for the help text.
         in_run: whether a whole run includes it.
-        needs_spark: whether a Spark session has to be there.
     """
 
     name: str
     summary: str
     in_run: bool = True
-    needs_spark: bool = True
 
-    def load(self) -> StageFunction:
+    def load(self) -> Stage:
         """Import the stage's module and return its `run`."""
-        function: StageFunction = import_module(
-            f"genre_spark.pipelines.{self.name.replace('-', '_')}"
-        ).run
-        return function
+        module = import_module(f"genre_spark.pipelines.{self.name.replace('-', '_')}")
+        loaded: Stage = module.run
+        return loaded
 
 
 STAGES = {
     entry.name: entry
     for entry in (
-        StageEntry(
-            "make-sample", "write generated data in the Letterboxd layout", needs_spark=False
-        ),
-        StageEntry("group-genres", "genres.csv -> one row a movie, and the vocabulary"),
+        StageEntry("make-sample", "write generated data in the Letterboxd layout"),
+        StageEntry("group-genres", "genres.csv -> one row per movie, and the vocabulary"),
         StageEntry("prepare-posters", "decode, resize and store posters"),
         StageEntry(
             "build-features", "metadata and simple poster features, fitted on training movies"

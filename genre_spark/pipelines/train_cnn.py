@@ -27,14 +27,6 @@ _SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class TrainCnnResult(StageResult):
-    """Counts: samples, epochs, the best epoch.
-
-    Metrics: the best epoch's on validation at threshold 0.5.
-    """
-
-
-@dataclass(frozen=True)
 class EpochReport:
     """Sends an epoch's numbers to MLflow, from whichever process trains."""
 
@@ -58,33 +50,36 @@ def _outputs(config: Config) -> list[str]:
     return [config.paths.predictions(config.cnn.model_name, split) for split in _SPLITS[1:]]
 
 
-@stage("train-cnn", depends_on=_depends_on, outputs=_outputs)
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainCnnResult:
-    """Train the configured network, keep the best epoch, predict validation and test."""
+@stage(depends_on=_depends_on, outputs=_outputs)
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
+    """Train the configured network, keep the best epoch, predict validation and test.
+
+    Counts: samples, epochs, the best epoch. Metrics: the best epoch's on validation, at threshold
+    0.5.
+    """
     name = config.cnn.model_name
-    run.set_tags({"family": "cnn", "method": config.cnn.architecture})
-    run.log_params({"cnn": config.cnn.model_dump(mode="json"), "seed": config.seed})
+    tracked.set_tags({"family": "cnn", "method": config.cnn.architecture})
+    tracked.log_params({"cnn": config.cnn.model_dump(mode="json"), "seed": config.seed})
     checkpoints = join(config.paths.table("checkpoints"), name)
-    if run.force:
-        remove_folder(join(checkpoints, run.digest))
-    job = plan_training(spark, config, digest=run.digest)
+    if tracked.force:
+        remove_folder(join(checkpoints, tracked.digest))
+    job = plan_training(spark, config, digest=tracked.digest)
     logger.info(
         "  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary)
     )
-    with system_metrics(run):
-        outcome = launch(job, report=EpochReport(CurveLogger(run.tracking_uri, run.run_id)))
-    write_json(training_note(config), {"run_id": run.run_id, "digest": run.digest})
+    with system_metrics(tracked):
+        outcome = launch(job, report=EpochReport(CurveLogger(tracked.tracking_uri, tracked.run_id)))
+    write_json(training_note(config), {"run_id": tracked.run_id, "digest": tracked.digest})
     best = next(record for record in outcome.history if record.epoch == outcome.best_epoch)
-    _log_training(run, job, outcome, name)
-    manifests = write_predictions(spark, config, job, digest=run.digest, run_id=run.run_id)
-    log_pictures(spark, run, config, job)
-    remove_folder(checkpoints, keep=run.digest)
+    _log_training(tracked, job, outcome, name)
+    manifests = write_predictions(spark, config, job, digest=tracked.digest, run_id=tracked.run_id)
+    log_pictures(spark, tracked, config, job)
+    remove_folder(checkpoints, keep=tracked.digest)
     metrics = {
         f"validation/{key}": getattr(best, key)
         for key in ("validation_loss", "hamming_loss", "micro_f1", "macro_f1")
     }
-    return TrainCnnResult(
-        stage="train-cnn",
+    return StageResult(
         outputs={
             "model": config.paths.model(name),
             **{f"predictions {k}": v for k, v in manifests.items()},

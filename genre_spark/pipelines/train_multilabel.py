@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
@@ -21,11 +20,6 @@ from genre_spark.tracking import TrackedRun, log_spark_model
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class TrainMultilabelResult(StageResult):
-    """Counts: training movies and seconds of fitting a method."""
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -47,9 +41,12 @@ def _outputs(config: Config) -> list[str]:
     ]
 
 
-@stage("train-multilabel", depends_on=_depends_on, outputs=_outputs)
-def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainMultilabelResult:
-    """Fit every configured method on the training sample, save it, and predict validation and test."""
+@stage(depends_on=_depends_on, outputs=_outputs)
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
+    """Fit every configured method on the training sample, save it, and predict validation and test.
+
+    Counts: training movies, and seconds of fitting per method.
+    """
     vocabulary = list(
         require_manifest(config.paths.samples("train"), made_by="sample").details["vocabulary"]
     )
@@ -58,8 +55,8 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainMultilabel
     counts: dict[str, float] = {"training_movies": train.count()}
     outputs: dict[str, str] = {}
     for method in config.multilabel.methods:
-        tags = {"stage": "train-multilabel", "family": "multilabel", "method": method}
-        with run.child(method, tags) as child:
+        tags = {"stage": run.name, "family": "multilabel", "method": method}
+        with tracked.child(method, tags) as child:
             logger.info(
                 "  %s: training on %s movies, %s genres",
                 method,
@@ -86,12 +83,12 @@ def run(spark: SparkSession, config: Config, run: TrackedRun) -> TrainMultilabel
                     _predictions(model, samples[split]),
                     config.paths.predictions(method, split),
                     name=f"predictions of {method} on {split}",
-                    fingerprint=run.digest,
+                    fingerprint=tracked.digest,
                     details=details,
                 )
         counts[f"seconds_{method}"] = seconds
         outputs[method] = config.paths.model(method)
-    return TrainMultilabelResult(stage="train-multilabel", counts=counts, outputs=outputs)
+    return StageResult(counts=counts, outputs=outputs)
 
 
 def _with_features(spark: SparkSession, config: Config, split: str) -> DataFrame:

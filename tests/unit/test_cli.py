@@ -105,3 +105,7 @@ def test_a_result_is_aligned_however_long_its_names_are() -> None:
         "    multilabel_random_forest/f1_micro  0.6020",
         "    evaluation  work/evaluation",
     ]
+
+
+def test_every_stage_is_named_like_its_module() -> None:
+    assert [entry.load().name for entry in STAGES.values()] == list(STAGES)

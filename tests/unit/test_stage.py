@@ -1,0 +1,91 @@
+"""A stage: when its earlier result stands, and how often its inputs are looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genre_spark.config import Config, load_config
+from genre_spark.errors import InvalidInputError, MissingTableError
+from genre_spark.pipelines.stage import Stage, StageResult
+from genre_spark.tables import TableManifest, commit_table
+
+
+class Inputs:
+    """What a stage depends on; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.value: object = "first"
+        self.asked = 0
+
+    def __call__(self, config: Config) -> list[object]:
+        self.asked += 1
+        if isinstance(self.value, Exception):
+            raise self.value
+        return [self.value]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(f"paths: {{genres_csv: g, posters: p, metadata: m, work: {tmp_path}/work}}\n")
+    return load_config(file, [])
+
+
+@pytest.fixture
+def inputs() -> Inputs:
+    return Inputs()
+
+
+@pytest.fixture
+def stage(inputs: Inputs, config: Config) -> Stage:
+    def body(spark, config, tracked):
+        commit_table(config.paths.genres, TableManifest("genres", tracked.digest, (), 0))
+        return StageResult(counts={"movies": 3}, notes=("as it should be",))
+
+    return Stage(
+        body, depends_on=inputs, outputs=lambda config: [config.paths.genres], needs_spark=False
+    )
+
+
+def test_a_stage_has_the_name_of_its_module(stage: Stage, config: Config) -> None:
+    assert stage.name == "test-stage"
+    assert stage(None, config).stage == "test-stage"
+
+
+def test_a_result_stands_until_an_input_changes(stage: Stage, inputs: Inputs, config) -> None:
+    first = stage(None, config)
+    second = stage(None, config)
+    assert (first.reused, second.reused) == (False, True)
+    assert (second.counts, second.notes) == ({"movies": 3}, ("as it should be",))
+    assert second.run_id == first.run_id
+    inputs.value = "second"
+    assert stage.earlier(config) is None
+    assert not stage(None, config).reused
+    assert not stage(None, config, force=True).reused
+
+
+def test_a_result_does_not_stand_when_its_table_is_gone(stage: Stage, config: Config) -> None:
+    stage(None, config)
+    (Path(config.paths.genres) / "_manifest.json").unlink()
+    assert stage.earlier(config) is None
+
+
+def test_inputs_are_looked_at_once_per_run(stage: Stage, inputs: Inputs, config: Config) -> None:
+    stage(None, config)
+    assert inputs.asked == 1
+    stage.start(lambda: None, config, digest=stage.check(config))
+    assert inputs.asked == 2
+
+
+def test_tables_may_be_missing_where_only_the_users_files_are_checked(
+    stage: Stage, inputs: Inputs, config: Config
+) -> None:
+    inputs.value = MissingTableError("genres: no such table yet")
+    stage.check_paths(config)
+    with pytest.raises(MissingTableError):
+        stage.check(config)
+    inputs.value = InvalidInputError("genres.csv: no such file")
+    with pytest.raises(InvalidInputError):
+        stage.check_paths(config)
