@@ -43,7 +43,7 @@ from genre_spark.session import spark_session
 from genre_spark.vision.devices import choose_device, cores
 from genre_spark.vision.feed.memory_feed import MemoryBatch
 from genre_spark.vision.feed.poster_feed import PosterFeed
-from genre_spark.vision.inference.embeddings import embed_posters
+from genre_spark.vision.inference.embedding_table import embed_posters
 from genre_spark.vision.inference.network_file import PosterForm, load_network, save_network
 from genre_spark.vision.inference.row_groups import list_parts, read_posters
 from genre_spark.vision.models import build_network

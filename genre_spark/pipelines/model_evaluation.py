@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 from pyspark.sql import DataFrame
 
-from genre_spark.evaluation.cooccurrence import correlate_labels, count_together
 from genre_spark.evaluation.decisions import decide_labels
 from genre_spark.evaluation.figures import (
     draw_correlations,
@@ -18,6 +17,7 @@ from genre_spark.evaluation.figures import (
     draw_precision_recall,
     draw_threshold_curves,
 )
+from genre_spark.evaluation.label_correlation import correlate_labels, count_together
 from genre_spark.evaluation.scores import EXACT_MATCH, FIXED, MICRO_F1, NO_RULE, PER_LABEL, Score
 from genre_spark.evaluation.threshold_curves import count_thresholds
 from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator

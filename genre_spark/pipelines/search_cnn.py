@@ -14,8 +14,8 @@ from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tables import require_manifest
 from genre_spark.tracking import TrackedRun, TrialLogger
 from genre_spark.vision.storage import remove_folder
+from genre_spark.vision.training.hyperparameter_search import SearchOutcome, TrialEnd, search
 from genre_spark.vision.training.outcomes import EpochRecord
-from genre_spark.vision.training.search import SearchOutcome, TrialEnd, search
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.synthesis.drawing import PosterTask, draw_posters_with, poster_content
-from genre_spark.synthesis.files import Folder
 from genre_spark.synthesis.flaws import (
     MALFORMED_GENRE_ROWS,
     MALFORMED_MOVIE_ROWS,
     STRAY_FILES,
     plant_flaws,
 )
+from genre_spark.synthesis.folder import Folder
 from genre_spark.synthesis.genre_counts import GENRES
 from genre_spark.synthesis.movies import Movie, make_movie, movie_id
+from genre_spark.synthesis.poster_workers import PosterTask, draw_posters_with, poster_content
 
 MARKER = "_sample.json"
 FORMAT = 1  # to be raised whenever the same spec gives another data set

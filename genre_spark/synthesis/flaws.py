@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from PIL import Image as PilImage
 
-from genre_spark.synthesis.canvas import Image
+from genre_spark.synthesis.drawing.canvas import Image
+from genre_spark.synthesis.drawing.poster_art import encode_jpeg
 from genre_spark.synthesis.draws import generator
-from genre_spark.synthesis.posters import encode_jpeg
 
 MALFORMED_GENRE_ROWS = (
     "not-a-number,Drama",

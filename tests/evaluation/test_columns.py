@@ -14,8 +14,8 @@ from genre_spark.evaluation.baseline_predictions import (
     predict_at_random,
     predict_most_common,
 )
-from genre_spark.evaluation.cooccurrence import correlate_labels, count_together
 from genre_spark.evaluation.decisions import decide_labels
+from genre_spark.evaluation.label_correlation import correlate_labels, count_together
 
 LABELS = "movie_id long, labels array<float>, weight float"
 

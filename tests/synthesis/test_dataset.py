@@ -19,10 +19,10 @@ from PIL import Image
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.synthesis import DatasetSpec, read_report, write_dataset
+from genre_spark.synthesis.drawing.poster_art import draw_poster
 from genre_spark.synthesis.flaws import POSTER_FLAWS, ROW_FLAWS, plant_flaws
 from genre_spark.synthesis.genre_counts import GENRES
 from genre_spark.synthesis.movies import make_movie, movie_id
-from genre_spark.synthesis.posters import draw_poster
 
 MOVIES = 60
 COLUMNS = {

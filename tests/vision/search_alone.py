@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from genre_spark.config import SearchConfig
-from genre_spark.vision.training.search import search
+from genre_spark.vision.training.hyperparameter_search import search
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

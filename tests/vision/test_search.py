@@ -22,7 +22,7 @@ from genre_spark.errors import StageFailedError
 from genre_spark.pipelines.network_plan import plan_training
 from genre_spark.pipelines.search_cnn import run
 from genre_spark.tracking import TrialLogger, resolve_tracking_uri
-from genre_spark.vision.training.search import search, share_cores
+from genre_spark.vision.training.hyperparameter_search import search, share_cores
 from tests.vision.conftest import make_config, slow
 
 
@@ -161,7 +161,7 @@ def test_an_interrupted_trial_is_run_again_with_its_settings_and_goes_on(
 
 def test_trials_at_once_share_the_cores(monkeypatch):
     """Each trial would take all of them otherwise."""
-    monkeypatch.setattr("genre_spark.vision.training.search.cores", lambda: 16)
+    monkeypatch.setattr("genre_spark.vision.training.hyperparameter_search.cores", lambda: 16)
     settings = CnnConfig()
     assert share_cores(settings, together=5).threads == 3
     assert share_cores(settings, together=32).threads == 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from genre_spark.synthesis.canvas import WIDTH, Canvas, Colour, Image, blend
+from genre_spark.synthesis.drawing.canvas import WIDTH, Canvas, Colour, Image, blend
+from genre_spark.synthesis.drawing.emblems import EMBLEMS
+from genre_spark.synthesis.drawing.lettering import letter
+from genre_spark.synthesis.drawing.looks import LOOKS
+from genre_spark.synthesis.drawing.shapes import Spot
 from genre_spark.synthesis.draws import generator, pick
-from genre_spark.synthesis.emblems import EMBLEMS
 from genre_spark.synthesis.genre_counts import GENRES
-from genre_spark.synthesis.lettering import letter
-from genre_spark.synthesis.looks import LOOKS
 from genre_spark.synthesis.movies import Movie
 
 # Width and height in pixels of published posters, and how common each is.
@@ -49,7 +50,7 @@ def draw_poster(movie: Movie, *, seed: int) -> Image:
     )
     size = random.uniform(0.22, 0.36)
     ink = _stand_out(canvas, x, y, shade, blend(light, (255, 255, 255), 0.3))
-    EMBLEMS[shown_as](canvas, x, y, size, ink, accent, random)
+    EMBLEMS[shown_as](canvas, Spot(x, y, size), ink, accent, random)
     places = _PLACES_BELOW if on_top else _PLACES_ABOVE
     for genre, place in zip(others, random.permutation(len(places)), strict=False):
         if random.random() < _EMBLEM_SHOWN:
@@ -73,7 +74,7 @@ def _draw_small_emblem(
 ) -> None:
     _, _, shade, light, accent = pick(LOOKS[genre].palettes, random).colours()
     ink = _stand_out(canvas, x, y, shade, light)
-    EMBLEMS[genre](canvas, x, y, random.uniform(0.1, 0.16), ink, accent, random)
+    EMBLEMS[genre](canvas, Spot(x, y, random.uniform(0.1, 0.16)), ink, accent, random)
 
 
 def _stand_out(canvas: Canvas, x: float, y: float, dark: Colour, bright: Colour) -> Colour:

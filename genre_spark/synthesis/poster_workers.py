@@ -1,6 +1,6 @@
 """Draw a share of the posters.
 
-Also the program that worker processes run (`python -m genre_spark.synthesis.drawing`).
+Also the program that worker processes run (`python -m genre_spark.synthesis.poster_workers`).
 
 Workers are programs of their own rather than forks: the caller has a JVM's sockets and threads, and
 the caller's main module (a notebook, a job under spark-submit) need not bear being imported again.
@@ -17,10 +17,10 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 from genre_spark.errors import StageFailedError
-from genre_spark.synthesis.files import Folder
+from genre_spark.synthesis.drawing.poster_art import draw_poster, encode_jpeg
 from genre_spark.synthesis.flaws import POSTER_FLAWS, plant_flaws
+from genre_spark.synthesis.folder import Folder
 from genre_spark.synthesis.movies import make_movie, movie_id
-from genre_spark.synthesis.posters import draw_poster, encode_jpeg
 
 _REPORT_EVERY = 50  # posters
 
@@ -79,7 +79,7 @@ def draw_posters_with(processes: int, task: PosterTask, report: Callable[[int], 
     if processes == 1:
         draw_posters(task, report)
         return
-    command = [sys.executable, "-m", "genre_spark.synthesis.drawing"]
+    command = [sys.executable, "-m", "genre_spark.synthesis.poster_workers"]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),

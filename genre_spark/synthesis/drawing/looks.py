@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from genre_spark.synthesis import backdrops as on
-from genre_spark.synthesis.backdrops import Backdrop
-from genre_spark.synthesis.canvas import Colour
+from genre_spark.synthesis.drawing import backdrops as on
+from genre_spark.synthesis.drawing.backdrops import Backdrop
+from genre_spark.synthesis.drawing.canvas import Colour
 
 
 @dataclass(frozen=True)

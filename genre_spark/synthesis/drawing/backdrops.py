@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from genre_spark.synthesis.canvas import TALL, Canvas, Colour, blend
+from genre_spark.synthesis.drawing.canvas import TALL, Canvas, Colour, blend
 
 Backdrop = Callable[[Canvas, Colour, Colour, np.random.Generator], None]
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
-from genre_spark.synthesis.canvas import HEIGHT, WIDTH, Canvas, Colour
+from genre_spark.synthesis.drawing.canvas import HEIGHT, WIDTH, Canvas, Colour
 
 _MARGIN = 18  # pixels that stay free of letters at either side
 _SMALL_PRINT = "DejaVuSans.ttf"
