@@ -1,7 +1,30 @@
-"""`python -m genre_spark` is `genre-spark`."""
+"""`genre-spark` and `python -m genre_spark`: the commands, imported when they are asked for."""
+
+from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 
-from genre_spark.cli import main
+from genre_spark.errors import MissingExtraError
+from genre_spark.extras import EXTRAS, require
 
-sys.exit(main())
+_COMMANDS = {"init": "genre_spark.init"}  # everything else is a stage
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command or a stage and return the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = words.pop(0) if words and words[0] in _COMMANDS else None
+    try:
+        if command is None:
+            require(*EXTRAS["spark"], *EXTRAS["pipeline"])
+        module = import_module(_COMMANDS[command] if command else "genre_spark.cli")
+    except MissingExtraError as error:
+        print(f"genre-spark: {error}", file=sys.stderr)
+        return error.exit_code
+    return int(module.main(words))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -65,14 +65,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="genre-spark",
         description="Predict the genres of movies from posters and metadata, on Apache Spark.",
         epilog=f"stages:\n{stages}\n  {'run':18}all of them in order\n\n"
-        "example:\n  genre-spark run --config conf/demo.yaml paths.work=/tmp/demo cnn.epochs=2",
+        "genre-spark init FOLDER copies recipes, jobs and notebooks to a folder of yours\n\n"
+        "example:\n  genre-spark run --config demo.yaml paths.work=/tmp/demo cnn.epochs=2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "stage", choices=[*STAGES, "run"], metavar="STAGE", help="one of the stages below"
     )
     parser.add_argument(
-        "--config", required=True, metavar="FILE", help="a recipe, for example conf/demo.yaml"
+        "--config",
+        required=True,
+        metavar="FILE",
+        help="a recipe: a file, or the bare name of one that comes with genre_spark (demo.yaml)",
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings over the recipe's"

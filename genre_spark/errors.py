@@ -27,6 +27,10 @@ class MissingTableError(UserError):
     """A table that a stage reads has not been written (whole) yet."""
 
 
+class MissingExtraError(UserError, ImportError):
+    """A package that only some of genre_spark needs is not installed."""
+
+
 class InvalidLabelsError(UserError):
     """Labels are not a multi-hot vector of the expected length."""
 

@@ -1,5 +1,9 @@
 """Frozen, checked settings of every stage and the loader of recipes."""
 
+from genre_spark.extras import require
+
+require("pydantic", "yaml")
+
 from genre_spark.config.cnn import AugmentationConfig, CnnConfig, ScheduleConfig
 from genre_spark.config.embeddings import EmbeddingsConfig
 from genre_spark.config.evaluation import EvaluationConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,9 @@ from pydantic import ValidationError
 
 from genre_spark.config.root import Config
 from genre_spark.errors import InvalidConfigError
+from genre_spark.recipes import find_recipe
+
+logger = logging.getLogger(__name__)
 
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:/")
 
@@ -33,14 +37,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Local paths come out absolute; a relative one in the file starts at the file's folder, so that a
     recipe means the same wherever it is run from, and one in an override at the current folder. `~`
-    is the home folder.
+    is the home folder. A bare name that is no file of the current folder means the recipe that came
+    with the package (`recipes.find_recipe` says where its paths start).
 
     Raises:
         InvalidConfigError: the file cannot be read, or a key is unknown, of the wrong type or out
             of range.
     """
+    file, folder = find_recipe(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidConfigError(
             f"--config {path}: {error.strerror}, expected a readable YAML file"
@@ -52,10 +58,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise InvalidConfigError(
             f"{path}: a {type(values).__name__}, expected sections such as `paths:`"
         )
-    values = _absolute_paths(values, Path(path).absolute().parent)
+    values = _absolute_paths(values, folder, settings=file.absolute().parent)
     for word in overrides:
         _override(values, word)
-    return build_config(values)
+    config = build_config(values)
+    if folder != file.absolute().parent:
+        logger.info("recipe %s of the package; it writes to %s", file.name, config.paths.work)
+    return config
 
 
 def build_config(values: Mapping[str, Any]) -> Config:
@@ -66,7 +75,7 @@ def build_config(values: Mapping[str, Any]) -> Config:
     Raises:
         InvalidConfigError: a key is unknown, of the wrong type or out of range.
     """
-    values = _absolute_paths(values, Path.cwd())
+    values = _absolute_paths(values, Path.cwd(), settings=Path.cwd())
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -96,13 +105,13 @@ def _override(values: dict[str, Any], word: str) -> None:
     section[last] = _parse(text, name=key)
 
 
-def _absolute_paths(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _absolute_paths(values: Mapping[str, Any], folder: Path, *, settings: Path) -> dict[str, Any]:
     paths, spark = values.get("paths"), values.get("spark")
     changed = dict(values)
     if isinstance(paths, Mapping):
         changed["paths"] = {key: _absolute(value, folder) for key, value in paths.items()}
     if isinstance(spark, Mapping) and "conf_file" in spark:
-        changed["spark"] = {**spark, "conf_file": _absolute(spark["conf_file"], folder)}
+        changed["spark"] = {**spark, "conf_file": _absolute(spark["conf_file"], settings)}
     return changed
 
 

@@ -4,6 +4,10 @@ Within the package pixels are BGR (H, W, 3), as OpenCV wants them; `decode_store
 W).
 """
 
+from genre_spark.extras import require
+
+require("cv2", "PIL")
+
 from genre_spark.imaging.decoding import check_image, decode_bgr
 from genre_spark.imaging.fitting import fit_pixels
 from genre_spark.imaging.headers import ImageHeader, read_header

@@ -1,5 +1,9 @@
 """Multi-label estimators for Spark ML: usable alone, by someone who never saw a movie."""
 
+from genre_spark.extras import require
+
+require("pyspark")
+
 from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
 from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
 from genre_spark.multilabel.evaluation.threshold_tuner import ThresholdTuner, ThresholdTunerModel

@@ -1,5 +1,9 @@
 """A made-up data set in the Letterboxd layout: a specification and an engine that know no Spark."""
 
+from genre_spark.extras import require
+
+require("cv2", "PIL", "matplotlib", "fsspec")
+
 from genre_spark.synthesis.dataset import DatasetReport, DatasetSpec, read_report, write_dataset
 
 __all__ = ["DatasetReport", "DatasetSpec", "read_report", "write_dataset"]

@@ -1,5 +1,9 @@
 """The only importer of mlflow: stages as runs, with parameters, metrics, pictures, tables and models."""
 
+from genre_spark.extras import require
+
+require("mlflow", "matplotlib", "psutil", "yaml")
+
 from genre_spark.tracking.networks import CurveLogger, TrialLogger, log_poster_model, system_metrics
 from genre_spark.tracking.registry import register_champion
 from genre_spark.tracking.runs import TrackedRun, open_run

@@ -1,0 +1,3 @@
+from genre_spark.extras import require
+
+require("torch", "torchvision", "tqdm")

@@ -143,5 +143,5 @@ def test_a_file_that_is_no_recipe_is_told(tmp_path: Path, text: str, message: st
 
 
 def test_a_recipe_that_is_not_there_is_told() -> None:
-    with pytest.raises(InvalidConfigError, match=r"no-such\.yaml.*expected a readable YAML file"):
+    with pytest.raises(InvalidConfigError, match=r"no-such\.yaml.*expected a YAML file"):
         load_config("no-such.yaml")

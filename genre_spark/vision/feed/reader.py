@@ -14,7 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from genre_spark.extras import require
+
 with warnings.catch_warnings():
+    require("petastorm")
     warnings.simplefilter("ignore")  # petastorm imports pyarrow's old file systems, which warn
     from petastorm.fs_utils import get_filesystem_and_path_or_paths
     from petastorm.reader import Reader
