@@ -2,8 +2,8 @@
 
     python benchmarks/plain_script.py DATA [--epochs 4] [--threads N] [--json]
 
-DATA is a folder in the Letterboxd layout (`make demo` leaves one in work/demo/data). Steps, with the
-settings of conf/demo.yaml: group the genres, decode and resize all posters, build features of
+DATA is a folder in the Letterboxd layout (`make demo` leaves one in work/demo/data). The steps have
+the settings of conf/demo.yaml: group the genres, decode and resize all posters, build features of
 metadata and posters, split, train one forest per genre, a label powerset on pruned labelsets, a
 native multi-label forest and a LeNet, tune thresholds on validation, evaluate, draw one picture
 per model. Everything is in memory, nothing is stored, resumed, tracked or rejected with a reason:
