@@ -190,9 +190,7 @@ def train_network(
 
 def evaluate(scores: np.ndarray, y: np.ndarray, tuned: np.ndarray, truth: np.ndarray) -> dict:
     grid = np.linspace(0.01, 0.99, 99)
-    limit = max(
-        grid, key=lambda t: f1_score(truth, tuned >= t, average="micro", zero_division=0.0)
-    )
+    limit = max(grid, key=lambda t: f1_score(truth, tuned >= t, average="micro", zero_division=0.0))
     answer = scores >= limit
     return {
         "hamming": hamming_loss(y, scores >= 0.5),
