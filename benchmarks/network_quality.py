@@ -24,13 +24,12 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config, load_config
 from genre_spark.multilabel import MultilabelEvaluator, ThresholdTuner
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.multilabel_methods import make_estimator
-from genre_spark.pipelines.network_features import embeddings_table
 from genre_spark.pipelines.sample import run as sample
 from genre_spark.pipelines.train_cnn import run as train_cnn
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PROBABILITIES
 from genre_spark.session import spark_session
-from genre_spark.tables import read_table, require_manifest
 
 METRICS = ("hamming_loss", "jaccard_samples", "subset_accuracy", "f1_micro", "f1_macro")
 RULES = ("fixed", "exact_match", "f1_micro", "f1_per_label")
@@ -48,19 +47,19 @@ def measure(validation: DataFrame, test: DataFrame) -> dict[str, float]:
 
 
 def forest_on_features(spark: SparkSession, config: Config) -> dict[str, float]:
-    names = list(
-        require_manifest(config.paths.samples("train"), made_by="sample").details["vocabulary"]
-    )
+    names = list(Catalogue(config).samples("train").manifest().details["vocabulary"])
     forest = config.multilabel.forest.model_copy(
         update={"backend": "sklearn", "trees": 200, "min_leaf": 3}
     )
     settings = config.multilabel.model_copy(update={"forest": forest})
-    embeddings = read_table(spark, embeddings_table(config), made_by="poster-embeddings")
+    embeddings = Catalogue(config).embeddings.read(spark)
     vectors = embeddings.select(
         MOVIE_ID, array_to_vector(F.col(FEATURES).cast("array<double>")).alias(FEATURES)
     )
     splits = {
-        split: read_table(spark, config.paths.samples(split), made_by="sample")
+        split: Catalogue(config)
+        .samples(split)
+        .read(spark)
         .select(MOVIE_ID, LABELS)
         .join(vectors, MOVIE_ID)
         for split in ("train", "validation", "test")
@@ -96,11 +95,7 @@ def main() -> None:
             sample(spark, config)
             train_cnn(spark, config)
             tables = [
-                read_table(
-                    spark,
-                    config.paths.predictions(config.cnn.model_name, split),
-                    made_by="train-cnn",
-                )
+                Catalogue(config).predictions(config.cnn.model_name, split).read(spark)
                 for split in ("validation", "test")
             ]
             for name, value in measure(*tables).items():

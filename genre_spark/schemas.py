@@ -71,17 +71,33 @@ FEATURES_SCHEMA = StructType(
     ]
 )
 
-# samples: image columns are absent when a recipe uses metadata alone, features when it uses posters
-# alone
+EMBEDDINGS_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField(FEATURES, ArrayType(FloatType(), False), False),  # of a pretrained network
+    ]
+)
+
+_LABELS_AND_WEIGHT = [
+    StructField(LABELS, ArrayType(FloatType(), False), False),  # multi-hot, one per genre
+    StructField(WEIGHT, FloatType(), False),  # 1 / probability of being sampled
+]
+
 SAMPLES_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),
-        StructField(IMAGE, BinaryType(), True),
-        StructField(
-            LABELS, ArrayType(FloatType(), False), False
-        ),  # multi-hot, as long as the vocabulary
-        StructField(WEIGHT, FloatType(), False),  # 1 / probability of being sampled
+        StructField(IMAGE, BinaryType(), False),  # as in the posters table
+        StructField(HEIGHT, IntegerType(), False),
+        StructField(WIDTH, IntegerType(), False),
+        StructField(CHANNELS, IntegerType(), False),
+        StructField(ENCODING, StringType(), False),
+        *_LABELS_AND_WEIGHT,
     ]
+)
+
+# of recipes whose movies need no poster
+SAMPLES_WITHOUT_POSTERS_SCHEMA = StructType(
+    [StructField(MOVIE_ID, LongType(), False), *_LABELS_AND_WEIGHT]
 )
 
 PREDICTIONS_SCHEMA = StructType(
@@ -93,7 +109,7 @@ PREDICTIONS_SCHEMA = StructType(
     ]
 )
 
-# one number a row, so that metrics, labels and rules can come without a change of the table
+# one number per row, so that metrics, labels and rules can come without a change of the table
 EVALUATION_SCHEMA = StructType(
     [
         StructField("model", StringType(), False),
@@ -120,8 +136,3 @@ LIST_CSVS = {
     "crew": ("id", "role", "name"),
 }
 GENRES_CSV = ("id", "genre")
-
-
-def text_schema(names: tuple[str, ...]) -> StructType:
-    """Return a schema of nullable strings, for reading a CSV without inference."""
-    return StructType([StructField(name, StringType(), True) for name in names])

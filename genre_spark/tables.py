@@ -2,7 +2,7 @@
 
 A table is a folder: Parquet data under names that nobody else uses, and `_manifest.json`, written
 last, that lists the data that counts. Data of a killed run is not in the manifest and is removed by
-the next commit. Readers go through `read_table` / `table_files`, which know only the manifest.
+the next commit. Readers look at the manifest alone.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from genre_spark.errors import InvalidInputError, MissingTableError
+from genre_spark.errors import MissingTableError, StageFailedError
 from genre_spark.files import filesystem, join, read_json, write_json
 
 __all__ = [
+    "Table",
     "TableManifest",
     "commit_table",
     "read_manifest",
-    "read_table",
-    "require_manifest",
     "table_files",
     "write_data",
     "write_table",
@@ -37,18 +36,98 @@ class TableManifest:
     """What a whole table consists of.
 
     Attributes:
-        name: the table's name, for messages.
         fingerprint: digest of everything that the table's content depends on.
         paths: files or folders of Parquet, relative to the table's folder.
         rows: number of rows.
         details: what else belongs to the table (its vocabulary, statistics), JSON values.
     """
 
-    name: str
     fingerprint: str
     paths: tuple[str, ...]
     rows: int
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the pipeline: where it lies, what is in it, and which stage writes it.
+
+    Attributes:
+        path: folder, a path or URL.
+        schema: names and types of the columns.
+        producer: name of the stage.
+    """
+
+    path: str
+    schema: StructType
+    producer: str
+
+    def is_whole(self) -> bool:
+        """Return whether the table has been written whole."""
+        return read_manifest(self.path) is not None
+
+    def manifest(self) -> TableManifest:
+        """Return what the table consists of.
+
+        Raises:
+            MissingTableError: it has not been written (whole) yet; the text names its producer.
+        """
+        manifest = read_manifest(self.path)
+        if manifest is None:
+            raise MissingTableError(
+                f"{self.path}: no such table yet; expected the output of "
+                f"`genre-spark {self.producer}`"
+            )
+        return manifest
+
+    def files(self) -> list[str]:
+        """Return the Parquet files (paths or URLs), sorted by name.
+
+        Raises:
+            MissingTableError: the table has not been written (whole) yet.
+        """
+        return _list_files(self.path, self.manifest())
+
+    def read(self, spark: SparkSession) -> DataFrame:
+        """Return the rows.
+
+        Raises:
+            MissingTableError: the table has not been written (whole) yet.
+        """
+        paths = [join(self.path, path) for path in self.manifest().paths]
+        if not paths:
+            return spark.createDataFrame([], self.schema)
+        return spark.read.schema(self.schema).parquet(*paths)
+
+    def write(
+        self,
+        frame: DataFrame,
+        *,
+        fingerprint: str,
+        details: Mapping[str, Any] | None = None,
+        partitions: int | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> TableManifest:
+        """Write a whole new version; the arguments are those of `write_table`.
+
+        Raises:
+            StageFailedError: the columns are not those of the schema.
+        """
+        found, expected = _describe(frame.schema), _describe(self.schema)
+        if found != expected:
+            raise StageFailedError(f"{self.path}: columns {found}, expected {expected}")
+        return write_table(
+            frame,
+            self.path,
+            fingerprint=fingerprint,
+            details=details,
+            partitions=partitions,
+            options=options,
+        )
+
+
+def _describe(schema: StructType) -> str:
+    return ", ".join(f"{column.name} {column.dataType.simpleString()}" for column in schema)
 
 
 def read_manifest(table: str) -> TableManifest | None:
@@ -56,22 +135,9 @@ def read_manifest(table: str) -> TableManifest | None:
     value = read_json(join(table, MANIFEST))
     if value is None:
         return None
-    return TableManifest(**{**value, "paths": tuple(value["paths"])})
-
-
-def require_manifest(table: str, *, made_by: str) -> TableManifest:
-    """Return a table's manifest.
-
-    Raises:
-        MissingTableError: the table has not been written (whole) yet; the text names the stage that
-            writes it.
-    """
-    manifest = read_manifest(table)
-    if manifest is None:
-        raise MissingTableError(
-            f"{table}: no such table yet; expected the output of `genre-spark {made_by}`"
-        )
-    return manifest
+    return TableManifest(
+        value["fingerprint"], tuple(value["paths"]), value["rows"], value["details"]
+    )
 
 
 def commit_table(table: str, manifest: TableManifest) -> None:
@@ -93,7 +159,7 @@ def write_data(
     partitions: int | None = None,
     options: Mapping[str, str] | None = None,
 ) -> str:
-    """Write a DataFrame into a table's folder, under a name that no reader knows before `commit_table` lists it.
+    """Write rows into a table's folder, unknown to readers before `commit_table` lists them.
 
     Args:
         frame: what to write.
@@ -103,7 +169,7 @@ def write_data(
         options: of Spark's Parquet writer.
 
     Returns:
-        The name of the data in the table's folder.
+        The name of the data in the table's folder; no other writer uses it.
     """
     folder = f"data-{fingerprint}-{uuid.uuid4().hex[:8]}"
     written = frame if partitions is None else frame.coalesce(partitions)
@@ -115,18 +181,16 @@ def write_table(
     frame: DataFrame,
     table: str,
     *,
-    name: str,
     fingerprint: str,
     details: Mapping[str, Any] | None = None,
     partitions: int | None = None,
     options: Mapping[str, str] | None = None,
 ) -> TableManifest:
-    """Write a DataFrame as a whole new version of a table, replacing the old one when all of it is there.
+    """Write a whole new version of a table; it takes the old one's place when all of it is there.
 
     Args:
         frame: what to write.
         table: folder (path or URL).
-        name: the table's name, for messages.
         fingerprint: digest of what the content depends on.
         details: JSON values to keep in the manifest.
         partitions: number of files, or None for as many as the frame has partitions.
@@ -136,32 +200,24 @@ def write_table(
         frame, table, fingerprint=fingerprint, partitions=partitions, options=options
     )
     rows = frame.sparkSession.read.schema(frame.schema).parquet(join(table, folder)).count()
-    manifest = TableManifest(name, fingerprint, (folder,), rows, details or {})
+    manifest = TableManifest(fingerprint, (folder,), rows, details or {})
     commit_table(table, manifest)
     return manifest
 
 
-def read_table(
-    spark: SparkSession, table: str, schema: StructType | None = None, *, made_by: str
-) -> DataFrame:
-    """Return the rows of a whole table.
+def table_files(table: str) -> list[str]:
+    """Return the Parquet files of the whole table in a folder (paths or URLs), sorted by name.
 
     Raises:
-        MissingTableError: the table has not been written (whole) yet.
+        MissingTableError: there is no whole table.
     """
-    manifest = require_manifest(table, made_by=made_by)
-    paths = [join(table, path) for path in manifest.paths]
-    reader = spark.read if schema is None else spark.read.schema(schema)
-    if not paths:
-        if schema is None:
-            raise InvalidInputError(f"{table}: the table is empty, expected at least one row")
-        return spark.createDataFrame([], schema)
-    return reader.parquet(*paths)
+    manifest = read_manifest(table)
+    if manifest is None:
+        raise MissingTableError(f"{table}: no such table, expected a folder with a {MANIFEST}")
+    return _list_files(table, manifest)
 
 
-def table_files(table: str, *, made_by: str) -> list[str]:
-    """Return the Parquet files of a whole table (paths or URLs), sorted by name."""
-    manifest = require_manifest(table, made_by=made_by)
+def _list_files(table: str, manifest: TableManifest) -> list[str]:
     return sorted(_parquet_files(join(table, path) for path in manifest.paths))
 
 

@@ -10,18 +10,12 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import file_digest
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.splitting import split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.splits import SPLIT, TRAIN
-from genre_spark.schemas import (
-    FEATURES,
-    GENRES_SCHEMA,
-    MOVIE_ID,
-    POSTERS_SCHEMA,
-    REASON,
-    REJECTS_SCHEMA,
-)
-from genre_spark.tables import read_table, require_manifest, write_table
+from genre_spark.schemas import FEATURES, MOVIE_ID, REASON
+from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.features import (
     EMBEDDING,
@@ -35,11 +29,10 @@ from genre_spark.transforms.metadata_rejects import rejected_metadata
 
 def _depends_on(config: Config) -> list[object]:
     files = metadata_files(config.paths.metadata) if config.features.metadata else {}
-    tables = [require_manifest(config.paths.genres, made_by="group-genres").fingerprint]
+    catalogue = Catalogue(config)
+    tables = [catalogue.genres.manifest().fingerprint]
     if config.features.of_posters:
-        tables.append(
-            require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint
-        )
+        tables.append(catalogue.posters.manifest().fingerprint)
     network: list[object] = []
     if config.features.embeddings:
         # torch, seconds
@@ -59,11 +52,9 @@ def _depends_on(config: Config) -> list[object]:
     ]
 
 
-def _outputs(config: Config) -> list[str]:
-    return [
-        config.paths.features,
-        *([config.paths.rejects("metadata")] if config.features.metadata else []),
-    ]
+def _outputs(config: Config) -> list[Table]:
+    tables = Catalogue(config)
+    return [tables.features, *([tables.rejects("metadata")] if config.features.metadata else [])]
 
 
 @stage(depends_on=_depends_on, outputs=_outputs)
@@ -92,12 +83,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         vectors = model.transform(movies).select(MOVIE_ID, FEATURES)
         # there is at least one training movie
         length = int(vectors.first()[FEATURES].size)  # type: ignore[index]
-        manifest = write_table(
-            vectors,
-            config.paths.features,
-            name="features",
-            fingerprint=tracked.digest,
-            details={"length": length},
+        manifest = Catalogue(config).features.write(
+            vectors, fingerprint=tracked.digest, details={"length": length}
         )
     finally:
         movies.unpersist()
@@ -115,14 +102,10 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
 def _write_rejects(spark: SparkSession, config: Config, fingerprint: str) -> dict[str, int]:
     """Write the rejects table of the metadata; return its rows by reason."""
-    table = config.paths.rejects("metadata")
-    found = rejected_metadata(spark, config.paths.metadata)
-    write_table(found, table, name="rejects of metadata", fingerprint=fingerprint)
-    written = read_table(spark, table, REJECTS_SCHEMA, made_by="build-features")
-    return {
-        row[REASON]: row["count"]
-        for row in written.groupBy(REASON).count().orderBy(REASON).collect()
-    }
+    table = Catalogue(config).rejects("metadata")
+    table.write(rejected_metadata(spark, config.paths.metadata), fingerprint=fingerprint)
+    counted = table.read(spark).groupBy(REASON).count().orderBy(REASON).collect()
+    return {row[REASON]: row["count"] for row in counted}
 
 
 def _notes(rejected: dict[str, int]) -> tuple[str, ...]:
@@ -131,15 +114,14 @@ def _notes(rejected: dict[str, int]) -> tuple[str, ...]:
 
 
 def _describe(spark: SparkSession, config: Config) -> DataFrame:
-    paths = config.paths
-    movies = read_table(spark, paths.genres, GENRES_SCHEMA, made_by="group-genres").select(MOVIE_ID)
+    tables = Catalogue(config)
+    movies = tables.genres.read(spark).select(MOVIE_ID)
     posters = None
     if config.features.of_posters:
-        posters = read_table(spark, paths.posters_table, POSTERS_SCHEMA, made_by="prepare-posters")
-        posters = posters.join(movies, MOVIE_ID, "left_semi")
+        posters = tables.posters.read(spark).join(movies, MOVIE_ID, "left_semi")
         movies = posters.select(MOVIE_ID)
     if config.features.metadata:
-        movies = prepare_columns(read_metadata(spark, paths.metadata, movies))
+        movies = prepare_columns(read_metadata(spark, config.paths.metadata, movies))
     if config.features.posters and posters is not None:
         settings = config.features
         summaries = summarise_posters(
@@ -159,6 +141,6 @@ def _embeddings(spark: SparkSession, config: Config) -> DataFrame:
     # torch, seconds
     from genre_spark.pipelines.network_features import embed_posters_table  # noqa: PLC0415
 
-    backbone, _ = embed_posters_table(spark, config)
-    table = read_table(spark, backbone.table, made_by="poster-embeddings")
-    return table.select(MOVIE_ID, array_to_vector(F.col(FEATURES)).alias(EMBEDDING))
+    embed_posters_table(spark, config)
+    embeddings = Catalogue(config).embeddings.read(spark)
+    return embeddings.select(MOVIE_ID, array_to_vector(F.col(FEATURES)).alias(EMBEDDING))

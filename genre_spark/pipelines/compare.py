@@ -17,27 +17,25 @@ from genre_spark.evaluation.scores import (
     gather_candidates,
     label_matrix,
 )
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.schemas import EVALUATION_SCHEMA
-from genre_spark.tables import TableManifest, read_table, require_manifest
+from genre_spark.tables import TableManifest
 from genre_spark.tracking import TrackedRun, register_champion
 
 SPLIT = "test"
 
 
 def _depends_on(config: Config) -> list[object]:
-    evaluated = require_manifest(config.paths.table("evaluation"), made_by="evaluate").fingerprint
+    evaluated = Catalogue(config).evaluation.manifest().fingerprint
     return [evaluated, config.evaluation.best_by, config.mlflow.registered_model]
 
 
 @stage(depends_on=_depends_on, outputs=lambda _: [])
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Lay all models side by side as a table and pictures, and name the best by its validation metric."""
-    place = config.paths.table("evaluation")
-    manifest = require_manifest(place, made_by="evaluate")
-    rows = read_table(
-        spark, place, EVALUATION_SCHEMA, made_by="evaluate"
-    ).collect()  # some hundred numbers a model
+    evaluation = Catalogue(config).evaluation
+    manifest = evaluation.manifest()
+    rows = evaluation.read(spark).collect()  # some hundred numbers per model
     scores = [Score(**row.asDict()) for row in rows]
     candidates = gather_candidates(scores)
     table = format_table(candidates, split=SPLIT)
@@ -50,7 +48,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     notes = [] if best is None else _name_best(config, tracked, best, manifest)
     metrics = {} if best is None else {f"best/{name}": best.metric(SPLIT, name) for name in SHOWN}
     return StageResult(
-        outputs={"evaluation": place},
+        outputs={"evaluation": evaluation.path},
         counts={"models": len({candidate.model for candidate in candidates})},
         metrics=metrics,
         notes=tuple(notes),

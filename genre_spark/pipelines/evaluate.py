@@ -18,6 +18,7 @@ from genre_spark.evaluation.baseline_predictions import (
 from genre_spark.evaluation.scores import MICRO_F1, NO_RULE, Score
 from genre_spark.files import filesystem
 from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_evaluation import (
     PredictedModel,
     as_scores,
@@ -25,13 +26,11 @@ from genre_spark.pipelines.model_evaluation import (
     finite_only,
 )
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.schemas import EVALUATION_SCHEMA, LABELS, MOVIE_ID, PREDICTIONS_SCHEMA, WEIGHT
-from genre_spark.tables import read_manifest, read_table, require_manifest, write_table
+from genre_spark.schemas import EVALUATION_SCHEMA, LABELS, MOVIE_ID, WEIGHT
 from genre_spark.tracking import TrackedRun
 
 logger = logging.getLogger("genre_spark")
 
-MADE_BY = "train-multilabel` or `genre-spark train-cnn"
 SPLITS = ("validation", "test")
 
 
@@ -41,11 +40,11 @@ def predicted_models(config: Config) -> list[str]:
     Raises:
         MissingTableError: there are no predictions (whole) on validation and test.
     """
-    folder = config.paths.table("predictions")
+    tables, folder = Catalogue(config), config.paths.table("predictions")
     if config.evaluation.models is not None:
         for model in config.evaluation.models:
             for split in SPLITS:
-                require_manifest(config.paths.predictions(model, split), made_by=MADE_BY)
+                tables.predictions(model, split).manifest()
         return sorted(config.evaluation.models)
     system, inner = filesystem(folder)
     entries = system.ls(inner, detail=False) if system.exists(inner) else []
@@ -53,28 +52,30 @@ def predicted_models(config: Config) -> list[str]:
     whole = [
         name
         for name in names
-        if all(read_manifest(config.paths.predictions(name, split)) for split in SPLITS)
+        if all(tables.predictions(name, split).is_whole() for split in SPLITS)
     ]
     if not whole:
         raise MissingTableError(
-            f"{folder}: no predictions yet; expected the output of `genre-spark {MADE_BY}`"
+            f"{folder}: no predictions yet; expected the output of `genre-spark train-multilabel` "
+            "or `genre-spark train-cnn`"
         )
     return whole
 
 
 def _depends_on(config: Config) -> list[object]:
-    tables = {
-        model: [
-            require_manifest(config.paths.predictions(model, split), made_by=MADE_BY).fingerprint
-            for split in SPLITS
-        ]
+    tables = Catalogue(config)
+    predictions = {
+        model: [tables.predictions(model, split).manifest().fingerprint for split in SPLITS]
         for model in predicted_models(config)
     }
-    train = require_manifest(config.paths.samples("train"), made_by="sample").fingerprint
-    return [config.evaluation.threshold, tables, train]
+    return [
+        config.evaluation.threshold,
+        predictions,
+        tables.samples("train").manifest().fingerprint,
+    ]
 
 
-@stage(depends_on=_depends_on, outputs=lambda config: [config.paths.table("evaluation")])
+@stage(depends_on=_depends_on, outputs=lambda config: [Catalogue(config).evaluation])
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Measure all models and the baselines on validation and test, log a child run each, and write one table."""
     models = [_open_model(spark, config, name) for name in predicted_models(config)]
@@ -100,14 +101,15 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         }
     scores += _evaluate_baselines(spark, config, tracked, models[0])
     table = spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA)
-    details = {"models": [model.name for model in models], "vocabulary": list(models[0].vocabulary)}
-    details["training_runs"] = {model.name: model.run_id for model in models}  # type: ignore[assignment]
-    place = config.paths.table("evaluation")
-    write_table(
-        table, place, name="evaluation", fingerprint=tracked.digest, details=details, partitions=1
-    )
+    details = {
+        "models": [model.name for model in models],
+        "vocabulary": list(models[0].vocabulary),
+        "training_runs": {model.name: model.run_id for model in models},
+    }
+    evaluation = Catalogue(config).evaluation
+    evaluation.write(table, fingerprint=tracked.digest, details=details, partitions=1)
     return StageResult(
-        outputs={"evaluation": place},
+        outputs={"evaluation": evaluation.path},
         counts={"models": len(models), "scores": len(scores)},
         metrics=headline,
         notes=_compare_movies(models),
@@ -130,10 +132,11 @@ def _compare_movies(models: list[PredictedModel]) -> tuple[str, ...]:
 
 
 def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedModel:
-    details = require_manifest(config.paths.predictions(name, "test"), made_by=MADE_BY).details
+    tables = {split: Catalogue(config).predictions(name, split) for split in SPLITS}
+    details = tables["test"].manifest().details
     if not details.get("vocabulary"):
         raise InvalidInputError(
-            f"{config.paths.predictions(name, 'test')}: no vocabulary in the manifest, expected "
+            f"{tables['test'].path}: no vocabulary in the manifest, expected "
             "the names of the labels"
         )
     return PredictedModel(
@@ -142,12 +145,7 @@ def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedMode
         str(details.get("method", name)),
         tuple(details["vocabulary"]),
         str(details.get("run_id", "")),
-        {
-            split: read_table(
-                spark, config.paths.predictions(name, split), PREDICTIONS_SCHEMA, made_by=MADE_BY
-            )
-            for split in SPLITS
-        },
+        {split: table.read(spark) for split, table in tables.items()},
     )
 
 
@@ -155,7 +153,7 @@ def _evaluate_baselines(
     spark: SparkSession, config: Config, tracked: TrackedRun, like: PredictedModel
 ) -> list[Score]:
     """Measure what one gets without looking at a movie, on the rows that `like` predicted."""
-    train = read_table(spark, config.paths.samples("train"), made_by="sample")
+    train = Catalogue(config).samples("train").read(spark)
     prior = fit_label_prior(train.select(LABELS, WEIGHT))
     scores: list[Score] = []
     for method in ("most_common", "random"):

@@ -12,8 +12,9 @@ from genre_spark.caching import cached
 from genre_spark.config import Config, GenresConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import join
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import CONTENT, GENRES_SCHEMA, LABEL_IDS, MOVIE_ID, REASON, SOURCE
-from genre_spark.tables import TableManifest, commit_table, write_data, write_table
+from genre_spark.tables import TableManifest, commit_table, write_data
 from genre_spark.transforms.csv import LINE, CsvLayout
 from genre_spark.transforms.genres import (
     CONTENT_CHARS,
@@ -261,18 +262,13 @@ def _count_movies(lines: DataFrame, config: Config, folder: str, labels: int) ->
 def _write_rejects(
     rows: DataFrame | None, survey: _Survey, config: Config, fingerprint: str
 ) -> None:
-    table, name = config.paths.rejects("genres"), "rejects of genres"
+    table = Catalogue(config).rejects("genres")
     if rows is None or not survey.rejected:
-        commit_table(table, TableManifest(name, fingerprint, (), 0))
+        commit_table(table.path, TableManifest(fingerprint, (), 0))
         return
     source = config.paths.genres_csv.rsplit("/", 1)[-1]
     bad = rows.where(F.col(REASON).isNotNull() & (F.col(REASON) != REPEATED_HEADER))
     headers = survey.rejected.get(REPEATED_HEADER, 0)
     if headers:
         bad = bad.union(rows.where(F.col(REASON) == REPEATED_HEADER).limit(headers))
-    write_table(
-        bad.select(F.lit(source).alias(SOURCE), REASON, CONTENT),
-        table,
-        name=name,
-        fingerprint=fingerprint,
-    )
+    table.write(bad.select(F.lit(source).alias(SOURCE), REASON, CONTENT), fingerprint=fingerprint)

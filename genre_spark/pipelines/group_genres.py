@@ -10,10 +10,11 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config
 from genre_spark.errors import StageFailedError
 from genre_spark.files import file_digest, join, write_json
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.genre_grouping import Grouping, group_file
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import GENRES_CSV
-from genre_spark.tables import TableManifest, commit_table, require_manifest
+from genre_spark.tables import Table, TableManifest, commit_table
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.csv import CsvLayout, check_header, read_layout, read_lines
 
@@ -24,7 +25,7 @@ def read_vocabulary(config: Config) -> list[str]:
     Raises:
         MissingTableError: the genres table has not been written yet.
     """
-    return list(require_manifest(config.paths.genres, made_by="group-genres").details["vocabulary"])
+    return list(Catalogue(config).genres.manifest().details["vocabulary"])
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -33,10 +34,12 @@ def _depends_on(config: Config) -> list[object]:
     return [config.genres.model_dump(mode="json"), digest]
 
 
-@stage(
-    depends_on=_depends_on,
-    outputs=lambda config: [config.paths.genres, config.paths.rejects("genres")],
-)
+def _outputs(config: Config) -> list[Table]:
+    tables = Catalogue(config)
+    return [tables.genres, tables.rejects("genres")]
+
+
+@stage(depends_on=_depends_on, outputs=_outputs)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Group genres.csv by movie."""
     path = config.paths.genres_csv
@@ -45,7 +48,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     counts = _balance(grouping)
     per_genre = dict(zip(grouping.vocabulary, grouping.movies_per_genre, strict=True))
     details = {"vocabulary": grouping.vocabulary, "movies_per_genre": per_genre}
-    manifest = TableManifest("genres", tracked.digest, (grouping.folder,), grouping.movies, details)
+    manifest = TableManifest(tracked.digest, (grouping.folder,), grouping.movies, details)
     commit_table(config.paths.genres, manifest)
     write_json(join(config.paths.genres, "vocabulary.json"), details)
     tracked.log_dict(details, "vocabulary.json")

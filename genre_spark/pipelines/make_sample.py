@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
@@ -42,14 +42,17 @@ def dataset_spec(config: Config) -> DatasetSpec:
     )
 
 
-def _missing(config: Config) -> list[str]:
-    """Return nothing when the data set is there, whole; else the folder that is not."""
-    return [] if read_report(dataset_spec(config)) else [config.paths.posters]
+@dataclass(frozen=True)
+class _DataSet:
+    spec: DatasetSpec
+
+    def is_whole(self) -> bool:
+        return read_report(self.spec) is not None
 
 
 @stage(
     depends_on=lambda config: [asdict(dataset_spec(config))],
-    outputs=_missing,
+    outputs=lambda config: [_DataSet(dataset_spec(config))],
     needs_spark=False,
 )
 def run(spark: None, config: Config, tracked: TrackedRun) -> StageResult:  # noqa: ARG001

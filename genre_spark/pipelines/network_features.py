@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.files import file_digest, fingerprint, join, read_json, write_json
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.session import job_progress
-from genre_spark.tables import require_manifest, table_files
 from genre_spark.vision.feed.embedded import embed_samples
 from genre_spark.vision.inference.embedding_table import EmbeddedPosters, embed_posters
 from genre_spark.vision.inference.network_file import PosterForm, save_network
@@ -65,11 +65,6 @@ def features_depend_on(config: Config) -> list[object]:
     ]
 
 
-def embeddings_table(config: Config) -> str:
-    """Return the folder of the features of the configured architecture."""
-    return config.paths.table("embeddings", config.cnn.architecture)
-
-
 def store_backbone(config: Config) -> Backbone:
     """Write the pretrained network that computes features, for Spark's workers to load.
 
@@ -78,7 +73,7 @@ def store_backbone(config: Config) -> Backbone:
         InvalidInputError: its pretrained weights are missing.
     """
     cnn = config.cnn
-    manifest = require_manifest(config.paths.posters_table, made_by="prepare-posters")
+    manifest = Catalogue(config).posters.manifest()
     if find_architecture(cnn.architecture).weights is None and cnn.pretrained == "auto":
         raise InvalidConfigError(
             f"cnn.architecture: {cnn.architecture!r} has no pretrained weights, expected one that "
@@ -96,7 +91,7 @@ def store_backbone(config: Config) -> Backbone:
         manifest.details.get("encoding"),
         config.embeddings.mirror,
     )
-    table = embeddings_table(config)
+    table = Catalogue(config).embeddings.path
     file, note = join(table, f"backbone-{version}.pt"), join(table, f"backbone-{version}.json")
     network = build_network(cnn.architecture, 1, height, width, seed=config.seed)
     if read_json(note) is None:
@@ -108,7 +103,7 @@ def store_backbone(config: Config) -> Backbone:
 
 def embed_posters_table(spark: SparkSession, config: Config) -> tuple[Backbone, EmbeddedPosters]:
     """Compute the features of all posters that have none yet."""
-    files = table_files(config.paths.posters_table, made_by="prepare-posters")
+    files = Catalogue(config).posters.files()
     backbone = store_backbone(config)
     with job_progress(spark, f"features of {config.cnn.architecture}"):
         embedded = embed_posters(
@@ -127,7 +122,7 @@ def embed_posters_table(spark: SparkSession, config: Config) -> tuple[Backbone, 
 def embed_for_training(spark: SparkSession, config: Config, job: TrainingJob) -> TrainingJob:
     """Return the job with the features of its samples, computed where they were missing."""
     backbone, _ = embed_posters_table(spark, config)
-    embeddings = table_files(backbone.table, made_by="poster-embeddings")
+    embeddings = Catalogue(config).embeddings.files()
     folder = config.paths.table("tmp", "embedded", config.cnn.model_name)
     if "://" in folder:  # the arrays are mapped into memory, so they have to lie on a local disk
         folder = f"{tempfile.gettempdir()}/genre_spark-embedded-{fingerprint(folder)}"

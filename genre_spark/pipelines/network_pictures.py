@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.imaging import decode_stored
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import (
     CHANNELS,
     ENCODING,
@@ -17,11 +18,9 @@ from genre_spark.schemas import (
     IMAGE,
     LABELS,
     MOVIE_ID,
-    PREDICTIONS_SCHEMA,
     PROBABILITIES,
     WIDTH,
 )
-from genre_spark.tables import read_table
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.figures.predicted_posters import (
     PredictedPoster,
@@ -35,15 +34,10 @@ _SHOWN, _CERTAIN, _GENRES_A_PICTURE = 5, 5, 10
 
 def log_pictures(spark: SparkSession, run: TrackedRun, config: Config, job: TrainingJob) -> None:
     """Log some test posters with their genres, and the most certain posters of each genre."""
-    predictions = read_table(
-        spark,
-        config.paths.predictions(config.cnn.model_name, "test"),
-        PREDICTIONS_SCHEMA,
-        made_by="train-cnn",
-    )
-    samples = read_table(spark, config.paths.samples("test"), made_by="sample").select(
-        MOVIE_ID, IMAGE, HEIGHT, WIDTH, CHANNELS, ENCODING
-    )
+    tables = Catalogue(config)
+    predictions = tables.predictions(config.cnn.model_name, "test").read(spark)
+    samples = tables.samples("test").read(spark)
+    samples = samples.select(MOVIE_ID, IMAGE, HEIGHT, WIDTH, CHANNELS, ENCODING)
     shown = predictions.orderBy(F.xxhash64(F.lit(config.seed), MOVIE_ID)).limit(_SHOWN)
     posters = [_poster(row, job.vocabulary) for row in shown.join(samples, MOVIE_ID).collect()]
     if not posters:

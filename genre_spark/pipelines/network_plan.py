@@ -9,10 +9,11 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import join, read_json, write_json
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.network_features import embed_for_training, pretrained_source
 from genre_spark.sampling.class_weights import class_weights
 from genre_spark.session import job_progress
-from genre_spark.tables import TableManifest, require_manifest, table_files
+from genre_spark.tables import TableManifest
 from genre_spark.vision.inference.network_file import PosterForm
 from genre_spark.vision.inference.row_groups import list_parts
 from genre_spark.vision.models import find_architecture
@@ -62,15 +63,13 @@ def plan_training(spark: SparkSession, config: Config, *, digest: str) -> Traini
         InvalidConfigError: unknown architecture.
     """
     architecture = find_architecture(config.cnn.architecture)
-    manifest = require_manifest(config.paths.samples("train"), made_by="sample")
-    files = {
-        split: tuple(table_files(config.paths.samples(split), made_by="sample"))
-        for split in ("train", "validation")
-    }
+    tables = Catalogue(config)
+    manifest = tables.samples("train").manifest()
+    files = {split: tuple(tables.samples(split).files()) for split in ("train", "validation")}
     for split, found in files.items():
         if not list_parts(found, rows=1):
             raise InvalidInputError(
-                f"{config.paths.samples(split)}: no samples, expected posters to train on"
+                f"{tables.samples(split).path}: no samples, expected posters to train on"
             )
     vocabulary = tuple(manifest.details["vocabulary"])
     posters = PosterForm(

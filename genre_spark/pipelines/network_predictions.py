@@ -7,10 +7,9 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
-from genre_spark.pipelines.network_features import embeddings_table
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
 from genre_spark.session import job_progress
-from genre_spark.tables import read_table, table_files, write_table
 from genre_spark.vision.inference.prediction import predict_features, predict_posters
 from genre_spark.vision.training.job import TrainingJob
 from genre_spark.worker_errors import worker_errors
@@ -29,15 +28,11 @@ def write_predictions(
     }
     tables = {}
     for split in ("validation", "test"):
-        tables[split] = config.paths.predictions(name, split)
+        table = Catalogue(config).predictions(name, split)
         with job_progress(spark, f"predictions for {split}"), worker_errors():
-            write_table(
-                _predict(spark, config, job, split, version=run_id),
-                tables[split],
-                name=f"predictions of {name} on {split}",
-                fingerprint=digest,
-                details=details,
-            )
+            predictions = _predict(spark, config, job, split, version=run_id)
+            table.write(predictions, fingerprint=digest, details=details)
+        tables[split] = table.path
     return tables
 
 
@@ -48,19 +43,17 @@ def _predict(
 
     Workers keep a network by its version, and a forced training has the digest of the last.
     """
-    samples = config.paths.samples(split)
+    samples = Catalogue(config).samples(split)
     if job.embedded is not None and not config.cnn.fine_tune.epochs:
-        known = read_table(spark, samples, made_by="sample").select(MOVIE_ID, LABELS)
-        features = read_table(spark, embeddings_table(config), made_by="poster-embeddings").select(
-            MOVIE_ID, FEATURES
-        )
-        check_features(known, features, samples)
+        known = samples.read(spark).select(MOVIE_ID, LABELS)
+        features = Catalogue(config).embeddings.read(spark)
+        check_features(known, features, samples.path)
         return predict_features(
             known.join(features, MOVIE_ID), job.model_file, version=version, column=FEATURES
         )
     return predict_posters(
         spark,
-        table_files(samples, made_by="sample"),
+        samples.files(),
         job.model_file,
         version=version,
         labels=len(job.vocabulary),

@@ -5,25 +5,20 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.pipelines.network_features import (
-    embed_posters_table,
-    embeddings_table,
-    features_depend_on,
-)
+from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.network_features import embed_posters_table, features_depend_on
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.tables import require_manifest
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.storage import remove_folder
 
 
 def _depends_on(config: Config) -> list[object]:
-    posters = require_manifest(config.paths.posters_table, made_by="prepare-posters")
-    return [posters.fingerprint, features_depend_on(config)]
+    return [Catalogue(config).posters.manifest().fingerprint, features_depend_on(config)]
 
 
 @stage(
     depends_on=_depends_on,
-    outputs=lambda config: [embeddings_table(config)],
+    outputs=lambda config: [Catalogue(config).embeddings],
     always=True,
 )
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
@@ -38,7 +33,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         {"embeddings": config.embeddings.model_dump(), "architecture": config.cnn.architecture}
     )
     if tracked.force:
-        remove_folder(embeddings_table(config))
+        remove_folder(Catalogue(config).embeddings.path)
     backbone, embedded = embed_posters_table(spark, config)
     return StageResult(
         outputs={"embeddings": backbone.table},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -12,11 +12,12 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError, MissingTableError
 from genre_spark.files import file_digest, filesystem, fingerprint, join, read_json
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.network_plan import training_note
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS
 from genre_spark.session import job_progress
-from genre_spark.tables import read_manifest, require_manifest, table_files, write_table
+from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.inference.prediction import predict_posters
 from genre_spark.vision.storage import load_tensors
@@ -40,27 +41,27 @@ class PosterSource:
 
 def _find_posters(config: Config) -> PosterSource:
     """Return the files of a table of this project, or of any folder of Parquet."""
-    table = config.paths.predicted_posters
-    if table is None or read_manifest(table) is not None:
-        table = table or config.paths.posters_table
-        manifest = require_manifest(table, made_by="prepare-posters")
+    own, folder = Catalogue(config).posters, config.paths.predicted_posters
+    table = own if folder is None else replace(own, path=folder)
+    if folder is None or table.is_whole():
+        manifest = table.manifest()
         vocabulary = manifest.details.get("vocabulary")
-        files = tuple(table_files(table, made_by="prepare-posters"))
-        return PosterSource(files, manifest.fingerprint, tuple(vocabulary) if vocabulary else None)
-    system, inner = filesystem(table)
+        known = tuple(vocabulary) if vocabulary else None
+        return PosterSource(tuple(table.files()), manifest.fingerprint, known)
+    system, inner = filesystem(folder)
     names = (
         [str(entry).rsplit("/", 1)[-1] for entry in system.ls(inner, detail=False)]
         if system.isdir(inner)
         else []
     )
     files = tuple(
-        join(table, name)
+        join(folder, name)
         for name in sorted(names)
         if name.endswith(".parquet") and name[0] not in "._"
     )
     if not files:
         raise InvalidInputError(
-            f"paths.predicted_posters: {table}, expected a posters or samples table or a folder of "
+            f"paths.predicted_posters: {folder}, expected a posters or samples table or a folder of "
             ".parquet files"
         )
     return PosterSource(files, fingerprint(*[file_digest(file) for file in files]))
@@ -105,8 +106,8 @@ def _depends_on(config: Config) -> list[object]:
     return [_find_posters(config).version, file_digest(_model_file(config)), config.cnn.model_name]
 
 
-def _table(config: Config) -> str:
-    return config.paths.predictions(config.cnn.model_name, "posters")
+def _table(config: Config) -> Table:
+    return Catalogue(config).predictions(config.cnn.model_name, "posters")
 
 
 @stage(depends_on=_depends_on, outputs=lambda config: [_table(config)])
@@ -117,7 +118,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
     Counts: posters.
     """
-    file, source = _model_file(config), _find_posters(config)
+    table, file, source = _table(config), _model_file(config), _find_posters(config)
     state = load_tensors(file) or {}
     details = {
         "vocabulary": state["vocabulary"],
@@ -136,14 +137,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         device=config.cnn.device,
     )
     with job_progress(spark, "predictions for all posters"), worker_errors():
-        manifest = write_table(
-            predictions,
-            _table(config),
-            name=f"predictions of {config.cnn.model_name} on all posters",
-            fingerprint=tracked.digest,
-            details=details,
-        )
+        manifest = table.write(predictions, fingerprint=tracked.digest, details=details)
     return StageResult(
-        outputs={"predictions": _table(config)},
+        outputs={"predictions": table.path},
         counts={"posters": manifest.rows},
     )

@@ -7,10 +7,12 @@ import logging
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.posters.listing import require_posters
 from genre_spark.posters.table import PreparedPosters, prepare_posters
 from genre_spark.session import job_progress
+from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
 
 logger = logging.getLogger("genre_spark")
@@ -21,21 +23,22 @@ def _depends_on(config: Config) -> list[object]:
     return [config.posters.model_dump(), config.paths.posters]
 
 
-@stage(
-    depends_on=_depends_on,
-    outputs=lambda config: [config.paths.posters_table, config.paths.rejects("posters")],
-    always=True,
-)
+def _outputs(config: Config) -> list[Table]:
+    tables = Catalogue(config)
+    return [tables.posters, tables.rejects("posters")]
+
+
+@stage(depends_on=_depends_on, outputs=_outputs, always=True)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Decode, resize and store the posters that are new or changed, and forget those that are gone."""
-    paths = config.paths
-    logger.info("%s: reading %s", run.name, paths.posters)
+    posters, rejects = (table.path for table in _outputs(config))
+    logger.info("%s: reading %s", run.name, config.paths.posters)
     with job_progress(spark, run.name):
         prepared = prepare_posters(
             spark,
-            paths.posters,
-            table=paths.posters_table,
-            rejects_table=paths.rejects("posters"),
+            config.paths.posters,
+            table=posters,
+            rejects_table=rejects,
             config=config.posters,
         )
     details = prepared.manifest.details
@@ -45,7 +48,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         {f"rejected/{reason}": count for reason, count in prepared.rejected.items()}
     )
     return StageResult(
-        outputs={"posters": paths.posters_table, "rejects": paths.rejects("posters")},
+        outputs={"posters": posters, "rejects": rejects},
         counts={
             "posters": prepared.manifest.rows,
             "decoded": prepared.decoded,

@@ -18,6 +18,7 @@ from genre_spark.evaluation.sample_balance import (
 )
 from genre_spark.evaluation.style import write_figure
 from genre_spark.files import join, write_json
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.demands import explain_shortfalls, plan_demands
 from genre_spark.pipelines.group_genres import read_vocabulary
 from genre_spark.pipelines.sample_tables import poster_details, write_samples
@@ -29,14 +30,14 @@ from genre_spark.sampling.cutoffs import LabelCounts, apply_thresholds
 from genre_spark.sampling.description import ALL, Balance, count_labelsets, describe_labelsets
 from genre_spark.sampling.splits import SPLIT, SPLITS, TRAIN
 from genre_spark.schemas import WEIGHT
-from genre_spark.tables import require_manifest
+from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
 
 WEIGHTS_FILE = "class_weights.json"
 
 
 def _depends_on(config: Config) -> list[object]:
-    genres = require_manifest(config.paths.genres, made_by="group-genres").fingerprint
+    genres = Catalogue(config).genres.manifest().fingerprint
     inputs = split_inputs(config)
     plan_demands(
         config.sampling, config.split, read_vocabulary(config)
@@ -49,10 +50,11 @@ def _depends_on(config: Config) -> list[object]:
     ]
 
 
-@stage(
-    depends_on=_depends_on,
-    outputs=lambda config: [config.paths.samples(split) for split in SPLITS],
-)
+def _outputs(config: Config) -> list[Table]:
+    return [Catalogue(config).samples(split) for split in SPLITS]
+
+
+@stage(depends_on=_depends_on, outputs=_outputs)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Split the movies that can be used and draw a balanced sample of each split."""
     vocabulary = read_vocabulary(config)
@@ -150,10 +152,10 @@ def _metrics(described: dict[str, Balance]) -> dict[str, float]:
 
 
 def _nothing_to_draw(config: Config) -> str:
-    genres = require_manifest(config.paths.genres, made_by="group-genres").rows
+    genres = Catalogue(config).genres.manifest().rows
     if not config.sampling.require_poster:
         return f"sample: {config.paths.genres} has {genres:,} movies, expected at least one"
-    posters = require_manifest(config.paths.posters_table, made_by="prepare-posters").rows
+    posters = Catalogue(config).posters.manifest().rows
     return (
         f"sample: no movie has both genres and a poster ({genres:,} movies with genres, "
         f"{posters:,} posters), "

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.files import filesystem
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.sampling.priorities import priority
 from genre_spark.schemas import (
     CHANNELS,
@@ -20,15 +21,13 @@ from genre_spark.schemas import (
     LABEL_IDS,
     LABELS,
     MOVIE_ID,
-    POSTERS_SCHEMA,
     WEIGHT,
     WIDTH,
 )
-from genre_spark.tables import TableManifest, read_table, require_manifest, table_files, write_table
+from genre_spark.tables import Table, TableManifest
 
 __all__ = ["multi_hot", "poster_details", "write_samples"]
 
-_MADE_BY = "prepare-posters"
 _FILE_BYTES = 128 * 2**20
 _GROUP_BYTES = 16 * 2**20
 _SMALLEST_GROUP_BYTES = 2**20
@@ -50,7 +49,7 @@ def poster_details(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Return height, width, channels and encoding of the stored posters, empty where samples have none."""
     if not config.sampling.require_poster:
         return {}
-    posters = read_table(spark, config.paths.posters_table, POSTERS_SCHEMA, made_by=_MADE_BY)
+    posters = Catalogue(config).posters.read(spark)
     first = posters.select(HEIGHT, WIDTH, CHANNELS, ENCODING).first()
     return {} if first is None else first.asDict()
 
@@ -79,12 +78,12 @@ def write_samples(
         fingerprint: digest of what the content depends on.
         details: for the manifest; the vocabulary among them.
     """
-    labels = len(details["vocabulary"])
+    tables, labels = Catalogue(config), len(details["vocabulary"])
     samples = chosen.select(MOVIE_ID, multi_hot(labels).alias(LABELS), WEIGHT)
     row_bytes = 64 + 4 * labels
     if config.sampling.require_poster:
-        posters = read_table(spark, config.paths.posters_table, POSTERS_SCHEMA, made_by=_MADE_BY)
-        row_bytes += _bytes_per_poster(config)
+        posters = tables.posters.read(spark)
+        row_bytes += _bytes_per_poster(tables.posters)
         # Broadcasting the few chosen movies leaves the posters where they are; only those chosen
         # are shuffled.
         samples = posters.join(
@@ -93,12 +92,9 @@ def write_samples(
     total = rows * row_bytes
     group = min(_GROUP_BYTES, max(_SMALLEST_GROUP_BYTES, total // _GROUPS_WANTED))
     order = priority(config.seed, "order")
-    return write_table(
-        samples.repartition(max(1, math.ceil(total / _FILE_BYTES)), order).sortWithinPartitions(
-            order
-        ),
-        config.paths.samples(split),
-        name=f"samples of {split}",
+    dealt = samples.repartition(max(1, math.ceil(total / _FILE_BYTES)), order)
+    return tables.samples(split).write(
+        dealt.sortWithinPartitions(order),
         fingerprint=fingerprint,
         details=details,
         options={
@@ -111,11 +107,9 @@ def write_samples(
     )
 
 
-def _bytes_per_poster(config: Config) -> int:
-    table = config.paths.posters_table
-    rows = require_manifest(table, made_by=_MADE_BY).rows
+def _bytes_per_poster(posters: Table) -> int:
     stored = 0
-    for path in table_files(table, made_by=_MADE_BY):
+    for path in posters.files():
         system, inner = filesystem(path)
         stored += int(system.size(inner) or 0)
-    return stored // max(1, rows)
+    return stored // max(1, posters.manifest().rows)

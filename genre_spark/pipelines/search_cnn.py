@@ -9,13 +9,15 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.files import join, write_json
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.network_plan import plan_training, training_settings
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.tables import require_manifest
 from genre_spark.tracking import TrackedRun, TrialLogger
 from genre_spark.vision.storage import remove_folder
 from genre_spark.vision.training.hyperparameter_search import SearchOutcome, TrialEnd, search
 from genre_spark.vision.training.outcomes import EpochRecord
+
+_SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,12 @@ def _search_folder(config: Config) -> str:
 
 
 def _depends_on(config: Config) -> list[object]:
-    tables = [
-        require_manifest(config.paths.samples(split), made_by="sample").fingerprint
-        for split in _SPLITS
-    ]
+    tables = [Catalogue(config).samples(split).manifest().fingerprint for split in _SPLITS]
     return [
         training_settings(config),
         config.search.model_dump(mode="json", exclude={"trials", "parallelism"}),
         tables,
     ]
-
-
-_SPLITS = ("train", "validation")
 
 
 @stage(depends_on=_depends_on, outputs=lambda _: [], always=True)

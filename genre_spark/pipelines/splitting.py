@@ -10,11 +10,11 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.files import file_digest
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.sampling.priorities import priority
 from genre_spark.sampling.splits import SPLIT, SPLITS, assign_split
 from genre_spark.sampling.stratification import stratify
-from genre_spark.schemas import GENRES_SCHEMA, IMAGE, LABEL_IDS, MOVIE_ID, POSTERS_SCHEMA
-from genre_spark.tables import read_table, require_manifest
+from genre_spark.schemas import IMAGE, LABEL_IDS, MOVIE_ID
 from genre_spark.transforms.metadata import find_csv, read_text_csv
 
 __all__ = ["eligible_movies", "split_inputs", "split_movies"]
@@ -32,9 +32,7 @@ def split_inputs(config: Config) -> list[object]:
     """
     inputs: list[object] = []
     if config.sampling.require_poster or config.split.group_by == "poster":
-        inputs.append(
-            require_manifest(config.paths.posters_table, made_by="prepare-posters").fingerprint
-        )
+        inputs.append(Catalogue(config).posters.manifest().fingerprint)
     if config.split.group_by == "title":
         inputs.append(file_digest(_titles_file(config)))
     return inputs
@@ -46,11 +44,11 @@ def eligible_movies(spark: SparkSession, config: Config) -> DataFrame:
     Raises:
         MissingTableError: the genres or the posters table has not been written yet.
     """
-    genres = read_table(spark, config.paths.genres, GENRES_SCHEMA, made_by="group-genres")
-    movies = genres.select(MOVIE_ID, LABEL_IDS)
+    tables = Catalogue(config)
+    movies = tables.genres.read(spark).select(MOVIE_ID, LABEL_IDS)
     if not config.sampling.require_poster:
         return movies
-    return movies.join(_posters(spark, config).select(MOVIE_ID), MOVIE_ID, "left_semi")
+    return movies.join(tables.posters.read(spark).select(MOVIE_ID), MOVIE_ID, "left_semi")
 
 
 def split_movies(spark: SparkSession, config: Config, movies: DataFrame) -> DataFrame:
@@ -86,12 +84,9 @@ def split_movies(spark: SparkSession, config: Config, movies: DataFrame) -> Data
     return assign(keyed, key=_KEY).drop(_KEY)
 
 
-def _posters(spark: SparkSession, config: Config) -> DataFrame:
-    return read_table(spark, config.paths.posters_table, POSTERS_SCHEMA, made_by="prepare-posters")
-
-
 def _poster_keys(spark: SparkSession, config: Config) -> DataFrame:
-    return _posters(spark, config).select(MOVIE_ID, F.xxhash64(IMAGE).alias(_KEY))
+    posters = Catalogue(config).posters.read(spark)
+    return posters.select(MOVIE_ID, F.xxhash64(IMAGE).alias(_KEY))
 
 
 def _title_keys(spark: SparkSession, config: Config) -> DataFrame:
@@ -129,9 +124,7 @@ def _stratified(spark: SparkSession, config: Config) -> DataFrame:
             f"split.method: iterative with {count:,} movies, expected at most split.max_iterative "
             f"({settings.max_iterative:,}) since it runs on the driver; hash takes any number"
         )
-    labels = len(
-        require_manifest(config.paths.genres, made_by="group-genres").details["vocabulary"]
-    )
+    labels = len(Catalogue(config).genres.manifest().details["vocabulary"])
     rows = movies.orderBy(priority(config.seed, SPLIT)).collect()
     rest = 1 - settings.test
     shares = (rest * (1 - settings.validation), rest * settings.validation, settings.test)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pyspark.sql import SparkSession
 
@@ -18,10 +18,9 @@ from genre_spark.config import Config
 from genre_spark.errors import MissingTableError
 from genre_spark.files import fingerprint, join, read_json, write_json
 from genre_spark.session import check_workers
-from genre_spark.tables import read_manifest
 from genre_spark.tracking import TrackedRun, open_run
 
-__all__ = ["Body", "Stage", "StageResult", "git_commit", "stage"]
+__all__ = ["Body", "Output", "Stage", "StageResult", "git_commit", "stage"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,14 @@ Body = Callable[[Any, Config, TrackedRun], StageResult]
 """What a stage does with the Spark session (None where it needs none), the recipe and its run."""
 
 
+class Output(Protocol):
+    """What a stage writes."""
+
+    def is_whole(self) -> bool:
+        """Return whether all of it is there."""
+        ...
+
+
 class Stage:
     """A step of the pipeline; its name is the name of its module, with hyphens.
 
@@ -66,8 +73,7 @@ class Stage:
         depends_on: returns JSON values that the result depends on: sections of the configuration
             and digests of what is read. It is called before anything else and raises UserError for
             inputs that are not there.
-        outputs: returns tables (folders with a manifest) that must be whole for the earlier result
-            to stand.
+        outputs: returns what must be whole for the earlier result to stand, mostly tables.
         always: whether the body finds out by itself what is left to do (incremental work).
         needs_spark: whether the body gets a Spark session.
     """
@@ -77,7 +83,7 @@ class Stage:
         body: Body,
         *,
         depends_on: Callable[[Config], list[object]],
-        outputs: Callable[[Config], list[str]],
+        outputs: Callable[[Config], Sequence[Output]],
         always: bool = False,
         needs_spark: bool = True,
     ) -> None:
@@ -174,7 +180,7 @@ class Stage:
         done = read_json(self._record(config))
         if not done or done["fingerprint"] != digest:
             return None
-        if any(read_manifest(table) is None for table in self._outputs(config)):
+        if not all(output.is_whole() for output in self._outputs(config)):
             return None
         return replace(_read_result(done["result"]), reused=True)
 
@@ -186,7 +192,7 @@ class Stage:
 def stage(
     *,
     depends_on: Callable[[Config], list[object]],
-    outputs: Callable[[Config], list[str]],
+    outputs: Callable[[Config], Sequence[Output]],
     always: bool = False,
     needs_spark: bool = True,
 ) -> Callable[[Body], Stage]:

@@ -10,11 +10,12 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.files import join, write_json
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.network_pictures import log_pictures
 from genre_spark.pipelines.network_plan import plan_training, training_note, training_settings
 from genre_spark.pipelines.network_predictions import write_predictions
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.tables import require_manifest
+from genre_spark.tables import Table
 from genre_spark.tracking import CurveLogger, TrackedRun, log_poster_model, system_metrics
 from genre_spark.vision.figures.training_curves import draw_curves
 from genre_spark.vision.storage import local_copy, remove_folder
@@ -39,15 +40,12 @@ class EpochReport:
 
 
 def _depends_on(config: Config) -> list[object]:
-    tables = [
-        require_manifest(config.paths.samples(split), made_by="sample").fingerprint
-        for split in _SPLITS
-    ]
+    tables = [Catalogue(config).samples(split).manifest().fingerprint for split in _SPLITS]
     return [config.cnn.model_name, training_settings(config), tables]
 
 
-def _outputs(config: Config) -> list[str]:
-    return [config.paths.predictions(config.cnn.model_name, split) for split in _SPLITS[1:]]
+def _outputs(config: Config) -> list[Table]:
+    return [Catalogue(config).predictions(config.cnn.model_name, split) for split in _SPLITS[1:]]
 
 
 @stage(depends_on=_depends_on, outputs=_outputs)

@@ -11,11 +11,12 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.multilabel.base import MultilabelModel
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.multilabel_methods import make_estimator
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.class_weights import row_weight
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
-from genre_spark.tables import read_table, require_manifest, write_table
+from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun, log_spark_model
 
 logger = logging.getLogger("genre_spark")
@@ -23,19 +24,15 @@ _SPLITS = ("train", "validation", "test")
 
 
 def _depends_on(config: Config) -> list[object]:
-    tables = [
-        require_manifest(config.paths.features, made_by="build-features").fingerprint,
-        *[
-            require_manifest(config.paths.samples(split), made_by="sample").fingerprint
-            for split in _SPLITS
-        ],
-    ]
-    return [config.multilabel.model_dump(mode="json"), tables]
+    tables = Catalogue(config)
+    read = [tables.features, *(tables.samples(split) for split in _SPLITS)]
+    fingerprints = [table.manifest().fingerprint for table in read]
+    return [config.multilabel.model_dump(mode="json"), fingerprints]
 
 
-def _outputs(config: Config) -> list[str]:
+def _outputs(config: Config) -> list[Table]:
     return [
-        config.paths.predictions(method, split)
+        Catalogue(config).predictions(method, split)
         for method in config.multilabel.methods
         for split in _SPLITS[1:]
     ]
@@ -47,9 +44,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
     Counts: training movies, and seconds of fitting per method.
     """
-    vocabulary = list(
-        require_manifest(config.paths.samples("train"), made_by="sample").details["vocabulary"]
-    )
+    tables = Catalogue(config)
+    vocabulary = list(tables.samples("train").manifest().details["vocabulary"])
     samples = {split: _with_features(spark, config, split) for split in _SPLITS}
     train = _weighted(config, samples["train"], vocabulary)
     counts: dict[str, float] = {"training_movies": train.count()}
@@ -79,10 +75,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
                 "run_id": child.run_id,
             }
             for split in _SPLITS[1:]:
-                write_table(
+                tables.predictions(method, split).write(
                     _predictions(model, samples[split]),
-                    config.paths.predictions(method, split),
-                    name=f"predictions of {method} on {split}",
                     fingerprint=tracked.digest,
                     details=details,
                 )
@@ -92,12 +86,9 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
 
 def _with_features(spark: SparkSession, config: Config, split: str) -> DataFrame:
-    samples = read_table(spark, config.paths.samples(split), made_by="sample").select(
-        MOVIE_ID, LABELS, WEIGHT
-    )
-    return samples.join(
-        read_table(spark, config.paths.features, made_by="build-features"), MOVIE_ID
-    )
+    tables = Catalogue(config)
+    samples = tables.samples(split).read(spark).select(MOVIE_ID, LABELS, WEIGHT)
+    return samples.join(tables.features.read(spark), MOVIE_ID)
 
 
 def _weighted(config: Config, train: DataFrame, vocabulary: list[str]) -> DataFrame:
@@ -105,9 +96,7 @@ def _weighted(config: Config, train: DataFrame, vocabulary: list[str]) -> DataFr
     kind = config.multilabel.weights
     if kind in ("none", "sampling", "balanced"):
         return train
-    weights = require_manifest(config.paths.samples("train"), made_by="sample").details[
-        "class_weights"
-    ][kind]
+    weights = Catalogue(config).samples("train").manifest().details["class_weights"][kind]
     return train.withColumn(WEIGHT, row_weight([weights[genre] for genre in vocabulary]))
 
 

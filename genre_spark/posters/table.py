@@ -165,7 +165,6 @@ def _commit(
     details["listed"] = plan.listed
     files = [plan.rejects, *(receipt["rejects"] for receipt in receipts)]
     rejects = TableManifest(
-        "rejects",
         plan.fingerprint,
         tuple(name for name in files if name),
         sum(rejected.values()),
@@ -174,7 +173,7 @@ def _commit(
     commit_table(rejects_table, rejects)
     parts = tuple(receipt["part"] for receipt in receipts if receipt["rows"])
     manifest = TableManifest(
-        "posters", plan.fingerprint, parts, sum(receipt["rows"] for receipt in receipts), details
+        plan.fingerprint, parts, sum(receipt["rows"] for receipt in receipts), details
     )
     state = {
         "settings": config_fingerprint(config),

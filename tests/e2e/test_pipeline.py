@@ -110,8 +110,8 @@ runs = mlflow.search_runs(search_all_experiments=True, filter_string="tags.metho
 uri = runs["tags.model_uri"].dropna().iloc[0]
 with spark_session(app_name="load", master="local[1]", settings={{"spark.ui.enabled": "false"}}) as spark:
     loaded = mlflow.spark.load_model(uri)
-    from genre_spark.io import read_table
-    features = read_table(spark, "{finished.work}/features", made_by="build-features")
+    from genre_spark.tables import table_files
+    features = spark.read.parquet(*table_files("{finished.work}/features"))
     print("ROWS", loaded.transform(features).select("probabilities").count())
 """
     done = subprocess.run(

@@ -12,8 +12,9 @@ from sklearn.metrics import accuracy_score, f1_score, hamming_loss, jaccard_scor
 from genre_spark.config import Config, build_config
 from genre_spark.errors import MissingTableError
 from genre_spark.pipelines import compare, evaluate
-from genre_spark.schemas import EVALUATION_SCHEMA, PREDICTIONS_SCHEMA, SAMPLES_SCHEMA
-from genre_spark.tables import read_table, write_table
+from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.schemas import PREDICTIONS_SCHEMA, SAMPLES_WITHOUT_POSTERS_SCHEMA
+from genre_spark.tables import write_table
 from genre_spark.tracking import resolve_tracking_uri
 
 VOCABULARY = ["Comedy", "Drama", "Horror", "War"]
@@ -37,9 +38,9 @@ def made_up(model: str, split: str) -> tuple[np.ndarray, np.ndarray]:
 def evaluated(spark, tmp_path_factory):
     config = recipe(tmp_path_factory.mktemp("work"), mlflow={"registered_model": "genres"})
     truth, _ = made_up("expert", "train")
-    rows = [(index, None, row.tolist(), 1.0) for index, row in enumerate(truth)]
-    train = spark.createDataFrame(rows, SAMPLES_SCHEMA)
-    write_table(train, config.paths.samples("train"), name="train", fingerprint="a")
+    rows = [(index, row.tolist(), 1.0) for index, row in enumerate(truth)]
+    train = spark.createDataFrame(rows, SAMPLES_WITHOUT_POSTERS_SCHEMA)
+    write_table(train, config.paths.samples("train"), fingerprint="a")
     for model in ("expert", "guess"):
         for split in ("validation", "test"):
             truth, scores = made_up(model, split)
@@ -60,11 +61,9 @@ def evaluated(spark, tmp_path_factory):
             }
             place = config.paths.predictions(model, split)
             frame = spark.createDataFrame(rows, PREDICTIONS_SCHEMA)
-            write_table(frame, place, name=model, fingerprint=model, details=details)
+            write_table(frame, place, fingerprint=model, details=details)
     result = evaluate.run(spark, config)
-    table = read_table(
-        spark, config.paths.table("evaluation"), EVALUATION_SCHEMA, made_by="evaluate"
-    ).collect()
+    table = Catalogue(config).evaluation.read(spark).collect()
     return config, result, table
 
 

@@ -24,7 +24,7 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.imaging import decode_stored
 from genre_spark.posters.table import prepare_posters
 from genre_spark.schemas import POSTERS_SCHEMA, REJECTS_SCHEMA
-from genre_spark.tables import read_manifest, read_table, table_files
+from genre_spark.tables import Table, read_manifest, table_files
 from tests.cluster import cluster_environment, run_on_cluster, standalone_cluster  # noqa: F401
 from tests.posters.pictures import encoded, jpeg, jpeg_of_claimed_size, picture, pixels_of
 
@@ -50,18 +50,18 @@ def prepare(spark, source: Path, work: Path, **settings):
 
 
 def rows(work: Path) -> pa.Table:
-    files = table_files(str(work / "table"), made_by="prepare-posters")
+    files = table_files(str(work / "table"))
     return pa.concat_tables(pq.read_table(file) for file in files).sort_by("movie_id")
 
 
 def rejects(spark, work: Path) -> dict[str, str]:
-    frame = read_table(spark, str(work / "rejects"), REJECTS_SCHEMA, made_by="prepare-posters")
+    frame = Table(str(work / "rejects"), REJECTS_SCHEMA, "prepare-posters").read(spark)
     return {row.source: row.reason for row in frame.collect()}
 
 
 def test_posters_become_rows_of_the_declared_schema(spark, folder, tmp_path):
     prepared = prepare(spark, folder, tmp_path)
-    frame = read_table(spark, str(tmp_path / "table"), POSTERS_SCHEMA, made_by="prepare-posters")
+    frame = Table(str(tmp_path / "table"), POSTERS_SCHEMA, "prepare-posters").read(spark)
     row = frame.orderBy("movie_id").first()
     assert frame.count() == prepared.manifest.rows == 30
     assert (row.movie_id, row.height, row.width, row.channels, row.encoding, row.source) == (
@@ -128,7 +128,9 @@ def test_a_source_where_nothing_can_be_read_gives_an_empty_table(spark, tmp_path
     prepared = prepare(spark, tmp_path / "posters", tmp_path)
     assert prepared.manifest.rows == 0
     assert rejects(spark, tmp_path) == {"1.jpg": "not an image"}
-    assert read_table(spark, str(tmp_path / "table"), POSTERS_SCHEMA, made_by="x").count() == 0
+    assert (
+        Table(str(tmp_path / "table"), POSTERS_SCHEMA, "prepare-posters").read(spark).count() == 0
+    )
 
 
 def test_archives_give_the_same_table_as_their_folder(spark, folder, tmp_path):
@@ -155,7 +157,7 @@ def test_lossless_encodings_hold_the_pixels_of_the_original(spark, tmp_path, enc
     pixels = decode_stored(image, encoding, 60, 46, 3)
     expected = pixels_of((tmp_path / "posters" / "2.jpg").read_bytes()).transpose(2, 0, 1)
     assert np.abs(pixels.astype(int) - expected).max() <= 3
-    frame = read_table(spark, str(tmp_path / "table"), POSTERS_SCHEMA, made_by="x")
+    frame = Table(str(tmp_path / "table"), POSTERS_SCHEMA, "prepare-posters").read(spark)
     assert bytes(frame.filter("movie_id = 2").first().image) == image
 
 

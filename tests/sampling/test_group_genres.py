@@ -12,9 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.group_genres import read_vocabulary, run
-from genre_spark.schemas import GENRES_SCHEMA, REJECTS_SCHEMA
-from genre_spark.tables import read_table, table_files
+from genre_spark.tables import table_files
 from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genres import (
     check_rows,
@@ -32,16 +32,12 @@ def group(spark: SparkSession, make_config, tmp_path: Path):
         (tmp_path / name).write_bytes(content)
         config = make_config(genres=genres, paths={"genres_csv": str(tmp_path / name)})
         result = run(spark, config)
-        rows = read_table(
-            spark, config.paths.genres, GENRES_SCHEMA, made_by="group-genres"
-        ).collect()
+        rows = Catalogue(config).genres.read(spark).collect()
         movies = {row.movie_id: (list(row.genres), list(row.label_ids)) for row in rows}
         assert len(rows) == len(movies), "a movie has one row"
         rejects = sorted(
             (row.reason, row.content)
-            for row in read_table(
-                spark, config.paths.rejects("genres"), REJECTS_SCHEMA, made_by="group-genres"
-            ).collect()
+            for row in Catalogue(config).rejects("genres").read(spark).collect()
         )
         counts = result.counts
         assert counts["rows"] == counts["kept"] + counts["merged"] + counts["rejected"]
@@ -123,7 +119,7 @@ def test_a_long_quoted_field_and_long_blanks_are_read_like_short_ones(group) -> 
 
 def test_rejects_can_be_read_by_others_than_spark(group, make_config) -> None:
     group(b"id,genre\n1,Drama\n6,Dr\xffma\n")
-    (file,) = table_files(make_config().paths.rejects("genres"), made_by="group-genres")
+    (file,) = table_files(make_config().paths.rejects("genres"))
     assert pq.read_table(file)["content"].to_pylist() == ["6,Dr\ufffdma"]
 
 

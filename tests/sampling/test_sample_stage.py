@@ -12,8 +12,9 @@ from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sample import run
-from genre_spark.schemas import GENRES_SCHEMA, POSTERS_SCHEMA
+from genre_spark.schemas import GENRES_SCHEMA
 from genre_spark.tables import read_manifest, table_files, write_table
 
 VOCABULARY = ["Comedy", "Drama", "Horror", "Western"]
@@ -39,19 +40,20 @@ def tables(spark: SparkSession, make_config):
         config = make_config(**sections)
         genres = [(m, [VOCABULARY[i] for i in labels_of(m)], labels_of(m)) for m in range(MOVIES)]
         posters = [(m, poster_of(m), 10, 10, 3, "raw", f"{m}.jpg") for m in range(MOVIES - 50)]
-        for rows, schema, path, name, details in (
-            (genres, GENRES_SCHEMA, config.paths.genres, "genres", {"vocabulary": VOCABULARY}),
-            (posters, POSTERS_SCHEMA, config.paths.posters_table, "posters", {}),
+        catalogue = Catalogue(config)
+        for rows, table, details in (
+            (genres, catalogue.genres, {"vocabulary": VOCABULARY}),
+            (posters, catalogue.posters, {}),
         ):
-            frame = spark.createDataFrame(rows, schema).repartition(partitions)
-            write_table(frame, path, name=name, fingerprint="f", details=details)
+            frame = spark.createDataFrame(rows, table.schema).repartition(partitions)
+            table.write(frame, fingerprint="f", details=details)
         return config
 
     return write
 
 
 def read(config, split: str) -> list[dict]:
-    files = table_files(config.paths.samples(split), made_by="sample")
+    files = table_files(config.paths.samples(split))
     return [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
 
 
@@ -212,7 +214,6 @@ def test_what_cannot_be_is_told_with_exit_code_2(spark, tables, make_config) -> 
     write_table(
         genres,
         config.paths.genres,
-        name="genres",
         fingerprint="g",
         details={"vocabulary": VOCABULARY},
     )

@@ -8,11 +8,12 @@ import pytest
 
 from genre_spark.errors import InvalidInputError, MissingTableError
 from genre_spark.files import file_digest, fingerprint, read_json, write_json
+from genre_spark.schemas import GENRES_SCHEMA
 from genre_spark.tables import (
+    Table,
     TableManifest,
     commit_table,
     read_manifest,
-    require_manifest,
     table_files,
 )
 
@@ -26,7 +27,7 @@ def test_a_folder_without_a_manifest_is_no_table(tmp_path: Path) -> None:
     _data(tmp_path / "genres", "data-1")
     assert read_manifest(str(tmp_path / "genres")) is None
     with pytest.raises(MissingTableError, match=r"no such table yet.*genre-spark group-genres"):
-        require_manifest(str(tmp_path / "genres"), made_by="group-genres")
+        Table(str(tmp_path / "genres"), GENRES_SCHEMA, "group-genres").manifest()
 
 
 def test_a_half_written_manifest_is_no_manifest(tmp_path: Path) -> None:
@@ -41,17 +42,13 @@ def test_a_commit_replaces_the_old_version_and_removes_what_killed_runs_left(
     for folder in ("data-old", "data-killed", "data-new"):
         _data(table, folder)
     (table / "vocabulary.json").write_text("{}")
-    commit_table(
-        str(table), TableManifest("genres", "f", ("data-new",), 1, {"vocabulary": ["Drama"]})
-    )
+    commit_table(str(table), TableManifest("f", ("data-new",), 1, {"vocabulary": ["Drama"]}))
     assert sorted(path.name for path in table.iterdir()) == [
         "_manifest.json",
         "data-new",
         "vocabulary.json",
     ]
-    assert table_files(str(table), made_by="group-genres") == [
-        str(table / "data-new" / "part-0.parquet")
-    ]
+    assert table_files(str(table)) == [str(table / "data-new" / "part-0.parquet")]
     manifest = read_manifest(str(table))
     assert manifest is not None
     assert manifest.details["vocabulary"] == ["Drama"]
@@ -59,8 +56,8 @@ def test_a_commit_replaces_the_old_version_and_removes_what_killed_runs_left(
 
 def test_a_table_of_single_files_lists_just_those(tmp_path: Path) -> None:
     _data(tmp_path, "data-1")
-    commit_table(str(tmp_path), TableManifest("posters", "f", ("data-1/part-0.parquet",), 1))
-    assert table_files(str(tmp_path), made_by="x") == [str(tmp_path / "data-1" / "part-0.parquet")]
+    commit_table(str(tmp_path), TableManifest("f", ("data-1/part-0.parquet",), 1))
+    assert table_files(str(tmp_path)) == [str(tmp_path / "data-1" / "part-0.parquet")]
 
 
 def test_json_is_replaced_whole_and_leaves_no_neighbour(tmp_path: Path) -> None:

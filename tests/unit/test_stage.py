@@ -8,6 +8,7 @@ import pytest
 
 from genre_spark.config import Config, load_config
 from genre_spark.errors import InvalidInputError, MissingTableError
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import Stage, StageResult
 from genre_spark.tables import TableManifest, commit_table
 
@@ -41,11 +42,14 @@ def inputs() -> Inputs:
 @pytest.fixture
 def stage(inputs: Inputs, config: Config) -> Stage:
     def body(spark, config, tracked):
-        commit_table(config.paths.genres, TableManifest("genres", tracked.digest, (), 0))
+        commit_table(config.paths.genres, TableManifest(tracked.digest, (), 0))
         return StageResult(counts={"movies": 3}, notes=("as it should be",))
 
     return Stage(
-        body, depends_on=inputs, outputs=lambda config: [config.paths.genres], needs_spark=False
+        body,
+        depends_on=inputs,
+        outputs=lambda config: [Catalogue(config).genres],
+        needs_spark=False,
     )
 
 

@@ -87,7 +87,6 @@ def sample_tables(spark, tmp_path_factory) -> Path:
         write_table(
             frame,
             config.paths.samples(split),
-            name=split,
             fingerprint=f"{split}-1",
             details={**details, "class_weights": weights},
         )
@@ -96,7 +95,6 @@ def sample_tables(spark, tmp_path_factory) -> Path:
     write_table(
         posters,
         config.paths.posters_table,
-        name="posters",
         fingerprint="posters-1",
         details=details,
     )

@@ -49,12 +49,12 @@ def make_job(
         distribution={"processes": processes, "where": where, "backend": backend},
         **settings,
     )
-    train = tuple(table_files(config.paths.samples("train"), made_by="sample"))
+    train = tuple(table_files(config.paths.samples("train")))
     return TrainingJob(
         settings=config.cnn,
         seed=7,
         train_files=train,
-        validation_files=tuple(table_files(config.paths.samples("validation"), made_by="sample")),
+        validation_files=tuple(table_files(config.paths.samples("validation"))),
         vocabulary=VOCABULARY,
         posters=PosterForm(HEIGHT, WIDTH),
         facts=count_labels(train, len(VOCABULARY)),

@@ -9,10 +9,10 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.multilabel import MultilabelEvaluator
 from genre_spark.pipelines.build_features import run as build_features
-from genre_spark.pipelines.network_features import embeddings_table
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.train_multilabel import run as train_multilabel
 from genre_spark.schemas import FEATURES, GENRES_SCHEMA, LABELS, MOVIE_ID, PREDICTION
-from genre_spark.tables import read_table, write_table
+from genre_spark.tables import write_table
 from tests.vision.conftest import link_tables, make_config
 from tests.vision.small import VOCABULARY
 
@@ -30,10 +30,7 @@ def config(spark, sample_tables, tmp_path) -> Config:
         },
     }
     config = Config.model_validate(settings)
-    every = [
-        read_table(spark, config.paths.samples(split), made_by="sample")
-        for split in ("train", "validation")
-    ]
+    every = [Catalogue(config).samples(split).read(spark) for split in ("train", "validation")]
     movies = every[0].unionByName(every[1]).select(MOVIE_ID, LABELS)
     on = F.filter(F.sequence(F.lit(0), F.lit(2)), lambda label: F.get(F.col(LABELS), label) > 0)
     names = F.array(*map(F.lit, VOCABULARY))
@@ -42,7 +39,7 @@ def config(spark, sample_tables, tmp_path) -> Config:
     )
     table = spark.createDataFrame(genres.collect(), GENRES_SCHEMA)
     details = {"vocabulary": list(VOCABULARY)}
-    write_table(table, config.paths.genres, name="genres", fingerprint="genres-1", details=details)
+    write_table(table, config.paths.genres, fingerprint="genres-1", details=details)
     return config
 
 
@@ -54,16 +51,16 @@ def test_vectors_are_the_networks_features_and_a_forest_learns_from_them(spark, 
         "features": 768,
     }
     ours = {
-        row[MOVIE_ID]: row[FEATURES].toArray() for row in spark_rows(spark, config.paths.features)
+        row[MOVIE_ID]: row[FEATURES].toArray()
+        for row in Catalogue(config).features.read(spark).collect()
     }
-    stored = {row[MOVIE_ID]: row[FEATURES] for row in spark_rows(spark, embeddings_table(config))}
+    rows = Catalogue(config).embeddings.read(spark).collect()
+    stored = {row[MOVIE_ID]: row[FEATURES] for row in rows}
     assert len(ours) == 64 < len(stored) == 80
     assert all(np.array_equal(vector, np.float64(stored[movie])) for movie, vector in ours.items())
     assert build_features(spark, config).reused
     train_multilabel(spark, config)
-    predicted = read_table(
-        spark, config.paths.predictions("multilabel_random_forest", "validation"), made_by="x"
-    )
+    predicted = Catalogue(config).predictions("multilabel_random_forest", "validation").read(spark)
     found = MultilabelEvaluator(metricName="f1_micro").evaluate(
         predicted.select(LABELS, PREDICTION)
     )
@@ -78,7 +75,3 @@ def test_other_weights_make_other_features(spark, config):
     second = build_features(spark, mirrored)
     assert not second.reused
     assert first.counts == second.counts
-
-
-def spark_rows(spark, table):
-    return read_table(spark, table, made_by="a stage").collect()

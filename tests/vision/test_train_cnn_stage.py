@@ -12,10 +12,10 @@ from mlflow import MlflowClient
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
 from genre_spark.imaging import encode_pixels
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.network_plan import plan_training
 from genre_spark.pipelines.train_cnn import run
-from genre_spark.schemas import PREDICTIONS_SCHEMA
-from genre_spark.tables import commit_table, read_manifest, read_table, write_table
+from genre_spark.tables import commit_table, read_manifest, write_table
 from genre_spark.tracking import resolve_tracking_uri
 from genre_spark.vision.training.job import job_loss, run_job
 from tests.vision.conftest import link_tables, make_config
@@ -41,7 +41,7 @@ def test_the_stage_learns_colours_and_writes_predictions_of_validation_and_test(
         assert manifest.details["family"] == "cnn"
         assert manifest.details["method"] == "scratch_cnn_one"
         assert manifest.details["run_id"] == result.run_id
-        rows = read_table(spark, table, PREDICTIONS_SCHEMA, made_by="train-cnn").collect()
+        rows = Catalogue(config).predictions("scratch_cnn_one", split).read(spark).collect()
         assert len(rows) == 16
         right = sum(row["prediction"] == row["labels"] for row in rows)
         assert right >= 14
@@ -125,11 +125,7 @@ def test_positives_are_weighted_by_the_movies_that_samples_stand_for(spark, samp
         sample_tables, architecture="scratch_cnn_one", loss="bce_positive", weights="sampling"
     )
     facts = plan_training(spark, config, digest="weights").facts
-    rows = (
-        read_table(spark, config.paths.samples("train"), made_by="sample")
-        .select("labels", "weight")
-        .collect()
-    )
+    rows = Catalogue(config).samples("train").read(spark).select("labels", "weight").collect()
     expected = [sum(row["weight"] for row in rows if row["labels"][place]) for place in range(3)]
     assert facts.weighted_counts == pytest.approx(expected)
     assert facts.weight == pytest.approx(sum(row["weight"] for row in rows)) != facts.rows
@@ -155,7 +151,7 @@ def test_samples_some_of_which_have_no_image_are_told(spark, sample_tables, tmp_
     work = link_tables(sample_tables, tmp_path / "holes")
     config = make_config(work, architecture="scratch_cnn_one")
     table = config.paths.samples("train")
-    rows = read_table(spark, table, made_by="sample")
+    rows = Catalogue(config).samples("train").read(spark)
     holes = rows.selectExpr(
         "movie_id",
         *(
@@ -165,9 +161,7 @@ def test_samples_some_of_which_have_no_image_are_told(spark, sample_tables, tmp_
         "labels",
         "weight",
     )
-    write_table(
-        holes.cache(), table, name="t", fingerprint="holes", details=read_manifest(table).details
-    )
+    write_table(holes.cache(), table, fingerprint="holes", details=read_manifest(table).details)
     with pytest.raises(
         InvalidInputError, match=r"rows of row group 0 have no .*, expected a poster in every row"
     ):

@@ -114,7 +114,6 @@ def embed_posters(
             )
     paths = tuple(join(f"data-{digest}", name) for name in sorted(names))
     manifest = TableManifest(
-        name="embeddings",
         fingerprint=fingerprint(digest, *sorted(names)),
         paths=paths,
         rows=sum(part.rows for part in parts),

@@ -1,0 +1,84 @@
+"""The tables of a work folder: each one's place, schema and producer, written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from genre_spark.config import Config
+from genre_spark.config.multilabel import Method
+from genre_spark.schemas import (
+    EMBEDDINGS_SCHEMA,
+    EVALUATION_SCHEMA,
+    FEATURES_SCHEMA,
+    GENRES_SCHEMA,
+    POSTERS_SCHEMA,
+    PREDICTIONS_SCHEMA,
+    REJECTS_SCHEMA,
+    SAMPLES_SCHEMA,
+    SAMPLES_WITHOUT_POSTERS_SCHEMA,
+)
+from genre_spark.tables import Table
+
+__all__ = ["Catalogue"]
+
+_REJECTS_OF = {
+    "genres": "group-genres",
+    "posters": "prepare-posters",
+    "metadata": "build-features",
+}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The tables of a recipe: `Catalogue(config).genres.read(spark)`.
+
+    Attributes:
+        config: the recipe.
+    """
+
+    config: Config
+
+    @property
+    def genres(self) -> Table:
+        """One row per movie: its genres and their positions in the vocabulary."""
+        return Table(self.config.paths.genres, GENRES_SCHEMA, "group-genres")
+
+    @property
+    def posters(self) -> Table:
+        """One row per readable poster."""
+        return Table(self.config.paths.posters_table, POSTERS_SCHEMA, "prepare-posters")
+
+    def rejects(self, of: str) -> Table:
+        """One row per input that could not be used, of genres, posters or metadata."""
+        return Table(self.config.paths.rejects(of), REJECTS_SCHEMA, _REJECTS_OF[of])
+
+    @property
+    def features(self) -> Table:
+        """One feature vector per movie."""
+        return Table(self.config.paths.features, FEATURES_SCHEMA, "build-features")
+
+    @property
+    def embeddings(self) -> Table:
+        """One feature vector per poster, by the pretrained network of the recipe."""
+        folder = self.config.paths.table("embeddings", self.config.cnn.architecture)
+        return Table(folder, EMBEDDINGS_SCHEMA, "poster-embeddings")
+
+    def samples(self, split: str) -> Table:
+        """One row per sampled movie of a split: train, validation or test."""
+        with_posters = self.config.sampling.require_poster
+        schema = SAMPLES_SCHEMA if with_posters else SAMPLES_WITHOUT_POSTERS_SCHEMA
+        return Table(self.config.paths.samples(split), schema, "sample")
+
+    def predictions(self, model: str, split: str) -> Table:
+        """One row per movie that a model predicted: of validation, test, or all posters."""
+        if split == "posters":
+            producer = "predict-posters"
+        else:
+            producer = "train-multilabel" if model in get_args(Method) else "train-cnn"
+        return Table(self.config.paths.predictions(model, split), PREDICTIONS_SCHEMA, producer)
+
+    @property
+    def evaluation(self) -> Table:
+        """One row per metric of a model on a split under a decision rule."""
+        return Table(self.config.paths.table("evaluation"), EVALUATION_SCHEMA, "evaluate")
