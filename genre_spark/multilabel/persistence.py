@@ -9,7 +9,13 @@ from typing import Any
 import pyspark
 from pyarrow import parquet
 from pyspark.ml import Estimator, Model
-from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+from pyspark.ml.util import (
+    DefaultParamsReader,
+    DefaultParamsWriter,
+    MLReadable,
+    MLReader,
+    MLWriter,
+)
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidInputError
@@ -21,7 +27,15 @@ from genre_spark.multilabel.models.parts import FittedPart, SparkModelScorer
 from genre_spark.multilabel.models.scorers import ConstantScorer, LinearScorer, Scorer
 from genre_spark.multilabel.stored_names import check_stored_class
 
-__all__ = ["EstimatorReader", "EstimatorWriter", "ModelReader", "ModelWriter", "read_scorer"]
+__all__ = [
+    "EstimatorReader",
+    "EstimatorWriter",
+    "ModelReader",
+    "ModelWriter",
+    "ParamsReadable",
+    "ParamsReader",
+    "read_scorer",
+]
 
 _CLASSIFIER = "classifier"
 _PARTS = "part int, kind string, payload binary, classes binary"
@@ -40,12 +54,15 @@ def _handle(io: MLWriter | MLReader) -> Any:
     return io.sparkSession if int(pyspark.__version__.split(".")[0]) >= 4 else io.sc
 
 
-def _check_format(metadata: dict[str, Any], path: str) -> None:
+def _checked(metadata: dict[str, Any], wanted: type, path: str) -> dict[str, Any]:
+    """Return a stage's metadata where it is of the wanted class and of this format."""
+    check_stored_class(metadata["class"], wanted, path)
     found = metadata.get("format", FORMAT)
     if found != FORMAT:
         raise InvalidInputError(
             f"{path}: stored in format {found}, expected {FORMAT}: a newer version wrote it"
         )
+    return metadata
 
 
 def _params_without_classifier(instance: Any) -> dict[str, Any]:
@@ -94,8 +111,8 @@ class EstimatorWriter(MLWriter):
         return "spark" if isinstance(self.instance.getClassifier(), Estimator) else "skops"
 
 
-class EstimatorReader(MLReader[Any]):
-    """Read what EstimatorWriter wrote."""
+class ParamsReader(MLReader[Any]):
+    """Read a stage that is its Params alone, as DefaultParamsWriter stores it."""
 
     def __init__(self, cls: type[Any]) -> None:
         super().__init__()
@@ -103,14 +120,31 @@ class EstimatorReader(MLReader[Any]):
 
     def load(self, path: str) -> Any:
         """Read from the path."""
-        metadata = DefaultParamsReader.loadMetadata(path, _handle(self))
-        check_stored_class(metadata["class"], self.cls, path)
-        _check_format(metadata, path)
+        metadata = _checked(DefaultParamsReader.loadMetadata(path, _handle(self)), self.cls, path)
         instance = self.cls()
         instance._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(instance, metadata)
-        if instance.hasParam(_CLASSIFIER) and metadata.get("classifier"):
-            instance.setClassifier(self._classifier(path, metadata["classifier"]))
+        return instance
+
+
+class ParamsReadable(MLReadable[Any]):
+    """A stage that is its Params alone: rejects a stored stage of another class."""
+
+    @classmethod
+    def read(cls) -> ParamsReader:
+        """Return the reader."""
+        return ParamsReader(cls)
+
+
+class EstimatorReader(ParamsReader):
+    """Read what EstimatorWriter wrote."""
+
+    def load(self, path: str) -> Any:
+        """Read from the path."""
+        instance = super().load(path)
+        kind = DefaultParamsReader.loadMetadata(path, _handle(self)).get("classifier")
+        if instance.hasParam(_CLASSIFIER) and kind:
+            instance.setClassifier(self._classifier(path, kind))
         return instance
 
     def _classifier(self, path: str, kind: str) -> Any:
@@ -171,10 +205,9 @@ class ModelReader(MLReader[Any]):
 
     def load(self, path: str) -> Any:
         """Read from the path."""
-        metadata = DefaultParamsReader.loadMetadata(path, _handle(self))
-        return self._build(
-            path, metadata, self.sparkSession.read.parquet(f"{path}/parts").collect()
-        )
+        metadata = _checked(DefaultParamsReader.loadMetadata(path, _handle(self)), self.cls, path)
+        parts = self.sparkSession.read.parquet(f"{path}/parts").collect()
+        return self._build(path, metadata, parts)
 
     def load_local(self, path: str) -> Any:
         """Read from a folder of this machine, without Spark."""
@@ -185,12 +218,10 @@ class ModelReader(MLReader[Any]):
                 f"{path}: no stored model, expected a folder with metadata and parts"
             )
         text = "".join(file.read_text(encoding="utf-8") for file in files)
-        metadata = DefaultParamsReader._parseMetaData(text)
+        metadata = _checked(DefaultParamsReader._parseMetaData(text), self.cls, path)
         return self._build(path, metadata, parquet.read_table(folder / "parts").to_pylist())
 
     def _build(self, path: str, metadata: dict[str, Any], found: Sequence[Any]) -> Any:
-        check_stored_class(metadata["class"], self.cls, path)
-        _check_format(metadata, path)
         rows = sorted(found, key=lambda row: row["part"])
         parts = [self._part(path, row) for row in rows]
         model = self.cls(

@@ -1,4 +1,4 @@
-"""Names under which version 0.1 stored its classes: a module each, which have moved since."""
+"""Names under which version 0.1 stored its classes: the modules they were in, which have moved since."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ _MOVED = {
     "relevance": "methods.binary_relevance",
     "thresholds": "evaluation.threshold_tuner",
 }
+_EVALUATION = f"{_PACKAGE}.evaluation"  # a module in 0.1, a package now
 
 
 def alias_modules_of_0_1() -> None:
-    """Make the modules of 0.1 importable: a stored Pipeline imports its stages by the names in their metadata."""
+    """Make the modules of 0.1 importable.
+
+    A stored Pipeline imports its stages by the names in their metadata.
+    """
     package = sys.modules[_PACKAGE]
     for old, new in _MOVED.items():
         module = import_module(f"{_PACKAGE}.{new}")
         sys.modules[f"{_PACKAGE}.{old}"] = module
         setattr(package, old, module)
+    evaluator = import_module(f"{_EVALUATION}.evaluator").MultilabelEvaluator
+    vars(sys.modules[_EVALUATION])["MultilabelEvaluator"] = evaluator
 
 
 def check_stored_class(stored: str, wanted: type, path: str) -> None:
@@ -43,8 +49,10 @@ def check_stored_class(stored: str, wanted: type, path: str) -> None:
         InvalidInputError: it is of another class.
     """
     module, _, name = stored.rpartition(".")
-    modules = {_PACKAGE, wanted.__module__, *(f"{_PACKAGE}.{old}" for old in _MOVED)}
+    modules = {wanted.__module__}
+    if wanted.__module__ == _PACKAGE:
+        modules |= {_EVALUATION, *(f"{_PACKAGE}.{old}" for old in _MOVED)}
     if name != wanted.__name__ or module not in modules:
         raise InvalidInputError(
-            f"{path}: a stored {stored}, expected {wanted.__module__}.{wanted.__name__}"
+            f"{path}: holds a {stored}, expected a {wanted.__module__}.{wanted.__name__}"
         )

@@ -1,10 +1,5 @@
 """Tables that break other libraries: rare, constant and missing labels, odd sizes, weights, missing values."""
 
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from pyspark.ml.classification import (
@@ -17,16 +12,14 @@ from pyspark.ml.feature import VectorIndexer
 from pyspark.ml.linalg import Vectors
 from sklearn.ensemble import RandomForestClassifier as SklearnForest
 from sklearn.linear_model import LogisticRegression as SklearnLogistic
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC as SklearnSVC
 
 import genre_spark.multilabel as ml
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
-from genre_spark.multilabel import classifiers
 from genre_spark.multilabel.fitting.plan import plain_seed
 from genre_spark.multilabel.methods.baselines import RandomPredictor
+from genre_spark.multilabel.models import archives
 from genre_spark.multilabel.models.feature_block import FeatureBlock
-from tests.multilabel.make_golden import FOLDER, GOLDEN, read_golden
 from tests.multilabel.tables import (
     ESTIMATORS,
     ON_SPARK,
@@ -246,16 +239,8 @@ def test_xgboost_works_as_a_spark_classifier(spark):
     assert (prediction == y).mean() > 0.8
 
 
-def test_other_scikit_learn_classifiers_are_stored_and_loaded(spark, tmp_path):
-    x, y = matrices(rows=40)
-    model = ml.ClassifierChain(classifier=KNeighborsClassifier(3)).fit(frame(spark, x, y))
-    model.write().save(str(tmp_path / "model"))
-    loaded = ml.ClassifierChainModel.load(str(tmp_path / "model"))
-    assert (loaded.predict_proba(x) == model.predict_proba(x)).all()
-
-
 def test_types_that_the_driver_trusts_are_trusted_by_workers(spark, tmp_path, monkeypatch):
-    monkeypatch.setattr(classifiers, "_trusted", set())
+    monkeypatch.setattr(archives, "_trusted", set())
     x, y = matrices(rows=20, labels=2)
     data = frame(spark, x, y)
     model = ml.BinaryRelevance(classifier=ShareOfPositives()).fit(data)
@@ -288,18 +273,6 @@ def test_a_grid_reaches_the_params_of_a_spark_classifier(spark):
     assert not classifier.isSet(classifier.regParam)
 
 
-def test_a_stored_model_of_another_format_is_refused(spark, tmp_path):
-    folder = tmp_path / "chain"
-    shutil.copytree(FOLDER / "chain", folder)
-    (text,) = (folder / "metadata").glob("part-*")
-    text.write_text(
-        text.read_text().replace('"format": 1', '"format": 9').replace('"format":1', '"format":9')
-    )
-    for load in (ml.ClassifierChainModel.load, ml.ClassifierChainModel.loadLocal):
-        with pytest.raises(InvalidInputError, match="stored in format 9, expected 1"):
-            load(str(folder))
-
-
 def test_the_round_of_the_cardinality_may_be_no_label_at_all(spark):
     x, y = np.zeros((5, 1)), np.eye(5)[:, :2] * [[1.0, 0.0]]
     data = frame(spark, x, y, partitions=1)
@@ -328,37 +301,3 @@ def test_thresholds_are_fitted_on_out_of_bag_scores(spark):
     holes[3, 1] = np.nan
     with pytest.raises(InvalidInputError, match="features: nan in feature 1"):
         model.outOfBag(frame(spark, holes, y))
-
-
-def test_a_stored_model_is_loaded_and_scores_without_spark(spark, tmp_path):
-    x, y = matrices(rows=30)
-    model = ml.BinaryRelevance(classifier=forest(), threshold=0.3).fit(frame(spark, x, y))
-    model.write().save(str(tmp_path / "model"))
-    np.save(tmp_path / "x.npy", x)
-    program = (
-        "import sys, numpy as np, pandas as pd\n"
-        "from genre_spark.multilabel import BinaryRelevanceModel\n"
-        "model = BinaryRelevanceModel.loadLocal(sys.argv[1] + '/model')\n"
-        "x = np.load(sys.argv[1] + '/x.npy')\n"
-        "np.save(sys.argv[1] + '/p.npy', model.predict_proba(pd.DataFrame(x)))\n"
-        "assert model.getThreshold() == 0.3 and model.predict(x[0]).shape == (1, 4)\n"
-    )
-    # no Java is to be found in this process
-    environment = {
-        "PATH": "",
-        "JAVA_HOME": "/nowhere",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-    }
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, env=environment)
-    assert (np.load(tmp_path / "p.npy") == model.predict_proba(x)).all()
-
-
-@pytest.mark.parametrize("name", GOLDEN)
-def test_a_model_saved_by_an_earlier_version_is_loaded_and_predicts_the_same(spark, name):
-    model = GOLDEN[name].model_class.load(str(FOLDER / name))
-    assert model.predict_proba(matrices()[0]) == pytest.approx(read_golden(name), abs=1e-12)
-
-
-def test_a_tuner_saved_by_an_earlier_version_is_loaded_and_decides_the_same(spark):
-    model = ml.ThresholdTunerModel.load(str(FOLDER / "tuner"))
-    assert (model.predict(read_golden("chain")) == read_golden("tuner")).all()

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.ml.util import DefaultParamsWritable
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -35,6 +35,7 @@ from genre_spark.multilabel.params import (
     HasWeightCol,
     set_params,
 )
+from genre_spark.multilabel.persistence import ParamsReadable
 from genre_spark.session import check_workers
 from genre_spark.workers import short_task
 
@@ -64,7 +65,7 @@ class MultilabelEvaluator(
     HasProbabilitiesCol,
     HasPredictionCol,
     HasWeightCol,
-    DefaultParamsReadable,
+    ParamsReadable,
     DefaultParamsWritable,
 ):
     """Evaluator of multi-label predictions, for use alone and in CrossValidator or TrainValidationSplit.

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyspark.ml import Estimator, Model
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.ml.util import DefaultParamsWritable
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
@@ -33,6 +33,7 @@ from genre_spark.multilabel.params import (
     HasWeightCol,
     set_params,
 )
+from genre_spark.multilabel.persistence import ParamsReadable
 from genre_spark.session import check_workers
 from genre_spark.workers import short_task
 
@@ -143,7 +144,7 @@ class _TunerParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeigh
         return self.getOrDefault(self.neverEmpty)
 
 
-class ThresholdTunerModel(Model, _TunerParams, DefaultParamsReadable, DefaultParamsWritable):
+class ThresholdTunerModel(Model, _TunerParams, ParamsReadable, DefaultParamsWritable):
     """Fitted thresholds: appends predictions that follow from the scores by them."""
 
     thresholds: Param[list[float]] = Param(
@@ -194,7 +195,7 @@ class ThresholdTunerModel(Model, _TunerParams, DefaultParamsReadable, DefaultPar
         return dataset.withColumn(output, array_to_vector(decide(scores)))
 
 
-class ThresholdTuner(Estimator, _TunerParams, DefaultParamsReadable, DefaultParamsWritable):
+class ThresholdTuner(Estimator, _TunerParams, ParamsReadable, DefaultParamsWritable):
     """Fit thresholds on scores and labels of rows that the scoring model has not seen.
 
     One distributed pass whatever the rule: equal scores are grouped, running sums over the sorted
