@@ -5,23 +5,44 @@ No Spark.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import os
+import tempfile
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import fsspec
 
 from genre_spark.errors import InvalidInputError
 
-__all__ = ["file_digest", "filesystem", "fingerprint", "join", "read_json", "write_json"]
+__all__ = [
+    "file_digest",
+    "filesystem",
+    "fingerprint",
+    "is_local",
+    "join",
+    "read_json",
+    "remove_drafts",
+    "whole_file",
+    "write_json",
+]
 
 
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of a path or URL and the path on it; Spark's s3a is s3 here."""
     url = path.replace("s3a://", "s3://", 1) if path.startswith("s3a://") else path
     return fsspec.core.url_to_fs(url)
+
+
+def is_local(system: fsspec.AbstractFileSystem) -> bool:
+    """Return whether a file system is this machine's."""
+    protocols = (system.protocol,) if isinstance(system.protocol, str) else system.protocol
+    return "file" in protocols
 
 
 def join(folder: str, *names: str) -> str:
@@ -55,7 +76,7 @@ def file_digest(path: str) -> str:
 
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """Return the object in a JSON file, or None when the file is missing or was not written whole."""
+    """Return the object in a JSON file, or None when it is missing or was not written whole."""
     system, inner = filesystem(path)
     try:
         with system.open(inner, "rb") as file:
@@ -65,26 +86,46 @@ def read_json(path: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def write_json(path: str, value: Mapping[str, Any]) -> None:
-    """Write a JSON file so that a reader sees the old or the new content, never a part.
+@contextmanager
+def whole_file(path: str) -> Iterator[BinaryIO]:
+    """Open a file that takes its name when the block ends well: readers never see a part of it.
 
-    On object stores a put is atomic; on a local disk the content goes to a neighbour that then
-    takes the name.
+    The content goes to a hidden neighbour (`.NAME.HEX.tmp`) on a local disk, and to a temporary
+    file that is put at once where the path is remote: a put is atomic on object stores.
+
+    Args:
+        path: path or URL; its folder is made where there is none.
     """
     system, inner = filesystem(path)
-    system.makedirs(inner.rsplit("/", 1)[0], exist_ok=True)
-    content = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str).encode(
-        "utf-8"
-    )
-    local = (
-        "file" in system.protocol
-        if isinstance(system.protocol, tuple)
-        else system.protocol == "file"
-    )
-    target = f"{inner}.{uuid.uuid4().hex[:8]}.tmp" if local else inner
-    with system.open(target, "wb") as file:
-        file.write(content)
-    if local:
-        import os  # noqa: PLC0415
+    folder, name = inner.rsplit("/", 1)
+    system.makedirs(folder, exist_ok=True)
+    if not is_local(system):
+        with tempfile.TemporaryDirectory(prefix="genre_spark-") as place:
+            draft = Path(place) / name
+            with draft.open("wb") as file:
+                yield file
+            system.put_file(str(draft), inner)
+        return
+    draft = Path(folder) / f".{name}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(inner)
+    finally:
+        draft.unlink(missing_ok=True)
 
-        os.replace(target, inner)  # noqa: PTH105 - paths here are strings of any file system
+
+def remove_drafts(path: str) -> None:
+    """Remove what killed writers of a local file have left; there must be no writer now."""
+    system, inner = filesystem(path)
+    if is_local(system):
+        folder, name = os.path.split(inner)
+        for draft in Path(folder).glob(f".{glob.escape(name)}.*.tmp"):
+            draft.unlink(missing_ok=True)
+
+
+def write_json(path: str, value: Mapping[str, Any]) -> None:
+    """Write a JSON file so that a reader sees the old or the new content, never a part."""
+    content = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str)
+    with whole_file(path) as file:
+        file.write(content.encode("utf-8"))

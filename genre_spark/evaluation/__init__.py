@@ -1,4 +1,4 @@
-"""From a table of probabilities, whoever made it, to baselines, curves, tables and pictures."""
+"""From a table of probabilities, of any model, to baselines, curves, tables and pictures."""
 
 from genre_spark.extras import require
 

@@ -1,4 +1,8 @@
-"""The two baselines of the TMDb study: what one gets without looking at a movie."""
+"""The two baselines of the TMDb study: what one gets without looking at a movie.
+
+They need labels and movie ids alone. `multilabel.methods.baselines` has such baselines as
+estimators, which draw by a row's features: predictions of other models come without any.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,11 @@ __all__ = ["LabelPrior", "fit_label_prior", "predict_at_random", "predict_most_c
 
 @dataclass(frozen=True)
 class LabelPrior:
-    """What training labels alone tell.
+    """What is known from training labels alone.
 
     Attributes:
-        most_common: multi-hot, the labelset that most training rows have.
-        cardinality: mean number of labels a row.
+        most_common: labelset that most training rows have, multi-hot.
+        cardinality: mean number of labels per row.
     """
 
     most_common: tuple[float, ...]
@@ -28,15 +32,15 @@ class LabelPrior:
 
     @property
     def probability(self) -> float:
-        """Probability with which the random baseline switches each label on: cardinality / number of labels."""
+        """Probability of each label under the random baseline: cardinality / number of labels."""
         return self.cardinality / len(self.most_common)
 
 
 def fit_label_prior(train: DataFrame) -> LabelPrior:
-    """Find the most common labelset and the label cardinality of training rows, counted with their weights.
+    """Return the most common labelset and the label cardinality of training rows.
 
-    The weights of a balanced sample undo its bias, so that the answer is about the population. Of
-    equally common labelsets the one whose labels come first is taken.
+    Rows count with their weights, which undo the bias of a balanced sample: the result holds for
+    the population. Of equally common labelsets the one whose labels come first is taken.
 
     Raises:
         InvalidInputError: there is no row.

@@ -20,6 +20,8 @@ from genre_spark.evaluation.scores import (
 )
 from genre_spark.evaluation.style import FAINT, INK, SERIES, name_axes, new_figure
 
+__all__ = ["candidate_name", "draw_comparison"]
+
 _RULE_NAMES = {
     FIXED: "fixed",
     EXACT_MATCH: "for exact match",
@@ -30,13 +32,13 @@ _RULE_NAMES = {
 
 
 def candidate_name(candidate: Candidate) -> str:
-    """Return a model's name with its rule, for axes."""
+    """Return a model's name with its rule, as axes show it."""
     rule = _RULE_NAMES.get(candidate.rule, candidate.rule)
     return f"{candidate.model} ({rule})" if rule else candidate.model
 
 
 def draw_comparison(candidates: Sequence[Candidate], *, split: str, title: str) -> Figure:
-    """Draw one panel of bars for each metric; baselines gray, the best bar of a panel dark."""
+    """Draw one panel of bars per metric; baselines are gray, the best value is bold."""
     figure, axes = new_figure(14, 0.34 * len(candidates) + 1.3, title=title, columns=len(SHOWN))
     places = np.arange(len(candidates))[::-1]
     families = sorted({c.family for c in candidates if c.family != "baseline"})
@@ -54,8 +56,16 @@ def draw_comparison(candidates: Sequence[Candidate], *, split: str, title: str) 
         for place, value in zip(places, values, strict=True):
             weight = "bold" if value == best else "normal"
             text = "-" if math.isnan(value) else f"{value:.3f}"
-            ax.annotate(text, (0 if math.isnan(value) else value, place), (3, 0), textcoords="offset points",
-                        va="center", fontsize=8, color=INK, fontweight=weight)  # fmt: skip
+            ax.annotate(
+                text,
+                (0 if math.isnan(value) else value, place),
+                (3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=INK,
+                fontweight=weight,
+            )
         ax.set_yticks(
             places,
             [candidate_name(c) for c in candidates] if number == 0 else [""] * len(candidates),

@@ -1,4 +1,4 @@
-"""Turn probabilities into decisions, as columns."""
+"""Decisions from probabilities, as columns."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from pyspark.sql import functions as F
 from genre_spark.errors import InvalidInputError
 from genre_spark.schemas import PREDICTION, PROBABILITIES
 
+__all__ = ["decide_labels"]
+
 
 def decide_labels(predictions: DataFrame, *, thresholds: Sequence[float]) -> DataFrame:
     """Replace the prediction column by the labels whose probability reaches the threshold.
 
     Args:
-        predictions: with an array column `probabilities`, (L,) a row, 0..1.
-        thresholds: one for all labels, or one for each.
+        predictions: rows with an array column `probabilities`, (L,) per row, 0..1.
+        thresholds: one threshold for all labels, or one per label.
 
     Raises:
-        InvalidInputError: there is no threshold at all.
+        InvalidInputError: there is no threshold.
     """
     if not thresholds:
-        raise InvalidInputError("thresholds: none, expected one for all labels or one for each")
+        raise InvalidInputError("thresholds: none, expected one for all labels or one per label")
     return predictions.withColumn(PREDICTION, _reaches(F.col(PROBABILITIES), thresholds))
 
 

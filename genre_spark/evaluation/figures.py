@@ -21,6 +21,14 @@ from genre_spark.evaluation.style import (
 )
 from genre_spark.evaluation.threshold_curves import ThresholdCurves
 
+__all__ = [
+    "draw_correlations",
+    "draw_f1_bars",
+    "draw_heat_map",
+    "draw_precision_recall",
+    "draw_threshold_curves",
+]
+
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
@@ -28,13 +36,13 @@ Matrix = npt.NDArray[np.float64]
 def draw_f1_bars(
     f1: Mapping[str, Vector], *, labels: Sequence[str], support: Vector, title: str
 ) -> Figure:
-    """Draw the F1 of each label as bars, one a decision rule; the label with the most rows on top.
+    """Draw the F1 of each label, one bar per decision rule; the label with most rows is on top.
 
     Args:
         f1: decision rule -> F1 of each label, (L,).
-        labels: names, L.
-        support: rows that have a label, (L,).
-        title: of the picture.
+        labels: names of the labels, L.
+        support: number of rows that have each label, (L,).
+        title: title of the picture.
     """
     order = np.argsort(support, kind="stable")
     figure, (ax,) = new_figure(7.5, 0.34 * len(labels) + 1.4, title=title)
@@ -54,7 +62,7 @@ def draw_f1_bars(
     ax.set_ylim(-0.6, len(labels) - 0.4)
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
-    name_axes(ax, x="F1 (rows that have the genre in brackets)")
+    name_axes(ax, x="F1 (in brackets: rows that have the genre)")
     add_legend(ax)
     return figure
 
@@ -62,12 +70,12 @@ def draw_f1_bars(
 def draw_threshold_curves(
     curves: ThresholdCurves, *, chosen: Mapping[str, float], title: str
 ) -> Figure:
-    """Draw how the metrics depend on one threshold for all labels, and where the chosen ones lie.
+    """Draw the metrics against one threshold for all labels, and mark the chosen thresholds.
 
     Args:
         curves: counts on the rows that thresholds are fitted on.
         chosen: name -> threshold to mark.
-        title: of the picture.
+        title: title of the picture.
     """
     figure, (quality, loss, size) = new_figure(12, 3.6, title=title, columns=3)
     for number, (name, values) in enumerate(
@@ -86,7 +94,7 @@ def draw_threshold_curves(
     )
     name_axes(quality, title="higher is better", x="threshold")
     name_axes(loss, title="Hamming loss, lower is better", x="threshold")
-    name_axes(size, title="predicted genres a movie", x="threshold")
+    name_axes(size, title="predicted genres per movie", x="threshold")
     for ax in (quality, loss, size):
         ax.set_ylim(0, None)
         for name, threshold in chosen.items():
@@ -107,7 +115,7 @@ def draw_threshold_curves(
 
 
 def draw_precision_recall(curves: ThresholdCurves, *, labels: Sequence[str], title: str) -> Figure:
-    """Draw precision against recall of each label, the other labels in gray behind it."""
+    """Draw precision against recall, one panel per label, the other labels in gray behind it."""
     columns = 5
     rows = -(-len(labels) // columns)
     figure, axes = new_figure(
@@ -146,13 +154,13 @@ def draw_correlations(
 ) -> Figure:
     """Draw heat maps of the labels' correlations, actual beside predicted, on one scale.
 
-    Gray where there is none.
+    Pairs without a correlation are gray.
 
     Args:
         actual: phi coefficients of the truth, (L, L), -1..1 or NaN.
-        predicted: the same of the predictions.
-        labels: names, L.
-        title: of the picture.
+        predicted: phi coefficients of the predictions, likewise.
+        labels: names of the labels, L.
+        title: title of the picture.
     """
     figure, axes = new_figure(12, 5.8, title=title, columns=2)
     shown = [
@@ -174,7 +182,7 @@ def draw_correlations(
 def draw_heat_map(
     values: Matrix, *, rows: Sequence[str], columns: Sequence[str], title: str, scale: str = "F1"
 ) -> Figure:
-    """Draw a table of numbers in 0..1 as colours, the numbers written in."""
+    """Draw a table of numbers in 0..1 as colours, with the numbers in the cells."""
     figure, (ax,) = new_figure(0.55 * len(columns) + 2.6, 0.32 * len(rows) + 1.9, title=title)
     ax.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
     _label_matrix(ax, rows, columns)

@@ -1,4 +1,4 @@
-"""What balancing did to the genres, as a table and as the pictures of the Letterboxd study."""
+"""The effect of balancing on the genres, as a table and as the pictures of the Letterboxd study."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from genre_spark.evaluation.style import FAINT, SERIES, add_legend, name_axes, new_figure
+from genre_spark.evaluation.text_tables import align_columns
 from genre_spark.sampling.description import Balance
 
 __all__ = ["balance_table", "co_occurrence_tables", "draw_balance", "format_balance"]
 
-_EXAMPLE = (
-    "Drama"  # the genre whose movies the study looked at; the most frequent one where it is missing
-)
+# the genre whose movies the study looked at; where it is missing, the most frequent one is taken
+_EXAMPLE = "Drama"
 
 
 def balance_table(
     described: Mapping[str, Balance], vocabulary: Sequence[str]
 ) -> dict[str, list[Any]]:
-    """Return columns: one row a genre, most frequent first, then rows of totals.
+    """Return columns with one row per genre, the most frequent one first, then rows of totals.
 
     Args:
-        described: name of a selection (the first is the population) -> its figures.
+        described: name of a selection -> its figures; the first one is the population.
         vocabulary: genres by label id.
     """
     first = next(iter(described.values()))
@@ -33,7 +33,7 @@ def balance_table(
     )
     table: dict[str, list[Any]] = {
         "genre": [vocabulary[label] for label in order]
-        + ["(movies)", "(genres a movie)", "(effective sample size)"]
+        + ["(movies)", "(genres per movie)", "(effective sample size)"]
     }
     for name, balance in described.items():
         table[name] = [
@@ -54,23 +54,19 @@ def balance_table(
 
 def format_balance(table: Mapping[str, Sequence[Any]]) -> str:
     """Return the table as text, for a terminal."""
-    names = list(table)
-    cells = [[str(name) for name in names]]
-    for row in zip(*table.values(), strict=True):
-        cells.append([value if isinstance(value, str) else f"{value:,}" for value in row])
-    widths = [max(len(row[column]) for row in cells) for column in range(len(names))]
-    lines = []
-    for name, *values in cells:
-        lines.append("  ".join([name.ljust(widths[0]), *map(str.rjust, values, widths[1:])]))
-    return "\n".join(lines)
+    rows = [
+        [value if isinstance(value, str) else f"{value:,}" for value in row]
+        for row in zip(*table.values(), strict=True)
+    ]
+    return "\n".join(align_columns([list(table), *rows], left=1))
 
 
 def draw_balance(before: Balance, after: Balance, vocabulary: Sequence[str]) -> dict[str, Figure]:
-    """Draw genre counts before and after, the number of genres of one genre's movies, and co-occurrence.
+    """Draw genre counts before and after, genres per movie of one genre, and co-occurrence.
 
     Args:
-        before: the population.
-        after: the training sample.
+        before: figures of the population.
+        after: figures of the training sample.
         vocabulary: genres by label id.
 
     Returns:
@@ -86,13 +82,13 @@ def draw_balance(before: Balance, after: Balance, vocabulary: Sequence[str]) -> 
             names,
             {
                 "training sample": [after.labels[i] for i in order],
-                "the same, weights undoing the balancing (scaled)": _scaled(after, order),
+                "training sample, weighted (scaled)": _scaled(after, order),
             },
             "Genres of the training sample",
         ),
     }
     example = vocabulary.index(_EXAMPLE) if _EXAMPLE in vocabulary else order[0]
-    figures["3_genres_a_movie"] = _draw_sizes(before, after, example, vocabulary[example])
+    figures["3_genres_per_movie"] = _draw_sizes(before, after, example, vocabulary[example])
     if before.pairs and after.pairs:
         figures["4_co_occurrence"] = _draw_pairs(before, after, order, names)
     return figures
@@ -101,7 +97,7 @@ def draw_balance(before: Balance, after: Balance, vocabulary: Sequence[str]) -> 
 def co_occurrence_tables(
     before: Balance, after: Balance, vocabulary: Sequence[str]
 ) -> dict[str, Any]:
-    """Return how many movies have two genres at once, (L, L) each: before, after, and after weighting."""
+    """Return how many movies have two genres at once, (L, L): before, after and after, weighted."""
     weighted = [[round(value, 2) for value in row] for row in after.weighted_pairs]
     return {
         "vocabulary": list(vocabulary),
@@ -162,7 +158,7 @@ def _draw_pairs(
     before: Balance, after: Balance, order: Sequence[int], names: Sequence[str]
 ) -> Figure:
     figure, axes = new_figure(
-        17, 5.8, title="Share of a row's movies that have the column's genre too", columns=3
+        17, 5.8, title="Share of the row's movies that also have the column's genre", columns=3
     )
     selections: dict[str, Sequence[Sequence[float]]] = {
         "before": before.pairs,

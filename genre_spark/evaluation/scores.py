@@ -1,4 +1,4 @@
-"""The evaluation table on the driver: a few hundred numbers a model, looked up and laid side by side."""
+"""The evaluation table on the driver: a few hundred numbers per model, looked up and compared."""
 
 from __future__ import annotations
 
@@ -9,21 +9,35 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-FIXED, EXACT_MATCH, MICRO_F1, PER_LABEL, NO_RULE = (
-    "fixed",
-    "exact_match",
-    "f1_micro",
-    "f1_per_label",
-    "none",
-)
+from genre_spark.evaluation.text_tables import align_columns
+
+__all__ = [
+    "EXACT_MATCH",
+    "FIXED",
+    "MICRO_F1",
+    "NO_RULE",
+    "PER_LABEL",
+    "RULES",
+    "SHOWN",
+    "SMALLER_IS_BETTER",
+    "Candidate",
+    "Score",
+    "choose_best",
+    "format_table",
+    "gather_candidates",
+    "label_matrix",
+]
+
+FIXED, EXACT_MATCH, MICRO_F1 = "fixed", "exact_match", "f1_micro"
+PER_LABEL, NO_RULE = "f1_per_label", "none"
 RULES = {
     FIXED: "the fixed threshold",
     EXACT_MATCH: "one threshold, tuned on validation for exact match",
     MICRO_F1: "one threshold, tuned on validation for micro-F1",
-    PER_LABEL: "a threshold a genre, tuned on validation for its F1",
+    PER_LABEL: "one threshold per genre, tuned on validation for its F1",
     NO_RULE: "no probabilities",
 }
-"""How probabilities become labels, and what to call it."""
+"""The decision rules, by which probabilities become labels, and their descriptions."""
 
 _TUNED_FOR = {EXACT_MATCH: " (exact match)", MICRO_F1: " (micro-F1)"}
 
@@ -34,7 +48,7 @@ SHOWN = {
     "f1_micro": "micro-F1",
     "f1_macro": "macro-F1",
 }
-"""The metrics that models are compared by, and their short names."""
+"""The metrics by which models are compared, and their short names."""
 
 SMALLER_IS_BETTER = frozenset({"hamming_loss"})
 
@@ -55,11 +69,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model under one rule.
+    """A model under one decision rule.
 
     Attributes:
-        model, family, method: as in the evaluation table.
-        rule: how its probabilities become labels.
+        model: model, as in the evaluation table; family and method likewise.
+        rule: rule by which its probabilities become labels.
         metrics: split -> metric -> value.
     """
 
@@ -77,7 +91,7 @@ class Candidate:
 def gather_candidates(scores: Iterable[Score]) -> list[Candidate]:
     """Group the numbers that hold for all labels together by model and rule.
 
-    Baselines first, then by name.
+    Baselines come first, then models by name.
     """
     found: dict[tuple[str, str], Candidate] = {}
     metrics: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
@@ -98,9 +112,9 @@ def gather_candidates(scores: Iterable[Score]) -> list[Candidate]:
 
 
 def choose_best(candidates: Sequence[Candidate], *, by: str) -> Candidate | None:
-    """Return the model and rule that are best on validation, baselines left aside.
+    """Return the model and rule that are best on validation, baselines excepted.
 
-    The test set has no say in it.
+    The test set plays no part in it.
     """
     sign = -1.0 if by in SMALLER_IS_BETTER else 1.0
     able = [
@@ -119,7 +133,10 @@ def label_matrix(
     columns: Sequence[tuple[str, str]],
     labels: Sequence[str],
 ) -> npt.NDArray[np.float64]:
-    """Return a metric of each label (rows) for each model and rule (columns), NaN where it was not measured."""
+    """Return a metric of each label (rows) for each model and rule (columns).
+
+    It is NaN where it was not measured.
+    """
     places = {column: number for number, column in enumerate(columns)}
     rows = {label: number for number, label in enumerate(labels)}
     values = np.full((len(labels), len(columns)), np.nan)
@@ -140,7 +157,7 @@ def format_table(candidates: Sequence[Candidate], *, split: str) -> str:
     """Return the candidates as a text table, the best value of each metric marked with `*`."""
     header = ["model", "threshold", *(f"{name}{_arrow(metric)}" for metric, name in SHOWN.items())]
     best = {metric: _best_value(candidates, split, metric) for metric in SHOWN}
-    lines = [header]
+    rows = [header]
     for candidate in candidates:
         cells = [candidate.model, _threshold_text(candidate)]
         for metric in SHOWN:
@@ -148,15 +165,10 @@ def format_table(candidates: Sequence[Candidate], *, split: str) -> str:
             cells.append(
                 "" if math.isnan(value) else f"{value:.4f}{'*' if value == best[metric] else ' '}"
             )
-        lines.append(cells)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    text = []
-    for line in lines:
-        left = [cell.ljust(width) for cell, width in zip(line[:2], widths[:2], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
-        text.append("  ".join([*left, *right]).rstrip())
-    text.insert(1, "-" * (sum(widths) + 2 * len(widths) - 2))
-    return "\n".join(text)
+        rows.append(cells)
+    first, *lines = align_columns(rows, left=2)
+    rule = "-" * max(map(len, (first, *lines)))
+    return "\n".join([first, rule, *lines])
 
 
 def _arrow(metric: str) -> str:

@@ -7,10 +7,23 @@ from matplotlib.figure import Figure
 
 from genre_spark.files import filesystem
 
+__all__ = [
+    "DIVERGING",
+    "FAINT",
+    "INK",
+    "SEQUENTIAL",
+    "SERIES",
+    "add_legend",
+    "name_axes",
+    "new_figure",
+    "tidy_axes",
+    "write_figure",
+]
+
 INK = "#22262b"
 FAINT = "#d9dde2"
 SERIES = ("#2f6db3", "#e08a2e", "#3f9a68", "#b1497b", "#7a6bb8", "#8d8d8d")
-"""Colours of the first, second, ... series; a picture with more should be split."""
+"""Colours of the first, second, ... series; a picture that needs more should be split."""
 DIVERGING = "RdBu_r"
 SEQUENTIAL = "Blues"
 _SMALL, _USUAL, _LARGE = 8, 9, 11  # points
@@ -19,7 +32,7 @@ _SMALL, _USUAL, _LARGE = 8, 9, 11  # points
 def new_figure(
     width: float, height: float, *, title: str, columns: int = 1, rows: int = 1
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of the given size in inches, and its axes from left to right and top to bottom."""
+    """Return a figure of a size in inches, and its axes row by row, from left to right."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     figure.suptitle(title, fontsize=_LARGE, color=INK, fontweight="bold", x=0.01, ha="left")
     axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
@@ -29,7 +42,7 @@ def new_figure(
 
 
 def tidy_axes(ax: Axes) -> None:
-    """Leave two thin axes and small labels."""
+    """Keep only two thin axes and small labels."""
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -38,7 +51,7 @@ def tidy_axes(ax: Axes) -> None:
 
 
 def name_axes(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
-    """Write an axes' title and the names of its two directions."""
+    """Set an axes' title and the names of its two axes."""
     ax.set_title(title, fontsize=_USUAL, color=INK, loc="left")
     ax.set_xlabel(x, fontsize=_USUAL, color=INK)
     ax.set_ylabel(y, fontsize=_USUAL, color=INK)

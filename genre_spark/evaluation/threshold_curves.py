@@ -1,4 +1,7 @@
-"""What every threshold on a grid would give: counted in one distributed pass, whatever the number of rows."""
+"""What every threshold on a grid would give, counted in one distributed pass, for pictures.
+
+`multilabel.ThresholdTuner` chooses thresholds; it looks at the scores themselves, not at a grid.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from genre_spark.workers import short_task
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
+__all__ = ["STEPS", "ThresholdCurves", "count_batch", "count_thresholds"]
+
 STEPS = 200
 _COUNTS = "position int, value double"
 
@@ -27,12 +32,12 @@ class ThresholdCurves:
     """Counts at every threshold of a grid; a label is on where its probability is >= the threshold.
 
     Attributes:
-        thresholds: ascending from 0 to 1, (T,).
-        true_positives: (L, T).
+        thresholds: thresholds, ascending from 0 to 1, (T,).
+        true_positives: rows on which a label is predicted and true, (L, T).
         predicted: rows on which a label is predicted, (L, T).
         support: rows that truly have a label, (L,).
         exact: rows whose labelset is predicted exactly, (T,).
-        jaccard: sum over the rows of the Jaccard index, (T,).
+        jaccard: sum of the rows' Jaccard indices, (T,).
         rows: number of rows.
     """
 
@@ -51,7 +56,7 @@ class ThresholdCurves:
 
     @property
     def jaccard_samples(self) -> Vector:
-        """Mean Jaccard index of the rows, 0 where nothing is true and nothing predicted, (T,)."""
+        """Mean Jaccard index of the rows, 0 where nothing is true or predicted, (T,)."""
         return self.jaccard / self.rows
 
     @property
@@ -91,20 +96,21 @@ class ThresholdCurves:
 
     @property
     def cardinality(self) -> Vector:
-        """Mean number of predicted labels a row, (T,)."""
+        """Mean number of predicted labels per row, (T,)."""
         return self.predicted.sum(axis=0) / self.rows
 
 
 def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS) -> ThresholdCurves:
     """Count what each of steps + 1 evenly spaced thresholds from 0 to 1 would give.
 
-    Every row falls into one bin a label; cumulated from above, the bins are the counts at each
-    threshold. What comes back to the driver are 2 L T + 2 T + 1 numbers.
+    Every row falls into one bin per label; cumulated from above, the bins are the counts at each
+    threshold. The driver gets 2 L T + 2 T + 1 numbers.
 
     Args:
-        predictions: with array columns `labels` (0 or 1) and `probabilities` (0..1), (L,) a row.
-        labels: L.
-        steps: intervals of the grid.
+        predictions: rows with array columns `labels` (0 or 1) and `probabilities` (0..1), (L,) per
+            row.
+        labels: number of labels, L.
+        steps: number of intervals of the grid.
 
     Raises:
         InvalidInputError: there is no row, or a row has another number of labels.
@@ -151,18 +157,19 @@ def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS)
 
 
 def count_batch(truth: Matrix, scores: Matrix, grid: Vector) -> Vector:
-    """Return the counts of one batch, flat: bins of true labels, bins of false ones, exact rows, Jaccard sums, rows.
+    """Return the counts of one batch in one array.
+
+    They are bins of true labels, bins of false ones, exact rows, Jaccard sums and rows.
 
     Args:
-        truth: 0 or 1, (N, L).
-        scores: (N, L); below the grid's first value no threshold is reached.
+        truth: labels, 0 or 1, (N, L).
+        scores: scores, (N, L); one below the grid's first value reaches no threshold.
         grid: thresholds, ascending, (T,).
     """
     rows, labels = truth.shape
     steps = len(grid)
-    last = (
-        np.searchsorted(grid, scores, side="right") - 1
-    )  # the highest threshold that a score reaches, -1: none
+    # the highest threshold that a score reaches, -1: none
+    last = np.searchsorted(grid, scores, side="right") - 1
     true = truth > 0
     places = np.arange(labels)[None, :] * steps + last
     bins = [

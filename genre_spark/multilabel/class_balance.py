@@ -6,6 +6,7 @@ from typing import TypedDict, TypeVar
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
+from genre_spark.balancing import balanced_weights, negative_rate
 from genre_spark.multilabel.classifiers import ClassifierParams, HasClassifier
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.params import set_params
@@ -81,9 +82,9 @@ class HasBalance(HasClassifier):
         on = float(statistics.label_weights[label])
         rate, ratio = 1.0, self.getNegativesPerPositive()
         if ratio > 0.0 and 0.0 < count < statistics.rows:
-            rate = min(1.0, ratio * count / (statistics.rows - count))
+            rate = negative_rate(count, statistics.rows - count, per_positive=ratio)
         off = (statistics.weight - on) * rate
         if not self.getBalanced() or on <= 0.0 or off <= 0.0:
             return Balance(positive_weight=1.0, negative_weight=1.0, negative_rate=rate)
-        half = (on + off) / 2
-        return Balance(positive_weight=half / on, negative_weight=half / off, negative_rate=rate)
+        positive, negative = balanced_weights(on, off)
+        return Balance(positive_weight=positive, negative_weight=negative, negative_rate=rate)

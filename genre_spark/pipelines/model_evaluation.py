@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from genre_spark.evaluation.decisions import decide_labels
 from genre_spark.evaluation.figures import (
@@ -17,12 +18,13 @@ from genre_spark.evaluation.figures import (
     draw_precision_recall,
     draw_threshold_curves,
 )
-from genre_spark.evaluation.label_correlation import correlate_labels, count_together
+from genre_spark.evaluation.label_correlation import correlate_labels
 from genre_spark.evaluation.scores import EXACT_MATCH, FIXED, MICRO_F1, NO_RULE, PER_LABEL, Score
 from genre_spark.evaluation.threshold_curves import count_thresholds
 from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
 from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
 from genre_spark.multilabel.evaluation.threshold_tuner import ThresholdTuner
+from genre_spark.multilabel.fitting.cooccurrence import count_cooccurrence
 from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.schemas import LABELS, PREDICTION
 from genre_spark.tracking import TrackedRun
@@ -183,6 +185,12 @@ def _log_label_table(
     run.log_table(columns, "per_genre.json")
 
 
+def count_pairs(rows: DataFrame, column: str, *, labels: int) -> np.ndarray:
+    """Return the number of rows that have both labels of each pair, (L, L)."""
+    on = rows.select(F.col(column).cast("array<double>").alias("labels"))
+    return count_cooccurrence(on, labels)
+
+
 def _log_pictures(
     run: TrackedRun,
     model: PredictedModel,
@@ -195,7 +203,7 @@ def _log_pictures(
         FIXED: f"threshold {thresholds[FIXED][0]:g}",
         EXACT_MATCH: f"{thresholds[EXACT_MATCH][0]:.3f}, for exact match",
         MICRO_F1: f"{thresholds[MICRO_F1][0]:.3f}, for micro-F1",
-        PER_LABEL: "a threshold a genre",
+        PER_LABEL: "one threshold per genre",
     }
     bars = {names[rule]: values for rule, values in f1.items()}
     run.log_figure(
@@ -215,10 +223,10 @@ def _log_pictures(
     run.log_figure(draw_precision_recall(test, labels=labels, title=title), "precision_recall.png")
     decided = decide_labels(model.predictions["test"], thresholds=thresholds[PER_LABEL])
     actual, predicted = (
-        correlate_labels(count_together(decided, column=column, labels=count), rows=test.rows)
+        correlate_labels(count_pairs(decided, column, labels=count), rows=test.rows)
         for column in (LABELS, PREDICTION)
     )
-    title = f"{model.name}: correlation of genres on test (predicted: a threshold a genre)"
+    title = f"{model.name}: correlation of genres on test (predicted: one threshold per genre)"
     run.log_figure(
         draw_correlations(actual, predicted, labels=labels, title=title), "correlations.png"
     )

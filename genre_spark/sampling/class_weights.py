@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from genre_spark.balancing import balanced_weights, negative_rate
 from genre_spark.schemas import LABELS
 
 __all__ = ["ClassWeights", "class_weights", "row_weight"]
@@ -68,17 +69,18 @@ def class_weights(
         negatives_per_positive: negatives that negative sampling leaves for each positive.
     """
     inverse = _mean_one([1 / count if count else 0.0 for count in counts])
+    balanced = [balanced_weights(count, rows - count) for count in counts]
     effective = _mean_one([(1 - beta) / (1 - beta**count) if count else 0.0 for count in counts])
     return ClassWeights(
         counts=tuple(counts),
         rows=rows,
         inverse_frequency=inverse,
         effective_number=effective,
-        positive=tuple(rows / (2 * count) if count else 0.0 for count in counts),
-        negative=tuple(rows / (2 * (rows - count)) if count < rows else 0.0 for count in counts),
+        positive=tuple(positive for positive, _ in balanced),
+        negative=tuple(negative for _, negative in balanced),
         pos_weight=tuple((rows - count) / count if count else 0.0 for count in counts),
         negative_rate=tuple(
-            min(1.0, negatives_per_positive * count / (rows - count)) if count < rows else 1.0
+            negative_rate(count, rows - count, per_positive=negatives_per_positive)
             for count in counts
         ),
         beta=beta,

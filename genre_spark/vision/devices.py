@@ -10,6 +10,8 @@ import torch
 
 from genre_spark.errors import InvalidConfigError, StageFailedError
 
+__all__ = ["autocast", "choose_device", "cores", "explained_memory_errors", "limited_threads"]
+
 
 def choose_device(wanted: str, *, local_rank: int = 0) -> torch.device:
     """Return the device for `auto`, `cpu` or `cuda`.
@@ -58,7 +60,7 @@ def explained_memory_errors(
 
     Args:
         setting: key of the batch size.
-        batch_size: its value; None: no batch has come to the GPU yet.
+        batch_size: batch size; None: no batch has come to the GPU yet.
         size: height and width of the network's input, pixels; None: it takes features.
 
     Raises:

@@ -5,43 +5,25 @@ Loading them runs no code.
 
 from __future__ import annotations
 
-import os
 import tempfile
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import torch
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.files import filesystem, is_local, remove_drafts, whole_file
 
-
-def _filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str, bool]:
-    # io.filesystem does the same, but a model that is served must be loadable without Spark, which
-    # io imports
-    url = path.replace("s3a://", "s3://", 1) if path.startswith("s3a://") else path
-    system, inner = fsspec.core.url_to_fs(url)
-    protocols = system.protocol if isinstance(system.protocol, tuple) else (system.protocol,)
-    return system, inner, "file" in protocols
+__all__ = ["load_tensors", "local_copy", "remove_folder", "save_tensors"]
 
 
 def save_tensors(path: str, state: Mapping[str, Any]) -> None:
     """Write tensors and plain values; a reader (or a killed run) never finds a part of the file."""
-    system, inner, local = _filesystem(path)
-    folder, name = inner.rsplit("/", 1)
-    system.makedirs(folder, exist_ok=True)
-    target = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}.tmp" if local else inner
-    with system.open(target, "wb") as file:
+    with whole_file(path) as file:
         torch.save(dict(state), file)
-    if local:
-        os.replace(target, inner)  # noqa: PTH105 - paths here are strings of any file system
-        for stale in system.glob(
-            f"{folder}/.{name}.*.tmp"
-        ):  # of runs that were killed while they wrote
-            system.rm(stale)
+    remove_drafts(path)
 
 
 def load_tensors(path: str) -> dict[str, Any] | None:
@@ -50,7 +32,7 @@ def load_tensors(path: str) -> dict[str, Any] | None:
     Raises:
         InvalidInputError: the file is something else.
     """
-    system, inner, _ = _filesystem(path)
+    system, inner = filesystem(path)
     if not system.exists(inner):
         return None
     try:
@@ -71,7 +53,7 @@ def remove_folder(path: str, *, keep: str | None = None) -> None:
 
     Nothing happens when it is not there.
     """
-    system, inner, _ = _filesystem(path)
+    system, inner = filesystem(path)
     if not system.exists(inner):
         return
     if keep is None:
@@ -85,8 +67,8 @@ def remove_folder(path: str, *, keep: str | None = None) -> None:
 @contextmanager
 def local_copy(path: str) -> Iterator[Path]:
     """Yield a file's path on the local disk; a remote file is copied for the time of the block."""
-    system, inner, local = _filesystem(path)
-    if local:
+    system, inner = filesystem(path)
+    if is_local(system):
         yield Path(inner)
         return
     with tempfile.TemporaryDirectory(prefix="genre_spark-") as folder:

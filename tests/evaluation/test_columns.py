@@ -15,7 +15,8 @@ from genre_spark.evaluation.baseline_predictions import (
     predict_most_common,
 )
 from genre_spark.evaluation.decisions import decide_labels
-from genre_spark.evaluation.label_correlation import correlate_labels, count_together
+from genre_spark.evaluation.label_correlation import correlate_labels
+from genre_spark.pipelines.model_evaluation import count_pairs
 
 LABELS = "movie_id long, labels array<float>, weight float"
 
@@ -69,7 +70,7 @@ def test_pairs_are_counted_and_correlated_like_numpy(spark) -> None:
     random = np.random.default_rng(1)
     truth = (random.random((60, 4)) < [0.5, 0.3, 0.7, 0.0]).astype(float)
     frame = spark.createDataFrame([(row.tolist(),) for row in truth], "labels array<float>")
-    counts = count_together(frame, column="labels", labels=4)
+    counts = count_pairs(frame, "labels", labels=4)
     np.testing.assert_array_equal(counts, truth.T @ truth)
     phi = correlate_labels(counts, rows=60)
     np.testing.assert_allclose(phi[:3, :3], np.corrcoef(truth[:, :3].T), atol=1e-12)

@@ -67,7 +67,7 @@ def test_the_studys_pictures_are_drawn(described) -> None:
     assert list(figures) == [
         "1_genres_before",
         "2_genres_after",
-        "3_genres_a_movie",
+        "3_genres_per_movie",
         "4_co_occurrence",
     ]
     bars = figures["1_genres_before"].axes[0].patches

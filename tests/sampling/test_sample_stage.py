@@ -104,7 +104,7 @@ def test_samples_hold_posters_multi_hot_labels_and_weights_in_a_random_order(spa
     assert "Drama" in result.table
     pictures = sorted(path.name for path in Path(result.outputs["pictures"]).iterdir())
     assert pictures == [
-        "1_genres_before.png", "2_genres_after.png", "3_genres_a_movie.png", "4_co_occurrence.png"
+        "1_genres_before.png", "2_genres_after.png", "3_genres_per_movie.png", "4_co_occurrence.png"
     ]  # fmt: skip
     logged = MlflowClient(config.mlflow.tracking_uri).list_artifacts(result.run_id, "balance")
     assert [item.path for item in logged] == [f"balance/{name}" for name in pictures]

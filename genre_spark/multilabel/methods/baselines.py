@@ -22,6 +22,7 @@ from genre_spark.multilabel.models.predictors import Predictor, Structure, decid
 from genre_spark.multilabel.models.scorers import Scorer
 from genre_spark.multilabel.params import CommonParams, _Checked
 from genre_spark.session import check_workers
+from genre_spark.splitmix import mix64
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -88,16 +89,9 @@ class RandomPredictor:
             2
         ) + np.uint64(1)
         salts = generator.integers(0, 2**63, self.labels, dtype=np.uint64)
-        hashed = _mix(_mix((_mix(bits) * factors).sum(axis=1))[:, None] ^ salts)
+        hashed = mix64(mix64((mix64(bits) * factors).sum(axis=1))[:, None] ^ salts)
         scores = (hashed >> np.uint64(11)) * 2.0**-53 < self.probability
         return scores.astype(np.float64), decide(scores.astype(np.float64), threshold)
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return splitmix64's finaliser of each number (Steele et al. 2014)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 class _Baseline(MultilabelEstimator):

@@ -1,1 +1,1 @@
-"""From Parquet to batches of pixels in a fixed order; the only importer of Petastorm."""
+"""Samples as batches of tensors in a fixed order; the only importer of Petastorm."""

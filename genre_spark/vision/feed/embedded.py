@@ -15,15 +15,19 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, WEIGHT
 
+__all__ = ["EmbeddedSamples", "embed_samples"]
+
 _BATCH = 4096
 
 
 @dataclass(frozen=True)
 class EmbeddedSamples:
-    """Where the arrays of a split are: features.npy (N, D), labels.npy (N, L), weights.npy (N,), all float32.
+    """The arrays of a split on disk: features.npy (N, D), labels.npy (N, L), weights.npy (N,).
+
+    All are float32.
 
     Attributes:
-        folder: on the local disk; the features are mapped, not read.
+        folder: folder of the arrays, on the local disk; the features are mapped, not read.
     """
 
     folder: str
@@ -44,7 +48,7 @@ def embed_samples(
         sample_files: Parquet files of a samples table.
         embedding_files: Parquet files of the embeddings table.
         features: length of the feature vectors.
-        folder: where the arrays go, on the local disk.
+        folder: folder that the arrays go to, on the local disk.
 
     Raises:
         InvalidInputError: samples without features.
@@ -72,9 +76,8 @@ def embed_samples(
     if not found.all():
         raise InvalidInputError(
             f"{int((~found).sum())} of {len(ids)} samples have no embedding (movie "
-            f"{ids[~found][0]}, ...), expected "
-            "the embeddings of the posters that were sampled: run `genre-spark poster-embeddings` "
-            "again"
+            f"{ids[~found][0]}, ...), expected those of all sampled posters: run `genre-spark "
+            "poster-embeddings` again"
         )
     np.save(f"{folder}/labels.npy", labels)
     np.save(f"{folder}/weights.npy", np.asarray(table.column(WEIGHT), np.float32))

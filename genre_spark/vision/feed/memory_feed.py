@@ -1,13 +1,15 @@
-"""Samples that are already in memory (or mapped into it): for heads on stored features, tests and measurements."""
+"""Samples in memory, or mapped into it: for heads on stored features, tests and measurements."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+__all__ = ["MemoryBatch", "MemoryFeed"]
 
 
 class MemoryBatch(NamedTuple):
@@ -29,12 +31,12 @@ class MemoryFeed:
             disk.
         labels: (N, L), 0 or 1.
         weights: (N,); None: all 1.
-        batch_size: samples a step over all processes.
-        seed: of the order.
+        batch_size: samples per step over all processes.
+        seed: seed of the order.
         shuffle: whether the order changes with the epoch.
         rank: number of this process, 0..world_size - 1.
         world_size: number of processes.
-        device: where batches go.
+        device: device that batches go to; None leaves them in memory.
     """
 
     def __init__(
@@ -59,15 +61,15 @@ class MemoryFeed:
 
     @property
     def rows(self) -> int:
-        """Samples of an epoch on this process."""
+        """Number of samples of an epoch on this process."""
         return sum(len(part) for part in self._parts(np.arange(len(self._images))))
 
     @property
     def batches_per_epoch(self) -> int:
-        """Steps of an epoch, the same on every process."""
+        """Number of steps of an epoch, the same on every process."""
         return -(-len(self._images) // self._batch_size)
 
-    def epoch(self, epoch: int, skip_batches: int = 0) -> Iterator[MemoryBatch]:
+    def epoch(self, epoch: int, skip_batches: int = 0) -> Generator[MemoryBatch, None, None]:
         """Yield the batches of an epoch, from the given one on."""
         order = np.arange(len(self._images))
         if self._shuffle:

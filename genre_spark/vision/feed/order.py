@@ -1,4 +1,4 @@
-"""Which sample comes when: a pure function of the sizes of row groups, the seed, the epoch and the rank.
+"""Which sample comes when: a function of the row groups' sizes, the seed, the epoch and the rank.
 
 The whole order of an epoch is decided on row numbers before anything is read. Threads, queues and
 the speed of the disk have no say in it, a rank finds its share without asking the others, and an
@@ -14,6 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from genre_spark.errors import InvalidConfigError
+
+__all__ = [
+    "PlannedBatch",
+    "Positions",
+    "Segment",
+    "batch_sizes",
+    "plan_batches",
+    "plan_segments",
+    "rank_rows",
+]
 
 Positions = npt.NDArray[np.int64]
 
@@ -38,14 +48,12 @@ class PlannedBatch:
     """Where the samples of a batch lie.
 
     Attributes:
-        segments: position in the epoch's segments, (N,).
-        rows: row in the segment's row group, (N,).
-        needed: how many segments have entered the shuffle buffer by now.
+        segments: position of each sample's segment among the epoch's, (N,).
+        rows: row of each sample in the segment's row group, (N,).
     """
 
     segments: Positions
     rows: Positions
-    needed: int
 
 
 def rank_rows(rows: int, *, rank: int, world_size: int) -> tuple[int, int]:
@@ -57,9 +65,11 @@ def rank_rows(rows: int, *, rank: int, world_size: int) -> tuple[int, int]:
 
 
 def batch_sizes(rows: int, *, batch_size: int, rank: int, world_size: int) -> list[int]:
-    """Return the sizes of a rank's batches: as many on every rank, each sample once, all full but the last or two.
+    """Return the sizes of a rank's batches.
 
-    Where one rank has a row more than a whole number of batches and another has not, the latter's
+    Every rank has as many, each sample comes once, and all batches are full but the last or two.
+
+    Where one rank has one row more than a whole number of batches and another has not, the latter's
     last batch is cut in two: a collective operation must find every rank with the same number of
     steps.
 
@@ -73,8 +83,8 @@ def batch_sizes(rows: int, *, batch_size: int, rank: int, world_size: int) -> li
     if mine < batches:
         raise InvalidConfigError(
             f"{rows} samples for {world_size} processes in batches of {batch_size}: a process "
-            "would have fewer batches "
-            "than another, expected larger batches, fewer processes or more samples"
+            "would have fewer batches than another, expected larger batches, fewer processes or "
+            "more samples"
         )
     sizes = [batch_size] * (batches - 1) + [mine - batch_size * (batches - 1)] if batches else []
     if sizes and sizes[-1] == 0:
@@ -85,13 +95,15 @@ def batch_sizes(rows: int, *, batch_size: int, rank: int, world_size: int) -> li
 def plan_segments(
     sizes: Sequence[int], *, seed: int, epoch: int, rank: int, world_size: int, shuffle: bool
 ) -> list[Segment]:
-    """Return a rank's share of an epoch: row groups in a random order (or theirs), cut at the borders between ranks.
+    """Return a rank's share of an epoch: row groups in a random order (or their own).
+
+    They are cut at the borders between ranks.
 
     Args:
         sizes: rows of each row group.
-        seed: of the order; all ranks have the same.
-        epoch: another order each.
-        rank: of this process.
+        seed: seed of the order; all ranks have the same.
+        epoch: number of the epoch; each has another order.
+        rank: number of this process.
         world_size: number of processes.
         shuffle: whether the order is random.
     """
@@ -122,13 +134,13 @@ def plan_batches(
     """Yield a rank's batches: each drawn without replacement from a buffer that is kept full.
 
     Args:
-        segments: of the rank, in the order of reading.
-        sizes: of the batches.
-        seed: of the draws.
-        epoch: other draws each.
-        rank: other draws each.
+        segments: the rank's segments, in the order of reading.
+        sizes: sizes of the batches.
+        seed: seed of the draws.
+        epoch: number of the epoch; each has other draws.
+        rank: number of the process; each has other draws.
         buffer: rows that are in the buffer before a batch is drawn, while there are as many left.
-        shuffle: False: rows in their order.
+        shuffle: whether rows are drawn; False leaves them in their order.
     """
     rng = np.random.default_rng([seed, epoch, rank, 1])
     held = np.zeros((2, 0), np.int64)
@@ -143,5 +155,5 @@ def plan_batches(
             rows, needed = rows + len(numbers), needed + 1
         held = np.concatenate(fresh, axis=1)
         picks = rng.permutation(rows)[:size] if shuffle else np.arange(size)
-        yield PlannedBatch(held[0, picks], held[1, picks], needed)
+        yield PlannedBatch(held[0, picks], held[1, picks])
         held = np.delete(held, picks, axis=1)

@@ -1,4 +1,4 @@
-"""Samples as batches of tensors, fed by Petastorm: shuffled, sharded, the same for the same seed, at any speed.
+"""Samples as batches of tensors, fed by Petastorm: shuffled, sharded, the same for the same seed.
 
 Petastorm's workers read row groups ahead; rows stay as they are stored (a JPEG is a tenth of its
 pixels) while they are mixed; decoding threads then write each image straight into its place in the
@@ -8,7 +8,7 @@ batch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import NamedTuple
@@ -61,9 +61,29 @@ class PosterFeed:
 
     With `shuffle`, an epoch visits row groups in a random order and draws each batch without
     replacement from a buffer of rows; without, samples come in the order of the files. Either way
-    every sample comes exactly once an epoch over all ranks, every rank has the same number of
+    every sample comes exactly once per epoch over all ranks, every rank has the same number of
     batches, and the same (seed, epoch, rank, world_size) gives the same batches whatever the number
     of workers.
+
+    Args:
+        files: Parquet files, paths or URLs, in an order that is the same for all ranks.
+        batch_size: samples per batch of this process.
+        seed: seed of the order.
+        shuffle: whether the order is random.
+        rank: number of this process, 0..world_size-1.
+        world_size: number of processes.
+        workers: threads that read, and as many that decode.
+        shuffle_buffer: rows that are mixed before a batch is drawn; fewer where they take more than
+            256 MB.
+        prefetch: batches kept ready.
+        device: device that images, labels and weights go to; None or a CPU leaves them in memory.
+        height: pixels; None for that of the first sample. Images of another size are resized.
+        width: pixels; None for that of the first sample.
+
+    Raises:
+        InvalidInputError: a file is missing, truncated or not a samples table, or there are no
+            samples.
+        InvalidConfigError: the samples cannot be spread over the ranks in equal numbers of batches.
     """
 
     def __init__(
@@ -82,29 +102,7 @@ class PosterFeed:
         height: int | None = None,
         width: int | None = None,
     ) -> None:
-        """Read the files' footers.
-
-        Args:
-            files: Parquet files, paths or URLs, in an order that is the same for all ranks.
-            batch_size: samples of a batch of this process.
-            seed: of the order.
-            shuffle: whether the order is random.
-            rank: of this process, 0..world_size-1.
-            world_size: number of processes.
-            workers: threads that read, and as many that decode.
-            shuffle_buffer: rows that are mixed before a batch is drawn; fewer where they take more
-                than 256 MB.
-            prefetch: batches kept ready.
-            device: where images, labels and weights go; None or a CPU leaves them in memory.
-            height: pixels; None for that of the first sample. Images of another size are resized.
-            width: pixels; None for that of the first sample.
-
-        Raises:
-            InvalidInputError: a file is missing, truncated or not a samples table, or there are no
-                samples.
-            InvalidConfigError: the samples cannot be spread over the ranks in equal numbers of
-                batches.
-        """
+        # only the files' footers are read here
         self._files = [open_file(path) for path in files]
         self._groups = [
             RowGroup(position, number, file.metadata.row_group(number).num_rows)
@@ -136,15 +134,15 @@ class PosterFeed:
 
     @property
     def rows(self) -> int:
-        """Samples of an epoch on this rank."""
+        """Number of samples of an epoch on this rank."""
         return sum(self._batch_sizes)
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of an epoch, the same on every rank."""
+        """Number of batches of an epoch, the same on every rank."""
         return len(self._batch_sizes)
 
-    def epoch(self, epoch: int, skip_batches: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, skip_batches: int = 0) -> Generator[Batch, None, None]:
         """Yield the batches of an epoch.
 
         Args:
@@ -178,7 +176,7 @@ class PosterFeed:
         yield from self._run(segments, planned, left)
 
     def close(self) -> None:
-        """End all threads, also those of epochs that were not read to their end."""
+        """End all threads, even those of epochs that were not read to their end."""
         for stream in list(self._streams):
             stream.close()
         self._streams.clear()
@@ -214,7 +212,7 @@ class PosterFeed:
                 while following is not None and len(making) < self._prefetch:
                     missing = [s for s in np.unique(following.segments).tolist() if s not in held]
                     if making and missing and not stream.has(place_of[missing[0]]):
-                        break  # the caller can have a batch that is ready while petastorm reads on
+                        break  # a batch is ready: deliver it while petastorm reads on
                     for segment in missing:
                         held[segment] = stream.get(place_of[segment])
                     making.append(self._make(following, held))
@@ -272,7 +270,7 @@ class PosterFeed:
 
 
 def _image_bytes(files: Sequence[SampleFile]) -> int:
-    """Return how many bytes the images of all files take."""
+    """Return the number of bytes that the images of all files take."""
     total = 0
     for file in files:
         for number in range(file.metadata.num_row_groups):

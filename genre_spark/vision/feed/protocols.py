@@ -1,11 +1,13 @@
-"""What the training loop asks of whoever feeds it."""
+"""What the training loop needs of a feed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Protocol
 
 from torch import Tensor
+
+__all__ = ["Batch", "Feed"]
 
 
 class Batch(Protocol):
@@ -39,14 +41,14 @@ class Feed(Protocol):
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of an epoch on this process."""
+        """Number of batches of an epoch on this process."""
         ...
 
     @property
     def rows(self) -> int:
-        """Samples of an epoch on this process."""
+        """Number of samples of an epoch on this process."""
         ...
 
-    def epoch(self, epoch: int, skip_batches: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from the given one on."""
+    def epoch(self, epoch: int, skip_batches: int = 0) -> Generator[Batch, None, None]:
+        """Yield the batches of an epoch, from the given one on; closing it stops its readers."""
         ...

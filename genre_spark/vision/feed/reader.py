@@ -30,8 +30,10 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem
 from genre_spark.vision.feed.rows import COLUMNS, SampleRows
 
-_AHEAD = 2  # row groups read before they are asked for, beyond one for each worker
-_LOOKS = 1000  # at petastorm's pool before its end is believed
+__all__ = ["RowGroup", "RowGroupStream", "SampleFile", "open_file"]
+
+_AHEAD = 2  # row groups read before they are asked for, beyond one per worker
+_LOOKS = 1000  # looks at petastorm's pool before its end is believed
 # seconds between looks of petastorm's ventilator at its queue; its own 0.01 starves fast readers
 _INTERVAL = 0.001
 
@@ -55,8 +57,8 @@ class RowGroup:
 
     Attributes:
         file: position of the file.
-        number: of the row group in it.
-        rows: samples.
+        number: position of the row group in the file.
+        rows: number of samples.
     """
 
     file: int
@@ -79,7 +81,7 @@ def open_file(path: str) -> SampleFile:
 
 
 class RowGroupStream:
-    """Row groups of an epoch, read ahead by petastorm's workers and handed out in the order of the plan."""
+    """Row groups of an epoch, read ahead by petastorm's workers, handed out in the plan's order."""
 
     def __init__(
         self,
@@ -94,14 +96,13 @@ class RowGroupStream:
         Args:
             files: all files of the table.
             groups: the row groups to read, in this order; none twice.
-            workers: threads.
+            workers: number of threads that read.
             label_count: length of the labels, 0 where there are none.
         """
         self._stash: dict[int, SampleRows] = {}
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # petastorm uses pyarrow 14's old file systems and dataset class
+            # petastorm uses pyarrow 14's old file systems and dataset class
+            warnings.simplefilter("ignore")
             system, paths = _petastorm_paths([file.path for file in files])
         order = [(paths[group.file], group.number) for group in groups]
         metadata = {path: file.metadata for path, file in zip(paths, files, strict=True)}
@@ -116,7 +117,7 @@ class RowGroupStream:
                 raise InvalidInputError(f"the samples are not what they were: {error}") from None
 
     def get(self, position: int) -> SampleRows:
-        """Return the row group at a position of the plan, waiting for it; once each.
+        """Return the row group at a position of the plan, waiting for it; once per position.
 
         Raises:
             InvalidInputError: its file cannot be read (any more); the text names it.
@@ -126,9 +127,9 @@ class RowGroupStream:
             try:
                 result = next(self._reader)
             except EmptyResultError:
-                # Petastorm's pool looks first whether all workers are done and then whether all
+                # Petastorm's pool first checks whether all workers are done and then whether all
                 # items were given out; it reports the end when the last items are given out between
-                # the two looks.
+                # the two checks.
                 empty += 1
                 if empty > _LOOKS:
                     raise InvalidInputError(
@@ -143,7 +144,7 @@ class RowGroupStream:
         return self._stash.pop(position)
 
     def has(self, position: int) -> bool:
-        """Tell whether `get` would answer without waiting for a read that has not ended."""
+        """Return whether `get` would answer without waiting for a read that has not ended."""
         return position in self._stash or self._pool.results_qsize() > 0
 
     def close(self) -> None:
@@ -164,7 +165,7 @@ def _petastorm_paths(paths: Sequence[str]) -> tuple[Any, list[str]]:
 
 
 class _Results:
-    """Hands a worker's result through as it is: petastorm's own readers turn tables into pandas first."""
+    """Hands a worker's result through as it is; petastorm's readers turn tables into pandas."""
 
     batched_output = True
 
@@ -193,15 +194,13 @@ class _RowGroupWorker(WorkerBase):
             answer = InvalidInputError(
                 f"{piece.path}: row group {piece.row_group} cannot be read: {error}"
             )
-        except (
-            Exception
-        ) as error:  # petastorm's pool may wait for ever with an error where its queue is full
-            answer = error
+        except Exception as error:
+            answer = error  # raised here, it may make petastorm's pool wait for ever: a full queue
         self.publish_func(answer)
 
 
 class _WorkerMaker:
-    """What petastorm takes for a class of workers: makes workers that know the files' footers."""
+    """Makes workers that know the files' footers; petastorm takes it for a class of workers."""
 
     def __init__(self, metadata: dict[str, pq.FileMetaData], label_count: int) -> None:
         self._metadata, self._label_count = metadata, label_count
@@ -227,7 +226,7 @@ class _WorkerMaker:
 
 
 class _PlannedReader(Reader):
-    """Petastorm's reader with the order of row groups given from outside."""
+    """Petastorm's reader, given the order of the row groups."""
 
     def __init__(
         self,

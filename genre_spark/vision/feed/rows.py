@@ -1,8 +1,6 @@
-"""A row group of samples in memory: labels as arrays, images as views of Arrow's buffers until they are decoded."""
+"""A row group of samples in memory; images stay views of Arrow's buffers until they are decoded."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,26 +14,19 @@ from genre_spark.imaging.storing import CHANNELS
 from genre_spark.schemas import CHANNELS as CHANNELS_COLUMN
 from genre_spark.schemas import ENCODING, HEIGHT, IMAGE, LABELS, MOVIE_ID, WEIGHT, WIDTH
 
+__all__ = ["COLUMNS", "SampleRows"]
+
 COLUMNS = (MOVIE_ID, IMAGE, LABELS, WEIGHT, HEIGHT, WIDTH, CHANNELS_COLUMN, ENCODING)
-
-
-@dataclass(frozen=True)
-class ImageShape:
-    """Pixels of the images of a batch."""
-
-    height: int
-    width: int
 
 
 class SampleRows:
     """The samples of a row group.
 
     Attributes:
-        file: where they come from, for messages.
+        file: the file that they come from, for messages.
         movie_ids: int64, (N,).
         labels: float32, (N, L); L is 0 where the table has no labels.
         weights: float32, (N,); ones where the table has no weights.
-        nbytes: memory that the images hold.
     """
 
     def __init__(self, table: pa.Table, *, file: str, label_count: int) -> None:
@@ -58,7 +49,6 @@ class SampleRows:
         self._channels = _numbers(table[CHANNELS_COLUMN], np.int64)
         self._encodings = table[ENCODING].to_pylist()
         self._data, self._offsets = _images(table[IMAGE], file)
-        self.nbytes = int(self._data.nbytes)
 
     def image_bytes(self, row: int) -> npt.NDArray[np.uint8]:
         """Return the stored bytes of an image, uint8, without copying them."""
@@ -68,8 +58,8 @@ class SampleRows:
         """Decode an image into its place in a batch.
 
         Args:
-            row: of the row group.
-            out: uint8, (3, H, W), RGB, contiguous; an image of another size is resized.
+            row: position in the row group.
+            out: the place, uint8, (3, H, W), RGB, contiguous; an image of another size is resized.
 
         Raises:
             InvalidInputError: the image cannot be decoded; the text names the file and the movie.
@@ -116,7 +106,7 @@ def _labels(column: pa.ChunkedArray, count: int, file: str) -> npt.NDArray[np.fl
 def _images(
     column: pa.ChunkedArray, file: str
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return the bytes of all images in a row, and where each starts."""
+    """Return the bytes of all images, one after the other, and where each starts."""
     if column.null_count:
         raise InvalidInputError(
             f"{file}: {column.null_count} samples without an image, expected one for each"

@@ -13,14 +13,14 @@ __all__ = ["PredictedPoster", "draw_most_certain", "draw_predicted_posters"]
 
 @dataclass(frozen=True)
 class PredictedPoster:
-    """A poster with what is true of it and what was predicted.
+    """A poster with its genres and those predicted.
 
     Attributes:
-        movie_id: its movie.
-        pixels: uint8 (H, W, 3), RGB.
-        true: genres.
+        movie_id: id of its movie.
+        pixels: pixels, uint8 (H, W, 3), RGB.
+        true: genres that the movie has.
         predicted: genres at or above the threshold, the most probable first.
-        probability: of the genre that it is shown for, 0..1.
+        probability: probability of the genre that the poster is shown for, 0..1.
     """
 
     movie_id: int
@@ -31,7 +31,7 @@ class PredictedPoster:
 
 
 def draw_predicted_posters(posters: Sequence[PredictedPoster]) -> Figure:
-    """Draw posters in a row, true and predicted genres below each: the Letterboxd study's figure 5."""
+    """Draw posters in a row, true and predicted genres below each, as the study's figure 5."""
     figure = Figure(figsize=(2.4 * len(posters), 4.4), layout="constrained")
     for axes, poster in zip(np.atleast_1d(figure.subplots(1, len(posters))), posters, strict=True):
         axes.imshow(poster.pixels)
@@ -48,9 +48,9 @@ def draw_predicted_posters(posters: Sequence[PredictedPoster]) -> Figure:
 def draw_most_certain(
     genres: Sequence[tuple[str, Sequence[PredictedPoster]]], *, columns: int
 ) -> Figure:
-    """Draw each genre's most certain posters in a row.
+    """Draw the posters that the network is most certain of, one row per genre.
 
-    A green frame where the genre is true, a red one where not.
+    A green frame means that the movie has the genre, a red one that it has not.
     """
     figure = Figure(figsize=(1.5 * columns + 1.2, 2.35 * len(genres)), layout="constrained")
     grid = figure.subplots(len(genres), columns, squeeze=False)

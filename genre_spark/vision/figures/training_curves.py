@@ -1,4 +1,4 @@
-"""Pictures of a training."""
+"""Pictures of a training: loss and metrics by epoch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from genre_spark.vision.training.outcomes import EpochRecord
 
+__all__ = ["draw_curves"]
+
 
 def draw_curves(
     history: Sequence[EpochRecord], *, title: str, best_epoch: int, head_epochs: int = 0
@@ -15,10 +17,10 @@ def draw_curves(
     """Draw loss and F1 over epochs; a line marks the epoch whose weights are kept.
 
     Args:
-        history: of all phases, epochs counted through.
-        title: of the picture.
-        best_epoch: from 0.
-        head_epochs: epochs before fine-tuning, which gets a shade of its own; 0: there was none.
+        history: records of all phases, epochs counted through.
+        title: title of the picture.
+        best_epoch: number of the epoch whose weights are kept, from 0.
+        head_epochs: epochs before fine-tuning, which has a shaded background; 0: there was none.
     """
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     losses, scores = figure.subplots(1, 2)

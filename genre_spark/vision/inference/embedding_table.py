@@ -1,10 +1,8 @@
-"""Features of posters from the frozen part of a network, computed by Spark once and kept."""
+"""The embeddings table: features of posters by the frozen part of a network, computed once."""
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +12,14 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from genre_spark.config import EmbeddingsConfig
-from genre_spark.files import filesystem, fingerprint, join
+from genre_spark.files import filesystem, fingerprint, join, whole_file
 from genre_spark.schemas import FEATURES, MOVIE_ID
 from genre_spark.tables import TableManifest, commit_table, read_manifest
 from genre_spark.vision.inference.prediction import worker_network
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
 from genre_spark.worker_errors import worker_errors
+
+__all__ = ["EmbeddedPosters", "embed_posters"]
 
 _RECEIPT_SCHEMA = StructType(
     [StructField("file", StringType(), False), StructField("rows", LongType(), False)]
@@ -34,11 +34,11 @@ _ARROW_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class EmbeddedPosters:
-    """The embeddings table.
+    """The embeddings table after a run.
 
     Attributes:
-        manifest: of the table.
-        computed: posters of this run; the others were there.
+        manifest: manifest of the table.
+        computed: posters that this run has computed; the others were there.
     """
 
     manifest: TableManifest
@@ -56,10 +56,10 @@ def embed_posters(
     config: EmbeddingsConfig,
     device: str = "auto",
 ) -> EmbeddedPosters:
-    """Write the features of every poster in the files, a Parquet file a part, and go on where a killed run stopped.
+    """Write the features of every poster in the files, one Parquet file per part.
 
     Each worker loads the network once, reads its posters and writes its file itself; Spark moves
-    file names only. The name of a file tells which row groups of which file it belongs to and by
+    file names only. The name of a file says which row groups of which file it belongs to and by
     which network, so the next run (with more posters, or after a kill) computes what is missing.
 
     Args:
@@ -73,7 +73,7 @@ def embed_posters(
         device: auto, cpu or cuda.
 
     Returns:
-        The table's manifest: columns movie_id and features, array<float>.
+        The table's manifest; its columns are movie_id and features, array<float>.
 
     Raises:
         InvalidInputError: a row has no image, or one that cannot be decoded.
@@ -85,33 +85,13 @@ def embed_posters(
     names = {_part_name(part): part for part in parts}
     done = _existing(folder)
     missing = [part for name, part in sorted(names.items()) if name not in done]
-    config_batch, config_threads = config.batch_size, config.threads
-
-    def embed(part: Part) -> Iterator[pa.RecordBatch]:
-        model = worker_network(model_file, version, config_threads, device)
-        batches = []
-        for images, rows in read_posters(part, batch_size=config_batch):
-            values = model.features(images)
-            offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
-            vectors = pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
-            batches.append(
-                pa.RecordBatch.from_arrays([rows.column(0), vectors], schema=_ARROW_SCHEMA)
-            )
-        name = _part_name(part)
-        _write_whole(join(folder, name), pa.Table.from_batches(batches))
-        yield pa.RecordBatch.from_pydict(
-            {"file": [name], "rows": pa.array([part.rows], pa.int64())}
-        )
-
+    embed = _embedder(folder, model_file, version=version, config=config, device=device)
     computed = 0
     if missing:
-        # a short row a part of some hundred posters; toLocalIterator would run one task after the
-        # other
         with worker_errors():
-            computed = sum(
-                receipt["rows"]
-                for receipt in map_parts(spark, missing, embed, _RECEIPT_SCHEMA).collect()
-            )
+            # one short row per part of some hundred posters
+            receipts = map_parts(spark, missing, embed, _RECEIPT_SCHEMA).collect()
+        computed = sum(receipt["rows"] for receipt in receipts)
     paths = tuple(join(f"data-{digest}", name) for name in sorted(names))
     manifest = TableManifest(
         fingerprint=fingerprint(digest, *sorted(names)),
@@ -124,8 +104,34 @@ def embed_posters(
     return EmbeddedPosters(manifest, computed)
 
 
+def _embedder(
+    folder: str, model_file: str, *, version: str, config: EmbeddingsConfig, device: str
+) -> Callable[[Part], Iterator[pa.RecordBatch]]:
+    """Return the function that writes a part's features into the folder and yields a receipt."""
+    batch_size, threads = config.batch_size, config.threads
+
+    def embed(part: Part) -> Iterator[pa.RecordBatch]:
+        model = worker_network(model_file, version, threads, device)
+        batches = []
+        for images, rows in read_posters(part, batch_size=batch_size):
+            values = model.features(images)
+            offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+            vectors = pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
+            batches.append(
+                pa.RecordBatch.from_arrays([rows.column(0), vectors], schema=_ARROW_SCHEMA)
+            )
+        name = _part_name(part)
+        with whole_file(join(folder, name)) as file:
+            pq.write_table(pa.Table.from_batches(batches), file, compression="zstd")
+        yield pa.RecordBatch.from_pydict(
+            {"file": [name], "rows": pa.array([part.rows], pa.int64())}
+        )
+
+    return embed
+
+
 def _part_name(part: Part) -> str:
-    """Return a name that changes when the part's content may have: posters are written under names of their own."""
+    """Return a name that changes with the part's content: files of posters are never rewritten."""
     system, inner = filesystem(part.file)
     size = system.info(inner).get("size")
     return f"part-{fingerprint(part.file.rsplit('/', 2)[-2:], size, list(part.groups))}.parquet"
@@ -137,18 +143,3 @@ def _existing(folder: str) -> set[str]:
         system.makedirs(inner, exist_ok=True)
         return set()
     return {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in system.ls(inner, detail=False)}
-
-
-def _write_whole(path: str, table: pa.Table) -> None:
-    """Write a Parquet file that appears whole: put at once on object stores, renamed on a local disk."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    system, inner = filesystem(path)
-    local = "file" in (
-        system.protocol if isinstance(system.protocol, tuple) else (system.protocol,)
-    )
-    target = f"{inner}.{os.getpid()}.tmp" if local else inner
-    with system.open(target, "wb") as file:
-        file.write(buffer.getvalue())
-    if local:
-        os.replace(target, inner)  # noqa: PTH105 - paths here are strings of any file system

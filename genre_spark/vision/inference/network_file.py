@@ -26,14 +26,14 @@ _FORMAT = 1
 
 
 class PosterForm(NamedTuple):
-    """How posters were stored for training.
+    """The form in which posters were stored for training.
 
-    Whoever brings other posters has to bring them to this form first.
+    Other posters have to be brought to this form first.
 
     Attributes:
-        height: pixels.
-        width: pixels.
-        fit: how they came to that size; see `imaging.fit_pixels`.
+        height: height in pixels.
+        width: width in pixels.
+        fit: how posters were brought to that size; see `imaging.fit_pixels`.
     """
 
     height: int
@@ -48,10 +48,10 @@ class TrainedNetwork:
     Attributes:
         network: uint8 posters of any size -> logits.
         vocabulary: genres in the order of the outputs.
-        device: where it computes.
-        posters: the form of the posters that it was trained on.
+        device: device that the network computes on.
+        posters: form of the posters that it was trained on.
         mirror: whether features are the mean of the poster's and its mirror image's.
-        precision: of the arithmetic, `float32` or `bf16`, `auto` as in training.
+        precision: precision of the arithmetic, `float32` or `bf16`; `auto` as in training.
     """
 
     network: PosterNetwork
@@ -148,7 +148,7 @@ def load_network(path: str, *, device: torch.device | None = None) -> TrainedNet
 def prepare_for_inference(network: PosterNetwork) -> None:
     """Fold batch normalisation into the convolutions before it and store channels last.
 
-    On one core EfficientNet-Lite0 sees 39 posters of 224x224 a second so, and 17 as it is trained.
+    On one core EfficientNet-Lite0 then takes 39 posters of 224x224 per second, and 17 as trained.
     """
     network.eval()
     if not _fold(network.backbone):

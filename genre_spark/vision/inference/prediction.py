@@ -1,4 +1,4 @@
-"""Prediction at scale: each Spark worker loads the network once and reads its posters itself."""
+"""Prediction at scale: each Spark worker loads the network once and reads its own posters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genre_spark.vision.inference.network_file import TrainedNetwork, load_netwo
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
 from genre_spark.workers import short_task
 
-__all__ = ["predict_features", "predict_posters", "worker_network"]
+__all__ = ["predict_features", "predict_posters", "prediction_rows", "worker_network"]
 
 _LISTS = pa.list_(pa.float32())
 _ROWS_PER_TASK = 256
@@ -27,9 +27,9 @@ def worker_network(path: str, version: str, threads: int, device: str) -> Traine
     """Return the network of this worker process, which Spark keeps for many tasks.
 
     Args:
-        path: file of `save_network`.
-        version: changes when the file does; the cache goes by it.
-        threads: CPU threads; Spark runs one task a core, so more than one would fight for it.
+        path: file that `save_network` wrote.
+        version: digest that changes when the file does; a part of the cache's key.
+        threads: CPU threads; Spark runs one task per core, so more than one would fight for it.
         device: auto, cpu or cuda.
     """
     from pyspark import TaskContext  # noqa: PLC0415 - this runs on workers
@@ -57,16 +57,16 @@ def predict_posters(
     Args:
         spark: the session.
         files: Parquet files of a samples table or of a posters table.
-        model_file: a trained network, on storage that the workers see.
-        version: changes when the model file does.
+        model_file: file of a trained network, on storage that the workers see.
+        version: digest that changes when the model file does.
         labels: number of genres where the table has labels; None for a posters table: labels are
             empty then.
-        batch_size: posters a forward pass.
-        threads: CPU threads of a task.
+        batch_size: posters per forward pass.
+        threads: CPU threads per task.
         device: auto, cpu or cuda.
 
     Returns:
-        PREDICTIONS_SCHEMA; nothing has run yet.
+        Rows of PREDICTIONS_SCHEMA; nothing has run yet.
 
     Raises:
         InvalidInputError: the files hold no posters.

@@ -1,4 +1,4 @@
-"""Row groups of Parquet tables of posters, read by Spark's workers themselves: pixels do not pass through the JVM."""
+"""Row groups of tables of posters, read by Spark's workers: pixels do not pass through the JVM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genre_spark.imaging import decode_stored
 from genre_spark.schemas import CHANNELS, ENCODING, HEIGHT, IMAGE, MOVIE_ID, WIDTH
 from genre_spark.workers import short_task
 
-__all__ = ["Part", "list_parts", "map_parts", "read_posters"]
+__all__ = ["IMAGE_COLUMNS", "Part", "list_parts", "map_parts", "read_posters"]
 
 IMAGE_COLUMNS = (MOVIE_ID, IMAGE, HEIGHT, WIDTH, CHANNELS, ENCODING)
 
@@ -27,9 +27,9 @@ class Part:
     """Neighbouring row groups of one file.
 
     Attributes:
-        file: path or URL.
+        file: path or URL of the file.
         groups: positions of the row groups in the file.
-        rows: rows in all of them.
+        rows: number of rows in all of them.
     """
 
     file: str
@@ -40,11 +40,11 @@ class Part:
 def list_parts(
     files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAGE_COLUMNS
 ) -> list[Part]:
-    """Cut files into parts of at least so many rows, or of a whole file that has fewer.
+    """Cut files into parts of at least `rows` rows each, or of a whole file that has fewer.
 
     Raises:
-        InvalidInputError: a file lacks one of the columns, or its footer tells of rows that have no
-            value in it.
+        InvalidInputError: a file lacks one of the columns, or its footer has rows without a value
+            in it.
     """
     parts: list[Part] = []
     for file in files:
@@ -70,10 +70,7 @@ def list_parts(
 
 
 def _check_whole(file: str, metadata: pq.FileMetaData, columns: Sequence[str]) -> None:
-    """Check by the footer that no row lacks a value.
-
-    Writers leave out the statistics of some columns of images.
-    """
+    """Check by the footer that no row lacks a value, where the footer has such statistics."""
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for index in range(group.num_columns):
@@ -82,8 +79,7 @@ def _check_whole(file: str, metadata: pq.FileMetaData, columns: Sequence[str]) -
             if statistics is not None and statistics.has_null_count and statistics.null_count:
                 raise InvalidInputError(
                     f"{file}: {statistics.null_count} of {group.num_rows} rows of row group "
-                    f"{number} have no "
-                    f"{chunk.path_in_schema}, expected a poster in every row "
+                    f"{number} have no {chunk.path_in_schema}, expected a poster in every row "
                     "(sampling.require_poster: true)"
                 )
 
@@ -94,8 +90,8 @@ def read_posters(
     """Yield the posters of a part, decoded, with the other columns of their rows.
 
     Args:
-        part: what to read.
-        batch_size: posters a batch at most.
+        part: part to read.
+        batch_size: posters per batch at most.
         extra: columns to read beside those of the images.
 
     Yields:
@@ -124,9 +120,7 @@ def _decode(rows: pa.RecordBatch, file: str) -> np.ndarray:
     heights, widths = rows.column(HEIGHT).to_numpy(), rows.column(WIDTH).to_numpy()
     channels, encodings = rows.column(CHANNELS).to_numpy(), rows.column(ENCODING).to_pylist()
     out = np.empty((len(rows), int(channels[0]), int(heights[0]), int(widths[0])), np.uint8)
-    for number in range(
-        len(rows)
-    ):  # one JPEG after the other is how decoders work; copies are what a batch saves
+    for number in range(len(rows)):  # decoders take one JPEG at a time; a batch saves copies
         data = memoryview(images[number].as_buffer())
         decode_stored(
             data,
@@ -145,7 +139,7 @@ def map_parts(
     function: Callable[[Part], Iterator[pa.RecordBatch]],
     schema: StructType,
 ) -> DataFrame:
-    """Return the rows that a function gives for each part, one Spark task a part."""
+    """Return the rows that a function gives for each part, in one Spark task per part."""
     listed = list(parts)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

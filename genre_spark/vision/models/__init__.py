@@ -1,4 +1,4 @@
-"""Architectures, one small file each; importing this package registers them."""
+"""Architectures, one file each; importing this package registers them."""
 
 from genre_spark.vision.models import efficientnet, lenet, resnet, scratch_cnn, vgg
 from genre_spark.vision.models.architectures import (

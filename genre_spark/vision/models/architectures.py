@@ -1,4 +1,4 @@
-"""The one list of architectures."""
+"""The list of architectures, and what an architecture consists of."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 
 __all__ = [
+    "IMAGENET",
     "Architecture",
     "Backbone",
     "Normalisation",
@@ -37,10 +38,10 @@ class Backbone(NamedTuple):
     """The part of a network that can be frozen.
 
     Attributes:
-        module: float32 (N, 3, H, W), normalised -> (N, features).
+        module: module that maps normalised posters, float32 (N, 3, H, W), to (N, features).
         features: length of the feature vector.
-        top: names of its submodules that fine-tuning trains again; empty where it is never
-            pretrained.
+        top: names of the submodules that fine-tuning trains again; empty where there are no
+            pretrained weights.
     """
 
     module: nn.Module
@@ -53,13 +54,12 @@ class PretrainedWeights:
     """Where ImageNet weights of a backbone come from.
 
     Attributes:
-        package: an importable package that carries them, or None.
-        file: the file in that package.
-        extra: the optional dependency of genre_spark that installs the package.
-        torchvision: name of torchvision's weights, for a download.
-        url: address of a download where torchvision has none.
-        convert: from the names of the file to the names of the backbone's parameters; what is left
-            out is not loaded.
+        convert: function from the file's parameters to those of the backbone, both by name; what it
+            leaves out is not loaded.
+        package: importable package that carries the weights, or None.
+        file: path of the file in that package.
+        extra: extra of genre_spark that installs the package.
+        torchvision: name of torchvision's weights, for a download; None: it has none.
     """
 
     convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -74,12 +74,13 @@ class Architecture:
     """How to build a network.
 
     Attributes:
-        name: the key in configurations.
-        backbone: height, width (pixels) -> backbone with random weights.
-        head: features, labels, dropout, hidden units -> module (N, features) -> logits (N, labels).
-        normalisation: what the pretrained weights expect; None: the training set's own.
+        name: value of `cnn.architecture` in recipes.
+        backbone: function of height and width (pixels) that returns a backbone with random weights.
+        head: function of features, labels, dropout and hidden units that returns a module (N,
+            features) -> logits (N, labels).
+        normalisation: normalisation that the pretrained weights expect; None: the training set's.
         weights: ImageNet weights; None: there are none.
-        minimum: height and width below which the layers leave nothing over.
+        minimum: smallest height and width that the layers can take.
     """
 
     name: str
@@ -90,7 +91,7 @@ class Architecture:
     minimum: tuple[int, int] = (1, 1)
 
     def check_size(self, height: int, width: int) -> None:
-        """Check that the network can see images of this size.
+        """Check that the network can take images of this size.
 
         Raises:
             InvalidInputError: they are too small.
@@ -98,8 +99,7 @@ class Architecture:
         if height < self.minimum[0] or width < self.minimum[1]:
             raise InvalidInputError(
                 f"cnn.architecture {self.name}: images of {height}x{width} pixels, expected at "
-                "least "
-                f"{self.minimum[0]}x{self.minimum[1]} (height x width)"
+                f"least {self.minimum[0]}x{self.minimum[1]} (height x width)"
             )
 
 
@@ -121,7 +121,7 @@ def find_architecture(name: str) -> Architecture:
     """Return an architecture by name.
 
     Raises:
-        InvalidConfigError: there is none of that name; the text lists the known ones.
+        InvalidConfigError: there is none with that name; the text lists the known ones.
     """
     found = _ARCHITECTURES.get(name)
     if found is None:

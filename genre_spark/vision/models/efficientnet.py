@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0 (Tan and Le, 2019.
+"""EfficientNet-Lite0 (Tan and Le, 2019).
 
-The Lite form of 2020: no squeeze-and-excitation, ReLU6 for swish).
+The Lite form of 2020 has no squeeze-and-excitation and ReLU6 in place of swish.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ class InvertedResidual(nn.Module):
 
 
 def inverted_residuals(_height: int, _width: int) -> Backbone:
-    """The sixteen blocks and a mean over the last maps: 1,280 features at any size.
+    """Return the sixteen blocks and a mean over the last maps: 1,280 features at any size.
 
-    224x224 was trained with.
+    The weights were trained on 224x224.
     """
     blocks: list[nn.Module] = []
     for repeats, kernel, stride, expansion, inputs, outputs in _BLOCKS:

@@ -10,7 +10,7 @@ _MAPS = (6, 16, 16, 16)
 
 
 def convolutions(height: int, width: int) -> Backbone:
-    """Four times a 5x5 convolution, ReLU and 2x2 average pooling.
+    """Return four times a 5x5 convolution, ReLU and 2x2 average pooling.
 
     345x230 pixels become 16 maps of 17x10.
     """
@@ -23,7 +23,10 @@ def convolutions(height: int, width: int) -> Backbone:
 
 
 def dense_layers(features: int, labels: int, dropout: float, _hidden: int) -> nn.Module:
-    """Fully connected 240, 168, labels; dropout before the activations, as in the study."""
+    """Return fully connected layers of 240, 168 and `labels` units.
+
+    Dropout comes before the activations, as in the study.
+    """
     return nn.Sequential(
         nn.Linear(features, 240),
         nn.Dropout(dropout),

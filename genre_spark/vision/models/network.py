@@ -10,18 +10,20 @@ from torch import Tensor, nn
 
 from genre_spark.vision.models.architectures import IMAGENET, Normalisation, find_architecture
 
+__all__ = ["PosterNetwork", "build_network"]
+
 
 class PosterNetwork(nn.Module):
-    """A network that takes posters as they are stored, so that whoever calls it cannot prepare them otherwise.
+    """A network that takes posters as they are stored, so that they are always prepared alike.
 
     Args:
-        architecture: a name of the registry.
+        architecture: name of a registered architecture.
         labels: number of genres.
-        height: pixels that the backbone sees; posters of another size are resized on the device.
+        height: pixels that the backbone takes; posters of another size are resized on the device.
         width: likewise.
-        dropout: share dropped in the head.
+        dropout: share of activations dropped in the head.
         hidden: units of the hidden layer in the heads of pretrained networks.
-        normalisation: of the training set; pretrained networks bring their own.
+        normalisation: normalisation of the training set; pretrained networks bring their own.
     """
 
     mean: Tensor
@@ -41,22 +43,12 @@ class PosterNetwork(nn.Module):
         super().__init__()
         chosen = find_architecture(architecture)
         chosen.check_size(height, width)
-        self.architecture, self.labels, self.size, self.hidden = (
-            architecture,
-            labels,
-            (height, width),
-            hidden,
-        )
-        self.channels_last = (
-            False  # the order that convolutions are fastest in on CUDA, and folded ones on CPUs
-        )
-        backbone = chosen.backbone(height, width)
-        self.backbone, self.feature_count, self.top = (
-            backbone.module,
-            backbone.features,
-            backbone.top,
-        )
-        self.head = chosen.head(backbone.features, labels, dropout, hidden)
+        self.architecture, self.labels, self.hidden = architecture, labels, hidden
+        self.size = (height, width)
+        # the order that convolutions are fastest in on CUDA, and folded ones on CPUs
+        self.channels_last = False
+        self.backbone, self.feature_count, self.top = chosen.backbone(height, width)
+        self.head = chosen.head(self.feature_count, labels, dropout, hidden)
         mean, std = chosen.normalisation or normalisation or IMAGENET
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
@@ -78,7 +70,7 @@ class PosterNetwork(nn.Module):
         )
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the backbone's features, float (N, feature_count), of uint8 posters (N, 3, H, W)."""
+        """Return features, float (N, feature_count), of uint8 posters (N, 3, H, W)."""
         result: Tensor = self.backbone(self.normalise(images))
         return result
 
@@ -89,7 +81,7 @@ class PosterNetwork(nn.Module):
 
     @torch.no_grad()
     def answer_always(self, logits: Tensor) -> None:
-        """Start the last layer at these logits (labels,), whatever the poster: where training begins.
+        """Set the bias of the last layer to these logits (labels,), where training begins.
 
         From 0 a network would first have to learn that most genres are rare, and a low learning
         rate may never get there (after Lin et al., Focal loss for dense object detection, 2017,
@@ -99,19 +91,19 @@ class PosterNetwork(nn.Module):
         last.bias.copy_(logits)
 
     def freeze(self, *, all_but: tuple[str, ...] = ()) -> None:
-        """Stop the training of the backbone, except of the submodules named."""
+        """Freeze the backbone, except the named submodules."""
         for name, parameter in self.backbone.named_parameters():
             parameter.requires_grad_(any(name.startswith(f"{part}.") for part in all_but))
 
     def frozen_modules(self) -> Iterator[nn.Module]:
-        """Yield modules whose parameters are all frozen: their running statistics must stand still too."""
+        """Yield modules whose parameters are all frozen: their statistics must not move either."""
         for module in self.backbone.modules():
             parameters = list(module.parameters(recurse=False))
             if parameters and not any(parameter.requires_grad for parameter in parameters):
                 yield module
 
     def train(self, mode: bool = True) -> PosterNetwork:
-        """Set training mode, in which frozen batch normalisation stays as it was trained."""
+        """Set training mode, in which frozen batch normalisation keeps its statistics."""
         super().train(mode)
         if mode:
             for module in self.frozen_modules():

@@ -19,7 +19,10 @@ from genre_spark.vision.models.heads import small_head
 
 
 def residual_blocks(_height: int, _width: int, *, build: Callable[..., nn.Module]) -> Backbone:
-    """Everything up to the mean over the last maps: 512 (18 layers) or 2,048 (50 layers) features at any size."""
+    """Return everything up to the mean over the last maps.
+
+    That is 512 (18 layers) or 2,048 (50 layers) features at any size.
+    """
     network = build(weights=None)
     features = int(network.fc.in_features)  # type: ignore[union-attr, arg-type]
     network.fc = nn.Identity()

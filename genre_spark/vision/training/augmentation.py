@@ -9,17 +9,19 @@ from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from genre_spark.config import AugmentationConfig
 
+__all__ = ["augment"]
+
 
 def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
-    """Mirror, crop and recolour posters, each poster in its own way and all of them in one operation.
+    """Mirror, crop and recolour posters, each one in its own way, all in one operation.
 
     Randomness comes from the global generator of the CPU, so that it does not depend on the device.
-    torchvision's transforms draw once for a batch; its definitions of brightness, contrast and
+    torchvision's transforms draw once per batch; its definitions of brightness, contrast and
     saturation are kept.
 
     Args:
         images: uint8 or float, (N, 3, H, W), RGB, 0..255.
-        config: what to change and how much.
+        config: kinds and strengths of the changes.
 
     Returns:
         Posters of the same shape and type.
@@ -36,11 +38,10 @@ def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
 
 
 def _crop(images: Tensor, share: float) -> Tensor:
-    """Cut away up to a share of height and width, anywhere, and enlarge the rest to the old size."""
+    """Cut away up to a share of height and width, anywhere, and enlarge the rest to full size."""
     kept = 1 - torch.rand(len(images)) * share
-    middle = (2 * torch.rand(2, len(images)) - 1) * (
-        1 - kept
-    )  # of the window, in -1..1 of the poster
+    # the middle of the window, in -1..1 of the poster
+    middle = (2 * torch.rand(2, len(images)) - 1) * (1 - kept)
     window = torch.zeros(len(images), 2, 3)
     window[:, 0, 0] = window[:, 1, 1] = kept
     window[:, :, 2] = middle.T

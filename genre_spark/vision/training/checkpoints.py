@@ -1,4 +1,4 @@
-"""Checkpoints of a training, whole: the last state, to go on from, and the best one, to keep."""
+"""Checkpoints of a training: the last state, to continue from, and the best one, to keep."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from genre_spark.errors import InvalidInputError
 from genre_spark.vision.storage import load_tensors, save_tensors
 
+__all__ = ["Checkpoints", "random_states", "restore_random_states"]
+
 _FORMAT = 1
 
 
@@ -17,9 +19,9 @@ class Checkpoints:
     """Two files, `last.pt` and `best.pt`, each replaced as a whole.
 
     Args:
-        folder: path or URL; one training (one data set, one configuration, one seed) has one
-            folder.
-        architecture: what the weights belong to.
+        folder: path or URL; each training (data set, configuration and seed) has a folder of its
+            own.
+        architecture: architecture that the weights belong to.
     """
 
     def __init__(self, folder: str, architecture: str) -> None:
@@ -27,22 +29,22 @@ class Checkpoints:
 
     @property
     def last_file(self) -> str:
-        """Where the last state is."""
+        """Path of the last state."""
         return f"{self.folder}/last.pt"
 
     @property
     def best_file(self) -> str:
-        """Where the best state is."""
+        """Path of the best state."""
         return f"{self.folder}/best.pt"
 
     def save_last(self, state: Mapping[str, Any]) -> None:
-        """Keep everything that the training needs to go on."""
+        """Save everything that the training needs to continue."""
         self._save(self.last_file, {**state, "random": random_states()})
 
     def save_best(self, state: Mapping[str, Any], epoch: int, loss: float) -> None:
-        """Keep the state with the lowest validation loss so far.
+        """Save the state with the lowest validation loss so far.
 
-        As `last.pt`, a training goes on from it.
+        Copied over `last.pt`, a training continues from it.
         """
         self._save(
             self.best_file, {**state, "random": random_states(), "epoch": epoch, "loss": loss}
@@ -84,7 +86,7 @@ class Checkpoints:
 
 
 def random_states() -> dict[str, Any]:
-    """Return the states of torch's generators, CPU's and each GPU's."""
+    """Return the states of torch's random generators, the CPU's and each GPU's."""
     return {
         "cpu": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -92,7 +94,7 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random_states(states: Mapping[str, Any]) -> None:
-    """Put the generators back where they were; on a machine with other GPUs, only the CPU's."""
+    """Restore the states of the generators; on a machine with other GPUs, only the CPU's."""
     torch.set_rng_state(states["cpu"])
     if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])

@@ -27,23 +27,22 @@ __all__ = ["choose_backend", "launch"]
 
 logger = logging.getLogger("genre_spark")
 
-_TIMEOUT = datetime.timedelta(
-    minutes=30
-)  # of a collective: a rank may have to wait for another one's first batch
+# timeout of a collective: a rank may have to wait for another one's first batch
+_TIMEOUT = datetime.timedelta(minutes=30)
 
 
 def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome:
     """Train with as many processes as the job's settings say, and return when all are done.
 
-    On executors the active Spark session gives the processes their places, one barrier task each.
+    On executors each process is a barrier task of the active Spark session.
 
     Args:
-        job: what to train; its files must be where all processes see them.
-        report: called after every epoch in the first process, so it must be picklable when there
-            are several.
+        job: training to run; all processes must see its files.
+        report: function that is called after every epoch in the first process; it must be picklable
+            when there are several.
 
     Raises:
-        GenreSparkError: the error of the process that failed first; the next run goes on from the
+        GenreSparkError: the error of the process that failed first; the next run continues from the
             last checkpoint.
     """
     where = job.settings.distribution
@@ -53,15 +52,15 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
     remove_folder(errors)
     local = where.where == "local"
     # On this machine each process finds its GPU by its local rank. TorchDistributor would ask Spark
-    # for the driver's GPUs, which only knows them where spark.driver.resource.gpu.* is configured,
-    # as no local session has it.
+    # for the driver's GPUs, which it only knows where spark.driver.resource.gpu.* is configured; no
+    # local session has that.
     distributor = TorchDistributor(
         num_processes=where.processes,
         local_mode=local,
         use_gpu=not local and where.backend == "nccl",
     )
     backend = choose_backend(job) if local else where.backend.replace("auto", "gloo")
-    # the processes' output comes through here; standard output belongs to the stage's result
+    # what the processes write comes here; standard output belongs to the stage's result
     output = _Tail()
     with contextlib.redirect_stdout(output):
         try:
@@ -77,7 +76,7 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
 
 
 def choose_backend(job: TrainingJob) -> str:
-    """Return how processes of this machine talk: nccl where each has a GPU of its own, else gloo.
+    """Return the backend for this machine: nccl where each process has its own GPU, else gloo.
 
     Raises:
         InvalidConfigError: nccl for more processes than there are GPUs.
@@ -91,8 +90,7 @@ def choose_backend(job: TrainingJob) -> str:
     if where.backend == "nccl" and where.processes > gpus:
         raise InvalidConfigError(
             f"cnn.distribution.backend: nccl for {where.processes} processes on {gpus} GPUs, "
-            "expected a GPU for each "
-            "process, or auto"
+            "expected a GPU for each process, or auto"
         )
     if where.backend != "auto":
         return where.backend
@@ -104,7 +102,7 @@ def _outcome_file(job: TrainingJob) -> str:
 
 
 def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
-    """Be one of the processes; torchrun has set RANK, WORLD_SIZE and where to meet.
+    """Run one of the processes; torchrun has set RANK, WORLD_SIZE and the master's address.
 
     The outcome goes to a file: every process of TorchDistributor writes what its function returns
     to the same place, and only the first one's is wanted.
@@ -121,8 +119,7 @@ def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
         if rank == 0:
             save_tensors(_outcome_file(job), asdict(outcome))
     except BaseException as error:
-        # the others fail too, since they wait for this one in vain; the first error is the one to
-        # show
+        # the others then fail too, since they wait for this one; the first error is the one to show
         kind = type(error).__name__
         save_tensors(
             f"{job.checkpoints}/errors/rank-{rank}.pt",
@@ -151,28 +148,29 @@ class _Tail(io.TextIOBase):
 def _explain(text: str, errors: str, processes: int) -> Exception:
     """Return the error of a process as it was raised there, or what is known about its end.
 
-    A process that loses its neighbour fails too, so one that was killed is the one to tell of.
-    torchrun's summary has its signal, where it has come through: torchrun itself ends the others
-    with SIGTERM. A process that was killed also leaves no error of its own.
+    A process that loses its neighbour fails too, so one that was killed is the one to report.
+    torchrun's summary has its signal, where it has arrived: torchrun itself ends the others with
+    SIGTERM. A process that was killed also leaves no error of its own.
     """
-    advice = "run the stage again to go on from the last checkpoint"
+    advice = "run the stage again to continue from the last checkpoint"
     for rank, signal in re.findall(r"rank\s*:\s*(\d+)[^\n]*\n\s*exitcode\s*:\s*-(\d+)", text):
         if signal != "15":
             return StageFailedError(
                 f"process {rank} of {processes} was killed by signal {signal}; {advice}"
             )
     found = [load_tensors(f"{errors}/rank-{rank}.pt") for rank in range(processes)]
-    # an error of ours is the cause; the others are what losing a process looks like
+    # an error of this package is the cause; the others only say that a process was lost
     for state in found:
         kind = find_error_class(state["kind"]) if state else None
         if state and kind:
             return kind(f"process {state['rank']} of {processes}: {state['text']}")
     silent = [rank for rank, state in enumerate(found) if not state]
-    told = [state for state in found if state]
-    if told and silent:
+    reported = [state for state in found if state]
+    if reported and silent:
         return StageFailedError(
             f"process {silent[0]} of {processes} ended without an error (was it killed?); {advice}"
         )
-    if told:
-        return StageFailedError(f"process {told[0]['rank']} of {processes}: {told[0]['text']}")
+    if reported:
+        rank, message = reported[0]["rank"], reported[0]["text"]
+        return StageFailedError(f"process {rank} of {processes}: {message}")
     return StageFailedError(f"training with {processes} processes failed: {text[-2000:]}")

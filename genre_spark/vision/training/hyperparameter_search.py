@@ -1,4 +1,4 @@
-"""Hyperparameter search with Optuna: resumable, one trial after the other or many at once on executors."""
+"""Hyperparameter search with Optuna: resumable, trials one by one or at once on executors."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _STUDY = "cnn"
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        trials: trials that finished, over all runs of the search.
-        pruned: trials that were stopped early, or whose loss became NaN or infinite.
+        trials: number of trials that finished, over all runs of the search.
+        pruned: number of those that were stopped early, or whose loss became NaN or infinite.
         best: settings with the lowest validation loss.
-        best_loss: that loss.
+        best_loss: validation loss of these settings.
     """
 
     trials: int
@@ -57,16 +57,16 @@ def search(
     """Run trials until the study has as many as configured; those of an earlier run count.
 
     The study is a journal file; a trial that was killed, interrupted or failed is run again with
-    the same settings, and goes on from its checkpoint.
+    the same settings, and continues from its checkpoint.
 
     Args:
-        spark: runs the trials when several are to run at once.
-        job: what to train; learning rate, dropout and epochs are replaced.
+        spark: session that runs the trials when several run at once.
+        job: training to run; learning rate, dropout and epochs are replaced.
         config: bounds, sampler, pruner, number of trials.
-        folder: of the study and of the trials' checkpoints; on a disk that the executors see, for
-            trials there.
-        report: called after every epoch of a trial and at its end, where the trial runs; must be
-            picklable for executors.
+        folder: folder of the study and of the trials' checkpoints; for trials on executors it must
+            be on a disk that they see.
+        report: function that is called after every epoch of a trial and at its end, where the trial
+            runs; it must be picklable for executors.
 
     Raises:
         StageFailedError: no trial reached its end.
@@ -85,11 +85,9 @@ def search(
     pruned = sum(trial.state == TrialState.PRUNED for trial in finished)
     if pruned == len(finished):
         raise StageFailedError(
-            f"search: all {pruned} trials diverged or were stopped early, expected one at least "
-            "that reaches its end: "
-            f"lower search.learning_rate ({config.learning_rate[0]:.3g} to "
-            f"{config.learning_rate[1]:.3g}) or set "
-            "cnn.clip_norm, and raise search.trials"
+            f"search: all {pruned} trials diverged or were stopped early, expected at least one "
+            f"that reaches its end: lower search.learning_rate ({config.learning_rate[0]:.3g} to "
+            f"{config.learning_rate[1]:.3g}) or set cnn.clip_norm, and raise search.trials"
         )
     best = study.best_trial
     return SearchOutcome(len(finished), pruned, dict(best.params), float(best.value or 0.0))
@@ -98,8 +96,8 @@ def search(
 def _open_study(folder: str, config: SearchConfig, *, seed: int) -> optuna.Study:
     sampler: optuna.samplers.BaseSampler
     done = _count(folder)
-    # a sampler starts anew in every process: the number of trials so far keeps it from drawing the
-    # same again
+    # a sampler starts anew in every process: with the number of trials so far in its seed it does
+    # not draw the same again
     if config.sampler == "random":
         sampler = optuna.samplers.RandomSampler(seed=seed + done)
     else:
@@ -119,7 +117,7 @@ def _open_study(folder: str, config: SearchConfig, *, seed: int) -> optuna.Study
 
 
 def _repeat_unfinished(study: optuna.Study) -> None:
-    """Enqueue the settings of trials that an earlier run did not bring to an end."""
+    """Enqueue the settings of trials that an earlier run did not finish."""
     unfinished = (TrialState.RUNNING, TrialState.FAIL)
     planned = [
         trial.system_attrs.get("fixed_params", trial.params)
@@ -152,9 +150,9 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 def _objective(
     job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport, *, place: int = 0
 ) -> Callable[[Trial], float]:
-    """Return what Optuna calls.
+    """Return the function that Optuna minimises.
 
-    `place` tells trials that run at once apart, where each has a GPU of its own.
+    `place` numbers the trials that run at once, so that each takes a GPU of its own.
     """
 
     def run_trial(trial: Trial) -> float:
@@ -181,7 +179,7 @@ def _objective(
         try:
             outcome = run_job(trial_job, local_rank=place, report=after_epoch)
             end = "pruned" if pruned else "complete"
-        except TrainingDivergedError as error:  # a rate that is too high is a result like another
+        except TrainingDivergedError as error:  # a rate that is too high is a result too
             end = "diverged"
             logger.warning("  trial %d: %s", trial.number, error)
             raise optuna.TrialPruned from error
@@ -197,7 +195,7 @@ def _objective(
 
 
 def share_cores(settings: CnnConfig, *, together: int) -> CnnConfig:
-    """Return the settings of one of the trials that run at once on this machine's cores."""
+    """Return the settings of one of `together` trials that share this machine's cores."""
     return settings.model_copy(update={"threads": settings.threads or max(1, cores() // together)})
 
 
@@ -226,6 +224,5 @@ def _run_on_executors(
             yield pd.DataFrame({"id": frame["id"]})
 
     with worker_errors():
-        spark.range(0, together, 1, together).mapInPandas(
-            run_task, "id long"
-        ).collect()  # one number a trial
+        # one number per trial
+        spark.range(0, together, 1, together).mapInPandas(run_task, "id long").collect()

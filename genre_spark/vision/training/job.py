@@ -1,4 +1,4 @@
-"""One training as a value that can be sent to other processes, and what each of them does with it."""
+"""One training as a value that can be sent to other processes, and what each process does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from genre_spark.vision.training.outcomes import EpochRecord, Report, TrainingOu
 from genre_spark.vision.training.processes import ProcessGroup
 from genre_spark.vision.training.sample_facts import SampleFacts
 
-__all__ = ["TrainingJob", "job_loss", "job_network", "run_job"]
+__all__ = ["TrainingJob", "job_loss", "job_network", "poster_feeds", "run_job"]
 
 logger = logging.getLogger("genre_spark")
 
@@ -41,20 +41,20 @@ class TrainingJob:
     """Everything that a process needs to take part in a training; it can be pickled.
 
     Attributes:
-        settings: of the network and its training.
-        seed: of weights, order and dropout.
+        settings: settings of the network and its training.
+        seed: seed of weights, order and dropout.
         train_files: Parquet files of the training samples.
-        validation_files: likewise of validation.
+        validation_files: Parquet files of the validation samples.
         vocabulary: genres, in the order of the labels.
-        posters: the form of the stored posters.
-        facts: of the training samples.
-        normalisation: of the training posters.
+        posters: form of the stored posters.
+        facts: facts of the training samples.
+        normalisation: mean and deviation of the training posters.
         checkpoints: folder of this training's state.
-        model_file: where the trained network goes.
+        model_file: file that the trained network goes to.
         embedded: features of the frozen backbone for training and validation, where it is frozen.
         mirror: whether these are means over the poster and its mirror image.
-        label_weights: of the genres in the loss.
-        negative_rate: share of a genre's negatives that a step sees, in the order of the
+        label_weights: weights of the genres in the loss.
+        negative_rate: share of each genre's negatives that a step sees, in the order of the
             vocabulary.
     """
 
@@ -103,15 +103,14 @@ def run_job(
     local_rank: int = 0,
     report: Report | None = None,
 ) -> TrainingOutcome:
-    """Train as one process of `size`, and write the trained network on the first one.
+    """Train as one process of `size`; the first one writes the trained network.
 
     Raises:
-        GenreSparkError: see `training.train` and `models.weights.load_pretrained`.
+        GenreSparkError: see `loop.train` and `weights.load_pretrained`.
     """
     device = choose_device(job.settings.device, local_rank=local_rank)
     group = ProcessGroup(rank, size, device)
-    # feeding decodes in threads and processes of its own; a training process takes its share of the
-    # cores
+    # feeds decode in threads of their own; a training process takes its share of the cores
     threads = job.settings.threads or max(
         1, cores() // (size if job.settings.distribution.where == "local" else 1)
     )
@@ -176,7 +175,7 @@ def _fine_tune(
     report: Report | None,
     before: TrainingOutcome,
 ) -> TrainingOutcome:
-    """Train the top block too; the head alone stays when that does not lower the validation loss.
+    """Train the top block too; keep the head alone if that does not lower the validation loss.
 
     The epochs of both phases are counted through.
     """
@@ -208,7 +207,7 @@ def _fine_tune(
     both = replace(before, history=before.history + tuned, head_epochs=first)
     if outcome.best_loss >= before.best_loss:
         logger.info(
-            "  %s: fine-tuning did not lower the validation loss; the head alone stays",
+            "  %s: fine-tuning did not lower the validation loss; the head alone is kept",
             settings.model_name,
         )
         network.load_state_dict(only_head)
@@ -227,7 +226,7 @@ def job_loss(job: TrainingJob) -> GenreLoss:
 
 
 def _seen_labels(job: TrainingJob) -> tuple[float, list[float]]:
-    """Return the samples and the positives a label, both as the loss counts them."""
+    """Return the number of samples and the positives per label, as the loss counts them."""
     facts = job.facts
     if job.settings.weights == "sampling":
         return facts.weight, list(facts.weighted_counts)
@@ -260,8 +259,8 @@ def _embedded_feeds(job: TrainingJob, group: ProcessGroup) -> tuple[Feed, Feed]:
 
 @contextmanager
 def poster_feeds(job: TrainingJob, group: ProcessGroup) -> Iterator[tuple[Feed, Feed]]:
-    """Yield the feeds of training and validation samples of one process, and stop their readers at the end."""
-    # Petastorm takes a second to import
+    """Yield one process's feeds of training and validation samples; close them at the end."""
+    # Petastorm takes one second to import
     from genre_spark.vision.feed.poster_feed import PosterFeed  # noqa: PLC0415
 
     settings = job.settings

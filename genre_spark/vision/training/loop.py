@@ -1,25 +1,25 @@
-"""The training loop: one epoch after the other, from wherever an earlier run was stopped."""
+"""The training loop: one epoch after the other, starting where an earlier run was stopped."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from genre_spark.errors import InvalidInputError, TrainingDivergedError
+from genre_spark.splitmix import mixed_seed
 from genre_spark.vision.devices import autocast, explained_memory_errors
 from genre_spark.vision.feed.protocols import Batch, Feed
 from genre_spark.vision.training.augmentation import augment
 from genre_spark.vision.training.checkpoints import Checkpoints, restore_random_states
 from genre_spark.vision.training.losses import GenreLoss
+from genre_spark.vision.training.normalisation import still_normalisation
 from genre_spark.vision.training.optimizers import build_optimizer, build_schedule
 from genre_spark.vision.training.outcomes import EpochRecord, Report, TrainingOutcome, TrainingPlan
 from genre_spark.vision.training.processes import ProcessGroup
@@ -30,7 +30,7 @@ __all__ = ["train"]
 
 logger = logging.getLogger("genre_spark")
 
-_CHECK_EVERY = 25  # steps between looks at the loss on a GPU: each look waits for the device
+_CHECK_EVERY = 25  # steps between checks of the loss on a GPU: each check waits for the device
 
 
 def train(
@@ -43,25 +43,25 @@ def train(
     group: ProcessGroup | None = None,
     report: Report | None = None,
 ) -> TrainingOutcome:
-    """Train until the epochs are over or the validation loss has not improved for `patience` epochs.
+    """Train until all epochs are done or the validation loss stops improving.
 
-    The network ends with the weights of the best epoch. A run that was stopped anywhere goes on
-    from `last.pt` and, on a CPU, reaches the same weights bit for bit: the order of batches is a
-    function of seed and epoch, and the randomness of a step (dropout, augmentation) of seed, epoch,
-    step and process.
+    It stops when the loss has not improved for `patience` epochs. The network ends with the weights
+    of the best epoch. A run that was stopped anywhere goes on from `last.pt` and, on a CPU, reaches
+    the same weights bit for bit: the order of batches is a function of seed and epoch, and the
+    randomness of a step (dropout, augmentation) of seed, epoch, step and process.
 
     Args:
         network: on the group's device; images (N, ...) -> logits (N, L).
         loss: on the group's device.
         feeds: training and validation samples of this process.
         plan: epochs, rate, seed and settings.
-        checkpoints: where the state is kept.
-        group: the processes that train together; None: this one alone.
-        report: called after every epoch on the first process.
+        checkpoints: checkpoints that keep the state.
+        group: processes that train together; None: this one alone.
+        report: function that is called after every epoch on the first process.
 
     Raises:
-        InvalidInputError: the batch is larger than the data, or the checkpoint is of something
-            else.
+        InvalidInputError: the batch is larger than the data, or the checkpoint belongs to another
+            network.
         TrainingDivergedError: the loss or the gradient became NaN or infinite; the last good
             checkpoint stays.
         StageFailedError: a GPU ran out of memory.
@@ -143,13 +143,13 @@ class _Training:
             done=first,
             shown=self.group.leads,
         )
-        with bar, _closed(self.feed.epoch(outcome.epoch, first)) as batches:
+        with bar, closing(self.feed.epoch(outcome.epoch, first)) as batches:
             for position in range(first, self.batches):
                 batch = next(batches, None)
                 self._step(batch, position)
                 rows += 0 if batch is None else len(batch.labels)
                 outcome.batch = position + 1
-                if self._look(position):
+                if self._checkpoint_is_due(position):
                     self._save()
                 bar.advance(outcome.loss_sum / outcome.weight_sum if outcome.weight_sum else None)
         rows = int(self.group.total(torch.tensor(rows, device=self.group.device)))
@@ -158,7 +158,7 @@ class _Training:
     def _step(self, batch: Batch | None, position: int) -> None:
         """Take one step; a process whose share is used up takes part with a sample of weight 0."""
         outcome, device = self.outcome, self.group.device
-        torch.manual_seed(_mix(self.plan.seed, outcome.epoch, position, self.group.rank))
+        torch.manual_seed(mixed_seed(self.plan.seed, outcome.epoch, position, self.group.rank))
         images, labels, given = (
             self._stand_in() if batch is None else (batch.images, batch.labels, batch.weights)
         )
@@ -167,7 +167,7 @@ class _Training:
             images = augment(images, self.settings.augmentation)
         # one row has no variance, and a stand-in is no sample: neither may touch the statistics of
         # normalisation
-        still = _still_normalisation(self.network) if len(images) == 1 else nullcontext()
+        still = still_normalisation(self.network) if len(images) == 1 else nullcontext()
         with still, autocast(device, self.settings.precision):
             logits = self.model(images)
         losses = (self.loss(logits.float(), labels) * weights).sum()
@@ -191,16 +191,14 @@ class _Training:
         self._pending.append(
             torch.stack([losses.detach(), weights.sum(), norm.detach(), due_at_all])
         )
-        if device.type == "cpu":
-            self._check(
-                position
-            )  # before the weights take the step; on a GPU that would wait for every step
+        if device.type == "cpu":  # on a GPU, checking before the step would wait for each one
+            self._check(position)
         self.optimizer.step()
         self.schedule.step()
 
     def _stand_in(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return a sample of this process with the weight 0."""
-        with _closed(self.feed.epoch(self.outcome.epoch)) as batches:
+        with closing(self.feed.epoch(self.outcome.epoch)) as batches:
             first = next(batches, None)
         if first is None:
             raise InvalidInputError(
@@ -208,11 +206,8 @@ class _Training:
             )
         return first.images[:1], first.labels[:1], torch.zeros_like(first.weights[:1])
 
-    def _look(self, position: int) -> bool:
-        """Look at the losses since the last look, when it is time to.
-
-        Tell whether a checkpoint is due.
-        """
+    def _checkpoint_is_due(self, position: int) -> bool:
+        """Check the losses since the last check, when it is time to; return whether to save."""
         if len(self._pending) >= _CHECK_EVERY or position + 1 == self.batches:
             self._check(position)
         due, self._checkpoint_due = self._checkpoint_due, False
@@ -229,9 +224,8 @@ class _Training:
             rate = self.schedule.get_last_lr()[0]
             raise TrainingDivergedError(
                 f"the loss became {float(values[~good][0, 0])} (gradient norm "
-                f"{float(values[~good][0, 2])}) in epoch "
-                f"{self.outcome.epoch + 1}, batch {batch + 1} of {self.batches}, at learning rate "
-                f"{rate:.3g}: lower "
+                f"{float(values[~good][0, 2])}) in epoch {self.outcome.epoch + 1}, batch "
+                f"{batch + 1} of {self.batches}, at learning rate {rate:.3g}: lower "
                 "cnn.learning_rate or set cnn.clip_norm; the last good state is "
                 f"{self.checkpoints.last_file}"
             )
@@ -242,9 +236,8 @@ class _Training:
     def _close_epoch(self, speed: float, started: float) -> None:
         outcome = self.outcome
         self._share_sums()
-        self.group.lead(
-            self.network.buffers()
-        )  # each process has seen the statistics of its own samples
+        # each process has the statistics of its own samples: all take the first one's
+        self.group.lead(self.network.buffers())
         scores = score(
             self.network,
             self.loss,
@@ -256,8 +249,7 @@ class _Training:
         if not scores.loss < float("inf"):
             raise TrainingDivergedError(
                 f"the validation loss became {scores.loss} after epoch {outcome.epoch + 1}, at "
-                "learning rate "
-                f"{self.schedule.get_last_lr()[0]:.3g}; the last good state is "
+                f"learning rate {self.schedule.get_last_lr()[0]:.3g}; the last good state is "
                 f"{self.checkpoints.last_file}"
             )
         record = EpochRecord(
@@ -274,24 +266,21 @@ class _Training:
             seconds=time.monotonic() - started,
         )
         outcome.history.append(record)
-        outcome.epoch, outcome.batch, outcome.loss_sum, outcome.weight_sum = (
-            outcome.epoch + 1,
-            0,
-            0.0,
-            0.0,
-        )
+        outcome.epoch, outcome.batch = outcome.epoch + 1, 0
+        outcome.loss_sum = outcome.weight_sum = 0.0
         outcome.finished = outcome.epoch >= self.plan.epochs
         if scores.loss < outcome.best_loss:
             outcome.best_loss, outcome.best_epoch = scores.loss, record.epoch
             if self.group.leads:
                 self.checkpoints.save_best(self._state(), record.epoch, scores.loss)
         waited = record.epoch - outcome.best_epoch
-        stop = self._tell(record) if self.group.leads else False
+        stop = self._report(record) if self.group.leads else False
         stop = stop or outcome.finished or waited >= self.settings.patience
         outcome.finished = bool(self.group.largest(float(stop)))
         self._save()
 
-    def _tell(self, record: EpochRecord) -> bool:
+    def _report(self, record: EpochRecord) -> bool:
+        """Log an epoch and report it; return whether the report wants the training to stop."""
         logger.info(
             "%s: epoch %d/%d, loss %.4f, validation loss %.4f, Hamming loss %.4f, micro-F1 %.3f, "
             "%.0f images/s, %.0f s",
@@ -345,45 +334,8 @@ class _Training:
             self.outcome.loss_sum = self.outcome.weight_sum = 0.0
         if self.group.leads and not self.outcome.finished:
             logger.info(
-                "%s: going on after epoch %d, batch %d",
+                "%s: continuing after epoch %d, batch %d",
                 self.plan.label,
                 self.outcome.epoch,
                 self.outcome.batch,
             )
-
-
-@contextmanager
-def _closed(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
-    """Close a feed's iterator with the block, also when the block fails: readers stop then."""
-    try:
-        yield batches
-    finally:
-        close = getattr(batches, "close", None)
-        if close is not None:
-            close()
-
-
-@contextmanager
-def _still_normalisation(network: nn.Module) -> Iterator[None]:
-    """Let batch normalisation use its running statistics, and leave them as they are, for the time of the block."""
-    moving = [
-        module for module in network.modules() if isinstance(module, _BatchNorm) and module.training
-    ]
-    for module in moving:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module in moving:
-            module.train()
-
-
-def _mix(*numbers: int) -> int:
-    """Return a 63-bit seed from small numbers (the mixing step of SplitMix64)."""
-    state = 0
-    for number in numbers:
-        state = (state + number + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-        state ^= state >> 31
-    return state >> 1

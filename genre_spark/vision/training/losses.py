@@ -1,6 +1,6 @@
-"""Losses over many labels a row, on logits.
+"""Losses over several labels per row, on logits.
 
-Each gives one value a sample, weighting and averaging are the loop's.
+Each gives one value per sample; the training loop weights and averages them.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class LabelWeights(NamedTuple):
     """How much each label of a sample counts in the loss.
 
     Attributes:
-        positive: weight of a label that the sample has, (L,).
-        negative: weight of a label that it has not, (L,).
+        positive: weight of each label where the sample has it, (L,).
+        negative: weight of each label where the sample has it not, (L,).
     """
 
     positive: Sequence[float]
@@ -39,14 +39,14 @@ class LabelWeights(NamedTuple):
 
 
 class GenreLoss(nn.Module):
-    """Base of the losses: logits, labels (N, L) -> one value a sample (N,)."""
+    """Base of the losses: logits and labels (N, L) -> one value per sample (N,)."""
 
     def counted(self, labels: Tensor) -> Tensor:
-        """Return 1 for the samples that the loss is defined for, else 0; float (N,)."""
+        """Return 1 where the loss of a sample is defined, else 0; float (N,)."""
         return torch.ones(len(labels), device=labels.device)
 
     def best_constant(self, rates: Tensor) -> Tensor:
-        """Return the logits that do best for all samples alike, where a start is worth the most.
+        """Return the logits with the lowest loss among those that are the same for all samples.
 
         Args:
             rates: share of the samples that have each label, 0..1 exclusive, (L,).
@@ -58,12 +58,12 @@ class LabelLoss(GenreLoss):
     """Base of the losses that are a mean over labels, each of which may have a weight.
 
     With a negative rate, a training step sees only a random share of a label's negatives, each
-    weighted by 1 / rate: the loss expected is the same. Validation sees them all.
+    weighted by 1 / rate: the expected loss is the same. Validation sees them all.
 
     Args:
-        weights: of the labels; None: 1.
-        negative_rate: share of a label's negatives that a step sees, 0..1, (L,); 0: none, where a
-            label has no positives to tell them from. None: 1.
+        weights: weights of the labels; None: all 1.
+        negative_rate: share of each label's negatives that a step sees, 0..1, (L,); 0 for a label
+            without positives. None: all 1.
     """
 
     of_positives: Tensor | None
@@ -98,32 +98,29 @@ class LabelLoss(GenreLoss):
         return losses.mean(dim=1)
 
     def best_constant(self, rates: Tensor) -> Tensor:
-        """Return log-odds of the labels, positives and negatives weighted."""
+        """Return the log-odds of the labels, positives and negatives weighted."""
         logits = super().best_constant(rates)
         if self.of_positives is None or self.of_negatives is None:
             return logits
-        weighted = (self.of_positives > 0) & (
-            self.of_negatives > 0
-        )  # without either there is nothing to learn
+        # without either there is nothing to learn
+        weighted = (self.of_positives > 0) & (self.of_negatives > 0)
         ratio = torch.where(weighted, self.of_positives, 1.0) / torch.where(
             weighted, self.of_negatives, 1.0
         )
         return logits + torch.log(ratio)
 
     def _draw(self, labels: Tensor, rate: Tensor) -> Tensor:
-        """Return 1 / rate where a negative is seen, else 0.
-
-        The loop seeds the CPU's generator for each step.
-        """
+        """Return 1 / rate where a negative is seen, else 0."""
+        # the loop seeds the CPU's generator for each step
         chances = torch.rand(labels.shape).to(labels.device)
         return (chances < rate) / rate.clamp(min=1e-12)
 
 
 class BinaryCrossEntropy(LabelLoss):
-    """Binary cross-entropy with the sigmoid inside (no softmax, no sigmoid before it), mean over the labels.
+    """Binary cross-entropy of logits (the sigmoid is inside), mean over the labels.
 
     Args:
-        positive: weight of a positive per label (L,); None: 1.
+        positive: weight of a positive of each label, (L,); None: all 1.
         weights: see `LabelLoss`.
         negative_rate: see `LabelLoss`.
     """
@@ -147,18 +144,18 @@ class BinaryCrossEntropy(LabelLoss):
         )
 
     def best_constant(self, rates: Tensor) -> Tensor:
-        """Return log-odds of the labels, positives and negatives weighted."""
+        """Return the log-odds of the labels, positives and negatives weighted."""
         logits = super().best_constant(rates)
         return logits if self.positive is None else logits + torch.log(self.positive)
 
 
 class AsymmetricLoss(LabelLoss):
-    """Focuses on positives: easy negatives count less, very easy ones not at all (Ben-Baruch et al., 2021).
+    """Asymmetric loss (Ben-Baruch et al., 2021): easy negatives count less, the easiest not at all.
 
     Args:
-        negative_focus: exponent of p on the negatives.
-        positive_focus: exponent of 1 - p on the positives.
-        margin: probability that is subtracted from the negatives' p, not below 0.
+        negative_focus: exponent of p for negatives.
+        positive_focus: exponent of 1 - p for positives.
+        margin: probability that is subtracted from the negatives' p, down to 0.
         weights: see `LabelLoss`.
         negative_rate: see `LabelLoss`.
     """
@@ -173,11 +170,8 @@ class AsymmetricLoss(LabelLoss):
         negative_rate: Sequence[float] | None = None,
     ) -> None:
         super().__init__(weights=weights, negative_rate=negative_rate)
-        self.negative_focus, self.positive_focus, self.margin = (
-            negative_focus,
-            positive_focus,
-            margin,
-        )
+        self.negative_focus, self.positive_focus = negative_focus, positive_focus
+        self.margin = margin
 
     def elements(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each label, (N, L)."""
@@ -190,16 +184,16 @@ class AsymmetricLoss(LabelLoss):
 
 
 class BpmllLoss(GenreLoss):
-    """BPMLL: every label of a sample should score above every other label (Zhang and Zhou, 2006).
+    """BP-MLL: every label of a sample should score above every other label (Zhang, Zhou, 2006).
 
     A sample's loss is the mean of exp(-(c_k - c_l)) over its labels k and the other labels l.
     Samples with no label or with all labels have no pair and do not count. The sum over pairs is
-    the product of two sums, so it takes L steps and not L^2; each is taken relative to its largest
-    term. The exponent of a whole sample is bounded: beyond `limit` the loss goes on along its
+    the product of two sums, so it takes L steps and not L^2; each is computed relative to its
+    largest term. The exponent of a whole sample is bounded: beyond `limit` the loss follows its
     tangent, so that it stays finite and so does its gradient.
 
     Args:
-        limit: logarithm of a sample's loss from which on it is linear.
+        limit: logarithm of a sample's loss above which it is linear.
     """
 
     def __init__(self, limit: float = 15.0) -> None:
@@ -212,7 +206,7 @@ class BpmllLoss(GenreLoss):
         return ((positives > 0) & (positives < labels.shape[1])).to(labels.dtype)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return one value a sample, 0 where it has no pair."""
+        """Return one value per sample, 0 where it has no pair."""
         counted = self.counted(labels) > 0
         on, chosen = (labels > 0)[counted], logits[counted]
         least = torch.finfo(logits.dtype).min
@@ -233,12 +227,12 @@ class BpmllLoss(GenreLoss):
 
 
 def positive_weights(counts: Tensor, rows: float, *, limit: float) -> Tensor:
-    """Return the weight of a positive per label: negatives / positives, at most `limit`; (L,).
+    """Return the weight of a positive of each label: negatives / positives, at most `limit`; (L,).
 
     Args:
-        counts: positives per label in the training samples, or the sum of their weights, (L,).
-        rows: training samples, or the sum of their weights.
-        limit: bound for labels that are rare or absent.
+        counts: positives per label in the training samples, or the sums of their weights, (L,).
+        rows: number of training samples, or the sum of their weights.
+        limit: upper bound, for labels that are rare or absent.
     """
     positives = counts.to(torch.float32)
     return ((rows - positives) / positives.clamp(min=1)).clamp(min=1e-3, max=limit)
@@ -255,12 +249,12 @@ def build_loss(
 
     Args:
         name: asymmetric, bce, bce_positive or bpmll.
-        positive: weight of a positive per label, of bce_positive alone.
-        weights: of the labels; not of bpmll, which compares labels with each other.
-        negative_rate: share of the negatives that a step sees; likewise.
+        positive: weight of a positive of each label, for bce_positive alone.
+        weights: weights of the labels; not for bpmll, which compares labels with each other.
+        negative_rate: share of the negatives that a step sees; likewise not for bpmll.
 
     Raises:
-        InvalidConfigError: there is none of that name; the text lists the known ones.
+        InvalidConfigError: there is none with that name; the text lists the known ones.
     """
     known: dict[str, Callable[[], GenreLoss]] = {
         "asymmetric": lambda: AsymmetricLoss(weights=weights, negative_rate=negative_rate),

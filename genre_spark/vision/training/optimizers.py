@@ -1,4 +1,4 @@
-"""Optimisers and the course of the learning rate."""
+"""Optimisers and schedules of the learning rate."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from torch.optim.lr_scheduler import LambdaLR
 from genre_spark.config import CnnConfig, ScheduleConfig
 from genre_spark.errors import InvalidConfigError
 
+__all__ = ["build_optimizer", "build_schedule"]
+
 
 def build_optimizer(
     network: nn.Module, config: CnnConfig, *, learning_rate: float
 ) -> optim.Optimizer:
     """Return the optimiser of the parameters that are not frozen.
 
-    Biases and normalisation do not decay.
+    Biases and normalisation have no weight decay.
 
     Raises:
         InvalidConfigError: unknown optimiser; the text lists the known ones.
@@ -43,10 +45,10 @@ def build_schedule(
     """Return the schedule, a function of the step: linear warm-up, then constant, cosine or linear.
 
     Args:
-        optimizer: whose rate it moves.
-        config: kind, warm-up and what is left at the end.
-        epochs: of the whole training.
-        batches: steps an epoch.
+        optimizer: optimiser whose rate it changes.
+        config: kind, warm-up and final share.
+        epochs: number of epochs of the whole training.
+        batches: steps per epoch.
     """
     warmup, total = round(config.warmup_epochs * batches), epochs * batches
 

@@ -1,4 +1,4 @@
-"""What a training is told and what it tells: its plan, its epochs, how far it has come."""
+"""The plan of a training, the records of its epochs, and how far it has come."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ class EpochRecord:
     """An epoch as it is logged.
 
     Attributes:
-        epoch: its number, from 0.
-        train_loss: weighted mean over its samples, with dropout and augmentation, while the weights
-            moved.
-        validation_loss: weighted mean after it.
-        hamming_loss: on validation samples, at threshold 0.5; micro_f1 and macro_f1 likewise.
-        learning_rate: at its end.
-        images_per_second: over the training part, all processes together.
-        seconds: training and validation.
+        epoch: number of the epoch, from 0.
+        train_loss: weighted mean loss of its samples, with dropout and augmentation, while the
+            weights changed.
+        validation_loss: weighted mean loss of the validation samples after it.
+        hamming_loss: Hamming loss on the validation samples, at threshold 0.5.
+        micro_f1: micro-F1, likewise.
+        macro_f1: macro-F1, likewise.
+        learning_rate: learning rate at its end.
+        images_per_second: speed of the training part, all processes together.
+        seconds: duration of training and validation.
     """
 
     epoch: int
@@ -42,14 +44,14 @@ Report = Callable[[EpochRecord], bool | None]  # True stops the training
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What `train` does beside the settings of the network.
+    """What `train` needs to know beside the network.
 
     Attributes:
-        settings: optimiser, schedule, loss, patience, ...
-        seed: of dropout and augmentation.
-        epochs: passes at most.
-        learning_rate: of the optimiser.
-        label: what the progress is called.
+        settings: settings of optimiser, schedule, loss, patience, ...
+        seed: seed of dropout and augmentation.
+        epochs: passes over the training samples, at most.
+        learning_rate: learning rate of the optimiser.
+        label: name of the training in progress and log.
     """
 
     settings: CnnConfig
@@ -61,19 +63,19 @@ class TrainingPlan:
 
 @dataclass
 class TrainingOutcome:
-    """How far a training has come; it is a part of every checkpoint.
+    """How far a training has come; a part of every checkpoint.
 
     Attributes:
-        epoch: epochs that are complete.
+        epoch: number of complete epochs.
         batch: steps of the next epoch that are done.
-        best_epoch: the epoch with the lowest validation loss, -1 before the first.
-        best_loss: that loss.
-        finished: nothing is left to do.
-        history: complete epochs.
+        best_epoch: epoch with the lowest validation loss, -1 before the first.
+        best_loss: loss of that epoch.
+        finished: whether nothing is left to do.
+        history: records of the complete epochs.
         loss_sum: weighted loss of the epoch so far, summed over its samples.
-        weight_sum: the weights of these samples.
-        head_epochs: how many epochs of the history, at its start, trained the head alone; 0: there
-            is one phase.
+        weight_sum: sum of the weights of these samples.
+        head_epochs: number of epochs, at the start of the history, that trained the head alone; 0:
+            there is one phase.
     """
 
     epoch: int = 0
@@ -88,5 +90,5 @@ class TrainingOutcome:
 
     @classmethod
     def revive(cls, value: dict[str, Any]) -> TrainingOutcome:
-        """Return what `asdict` made plain."""
+        """Return the outcome that `asdict` turned into plain values."""
         return cls(**{**value, "history": [EpochRecord(**record) for record in value["history"]]})

@@ -1,4 +1,4 @@
-"""The processes of one training, seen from one of them; a single process is a group of one."""
+"""The processes of one training, as one of them sees them; a single process is a group of one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+__all__ = ["ProcessGroup"]
+
 
 @dataclass(frozen=True)
 class ProcessGroup:
@@ -17,7 +19,7 @@ class ProcessGroup:
     Attributes:
         rank: number of this process, 0..size - 1; 0 writes and reports.
         size: number of processes.
-        device: where this process computes.
+        device: device that this process computes on.
     """
 
     rank: int = 0
@@ -45,12 +47,12 @@ class ProcessGroup:
         return float(tensor)
 
     def lead(self, tensors: Iterable[Tensor]) -> None:
-        """Give tensors, in place, the values that they have on the first process."""
+        """Give tensors, in place, the values that they have in the first process."""
         if self.size > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Return when every process has called this."""
         if self.size > 1:
             dist.barrier()

@@ -1,27 +1,24 @@
-"""What a person sees while a network trains."""
+"""The progress of a training in a terminal."""
 
 from __future__ import annotations
 
-import logging
 import sys
 from types import TracebackType
 
 from tqdm import tqdm
 
-logger = logging.getLogger("genre_spark")
+__all__ = ["EpochBar"]
 
 
 class EpochBar:
-    """A bar with loss, rate and remaining time, on a terminal.
-
-    Elsewhere nothing, the lines per epoch tell enough.
+    """A bar with loss, rate and remaining time; shown on terminals only.
 
     Args:
-        label: what is trained.
+        label: name of the training.
         epoch: number of the epoch, from 0.
-        epochs: how many there are at most.
+        epochs: number of epochs at most.
         batches: steps of the epoch.
-        done: steps of it that an earlier run did.
+        done: steps of it that an earlier run has done.
         shown: whether this process reports at all.
     """
 

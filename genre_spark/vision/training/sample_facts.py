@@ -1,4 +1,4 @@
-"""What training needs to know of the samples before it starts."""
+"""What a training needs to know about the samples before it starts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts,
 from genre_spark.vision.models.architectures import Normalisation
 from genre_spark.worker_errors import worker_errors
 
+__all__ = ["SampleFacts", "count_labels", "measure_channels"]
+
 _MOMENTS_SCHEMA = StructType(
     [
         StructField("posters", LongType(), False),
@@ -35,8 +37,8 @@ class SampleFacts:
     Attributes:
         rows: number of samples.
         label_counts: positives per genre.
-        weight: sum of the samples' weights: how many movies they stand for.
-        weighted_counts: likewise of the positives per genre.
+        weight: sum of the samples' weights: the number of movies that they stand for.
+        weighted_counts: sum of the weights of the positives per genre.
     """
 
     rows: int
@@ -46,7 +48,7 @@ class SampleFacts:
 
 
 def count_labels(files: Sequence[str], labels: int) -> SampleFacts:
-    """Count samples and positives per genre; reads labels and weights alone, some bytes a sample.
+    """Count samples and positives per genre; only labels and weights are read.
 
     Args:
         files: Parquet files of a samples table.
@@ -96,9 +98,8 @@ def measure_channels(spark: SparkSession, files: Sequence[str]) -> Normalisation
         )
 
     parts = list_parts(files, rows=_ROWS_PER_TASK)
-    # a row of seven numbers a task of some hundred posters; toLocalIterator would run one task
-    # after the other
     with worker_errors():
+        # one row of seven numbers per task of some hundred posters
         moments = sorted(map_parts(spark, parts, measure, _MOMENTS_SCHEMA).collect(), key=tuple)
     posters = sum(row["posters"] for row in moments)
     mean = np.sum([row["means"] for row in moments], axis=0) / posters

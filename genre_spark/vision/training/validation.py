@@ -1,6 +1,6 @@
-"""Counts over a pass through validation samples, enough for the curves.
+"""Validation after each epoch: what the curves need.
 
-The evaluation stage has the full metrics.
+The stage `evaluate` has the full metrics.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from genre_spark.vision.feed.protocols import Feed
 from genre_spark.vision.training.losses import GenreLoss
 from genre_spark.vision.training.processes import ProcessGroup
 
+__all__ = ["Scores", "score"]
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -23,8 +25,8 @@ class Scores:
     Attributes:
         loss: weighted mean of the training loss.
         hamming_loss: share of wrong labels.
-        micro_f1: over all labels together; 0 where nothing is predicted and nothing is true.
-        macro_f1: mean over the labels, likewise.
+        micro_f1: F1 of all labels together; 0 where nothing is predicted and nothing is true.
+        macro_f1: mean F1 of the labels, likewise.
     """
 
     loss: float
@@ -42,14 +44,14 @@ def score(
     precision: str,
     weighted: bool,
 ) -> Scores:
-    """Pass once through a feed, every process through its share, and return the scores of all of it.
+    """Return the scores of one pass over a feed, of which each process takes its share.
 
     Args:
-        network: images -> logits.
-        loss: as in training.
+        network: network, images -> logits.
+        loss: loss of the training.
         feed: validation samples.
-        group: the processes.
-        precision: as in training.
+        group: processes that train together.
+        precision: precision of the training.
         weighted: whether samples have their weights in the loss; the other scores count each sample
             once.
     """
@@ -70,7 +72,10 @@ def score(
 
 
 def _count(logits: Tensor, labels: Tensor, weights: Tensor, loss: GenreLoss) -> Tensor:
-    """Sum loss, its weights, rows, and true positives, predicted and true labels per label: float64 (3 + 3 L,)."""
+    """Return sums of a batch, float64 (3 + 3 L,).
+
+    They are loss, weights and rows, then true positives, predictions and truths of each label.
+    """
     counted = weights * loss.counted(labels)
     losses = (loss(logits, labels) * counted).sum()
     predicted, true = logits > 0, labels > 0
