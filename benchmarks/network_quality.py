@@ -25,9 +25,9 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config, load_config
 from genre_spark.multilabel import MultilabelEvaluator, ThresholdTuner
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.multilabel_methods import make_estimator
-from genre_spark.pipelines.sample import run as sample
-from genre_spark.pipelines.train_cnn import run as train_cnn
+from genre_spark.pipelines.models.multilabel_methods import make_estimator
+from genre_spark.pipelines.models.train_cnn import run as train_cnn
+from genre_spark.pipelines.sampling.sample import run as sample
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PROBABILITIES
 from genre_spark.session import spark_session
 

@@ -33,7 +33,7 @@ from label_tables import make_label_table  # noqa: E402
 from sampling_peers import SEED, SPLITS, TEST, VALIDATION, DuckDb, Pandas, Polars  # noqa: E402
 
 from genre_spark.config import load_config  # noqa: E402
-from genre_spark.pipelines.genre_grouping import group_file  # noqa: E402
+from genre_spark.pipelines.ingestion.genre_grouping import group_file  # noqa: E402
 from genre_spark.sampling.cutoff_search import find_thresholds  # noqa: E402
 from genre_spark.sampling.cutoffs import Demand, apply_thresholds, count_labels  # noqa: E402
 from genre_spark.sampling.splits import assign_split  # noqa: E402

@@ -1,0 +1,47 @@
+"""The pipeline: `from genre_spark.pipelines import sample`, then `sample.run(spark, config)`.
+
+A stage's module is imported when it is asked for, so that a stage without a network imports no
+torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genre_spark.pipelines.evaluation import compare, evaluate
+    from genre_spark.pipelines.features import build_features, poster_embeddings
+    from genre_spark.pipelines.ingestion import group_genres, make_sample, prepare_posters
+    from genre_spark.pipelines.models import (
+        predict_posters,
+        search_cnn,
+        train_cnn,
+        train_multilabel,
+    )
+    from genre_spark.pipelines.sampling import sample
+
+__all__ = [
+    "build_features",
+    "compare",
+    "evaluate",
+    "group_genres",
+    "make_sample",
+    "poster_embeddings",
+    "predict_posters",
+    "prepare_posters",
+    "sample",
+    "search_cnn",
+    "train_cnn",
+    "train_multilabel",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import the module of a stage."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    from genre_spark.pipelines.stage_list import STAGES  # noqa: PLC0415 - it imports this package
+
+    return import_module(STAGES[name.replace("_", "-")].module)

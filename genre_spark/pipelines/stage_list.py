@@ -15,42 +15,58 @@ class StageEntry:
     """A stage as the command line knows it.
 
     Attributes:
-        name: for example `group-genres`; its module is `group_genres`.
+        place: its module below `genre_spark.pipelines`, for example `ingestion.group_genres`.
         summary: one line for the help text.
         in_run: whether a whole run includes it.
     """
 
-    name: str
+    place: str
     summary: str
     in_run: bool = True
 
+    @property
+    def name(self) -> str:
+        """The stage's name, for example `group-genres`."""
+        return self.place.rpartition(".")[2].replace("_", "-")
+
+    @property
+    def module(self) -> str:
+        """The full name of the stage's module."""
+        return f"genre_spark.pipelines.{self.place}"
+
     def load(self) -> Stage:
         """Import the stage's module and return its `run`."""
-        module = import_module(f"genre_spark.pipelines.{self.name.replace('-', '_')}")
-        loaded: Stage = module.run
+        loaded: Stage = import_module(self.module).run
         return loaded
 
 
 STAGES = {
     entry.name: entry
     for entry in (
-        StageEntry("make-sample", "write generated data in the Letterboxd layout"),
-        StageEntry("group-genres", "genres.csv -> one row per movie, and the vocabulary"),
-        StageEntry("prepare-posters", "decode, resize and store posters"),
+        StageEntry("ingestion.make_sample", "write generated data in the Letterboxd layout"),
+        StageEntry("ingestion.group_genres", "genres.csv -> one row per movie, and the vocabulary"),
+        StageEntry("ingestion.prepare_posters", "decode, resize and store posters"),
         StageEntry(
-            "build-features", "metadata and simple poster features, fitted on training movies"
+            "features.build_features",
+            "metadata and simple poster features, fitted on training movies",
         ),
-        StageEntry("sample", "split and draw the balanced samples"),
-        StageEntry("train-multilabel", "train the multi-label models on the features, and predict"),
-        StageEntry("train-cnn", "train the poster network, and predict"),
-        StageEntry("evaluate", "metrics of every model that has predictions"),
-        StageEntry("compare", "all models side by side"),
+        StageEntry("sampling.sample", "split and draw the balanced samples"),
         StageEntry(
-            "poster-embeddings", "features of all posters from a pretrained network", in_run=False
+            "models.train_multilabel", "train the multi-label models on the features, and predict"
         ),
-        StageEntry("search-cnn", "search learning rate and dropout of the network", in_run=False),
+        StageEntry("models.train_cnn", "train the poster network, and predict"),
+        StageEntry("evaluation.evaluate", "metrics of every model that has predictions"),
+        StageEntry("evaluation.compare", "all models side by side"),
         StageEntry(
-            "predict-posters", "genres of all posters, by the trained network", in_run=False
+            "features.poster_embeddings",
+            "features of all posters from a pretrained network",
+            in_run=False,
+        ),
+        StageEntry(
+            "models.search_cnn", "search learning rate and dropout of the network", in_run=False
+        ),
+        StageEntry(
+            "models.predict_posters", "genres of all posters, by the trained network", in_run=False
         ),
     )
 }

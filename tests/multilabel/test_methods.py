@@ -10,8 +10,8 @@ from genre_spark.config import MultilabelConfig
 from genre_spark.config.multilabel import ForestConfig, Method
 from genre_spark.errors import InvalidConfigError
 from genre_spark.evaluation.scores import EXACT_MATCH, FIXED
-from genre_spark.pipelines.model_evaluation import PredictedModel, _measure
-from genre_spark.pipelines.multilabel_methods import make_classifier, make_estimator
+from genre_spark.pipelines.evaluation.model_evaluation import PredictedModel, _measure
+from genre_spark.pipelines.models.multilabel_methods import make_classifier, make_estimator
 from genre_spark.schemas import PREDICTIONS_SCHEMA
 from tests.multilabel.tables import ESTIMATORS
 

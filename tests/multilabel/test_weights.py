@@ -15,7 +15,7 @@ from genre_spark.config.multilabel import ForestConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.multilabel.fitting.encoding import Encoded, keep_negatives
 from genre_spark.multilabel.fitting.plan import AnyLabel, Subproblem
-from genre_spark.pipelines.multilabel_methods import make_estimator
+from genre_spark.pipelines.models.multilabel_methods import make_estimator
 from tests.multilabel.tables import ESTIMATORS, fit_in_process, frame, matrices
 
 TRANSFORMATIONS = [

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from genre_spark.config import SamplingConfig, SplitConfig
 from genre_spark.errors import InvalidConfigError
-from genre_spark.pipelines.demands import plan_demands, share_total
 from genre_spark.sampling.class_weights import class_weights
+from genre_spark.sampling.demands import plan_demands, share_total
 from genre_spark.sampling.stratification import stratify
 
 

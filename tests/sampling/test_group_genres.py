@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.group_genres import read_vocabulary, run
+from genre_spark.pipelines.ingestion.group_genres import read_vocabulary, run
 from genre_spark.tables import table_files
 from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genres import (
@@ -149,7 +149,7 @@ def test_rows_read_in_one_pass_and_row_by_row_give_the_same(
     monkeypatch.setattr("genre_spark.transforms.csv._HEADER_BYTES", 300)
     quick = group(content)
     monkeypatch.setattr(
-        "genre_spark.pipelines.genre_grouping.guess_vocabulary", lambda layout: None
+        "genre_spark.pipelines.ingestion.genre_grouping.guess_vocabulary", lambda layout: None
     )
     thorough = group(content, "again.csv")
     assert quick[1:] == thorough[1:], meaning

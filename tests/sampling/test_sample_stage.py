@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.sample import run
+from genre_spark.pipelines.sampling.sample import run
 from genre_spark.schemas import GENRES_SCHEMA
 from genre_spark.tables import read_manifest, table_files, write_table
 

@@ -8,7 +8,7 @@ import pytest
 
 from genre_spark.config import build_config
 from genre_spark.errors import InvalidConfigError
-from genre_spark.pipelines.make_sample import run
+from genre_spark.pipelines.ingestion.make_sample import run
 
 
 def recipe(folder, **sections):

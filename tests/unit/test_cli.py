@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from genre_spark import pipelines
 from genre_spark.cli import main
 from genre_spark.config import load_config
 from genre_spark.config.root import RunStage
@@ -107,5 +109,12 @@ def test_a_result_is_aligned_however_long_its_names_are() -> None:
     ]
 
 
-def test_every_stage_is_named_like_its_module() -> None:
+def test_every_stage_is_named_like_its_module_and_found_in_the_package() -> None:
     assert [entry.load().name for entry in STAGES.values()] == list(STAGES)
+    assert [getattr(pipelines, name).run.name.replace("-", "_") for name in pipelines.__all__] == (
+        sorted(name.replace("-", "_") for name in STAGES)
+    )
+    with pytest.raises(ImportError, match="no_such_stage"):
+        importlib.import_module("genre_spark.pipelines.no_such_stage")
+    with pytest.raises(AttributeError, match="no_such_stage"):
+        pipelines.no_such_stage  # noqa: B018

@@ -45,7 +45,7 @@ def run_without(*blocked: str, code: str) -> subprocess.CompletedProcess[str]:
         ("mlflow", "genre_spark.tracking", "pipeline"),
         ("matplotlib", "genre_spark.evaluation.figures", "pipeline"),
         ("torch", "genre_spark.vision.training.loop", "cnn"),
-        ("torch", "genre_spark.pipelines.train_cnn", "cnn"),
+        ("torch", "genre_spark.pipelines.models.train_cnn", "cnn"),
         ("petastorm", "genre_spark.vision.feed.reader", "petastorm"),
     ],
 )

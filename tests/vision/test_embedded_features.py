@@ -8,9 +8,9 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.multilabel import MultilabelEvaluator
-from genre_spark.pipelines.build_features import run as build_features
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.train_multilabel import run as train_multilabel
+from genre_spark.pipelines.features.build_features import run as build_features
+from genre_spark.pipelines.models.train_multilabel import run as train_multilabel
 from genre_spark.schemas import FEATURES, GENRES_SCHEMA, LABELS, MOVIE_ID, PREDICTION
 from genre_spark.tables import write_table
 from tests.vision.conftest import link_tables, make_config

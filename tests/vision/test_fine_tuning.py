@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from genre_spark.pipelines.network_plan import plan_training
+from genre_spark.pipelines.models.network_plan import plan_training
 from genre_spark.vision.figures.training_curves import draw_curves
 from genre_spark.vision.training.job import job_network, run_job
 from tests.vision.conftest import link_tables, make_config

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.pipelines.train_cnn import run
+from genre_spark.pipelines.models.train_cnn import run
 from genre_spark.vision.storage import load_tensors
 from tests.vision.conftest import link_tables, make_config, slow
 

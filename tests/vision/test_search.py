@@ -19,8 +19,8 @@ from optuna.trial import TrialState
 
 from genre_spark.config import CnnConfig, Config, SearchConfig
 from genre_spark.errors import StageFailedError
-from genre_spark.pipelines.network_plan import plan_training
-from genre_spark.pipelines.search_cnn import run
+from genre_spark.pipelines.models.network_plan import plan_training
+from genre_spark.pipelines.models.search_cnn import run
 from genre_spark.tracking import TrialLogger, resolve_tracking_uri
 from genre_spark.vision.training.hyperparameter_search import search, share_cores
 from tests.vision.conftest import make_config, slow

@@ -13,8 +13,8 @@ from mlflow import MlflowClient
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
 from genre_spark.imaging import encode_pixels
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.network_plan import plan_training
-from genre_spark.pipelines.train_cnn import run
+from genre_spark.pipelines.models.network_plan import plan_training
+from genre_spark.pipelines.models.train_cnn import run
 from genre_spark.tables import commit_table, read_manifest, write_table
 from genre_spark.tracking import resolve_tracking_uri
 from genre_spark.vision.training.job import job_loss, run_job

@@ -10,7 +10,7 @@ from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import join, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.network_features import embed_for_training, pretrained_source
+from genre_spark.pipelines.features.network_features import embed_for_training, pretrained_source
 from genre_spark.sampling.class_weights import class_weights
 from genre_spark.session import job_progress
 from genre_spark.tables import TableManifest

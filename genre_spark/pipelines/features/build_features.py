@@ -11,7 +11,7 @@ from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import file_digest
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.splitting import split_inputs, split_movies
+from genre_spark.pipelines.sampling.splitting import split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.splits import SPLIT, TRAIN
 from genre_spark.schemas import FEATURES, MOVIE_ID, REASON
@@ -36,7 +36,7 @@ def _depends_on(config: Config) -> list[object]:
     network: list[object] = []
     if config.features.embeddings:
         # torch, seconds
-        from genre_spark.pipelines.network_features import features_depend_on  # noqa: PLC0415
+        from genre_spark.pipelines.features.network_features import features_depend_on  # noqa: PLC0415
 
         network = features_depend_on(config)
     return [
@@ -139,7 +139,7 @@ def _embeddings(spark: SparkSession, config: Config) -> DataFrame:
     Those that are missing are computed first.
     """
     # torch, seconds
-    from genre_spark.pipelines.network_features import embed_posters_table  # noqa: PLC0415
+    from genre_spark.pipelines.features.network_features import embed_posters_table  # noqa: PLC0415
 
     embed_posters_table(spark, config)
     embeddings = Catalogue(config).embeddings.read(spark)

@@ -19,7 +19,7 @@ from genre_spark.evaluation.scores import MICRO_F1, NO_RULE, Score
 from genre_spark.files import filesystem
 from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.model_evaluation import (
+from genre_spark.pipelines.evaluation.model_evaluation import (
     PredictedModel,
     as_scores,
     evaluate_model,

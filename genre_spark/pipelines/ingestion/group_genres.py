@@ -11,7 +11,7 @@ from genre_spark.config import Config
 from genre_spark.errors import StageFailedError
 from genre_spark.files import file_digest, join, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.genre_grouping import Grouping, group_file
+from genre_spark.pipelines.ingestion.genre_grouping import Grouping, group_file
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import GENRES_CSV
 from genre_spark.tables import Table, TableManifest, commit_table

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.multilabel_methods import make_estimator
+from genre_spark.pipelines.models.multilabel_methods import make_estimator
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.class_weights import row_weight
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT

@@ -11,9 +11,13 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config
 from genre_spark.files import join, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.network_pictures import log_pictures
-from genre_spark.pipelines.network_plan import plan_training, training_note, training_settings
-from genre_spark.pipelines.network_predictions import write_predictions
+from genre_spark.pipelines.models.network_pictures import log_pictures
+from genre_spark.pipelines.models.network_plan import (
+    plan_training,
+    training_note,
+    training_settings,
+)
+from genre_spark.pipelines.models.network_predictions import write_predictions
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tables import Table
 from genre_spark.tracking import CurveLogger, TrackedRun, log_poster_model, system_metrics

@@ -19,14 +19,14 @@ from genre_spark.evaluation.sample_balance import (
 from genre_spark.evaluation.style import write_figure
 from genre_spark.files import join, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.demands import explain_shortfalls, plan_demands
-from genre_spark.pipelines.group_genres import read_vocabulary
-from genre_spark.pipelines.sample_tables import poster_details, write_samples
-from genre_spark.pipelines.splitting import eligible_movies, split_inputs, split_movies
+from genre_spark.pipelines.ingestion.group_genres import read_vocabulary
+from genre_spark.pipelines.sampling.sample_tables import poster_details, write_samples
+from genre_spark.pipelines.sampling.splitting import eligible_movies, split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.class_weights import class_weights
 from genre_spark.sampling.cutoff_search import find_thresholds
 from genre_spark.sampling.cutoffs import LabelCounts, apply_thresholds
+from genre_spark.sampling.demands import explain_shortfalls, plan_demands
 from genre_spark.sampling.description import ALL, Balance, count_labelsets, describe_labelsets
 from genre_spark.sampling.splits import SPLIT, SPLITS, TRAIN
 from genre_spark.schemas import WEIGHT

@@ -1,0 +1,1 @@
+"""Stages that describe movies and posters by numbers."""

@@ -1,0 +1,1 @@
+"""Stages that read the user's files: genres and posters become tables."""
