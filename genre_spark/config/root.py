@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from genre_spark.config.cnn import CnnConfig
+from genre_spark.config.collect import CollectConfig
 from genre_spark.config.embeddings import EmbeddingsConfig
 from genre_spark.config.evaluation import EvaluationConfig
 from genre_spark.config.features import FeaturesConfig
@@ -21,6 +22,7 @@ from genre_spark.config.section import Section
 
 RunStage = Literal[  # those of pipelines.registry that a run has; a test keeps the two alike
     "make-sample",
+    "collect-tmdb",
     "group-genres",
     "prepare-posters",
     "build-features",
@@ -46,6 +48,9 @@ class Config(Section):
     sample_data: SampleDataConfig | None = Field(
         None,
         description="generated data; without this section make-sample refuses to write over the data in paths",
+    )
+    collect: CollectConfig = Field(
+        CollectConfig(), description="data from TMDb, IMDb and servers of posters"
     )
     genres: GenresConfig = GenresConfig()
     posters: PostersConfig = PostersConfig()

@@ -26,6 +26,7 @@ _REJECTS_OF = {
     "genres": "group-genres",
     "posters": "prepare-posters",
     "metadata": "build-features",
+    "tmdb": "collect-tmdb",
 }
 
 
@@ -50,7 +51,7 @@ class Catalogue:
         return Table(self.config.paths.posters_table, POSTERS_SCHEMA, "prepare-posters")
 
     def rejects(self, of: str) -> Table:
-        """One row per input that could not be used, of genres, posters or metadata."""
+        """One row per input that could not be used, of genres, posters, metadata, ...."""
         return Table(self.config.paths.rejects(of), REJECTS_SCHEMA, _REJECTS_OF[of])
 
     @property

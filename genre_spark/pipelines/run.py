@@ -22,7 +22,10 @@ def stages_of(config: Config) -> list[StageEntry]:
     Raises:
         InvalidConfigError: the recipe leaves none.
     """
-    skipped = {*config.skip_stages, *(("make-sample",) if config.sample_data is None else ())}
+    skipped = {
+        *config.skip_stages,
+        *(name for name, section in _sections(config).items() if section is None),
+    }
     stages = [entry for entry in STAGES.values() if entry.in_run and entry.name not in skipped]
     if not stages:
         raise InvalidConfigError(
@@ -64,10 +67,21 @@ def run(
         tracked.log_metrics({"seconds": round(time.monotonic() - started, 2)})
 
 
+def _sections(config: Config) -> dict[str, object]:
+    """Return stage -> the section without which it is not part of a run."""
+    collect = config.collect
+    return {
+        "make-sample": config.sample_data,
+        "collect-tmdb": collect.tmdb,
+        "collect-imdb": collect.imdb,
+        "download-posters": collect.downloads,
+    }
+
+
 def _check_inputs(entries: Sequence[StageEntry], config: Config) -> str:
     """Check what the first stage reads, and the user's files of the others; return its digest."""
     digest = entries[0].load().check(config)
-    if config.sample_data is None:
+    if not any(_sections(config).values()):  # else the files appear in the course of the run
         for entry in entries[1:]:
             entry.load().check_paths(config)
     return digest

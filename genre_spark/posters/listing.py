@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, fingerprint
+from genre_spark.files import filesystem, fingerprint, is_local
 from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.posters.names import parse_poster_name
 from genre_spark.posters.zip_directory import ZipMember, read_zip_directory
@@ -152,15 +152,6 @@ def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
             raise InvalidInputError(
                 f"paths.posters: {source}: not a whole tar archive: {error}"
             ) from None
-
-
-def is_local(system: fsspec.AbstractFileSystem) -> bool:
-    """Tell whether a file system is the machine's own."""
-    return (
-        "file" in system.protocol
-        if isinstance(system.protocol, tuple)
-        else system.protocol == "file"
-    )
 
 
 def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:

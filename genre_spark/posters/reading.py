@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from genre_spark.files import filesystem, join
-from genre_spark.posters.listing import FILE, ZIP_DEFLATED, is_local, source_kind
+from genre_spark.files import filesystem, is_local, join
+from genre_spark.posters.listing import FILE, ZIP_DEFLATED, source_kind
 from genre_spark.posters.zip_directory import LOCAL_HEADER, LOCAL_HEADER_SIZE
 
 UNREADABLE = "unreadable"

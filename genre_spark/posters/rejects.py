@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from genre_spark.files import filesystem, join
 from genre_spark.posters.arrow_columns import text_column
 from genre_spark.schemas import CONTENT, REASON, SOURCE
+from genre_spark.tables import TableManifest, commit_table
 
 _SCHEMA = pa.schema(
     [
@@ -20,10 +22,11 @@ _SCHEMA = pa.schema(
     ]
 )
 _LONGEST = 300  # characters of a detail
+_BATCH = 10_000
 
 
 def write_rejects(table: str, name: str, rejects: Sequence[tuple[str, str, str]]) -> str:
-    """Write a Parquet file of (source, reason, detail) into the rejects table's folder and return its name."""
+    """Write a Parquet file of (source, reason, detail) into the table's folder; return its name."""
     path = f"data-{name}-{uuid.uuid4().hex[:8]}.parquet"
     columns = [text_column([reject[index][:_LONGEST] for reject in rejects]) for index in range(3)]
     system, inner = filesystem(join(table, path))
@@ -31,3 +34,37 @@ def write_rejects(table: str, name: str, rejects: Sequence[tuple[str, str, str]]
     with system.open(inner, "wb") as file:
         pq.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA), file)
     return path
+
+
+class RejectsLog:
+    """A rejects table that is written row by row, in memory that does not grow with it.
+
+    Attributes:
+        counts: reason -> rows.
+    """
+
+    def __init__(self, table: str) -> None:
+        self.counts: Counter[str] = Counter()
+        self._table = table
+        self._pending: list[tuple[str, str, str]] = []
+        self._files: list[str] = []
+
+    def add(self, source: str, reason: str, content: str) -> None:
+        """Add a row."""
+        self.counts[reason] += 1
+        self._pending.append((source, reason, content[:_LONGEST]))
+        if len(self._pending) >= _BATCH:
+            self._flush()
+
+    def commit(self, fingerprint: str) -> None:
+        """Make the rows the table, in place of earlier ones."""
+        self._flush()
+        counts = dict(sorted(self.counts.items()))
+        rows = sum(counts.values())
+        manifest = TableManifest(fingerprint, tuple(self._files), rows, counts)
+        commit_table(self._table, manifest)
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._files.append(write_rejects(self._table, "log", self._pending))
+            self._pending = []

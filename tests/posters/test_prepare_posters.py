@@ -271,7 +271,7 @@ DRIVER = """
 import os, sys
 from genre_spark.config.posters import PostersConfig
 from genre_spark.session import spark_session
-from genre_spark.transforms.posters import prepare_posters
+from genre_spark.posters.table import prepare_posters
 
 settings = {"spark.ui.enabled": "false", "spark.driver.memory": "1g", "spark.executor.memory": "512m",
             "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}

@@ -1,0 +1,129 @@
+"""How to treat other people's data and servers: terms, rates, pauses, robots directives."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
+
+from aiolimiter import AsyncLimiter
+
+__all__ = [
+    "IMDB_NOTICE",
+    "POSTERS_NOTICE",
+    "TMDB_ATTRIBUTION",
+    "TMDB_NOTICE",
+    "Host",
+    "Hosts",
+    "forbidden_by_robots",
+    "pace",
+    "retry_after",
+]
+
+# TMDb's terms ask for this sentence, word for word, wherever its data or images are used
+TMDB_ATTRIBUTION = "This product uses the TMDB API but is not endorsed or certified by TMDB."
+TMDB_NOTICE = (
+    "TMDb's terms of use apply to what is collected now. As we read them: show TMDb's logo and the "
+    f'sentence "{TMDB_ATTRIBUTION}"; do not keep its data for more than six months without asking '
+    "again (collect.tmdb.refresh_older_than=180); commercial use, and training models on its data "
+    "or images, may need an agreement with TMDb. Read "
+    "https://www.themoviedb.org/api-terms-of-use and decide whether your use is allowed."
+)
+IMDB_NOTICE = (
+    "IMDb's files are for personal and non-commercial use, under the conditions at "
+    "https://developer.imdb.com/non-commercial-datasets/; decide whether your use is allowed. "
+    'Its sentence: "Information courtesy of IMDb (https://www.imdb.com). Used with permission."'
+)
+POSTERS_NOTICE = (
+    "Posters belong to their studios, and servers to those who run them: download what you may use."
+)
+_REMEMBERED_HOSTS = 10_000
+
+
+def pace(per_second: float) -> AsyncLimiter:
+    """Return a limiter that spaces requests evenly, without a burst at the start."""
+    return AsyncLimiter(1, 1 / per_second)
+
+
+def retry_after(value: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for, or None where it says nothing usable.
+
+    Args:
+        value: seconds, or an HTTP date (RFC 9110, 10.2.3).
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return None if math.isnan(seconds) else max(0.0, seconds)
+
+
+def forbidden_by_robots(headers: Iterable[str], *, agent: str, directives: Iterable[str]) -> str:
+    """Return the first directive of X-Robots-Tag that forbids using an image, or "".
+
+    A value may begin with the name of the agent that it is for (`otherbot: noai, noindex`), as
+    img2dataset reads it too.
+
+    Args:
+        headers: all values of X-Robots-Tag.
+        agent: our name, as in the user agent.
+        directives: what counts, in lower case.
+    """
+    wanted = set(directives)
+    for header in headers:
+        name, colon, rest = header.lower().partition(":")
+        for_an_agent = bool(colon) and "," not in name
+        if for_an_agent and name.strip() not in ("*", agent.lower()):
+            continue
+        for word in (rest if for_an_agent else header.lower()).split(","):
+            if word.strip() in wanted:
+                return word.strip()
+    return ""
+
+
+class Host:
+    """What a task knows of one host.
+
+    Attributes:
+        failures: connections that failed in a row; a host that answers sets it to 0.
+    """
+
+    def __init__(self, per_second: float | None) -> None:
+        self.failures = 0
+        self._limiter = None if per_second is None else pace(per_second)
+        self._resume_at = 0.0
+
+    async def turn(self) -> None:
+        """Wait until the host may be asked again."""
+        loop = asyncio.get_running_loop()
+        while (delay := self._resume_at - loop.time()) > 0:
+            await asyncio.sleep(delay)
+        if self._limiter is not None:
+            await self._limiter.acquire()
+
+    def pause(self, seconds: float) -> None:
+        """Ask the host for nothing before so many seconds have passed."""
+        self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + seconds)
+
+
+class Hosts:
+    """The hosts that a task has asked lately: as many as memory has room for."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self._per_second = per_second
+        self._hosts: OrderedDict[str, Host] = OrderedDict()
+
+    def __getitem__(self, name: str) -> Host:
+        host = self._hosts.pop(name, None) or Host(self._per_second)
+        self._hosts[name] = host
+        if len(self._hosts) > _REMEMBERED_HOSTS:
+            self._hosts.popitem(last=False)
+        return host
