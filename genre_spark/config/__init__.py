@@ -1,4 +1,4 @@
-"""Frozen, checked settings of every stage and the loader of recipes."""
+"""Settings of every stage, frozen and checked, and the loader of recipes."""
 
 from genre_spark.extras import require
 

@@ -9,51 +9,58 @@ from pydantic import Field, model_validator
 from genre_spark.config.posters import FeedConfig
 from genre_spark.config.section import Section
 
+__all__ = [
+    "AugmentationConfig",
+    "CnnConfig",
+    "DistributionConfig",
+    "FineTuneConfig",
+    "ScheduleConfig",
+]
+
 
 class AugmentationConfig(Section):
-    """Random changes of training posters, made on the training device.
-
-    0 and false switch each off.
-    """
+    """Random changes of training posters, made on the training device; 0 and false switch off."""
 
     flip: bool = Field(False, description="mirror every second poster")
     crop: float = Field(
         0.0,
         ge=0,
         lt=0.5,
-        description="share of height and width cut away at random places, at most",
+        description="largest share of height and width that is cut away, at random places",
     )
     colour: float = Field(
-        0.0, ge=0, le=1, description="strength of random brightness, contrast and saturation"
+        0.0, ge=0, le=1, description="strength of the changes of brightness, contrast, saturation"
     )
 
 
 class ScheduleConfig(Section):
-    """How the learning rate moves over the training."""
+    """The learning rate over the training."""
 
     kind: Literal["constant", "cosine", "linear"] = Field(
-        "constant", description="course after the warm-up"
+        "constant", description="shape of the schedule after the warm-up"
     )
-    warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear rise from 0")
-    final: float = Field(0.0, ge=0, le=1, description="share of the learning rate left at the end")
+    warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear increase from 0")
+    final: float = Field(0.0, ge=0, le=1, description="share of the learning rate at the end")
 
 
 class FineTuneConfig(Section):
-    """Second stage of transfer: the top block of the network is trained too, at a low rate."""
+    """The second stage of transfer: the top block of the network is trained too, at a low rate."""
 
     epochs: int = Field(0, ge=0, description="passes over the training samples; 0: no second stage")
-    learning_rate: float = Field(1e-5, gt=0, description="of the top block and the head")
+    learning_rate: float = Field(
+        1e-5, gt=0, description="learning rate of the top block and the head"
+    )
 
 
 class DistributionConfig(Section):
     """Processes that train together; each reads its own share of the samples."""
 
-    processes: int = Field(1, ge=1, le=1024, description="training processes; with GPUs one each")
+    processes: int = Field(1, ge=1, le=1024, description="number of processes; each takes one GPU")
     where: Literal["local", "executors"] = Field(
-        "local", description="on the driver's machine, or as Spark tasks"
+        "local", description="local: on the driver's machine; executors: as Spark tasks"
     )
     backend: Literal["auto", "gloo", "nccl"] = Field(
-        "auto", description="nccl on GPUs, gloo on CPUs"
+        "auto", description="auto: nccl on GPUs, gloo on CPUs"
     )
 
 
@@ -61,54 +68,56 @@ class CnnConfig(Section):
     """A network and its training."""
 
     architecture: str = Field(
-        "lenet", min_length=1, description="a name of the registry in vision.models"
+        "lenet", min_length=1, description="name of an architecture; docs/cnn.md lists them"
     )
     name: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="name of the trained model; null: the architecture's",
+        description="name of the trained model; null: that of the architecture",
     )
     pretrained: str = Field(
         "auto",
         min_length=1,
-        description="auto: from an installed package where the architecture has one; none; download; or a file",
+        description="source of pretrained weights: auto (an installed package, where the "
+        "architecture has one), none, download, or a file",
     )
     freeze: Literal["none", "backbone"] = Field(
         "none",
-        description="backbone: only the head is trained, on features that Spark computes once",
+        description="backbone: train only the head, on features that Spark computes once",
     )
     hidden: int = Field(
         0, ge=0, description="units of a hidden layer in the head of pretrained networks; 0: none"
     )
     height: int | None = Field(
-        None, ge=1, le=4096, description="pixels the network sees; null: as stored"
+        None, ge=1, le=4096, description="height of the network's input, pixels; null: as stored"
     )
     width: int | None = Field(
-        None, ge=1, le=4096, description="pixels the network sees; null: as stored"
+        None, ge=1, le=4096, description="width of the network's input, pixels; null: as stored"
     )
-    epochs: int = Field(10, ge=1, description="passes over the training samples at most")
-    batch_size: int = Field(32, ge=1, description="posters a step, over all processes")
-    learning_rate: float = Field(0.001, gt=0, description="of the optimiser")
-    optimizer: Literal["sgd", "adamw"] = "adamw"
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    epochs: int = Field(10, ge=1, description="largest number of passes over the samples")
+    batch_size: int = Field(32, ge=1, description="posters per step, over all processes")
+    learning_rate: float = Field(0.001, gt=0, description="learning rate of the optimiser")
+    optimizer: Literal["sgd", "adamw"] = Field("adamw", description="optimiser")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
     weight_decay: float = Field(
-        0.0, ge=0, description="of the optimiser; not on biases and normalisation"
+        0.0, ge=0, description="weight decay; biases and normalisation have none"
     )
     schedule: ScheduleConfig = ScheduleConfig()
     loss: Literal["bce", "bce_positive", "asymmetric", "bpmll"] = Field(
-        "bce", description="bce_positive weighs the positives of a rare genre more"
+        "bce", description="loss; bce_positive weighs the positives of rare genres more"
     )
     label_weights: Literal["none", "inverse_frequency", "effective_number", "balanced"] = Field(
         "none",
-        description="weight of a genre in the loss, from the samples' class weights; balanced: of its positives and "
-        "its negatives, which then weigh the same",
+        description="weights of the genres in the loss, from the samples' class weights; balanced: "
+        "a genre's positives and negatives weigh the same",
     )
     negative_sampling: bool = Field(
         False,
-        description="each step sees a random share of a genre's negatives, weighted so that the mean stays",
+        description="show each step a random share of a genre's negatives, weighted so that the "
+        "mean stays the same",
     )
     positive_weight_limit: float = Field(
-        10.0, ge=1, description="largest weight of a positive under bce_positive"
+        10.0, ge=1, description="largest weight of a positive with bce_positive"
     )
     dropout: float = Field(
         0.25, ge=0, lt=1, description="share of activations dropped in the fully connected layers"
@@ -117,22 +126,22 @@ class CnnConfig(Section):
         None, gt=0, description="largest norm of the gradient; null: no clipping"
     )
     patience: int = Field(
-        5, ge=1, description="epochs without a better validation loss before training stops"
+        5, ge=1, description="epochs without a lower validation loss after which training stops"
     )
     weights: Literal["none", "sampling"] = Field(
-        "none", description="weight of a sample in the loss"
+        "none", description="weights of the samples; sampling: 1 / probability of being drawn"
     )
     augmentation: AugmentationConfig = AugmentationConfig()
     fine_tune: FineTuneConfig = FineTuneConfig()
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="auto: bf16 on CUDA, float32 on CPU"
+        "auto", description="precision; auto: bf16 on CUDA, float32 on CPUs"
     )
     compile: bool = Field(False, description="compile the network with torch.compile")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: a GPU where there is one"
+        "auto", description="device; auto: a GPU where there is one"
     )
     threads: int | None = Field(
-        None, ge=1, description="CPU threads of a training process; null: cores / processes"
+        None, ge=1, description="CPU threads per training process; null: cores / processes"
     )
     checkpoint_minutes: float = Field(
         5.0, ge=0, description="minutes between checkpoints inside an epoch"
@@ -157,8 +166,7 @@ class CnnConfig(Section):
         if self.loss == "bpmll" and (self.label_weights != "none" or self.negative_sampling):
             raise ValueError(
                 "label_weights: none and negative_sampling: false with loss: bpmll, which ranks "
-                "genres against each "
-                "other, or loss: bce"
+                "genres against each other, or loss: bce"
             )
         if self.loss == "bce_positive" and self.label_weights == "balanced":
             raise ValueError(
@@ -171,5 +179,5 @@ class CnnConfig(Section):
 
     @property
     def model_name(self) -> str:
-        """Name of the trained model: of its folder, its predictions table and its rows in comparisons."""
+        """Name of the trained model, of its folder, its predictions and its rows in comparisons."""
         return self.name or self.architecture

@@ -10,11 +10,11 @@ from genre_spark.config.section import Section
 class EmbeddingsConfig(Section):
     """Batch inference of the frozen part of `cnn.architecture` over posters."""
 
-    batch_size: int = Field(16, ge=1, description="posters a forward pass")
-    threads: int = Field(1, ge=1, description="CPU threads of the network in each Spark task")
+    batch_size: int = Field(16, ge=1, description="posters per forward pass")
+    threads: int = Field(1, ge=1, description="CPU threads of the network per Spark task")
     mirror: bool = Field(
         False, description="average the features of the poster and of its mirror image"
     )
     rows_per_part: int = Field(
-        512, ge=1, description="posters at least in a part; a killed run loses unfinished parts"
+        512, ge=1, description="smallest number of posters per part; a killed run loses open parts"
     )

@@ -16,10 +16,8 @@ class EvaluationConfig(Section):
         None, description="models to evaluate; null: all that have predictions"
     )
     threshold: float = Field(
-        0.5, gt=0, lt=1, description="the fixed threshold; a tuned one stands beside it"
+        0.5, gt=0, lt=1, description="the fixed threshold; tuned ones are measured beside it"
     )
     best_by: Literal[
         "f1_micro", "f1_macro", "jaccard_samples", "subset_accuracy", "hamming_loss"
-    ] = Field(
-        "f1_micro", description="metric on validation by which `compare` names the best model"
-    )
+    ] = Field("f1_micro", description="validation metric by which `compare` chooses the best model")

@@ -15,11 +15,11 @@ class GenresConfig(Section):
     vocabulary: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="the genres to know, in the order of their label ids; null: all in the file",
+        description="genres, in the order of their label ids; null: all in the file",
     )
     unknown: Literal["reject", "keep"] = Field(
         "reject",
-        description="genres outside a given vocabulary: to the rejects, or appended to the vocabulary",
+        description="treatment of genres outside a given vocabulary; keep appends them to it",
     )
 
     @field_validator("vocabulary")
@@ -27,7 +27,7 @@ class GenresConfig(Section):
     def _names(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for name in value or ():
             if name != name.strip() or not name:
-                raise ValueError(f"names without blanks around them, not {name!r}")
+                raise ValueError(f"names without spaces around them, not {name!r}")
             if value is not None and value.count(name) > 1:
                 raise ValueError(f"every name once, not {name!r} {value.count(name)} times")
         return value
@@ -40,58 +40,57 @@ class SplitConfig(Section):
     validation: float = Field(0.2, gt=0, lt=1, description="share of the movies that are not test")
     method: Literal["hash", "iterative"] = Field(
         "hash",
-        description="hash: each movie by a hash of its id and the seed, at any size, stable when the data grows; "
-        "iterative: by iterative stratification on the driver, for small data whose rare genres a "
-        "hash could leave "
-        "out of a split",
+        description="hash: by a hash of each movie's id and the seed, at any size, stable when the "
+        "data grows; iterative: by iterative stratification on the driver, for small data whose "
+        "rare genres a hash could leave out of a split",
     )
     group_by: Literal["poster", "title"] | None = Field(
         None,
-        description="keep movies together: poster: those with the same pixels; title: those with the same title and "
-        "year; null: each movie by itself",
+        description="movies that stay in one split; poster: those with the same pixels; title: "
+        "those with the same title and year; null: each movie by itself",
     )
     max_iterative: int = Field(
-        200_000, ge=1, description="movies that method iterative takes on at most"
+        200_000, ge=1, description="largest number of movies for method iterative"
     )
 
     @model_validator(mode="after")
     def _one_way(self) -> SplitConfig:
         if self.method == "iterative" and self.group_by is not None:
             raise ValueError(
-                "group_by null with method iterative, which deals out single movies, not group_by "
+                "group_by null with method iterative, which assigns single movies, not group_by "
                 f"{self.group_by}"
             )
         return self
 
 
 class SamplingConfig(Section):
-    """The balanced sample: training and validation with a minimum per genre, test with the natural distribution."""
+    """The balanced sample: training and validation have a minimum per genre, test has none."""
 
-    total: int | None = Field(
-        None, gt=0, description="movies wanted over all splits; null: all there are"
-    )
+    total: int | None = Field(None, gt=0, description="number of movies over all splits; null: all")
     minimum_per_genre: int | dict[str, int] = Field(
         0,
-        description="movies of each genre that the training sample has at least; a number, or one per genre; "
-        "validation gets the same in proportion to its share",
+        description="smallest number of movies per genre in the training sample, one number or one "
+        "per genre; validation gets the same in proportion to its share",
     )
     maximum_per_genre: int | dict[str, int] | None = Field(
         None,
-        description="movies of each genre that the training sample has at most; a number, or one per genre",
+        description="largest number of movies per genre in the training sample, one number or one "
+        "per genre",
     )
     require_poster: bool = Field(
-        True, description="draw only movies that have a poster, and put it into the samples"
+        True, description="draw only movies with a poster, and store the poster in the samples"
     )
     effective_number_beta: float = Field(
         0.9999,
         ge=0,
         lt=1,
-        description="of the genre weights `effective_number`: 0 weighs genres alike, near 1 by inverse frequency",
+        description="beta of the class weights `effective_number`: 0 weighs genres alike, near 1 "
+        "by inverse frequency",
     )
     negatives_per_positive: float = Field(
         4.0,
         gt=0,
-        description="of the genre weights `negative_rate`: negatives to draw for each positive of a genre",
+        description="negatives per positive of a genre, for the class weights `negative_rate`",
     )
 
     @field_validator("minimum_per_genre", "maximum_per_genre")

@@ -1,4 +1,4 @@
-"""From a YAML file and `key=value` words to a checked configuration."""
+"""Loads recipes: a YAML file and `key=value` overrides become a checked configuration."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from genre_spark.config.root import Config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.recipes import find_recipe
 
+__all__ = ["build_config", "load_config"]
+
 logger = logging.getLogger(__name__)
 
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:/")
@@ -26,7 +28,7 @@ _COLLECT_PATHS = frozenset({"ids", "journal", "links", "movies", "source"})
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-3 as text; people who write learning rates mean a number."""
+    """A safe loader that reads 1e-3 as a number; YAML 1.1 takes it for text."""
 
 
 _Loader.add_implicit_resolver(
@@ -37,12 +39,12 @@ _Loader.add_implicit_resolver(
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a recipe, apply `dotted.key=value` words and check every value.
+    """Read a recipe, apply `dotted.key=value` overrides and check every value.
 
-    Local paths come out absolute; a relative one in the file starts at the file's folder, so that a
-    recipe means the same wherever it is run from, and one in an override at the current folder. `~`
-    is the home folder. A bare name that is no file of the current folder means the recipe that came
-    with the package (`recipes.find_recipe` says where its paths start).
+    Local paths become absolute: a relative one in the file starts at the file's folder, so that a
+    recipe means the same wherever it is run from; one in an override starts at the current folder.
+    `~` is the home folder. A bare name that is no file of the current folder means the recipe that
+    came with the package (`recipes.find_recipe` says where its paths start).
 
     Raises:
         InvalidConfigError: the file cannot be read, or a key is unknown, of the wrong type or out

@@ -28,10 +28,10 @@ Method = Literal[
 BINARY_METHODS: frozenset[str] = frozenset(
     {"binary_relevance", "classifier_chain", "ensemble_of_classifier_chains"}
 )
-"""Methods with a fit of two classes a genre."""
+"""Methods with one binary fit per genre."""
 
 BASELINES: frozenset[str] = frozenset({"most_common_labelset", "random_labels", "label_prior"})
-"""Methods without any fit."""
+"""Methods that fit nothing."""
 
 
 class ForestConfig(Section):
@@ -40,38 +40,39 @@ class ForestConfig(Section):
     backend: Literal["spark", "sklearn"] = Field(
         "spark", description="spark: each fit is a distributed job; sklearn: each fit is one task"
     )
-    trees: int = Field(50, ge=1, description="trees of each forest")
-    max_depth: int = Field(10, ge=1, le=30, description="levels of splits")
-    min_leaf: int = Field(1, ge=1, description="rows that a leaf has at least")
+    trees: int = Field(50, ge=1, description="trees per forest")
+    max_depth: int = Field(10, ge=1, le=30, description="largest depth of a tree, levels of splits")
+    min_leaf: int = Field(1, ge=1, description="smallest number of rows per leaf")
 
 
 class MultilabelConfig(Section):
-    """Which multi-label methods to train, on what."""
+    """The multi-label methods to train."""
 
     methods: tuple[Method, ...] = Field(
         ("binary_relevance",), min_length=1, description="methods to train: one, several, or 'all'"
     )
     classifier: Literal["random_forest", "extra_trees", "logistic_regression"] = Field(
         "random_forest",
-        description="base classifier; extra_trees needs forest.backend=sklearn; multilabel_random_forest has its own",
+        description="base classifier; extra_trees needs forest.backend=sklearn; "
+        "multilabel_random_forest has its own",
     )
     forest: ForestConfig = ForestConfig()
     parallelism: int = Field(2, ge=1, description="fits that run at once (backend spark)")
     weights: Literal["none", "sampling", "inverse_frequency", "effective_number", "balanced"] = (
         Field(
             "none",
-            description="weight of a row in training: 1; the inverse of its probability of being sampled; the mean of "
-            "its genres' class weights, by inverse frequency or effective number; balanced: in the "
-            "fit of a genre the rows "
-            "with it weigh as much, all together, as those without it (binary relevance and "
-            "classifier chains only)",
+            description="weights of the training rows; none: all 1; sampling: the inverse of the "
+            "probability of being drawn; inverse_frequency, effective_number: the mean of the "
+            "class weights of a row's genres; balanced: in each genre's fit the rows with it weigh "
+            "as much, all together, as those without it (binary relevance and classifier chains "
+            "only)",
         )
     )
     negatives_per_positive: float = Field(
         0.0,
         ge=0,
-        description="rows without a genre that its fit sees for each row with it, drawn at random; 0: all of them "
-        "(binary relevance and classifier chains only)",
+        description="negative rows per positive row in the fit of a genre, drawn at random; 0: all "
+        "of them (binary relevance and classifier chains only)",
     )
 
     @field_validator("methods", mode="before")
@@ -84,7 +85,7 @@ class MultilabelConfig(Section):
 
     @model_validator(mode="after")
     def _binary_fits(self) -> MultilabelConfig:
-        """Refuse what only fits of two classes can do for methods that have none."""
+        """Reject settings of binary fits for methods that have none."""
         others = [method for method in self.methods if method not in BINARY_METHODS | BASELINES]
         expected = (
             f"expected only {', '.join(sorted(BINARY_METHODS))} and baselines among the methods"

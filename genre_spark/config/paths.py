@@ -1,4 +1,4 @@
-"""Where inputs lie and where every table goes."""
+"""Paths of the inputs and of every table."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from genre_spark.config.section import Section
 
 
 class PathsConfig(Section):
-    """Inputs of the Letterboxd layout and the work folder.
+    """Inputs in the Letterboxd layout, and the work folder.
 
-    Local paths or URLs (hdfs, s3a, gs, abfss).
+    All are local paths or URLs (hdfs, s3a, gs, abfss).
     """
 
-    genres_csv: str = Field(description="CSV of id,genre; plain or .gz")
+    genres_csv: str = Field(description="CSV file of id,genre; plain or .gz")
     posters: str = Field(description="folder of ID.jpg, or a zip or tar archive of them")
     metadata: str = Field(
         description="folder of movies.csv, countries.csv, ... (each plain or .gz)"
@@ -21,8 +21,8 @@ class PathsConfig(Section):
     work: str = Field(description="folder that all tables, models and the MLflow store go to")
     predicted_posters: str | None = Field(
         None,
-        description="what predict-posters reads: a posters or samples table of any work folder, or a folder of Parquet "
-        "with its columns; null: the work folder's posters table",
+        description="posters that predict-posters reads: a posters or samples table of any work "
+        "folder, or a folder of Parquet with its columns; null: the work folder's posters table",
     )
 
     def table(self, *names: str) -> str:

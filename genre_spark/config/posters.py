@@ -1,4 +1,4 @@
-"""Settings of the posters table and of feeding from it."""
+"""Settings of the posters table and of the feed."""
 
 from __future__ import annotations
 
@@ -12,29 +12,35 @@ from genre_spark.config.section import Section
 class PostersConfig(Section):
     """Decoding, resizing and storing of posters."""
 
-    height: int = Field(345, ge=1, le=4096, description="pixels")
-    width: int = Field(230, ge=1, le=4096, description="pixels")
+    height: int = Field(345, ge=1, le=4096, description="height of stored posters, pixels")
+    width: int = Field(230, ge=1, le=4096, description="width of stored posters, pixels")
     fit: Literal["stretch", "cover", "contain"] = Field(
         "stretch",
-        description="stretch to the size, cover it and crop, or be contained in it and padded",
+        description="how posters get that size; stretch: change the proportions; cover: crop; "
+        "contain: pad with black",
     )
-    encoding: Literal["jpeg", "png", "raw"] = Field("jpeg", description="how pixels are stored")
+    encoding: Literal["jpeg", "png", "raw"] = Field(
+        "jpeg", description="encoding of stored posters"
+    )
     quality: int = Field(90, ge=1, le=100, description="JPEG quality of re-encoded posters")
     keep_originals: bool = Field(
         True,
-        description="store a JPEG that already has the size and colours wanted as it is, without re-encoding",
+        description="store a colour JPEG that already has the size as it is, without re-encoding",
     )
     max_pixels: int = Field(
-        50_000_000, gt=0, description="larger originals are rejected before they are decoded"
+        50_000_000, gt=0, description="most pixels of an original; larger ones are not decoded"
     )
-    max_bytes: int = Field(50_000_000, gt=0, description="larger files are rejected unread")
+    max_bytes: int = Field(
+        50_000_000, gt=0, description="most bytes of a file; larger ones are not read"
+    )
     min_side: int = Field(
-        16, ge=1, description="originals with a shorter side, in pixels, are rejected"
+        16, ge=1, description="shortest side of an original, pixels; smaller ones are rejected"
     )
     drop_placeholders_over: int | None = Field(
         None,
         ge=1,
-        description="drop posters whose bytes are shared by more movies than this; null: keep all",
+        description="largest number of movies that may share the same bytes; posters of more "
+        "movies are placeholders and dropped; null: keep all",
     )
     follow_links: bool = Field(
         False, description="follow symbolic links that lead out of the folder of posters"
@@ -42,10 +48,10 @@ class PostersConfig(Section):
 
 
 class FeedConfig(Section):
-    """Reading of samples by Petastorm into batches of tensors."""
+    """The feed: samples, read by Petastorm, as batches of tensors."""
 
-    workers: int = Field(2, ge=1, le=64, description="threads that read and decode")
+    workers: int = Field(2, ge=1, le=64, description="threads that read, and as many that decode")
     shuffle_buffer: int = Field(
-        2048, ge=0, description="samples that are mixed before batches are cut"
+        2048, ge=0, description="samples that are mixed before batches are drawn"
     )
     prefetch: int = Field(4, ge=1, description="batches kept ready")

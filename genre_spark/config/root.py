@@ -20,7 +20,7 @@ from genre_spark.config.sample_data import SampleDataConfig
 from genre_spark.config.search import SearchConfig
 from genre_spark.config.section import Section
 
-RunStage = Literal[  # those of pipelines.registry that a run has; a test keeps the two alike
+RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compares the two
     "make-sample",
     "collect-tmdb",
     "group-genres",
@@ -38,16 +38,16 @@ class Config(Section):
     """All settings of a recipe; every section but `paths` has defaults."""
 
     paths: PathsConfig
-    seed: int = Field(7, ge=0, lt=2**31, description="of everything that is drawn at random")
+    seed: int = Field(7, ge=0, lt=2**31, description="seed of everything that is drawn")
     skip_stages: tuple[RunStage, ...] = Field(
         (),
-        description="stages that `run` leaves out, such as train-cnn where only forests are wanted",
+        description="stages that `run` leaves out, such as train-cnn for forests alone",
     )
     spark: SparkConfig = SparkConfig()
     mlflow: MlflowConfig = MlflowConfig()
     sample_data: SampleDataConfig | None = Field(
         None,
-        description="generated data; without this section make-sample refuses to write over the data in paths",
+        description="synthetic data; without this section make-sample stops with an error",
     )
     collect: CollectConfig = Field(
         CollectConfig(), description="data from TMDb, IMDb and servers of posters"

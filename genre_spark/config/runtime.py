@@ -1,4 +1,4 @@
-"""How to run: the Spark session and the MLflow store."""
+"""Settings of the Spark session and of the MLflow store."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ from genre_spark.config.section import Section
 
 
 class SparkConfig(Section):
-    """The Spark session, where none is active yet (on Databricks and in notebooks the active one is used)."""
+    """The Spark session, made where none is active; Databricks and notebooks have one."""
 
     master: str | None = Field(
         None,
-        description="local[*], spark://host:7077, ...; null leaves it to spark-submit or the conf file",
+        description="master URL: local[*], spark://host:7077, ...; null: that of spark-submit or "
+        "of conf_file",
     )
     conf_file: str | None = Field(
-        None, description="a file like conf/spark/local.conf, in spark-defaults format"
+        None, description="file of settings in spark-defaults format, like conf/spark/local.conf"
     )
     settings: dict[str, str] = Field(
-        default_factory=dict, description="single Spark settings, over the file's"
+        default_factory=dict, description="Spark settings that win over those of conf_file"
     )
 
 
 class MlflowConfig(Section):
-    """Where runs are logged."""
+    """The store that runs are logged to."""
 
     tracking_uri: str | None = Field(
         None,
-        description="an MLflow server or store; null: MLFLOW_TRACKING_URI, else SQLite under paths.work",
+        description="URI of an MLflow server or store; null: MLFLOW_TRACKING_URI, else SQLite "
+        "under paths.work",
     )
     experiment: str = Field(
-        "genre_spark", min_length=1, description="the experiment in which models are compared"
+        "genre_spark", min_length=1, description="experiment in which models are compared"
     )
     registered_model: str | None = Field(
         None,
         min_length=1,
-        description="register the best model under this name with the alias champion; null: do not",
+        description="name under which the best model is registered, with the alias champion; null: "
+        "register none",
     )

@@ -1,4 +1,4 @@
-"""Settings of the generated sample data."""
+"""Settings of the synthetic sample data."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from genre_spark.config.section import Section
 
 
 class SampleDataConfig(Section):
-    """The generated data set in the Letterboxd layout.
+    """The synthetic data set in the Letterboxd layout, written to the places that `paths` names."""
 
-    It is written to the folders that `paths` names.
-    """
-
-    movies: int = Field(1500, ge=20, le=10_000_000, description="movies to make up")
-    flaws: bool = Field(True, description="include a few of each flaw that real data has")
+    movies: int = Field(1500, ge=20, le=10_000_000, description="number of movies")
+    flaws: bool = Field(True, description="plant a few of each flaw that real data has")

@@ -1,4 +1,4 @@
-"""The base of every section of the configuration."""
+"""The base of every section of a recipe."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Frozen, and strict about keys it does not know: a misspelt setting must never be ignored."""
+    """A frozen section that rejects unknown keys: a misspelt setting must never be ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

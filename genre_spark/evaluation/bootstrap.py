@@ -98,8 +98,8 @@ def row_sums(truth: Matrix, prediction: Matrix) -> Matrix:
     """
     if truth.shape != prediction.shape or truth.ndim != 2:
         raise InvalidInputError(
-            f"bootstrap: truth {truth.shape} and prediction {prediction.shape}, "
-            "expected equal shapes (rows, labels)"
+            f"bootstrap: truth {truth.shape} and prediction {prediction.shape}, expected equal "
+            "shapes (rows, labels)"
         )
     true, predicted = truth.astype(np.float64), prediction.astype(np.float64)
     hits = true * predicted

@@ -1,8 +1,7 @@
-"""Bytes to pixels: any JPEG, PNG, WebP or GIF (first frame), as 8-bit colour, within a bound on pixels.
+"""Bytes to pixels: JPEG, PNG, WebP or GIF (first frame) as 8-bit colour, within a bound on pixels.
 
 OpenCV decodes ordinary JPEG (libjpeg-turbo, the bulk of any collection of posters); Pillow decodes
-what needs care: CMYK, 16 bits, palettes, GIF. Pixels are BGR inside this package, as OpenCV wants
-them, and RGB at its doors.
+what needs care: CMYK, 16 bits, palettes, GIF.
 """
 
 from __future__ import annotations
@@ -26,13 +25,15 @@ from genre_spark.imaging.rejected import (
     RejectedImage,
 )
 
+__all__ = ["MAX_SCANS", "Pixels", "check_image", "decode_bgr", "reduction", "turn_upright"]
+
 Pixels = npt.NDArray[np.uint8]
 
 # libjpeg-turbo's own tests stop there: a small progressive file can cost minutes of decoding
 MAX_SCANS = 500
 _ORIENTATION = 0x0112
 _STRIP_PIXELS = 4_000_000
-_HEADROOM = 2  # reduced decoding keeps at least this many times the pixels wanted, on each side
+_HEADROOM = 2  # reduced decoding keeps at least this factor of the pixels wanted, on each side
 _REDUCED = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -42,12 +43,12 @@ _REDUCED = {
 
 
 def check_image(data: bytes, *, max_pixels: int, min_side: int = 1) -> ImageHeader:
-    """Judge an image by its header and its end, without decoding it.
+    """Check an image by its header and its end, without decoding it.
 
     Args:
-        data: the file's content.
-        max_pixels: larger images are refused.
-        min_side: images with a shorter side, in pixels, are refused.
+        data: content of the file.
+        max_pixels: largest number of pixels; larger images are rejected.
+        min_side: shortest side in pixels; images with a shorter one are rejected.
 
     Raises:
         RejectedImage: it is no image, truncated, or of a size that is out of bounds.
@@ -61,7 +62,7 @@ def check_image(data: bytes, *, max_pixels: int, min_side: int = 1) -> ImageHead
         )
     if min(header.height, header.width) < min_side:
         raise RejectedImage(
-            TOO_SMALL, f"{header.width}x{header.height} pixels, at least {min_side} a side"
+            TOO_SMALL, f"{header.width}x{header.height} pixels, at least {min_side} per side"
         )
     if not _has_end(data, header):
         raise RejectedImage(TRUNCATED, f"{header.format} of {len(data)} bytes without its end")
@@ -76,18 +77,18 @@ def decode_bgr(
     """Decode a checked image, upright.
 
     Args:
-        data: the file's content.
-        header: what `check_image` returned for it.
+        data: content of the file.
+        header: header that `check_image` returned for it.
         height: pixels wanted; with `width`, lets a large JPEG be decoded at 1/2, 1/4 or 1/8 of its
             size, never below twice what is wanted. None decodes at full size.
         width: pixels wanted.
 
     Returns:
-        uint8, (H, W, 3), BGR, 0..255. Gray is repeated, CMYK converted, alpha dropped, 16 bits cut
-        to 8.
+        uint8, (H, W, 3), BGR, 0..255. Gray is repeated, CMYK converted, alpha dropped, 16 bits are
+        reduced to 8.
 
     Raises:
-        RejectedImage: the decoder gives up.
+        RejectedImage: the decoder fails.
     """
     if header.format == "jpeg" and header.channels in (1, 3):
         scale = (
@@ -102,7 +103,7 @@ def decode_bgr(
 
 
 def reduction(header: ImageHeader, *, height: int, width: int) -> int:
-    """Return how many times smaller (1, 2, 4 or 8) a JPEG may be decoded for the size wanted."""
+    """Return by which factor (1, 2, 4 or 8) a JPEG may be reduced for the size wanted."""
     tall, wide = header.height, header.width
     if header.orientation >= 5:
         tall, wide = wide, tall
@@ -124,10 +125,8 @@ def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _has_end(data: bytes, header: ImageHeader) -> bool:
-    """Tell whether the mark that ends a file of this format is there.
-
-    Decoders fill what is missing with gray.
-    """
+    """Return whether the marker that ends a file of this format is there."""
+    # decoders fill what is missing with gray
     if header.format == "jpeg":
         return data.endswith(b"\xff\xd9") or data.rfind(b"\xff\xd9", header.scan_start) >= 0
     if header.format == "png":
@@ -142,9 +141,8 @@ def _decode_carefully(
 ) -> Pixels:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of transparency in palettes, of EXIF blocks that make no sense
+            # of transparency in palettes, of malformed EXIF blocks
+            warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
                 if image.width * image.height > header.width * header.height:
                     raise RejectedImage(
@@ -179,15 +177,14 @@ def _decode_carefully(
         MemoryError,
         RuntimeError,
     ) as error:
-        # Pillow's parsers meet mutated bytes with whatever Python raises; none of it is worth a
-        # failed job.
+        # Pillow's parsers raise all kinds of errors for damaged bytes; none may fail the job
         raise RejectedImage(
             NOT_DECODABLE, f"{header.format}: {type(error).__name__}: {error}"
         ) from None
 
 
 def _shrinking(image: Image.Image, orientation: int, height: int | None, width: int | None) -> int:
-    """Return by which whole number an image may be shrunk so that twice the pixels wanted are left on each side."""
+    """Return the integer factor that leaves twice the pixels wanted on each side."""
     if height is None or width is None:
         return 1
     tall, wide = (image.width, image.height) if orientation >= 5 else (image.height, image.width)
@@ -195,9 +192,9 @@ def _shrinking(image: Image.Image, orientation: int, height: int | None, width: 
 
 
 def _read_in_strips(image: Image.Image, factor: int) -> Pixels:
-    """Return an image's pixels, BGR, shrunk by a whole number.
+    """Return an image's pixels, BGR, reduced by an integer factor.
 
-    Beside Pillow's own copy only strips of it exist.
+    It is converted in strips: beside Pillow's own copy there is never a second one.
     """
     rows = max(1, _STRIP_PIXELS // max(1, image.width * factor)) * factor
     image.load()
@@ -211,7 +208,7 @@ def _read_in_strips(image: Image.Image, factor: int) -> Pixels:
                 bgr[: size[1] * factor, : size[0] * factor], size, interpolation=cv2.INTER_AREA
             )
         elif factor > 1:
-            continue  # the last rows, fewer than one row of the result
+            continue  # the last rows are fewer than one row of the result
         strips.append(bgr)
     return strips[0] if len(strips) == 1 else np.concatenate(strips)
 
@@ -219,9 +216,8 @@ def _read_in_strips(image: Image.Image, factor: int) -> Pixels:
 def _to_bgr(image: Image.Image) -> Pixels:
     if image.mode.startswith("I") or image.mode == "F":
         gray = np.asarray(image, dtype=np.float32)
-        scale = (
-            1 / 256 if image.mode.startswith("I") else 1
-        )  # 16-bit gray; convert("RGB") would clip it
+        # 16-bit gray; convert("RGB") would clip it
+        scale = 1 / 256 if image.mode.startswith("I") else 1
         return np.repeat(np.clip(gray * scale, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
     if image.mode in ("RGBA", "RGBX"):
         return np.ascontiguousarray(np.asarray(image)[:, :, 2::-1])

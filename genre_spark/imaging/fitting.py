@@ -1,4 +1,4 @@
-"""Any size to the size wanted: stretched, covered and cropped, or contained and padded."""
+"""Posters of any size to the size wanted: stretched, cropped or padded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from genre_spark.imaging.decoding import Pixels
 
+__all__ = ["Fit", "fit_pixels", "resize_pixels"]
+
 Fit = Literal["stretch", "cover", "contain"]
 
 
@@ -16,11 +18,11 @@ def fit_pixels(pixels: Pixels, *, height: int, width: int, fit: Fit) -> Pixels:
     """Bring an image to a size.
 
     Args:
-        pixels: uint8, (H, W, 3), 0..255.
+        pixels: image, uint8, (H, W, 3), 0..255.
         height: pixels wanted.
         width: pixels wanted.
-        fit: `stretch` changes the proportions; `cover` keeps them and crops what stands over,
-            evenly on both sides; `contain` keeps them and pads with black, evenly on both sides.
+        fit: `stretch` changes the proportions; `cover` keeps them and crops evenly on both sides;
+            `contain` keeps them and pads with black, evenly on both sides.
 
     Returns:
         uint8, (height, width, 3), contiguous.
@@ -51,10 +53,10 @@ def fit_pixels(pixels: Pixels, *, height: int, width: int, fit: Fit) -> Pixels:
 
 
 def resize_pixels(pixels: Pixels, *, height: int, width: int) -> Pixels:
-    """Resize without moire: means of whole pixel blocks first, then linear (or cubic, to enlarge) interpolation.
+    """Resize without moire: means of blocks of pixels, then linear or (to enlarge) cubic.
 
-    OpenCV's area interpolation at a ratio that is no whole number takes five times as long for the
-    same picture.
+    OpenCV's area interpolation at a ratio that is no integer takes five times as long for the same
+    picture.
     """
     tall, wide = pixels.shape[:2]
     rows, columns = max(1, tall // height), max(1, wide // width)

@@ -1,7 +1,7 @@
-"""What an image file says about itself in its first bytes: format, size and orientation, without decoding.
+"""The header of an image file: format, size and orientation, without decoding.
 
 A decoder allocates what the header asks for, so the header is read here, by bounds-checked slicing,
-and judged before any decoder sees the file.
+and checked before any decoder gets the file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Literal
 
 from genre_spark.imaging.rejected import EMPTY, NOT_AN_IMAGE, TRUNCATED, RejectedImage
 
+__all__ = ["ImageFormat", "ImageHeader", "read_header"]
+
 ImageFormat = Literal["jpeg", "png", "webp", "gif"]
 
 _STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # markers of JPEG without a length
@@ -21,16 +23,17 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """The head of an image file.
+    """The header of an image file.
 
     Attributes:
-        format: by content, whatever the file's name says.
-        height: pixels, before orientation is applied.
-        width: pixels, before orientation is applied.
-        channels: of a JPEG: 1 gray, 3 colour, 4 CMYK; of other formats 0 (only decoding tells).
+        format: format by content, whatever the file's name says.
+        height: height in pixels, before orientation is applied.
+        width: width in pixels, before orientation is applied.
+        channels: channels of a JPEG: 1 gray, 3 colour, 4 CMYK; other formats: 0, as only decoding
+            shows them.
         orientation: EXIF orientation of a JPEG, 1..8; 1 is upright. Other formats: 1.
         scan_start: offset of a JPEG's first scan; other formats: 0.
-        progressive: a JPEG in several scans.
+        progressive: whether a JPEG comes in several scans.
     """
 
     format: ImageFormat
@@ -93,7 +96,7 @@ def _read_jpeg(data: bytes) -> ImageHeader:
 
 
 def _read_orientation(tiff: bytes) -> int:
-    """Return the orientation that a TIFF block states, or 1 when it states none that makes sense."""
+    """Return the orientation in a TIFF block, or 1 when it has no valid one."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     try:
         if order is None:

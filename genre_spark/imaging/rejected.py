@@ -1,4 +1,4 @@
-"""Why an image cannot be used, as a value that becomes a row of the rejects table."""
+"""The reason why an image cannot be used, which becomes a row of the rejects table."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ TOO_MANY_SCANS = "too many scans"
 NOT_DECODABLE = "not decodable"
 
 
-# not an error of the program: the image is what is wrong
+# not named ...Error: the image is wrong, not the program
 class RejectedImage(GenreSparkError):  # noqa: N818
     """An image that cannot be used.
 
     Attributes:
-        reason: one of this module's constants, to be counted.
-        detail: what was seen, for people.
+        reason: reason, one of this module's constants; rejects are counted by it.
+        detail: what was found in the image.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -14,6 +14,16 @@ from genre_spark.imaging.decoding import Pixels, check_image, decode_bgr
 from genre_spark.imaging.fitting import Fit, fit_pixels
 from genre_spark.imaging.headers import ImageHeader
 
+__all__ = [
+    "CHANNELS",
+    "Encoding",
+    "StoredPoster",
+    "decode_stored",
+    "encode_pixels",
+    "store_poster",
+    "to_chw",
+]
+
 Encoding = Literal["jpeg", "png", "raw"]
 
 CHANNELS = 3
@@ -25,9 +35,9 @@ class StoredPoster:
 
     Attributes:
         content: JPEG or PNG bytes, or uint8 pixels in CHW order, RGB.
-        header: of the original.
-        bgr: the pixels, uint8, (height, width, 3), as they were before encoding.
-        kept: the original's bytes were stored as they are.
+        header: header of the original.
+        bgr: pixels before encoding, uint8, (height, width, 3).
+        kept: whether the original's bytes are stored as they are.
     """
 
     content: bytes | memoryview
@@ -52,25 +62,24 @@ def store_poster(
     """Decode a poster, bring it to a size and encode it.
 
     Args:
-        data: the original file's content: JPEG, PNG, WebP or GIF.
+        data: content of the original file: JPEG, PNG, WebP or GIF.
         height: pixels wanted.
         width: pixels wanted.
         fit: see `fit_pixels`.
-        encoding: of the result.
-        quality: of a JPEG result, 1..100.
-        keep_originals: store the original's bytes when they already are an upright colour JPEG of
-            the size wanted.
-        max_pixels: larger originals are refused before they are decoded.
-        min_side: originals with a shorter side, in pixels, are refused.
-        out: where raw pixels go, uint8 (3, height, width), contiguous; None for memory of their
-            own.
+        encoding: encoding of the result.
+        quality: quality of a JPEG result, 1..100.
+        keep_originals: whether to store the original's bytes when they already are an upright
+            colour JPEG of the size wanted.
+        max_pixels: largest number of pixels; larger originals are rejected before decoding.
+        min_side: shortest side in pixels; originals with a shorter one are rejected.
+        out: array that raw pixels go to, uint8 (3, height, width), contiguous; None makes one.
 
     Raises:
         RejectedImage: the original cannot be used.
     """
     header = check_image(data, max_pixels=max_pixels, min_side=min_side)
-    # A fit that keeps proportions may use only a part of the pixels of one side: the other side
-    # bounds the reduction.
+    # A fit that keeps proportions may use only a part of one side: the other side limits how far
+    # decoding may reduce.
     bgr = fit_pixels(
         decode_bgr(data, header, height=height, width=width), height=height, width=width, fit=fit
     )
@@ -92,10 +101,10 @@ def encode_pixels(
     """Encode pixels.
 
     Args:
-        bgr: uint8, (H, W, 3).
-        encoding: `raw` gives the pixels themselves, RGB in CHW order.
-        quality: of a JPEG, 1..100.
-        out: where raw pixels go, uint8 (3, H, W), contiguous; None for memory of their own.
+        bgr: pixels, uint8, (H, W, 3).
+        encoding: encoding of the result; `raw` gives the pixels, RGB in CHW order.
+        quality: quality of a JPEG, 1..100.
+        out: array that raw pixels go to, uint8 (3, H, W), contiguous; None makes one.
     """
     if encoding == "raw":
         return to_chw(bgr, out).reshape(-1).data
@@ -105,7 +114,7 @@ def encode_pixels(
 
 
 def to_chw(bgr: Pixels, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
-    """Turn BGR pixels (H, W, 3) into RGB planes (3, H, W), into `out` (contiguous) when given."""
+    """Return the RGB planes (3, H, W) of BGR pixels (H, W, 3), in `out` (contiguous) when given."""
     if out is None:
         out = np.empty((CHANNELS, *bgr.shape[:2]), np.uint8)
     cv2.split(bgr, [out[2], out[1], out[0]])
@@ -123,18 +132,19 @@ def decode_stored(
     """Return the pixels of a stored poster.
 
     Args:
-        image: the `image` column.
-        encoding: the `encoding` column: jpeg, png or raw.
-        height: the `height` column, pixels.
-        width: the `width` column, pixels.
-        channels: the `channels` column.
-        out: uint8, (channels, height, width), contiguous: filled and returned when given.
+        image: value of the column `image`.
+        encoding: value of the column `encoding`: jpeg, png or raw.
+        height: value of the column `height`, pixels.
+        width: value of the column `width`, pixels.
+        channels: value of the column `channels`.
+        out: array that is filled and returned when given, uint8, (channels, height, width),
+            contiguous.
 
     Returns:
         uint8, (channels, height, width), RGB, 0..255.
 
     Raises:
-        InvalidInputError: the bytes are not what the other columns say.
+        InvalidInputError: the bytes do not fit the other columns.
     """
     shape = (channels, height, width)
     flat = np.frombuffer(image, np.uint8)

@@ -1,4 +1,4 @@
-"""A made-up data set in the Letterboxd layout: a specification and an engine that know no Spark."""
+"""A synthetic data set in the Letterboxd layout, made without Spark."""
 
 from genre_spark.extras import require
 

@@ -1,9 +1,8 @@
-"""Write the whole made-up data set: CSV files and posters, in an order that never shows half of it."""
+"""Writes the synthetic data set: CSV files and posters, in an order that never shows half of it."""
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +24,7 @@ from genre_spark.synthesis.poster_workers import PosterTask, draw_posters_with, 
 
 MARKER = "_sample.json"
 FORMAT = 1  # to be raised whenever the same spec gives another data set
-_FEW = 200  # below this many posters, starting workers costs more than it saves
+_FEW = 200  # with fewer posters, starting workers costs more than it saves
 
 _TABLES: dict[str, tuple[tuple[str, ...], Callable[[Movie], list[tuple[object, ...]]]]] = {
     "movies": (
@@ -49,15 +48,15 @@ _TABLES: dict[str, tuple[tuple[str, ...], Callable[[Movie], list[tuple[object, .
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What to make up, and where to.
+    """What to write, and where to.
 
     Attributes:
         genres_csv: file of id,genre; compressed when its name ends in .gz.
         posters: folder of ID.jpg.
         metadata: folder of movies.csv and the other CSV files.
         movies: number of movies.
-        seed: everything is a function of it.
-        flaws: plant a few of each flaw that real data has.
+        seed: seed of everything that is drawn.
+        flaws: whether to plant a few of each flaw that real data has.
     """
 
     genres_csv: str
@@ -70,13 +69,13 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What was made.
+    """What was written.
 
     Attributes:
-        movies: movies in movies.csv, without the planted duplicates.
-        posters: files named like a poster.
-        genres: genre -> movies that have it in genres.csv.
-        flaws: kind -> number of movies with that flaw.
+        movies: number of movies in movies.csv, without the planted duplicates.
+        posters: number of files that are named like a poster.
+        genres: genre -> number of movies that have it in genres.csv.
+        flaws: kind of flaw -> number of movies with it.
     """
 
     movies: int
@@ -86,7 +85,7 @@ class DatasetReport:
 
 
 def read_report(spec: DatasetSpec) -> DatasetReport | None:
-    """Return the report of the data set if exactly this one is there, whole; else None."""
+    """Return the report of the data set if exactly this one is there and whole, else None."""
     marker = Folder(spec.metadata).read_json(MARKER)
     if marker is None or marker.get("spec") != _described(spec) or marker.get("report") is None:
         return None
@@ -104,16 +103,16 @@ def write_dataset(
     """Write the data set, or finish one that an earlier call began.
 
     A marker that names the data set comes first, then the posters, each whole, then the CSV files,
-    genres.csv last, and the finished marker: whoever waits for genres.csv has everything.
+    genres.csv last, and the finished marker: when genres.csv is there, everything is.
 
     Args:
-        spec: what, and where to.
-        processes: worker processes for the posters; None for one a core.
-        report: is told the number of posters done, now and then.
+        spec: what to write, and where to.
+        processes: number of worker processes for the posters; None for one per core.
+        report: function that gets the number of finished posters from time to time.
 
     Raises:
         InvalidConfigError: the posters are to go to an archive.
-        InvalidInputError: there are files in the way that this function did not write.
+        InvalidInputError: there are files that this function did not write.
     """
     if spec.posters.endswith((".zip", ".tar", ".tar.gz", ".tgz")):
         raise InvalidConfigError(
@@ -123,14 +122,14 @@ def write_dataset(
     metadata, posters = Folder(spec.metadata), Folder(spec.posters)
     marker = metadata.read_json(MARKER)
     if marker is None:
-        _refuse_foreign_files(spec)
+        _reject_foreign_files(spec)
     for folder in (metadata, posters, genres_folder):
         folder.make()
     genres_folder.remove(genres_name)
     if marker is None or marker.get("spec") != _described(spec):
         for name in posters.names():
             posters.remove(name)
-    _put_json(metadata, MARKER, {"spec": _described(spec), "report": None})
+    metadata.write_json(MARKER, {"spec": _described(spec), "report": None})
 
     cores = processes or (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -149,11 +148,11 @@ def write_dataset(
         genres={genre: counts[genre] for genre in GENRES},
         flaws=dict(sorted(Counter(_flaws(spec).values()).items())),
     )
-    _put_json(metadata, MARKER, {"spec": _described(spec), "report": asdict(result)})
+    metadata.write_json(MARKER, {"spec": _described(spec), "report": asdict(result)})
     return result
 
 
-def _refuse_foreign_files(spec: DatasetSpec) -> None:
+def _reject_foreign_files(spec: DatasetSpec) -> None:
     folder, name = _split(spec.genres_csv)
     for key, path, there in (
         ("genres_csv", spec.genres_csv, name in folder.names()),
@@ -162,8 +161,7 @@ def _refuse_foreign_files(spec: DatasetSpec) -> None:
     ):
         if there:
             raise InvalidInputError(
-                f"paths.{key}: {path} is there already and is no sample data; expected a path to "
-                "something new "
+                f"paths.{key}: {path} exists and is no sample data, expected a new path "
                 "(make-sample overwrites only what it wrote)"
             )
 
@@ -173,7 +171,7 @@ def _flaws(spec: DatasetSpec) -> dict[int, str]:
 
 
 def _put_extra_posters(spec: DatasetSpec, posters: Folder) -> None:
-    """Add the files that are no movie's own poster: a second file of the same id, and strays."""
+    """Add files that are no movie's own poster: second files of the same id, and stray files."""
     task = PosterTask(spec.posters, spec.movies, spec.seed, spec.flaws)
     for index, flaw in _flaws(spec).items():
         if flaw == "duplicate_poster":
@@ -185,7 +183,7 @@ def _put_extra_posters(spec: DatasetSpec, posters: Folder) -> None:
 def _write_tables(
     spec: DatasetSpec, metadata: Folder, genres_folder: Folder, genres_name: str
 ) -> Counter[str]:
-    """Write all CSV files in one pass over the movies; return how many movies each genre has."""
+    """Write all CSV files in one pass over the movies; return the number of movies per genre."""
     counts: Counter[str] = Counter()
     flaws = _flaws(spec)
     with genres_folder.text(genres_name) as genres_file, ExitStack() as stack:
@@ -230,7 +228,3 @@ def _described(spec: DatasetSpec) -> dict[str, Any]:
 def _split(path: str) -> tuple[Folder, str]:
     parent, _, name = path.rpartition("/")
     return Folder(parent or "."), name
-
-
-def _put_json(folder: Folder, name: str, value: Mapping[str, Any]) -> None:
-    folder.put(name, json.dumps(value, indent=1).encode("utf-8"))

@@ -8,11 +8,13 @@ from typing import TypeVar
 
 import numpy as np
 
+__all__ = ["generator", "hash_number", "hash_unit", "pick"]
+
 ItemT = TypeVar("ItemT")
 
 
 def hash_number(*parts: object) -> int:
-    """Return 64 bits that depend on the parts alone, the same on every machine and in every process."""
+    """Return a 64-bit number that depends on the parts alone, the same in every process."""
     text = "\x1f".join(map(str, parts)).encode("utf-8")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 

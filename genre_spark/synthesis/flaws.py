@@ -1,4 +1,4 @@
-"""The flaws of real data, planted by intention: a few of each kind."""
+"""The flaws of real data, planted in the synthetic data: a few of each kind."""
 
 # ruff: noqa: ARG001, ARG005 - they share one signature, and not every one needs the picture
 
@@ -31,7 +31,7 @@ MALFORMED_MOVIE_ROWS = ("not-a-number,Nobody,1999,,,90,3.00", "9900003,Cut off")
 """Lines of movies.csv that no reader can use."""
 
 STRAY_FILES = {"cover.jpg": b"", "Thumbs.db": b"\x00" * 64}
-"""Files beside the posters that are nobody's poster."""
+"""Files beside the posters that are no poster."""
 
 
 def _rgb(image: Image) -> Image:
@@ -50,7 +50,7 @@ def _huge(image: Image) -> bytes:
 
 
 def _bomb(image: Image) -> bytes:
-    """Return a PNG of some 40 kB that says to be 400 million pixels, and is."""
+    """Return a PNG of some 40 kB with 400 million pixels."""
     side = 20_000
     packer = zlib.compressobj(9)
     row = b"\x00" * (1 + side // 8)
@@ -86,14 +86,17 @@ POSTER_FLAWS: dict[str, Callable[[Image], bytes | None]] = {
     "cmyk": lambda image: _pillow(PilImage.fromarray(_rgb(image)).convert("CMYK"), "JPEG"),
     "png_named_jpg": lambda image: _pillow(PilImage.fromarray(image), "PNG"),
     "transparent": _transparent,
-    "duplicate_poster": encode_jpeg,  # and a second file whose name means the same id
+    "duplicate_poster": encode_jpeg,  # there is a second file whose name has the same id
 }
-"""From a poster to the flawed file's bytes (None: no file). CMYK, PNG and transparent ones can be used all the same."""
+"""From a poster to the bytes of the flawed file; None: no file.
+
+CMYK, PNG and transparent posters can be used nevertheless.
+"""
 
 ROW_FLAWS = ("no_genres", "empty_genre", "repeated_genre", "duplicate_movie")
 """Flaws of a movie's rows in the CSV files."""
 
-_ONCE = ("huge", "decompression_bomb")  # they cost megabytes and seconds
+_ONCE = ("huge", "decompression_bomb")  # one of each, as they cost megabytes and seconds
 
 
 @cache
@@ -101,8 +104,8 @@ def plant_flaws(movies: int, seed: int) -> dict[int, str]:
     """Choose which movies are flawed, and how.
 
     Returns:
-        index of a movie -> a key of POSTER_FLAWS or a member of ROW_FLAWS. About one movie in a
-        hundred, at least one of each kind as long as at most half of the movies are flawed.
+        index of a movie -> a key of POSTER_FLAWS or a member of ROW_FLAWS: about 1 % of the movies,
+        and at least one of each kind as long as at most half of the movies are flawed.
     """
     times = max(1, movies // 1000)
     kinds = [

@@ -1,4 +1,4 @@
-"""Which genres a made-up movie has: drawn so that skew, co-occurrence and number of genres are the real ones."""
+"""Labelsets of synthetic movies, with the real skew, co-occurrence and number of genres."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from genre_spark.synthesis.genre_counts import GENRES, MOVIES_BY_LABELSET_SIZE, count_together
 
+__all__ = ["draw_labelset", "labelset_distribution"]
+
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 _TOLERANCE = 1e-7
 
@@ -18,14 +20,14 @@ _TOLERANCE = 1e-7
 def labelset_distribution() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
     """Return every labelset of one to five genres and its probability.
 
-    Of all distributions with the real pair counts and the real number of genres a movie, this is
-    the one of maximum entropy (Jaynes 1957), an Ising model whose couplings Newton's method finds:
+    Of all distributions with the real pair counts and the real number of genres per movie, this is
+    the one of maximum entropy (Jaynes, 1957), an Ising model whose couplings Newton's method finds:
     it adds no structure that the counts do not have. Labelsets come in an order that keeps those of
     a rare genre together.
 
     Returns:
-        members: bool, (16663, 19), columns as in GENRES.
-        probabilities: float64, (16663,), they sum to 1.
+        members: labelsets, bool, (16663, 19), columns as in GENRES.
+        probabilities: float64, (16663,), with sum 1.
     """
     count, sizes = len(GENRES), len(MOVIES_BY_LABELSET_SIZE)
     chosen = [set_ for size in range(1, sizes + 1) for set_ in combinations(range(count), size)]
@@ -36,8 +38,7 @@ def labelset_distribution() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float
 
     first, second = np.triu_indices(count)
     number = members.sum(axis=1)
-    # A genre's own count and the number of genres are linearly dependent; the ridge below takes
-    # care of that.
+    # a genre's own count and the number of genres are linearly dependent: hence the ridge below
     features = np.column_stack(
         [members[:, first] & members[:, second], *(number == size for size in range(1, sizes + 1))]
     ).astype(np.float64)
@@ -73,8 +74,8 @@ def draw_labelset(index: int, *, offset: float) -> tuple[str, ...]:
     genres depend on nothing but its index.
 
     Args:
-        index: the movie's number, from 0.
-        offset: 0..1, where the sequence starts; made from the seed.
+        index: number of the movie, from 0.
+        offset: start of the sequence, 0..1, made from the seed.
     """
     members, _ = labelset_distribution()
     position = (offset + index * _GOLDEN) % 1.0

@@ -1,4 +1,4 @@
-"""One made-up movie: its genres, and texts, people and numbers that lean toward them."""
+"""Synthetic movies: genres, and texts, people and numbers that depend on them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from genre_spark.synthesis.genre_counts import GENRES
 from genre_spark.synthesis.labelsets import draw_labelset
 from genre_spark.synthesis.words import draw_word, person_name
 
+__all__ = ["Movie", "make_movie", "movie_id"]
+
 FIRST_ID = 1_000_001
 
-# Median length in minutes, median year and mean rating of a genre, where it differs from most
-# movies.
+# Median length in minutes, median year and mean rating of genres that differ from most movies.
 _MINUTES = {
     "Documentary": 62,
     "Animation": 24,
@@ -41,7 +42,7 @@ _RATINGS = {
     "History": 3.4,
     "Action": 2.9,
 }
-# Genres that a country makes more of than the rest of the world.
+# Genres that are more frequent in a country than elsewhere.
 _COUNTRIES = {
     "USA": ("Western", "TV Movie", "Horror"),
     "France": ("Drama", "Romance"),
@@ -59,10 +60,21 @@ _COUNTRIES = {
     "Sweden": ("Drama", "Mystery"),
 }
 _LANGUAGES = {
-    "USA": "English", "France": "French", "UK": "English", "Japan": "Japanese", "Germany": "German",
-    "Canada": "English", "India": "Hindi", "Italy": "Italian", "Brazil": "Portuguese", "Spain": "Spanish",
-    "Russian Federation": "Russian", "South Korea": "Korean", "Hong Kong": "Cantonese", "Sweden": "Swedish",
-}  # fmt: skip
+    "USA": "English",
+    "France": "French",
+    "UK": "English",
+    "Japan": "Japanese",
+    "Germany": "German",
+    "Canada": "English",
+    "India": "Hindi",
+    "Italy": "Italian",
+    "Brazil": "Portuguese",
+    "Spain": "Spanish",
+    "Russian Federation": "Russian",
+    "South Korea": "Korean",
+    "Hong Kong": "Cantonese",
+    "Sweden": "Swedish",
+}
 _THEME_ENDINGS = (
     "and what remains of it",
     "at the end of the road",
@@ -73,17 +85,23 @@ _THEME_ENDINGS = (
 
 @dataclass(frozen=True)
 class Movie:
-    """A movie as the Letterboxd layout has it; an empty text is a field that the data set lacks.
+    """A movie in the Letterboxd layout; an empty text is a missing value.
 
     Attributes:
-        movie_id: the id of the movie and of its poster.
+        movie_id: id of the movie and of its poster.
         genres: one to five genres, the most frequent one first.
-        name, tagline, description: made-up words.
+        name: title of synthetic words.
         date: year, sometimes as 2023.0.
+        tagline: one sentence of synthetic words.
+        description: two to four sentences of synthetic words.
         minute: length in minutes, sometimes as 90.0.
-        rating: 0.5 to 5 stars.
-        countries, studios, themes, actors, directors: zero or more names each.
+        rating: rating, 0.5 to 5 stars.
+        countries: names of countries, as the following four zero or more.
         languages: pairs of type and language.
+        studios: names of studios.
+        themes: names of themes.
+        actors: names of actors.
+        directors: names of directors.
     """
 
     movie_id: int
@@ -108,7 +126,7 @@ def movie_id(index: int, seed: int) -> int:
 
 
 def make_movie(index: int, *, seed: int) -> Movie:
-    """Make up a movie; it depends on its index and the seed alone."""
+    """Return the index-th movie, which depends on its index and the seed alone."""
     random = generator(seed, "movie", index)
     genres = draw_labelset(index, offset=hash_unit(seed, "labelsets"))
     country = _draw_country(genres, random)
@@ -159,7 +177,7 @@ def _draw_rating(genres: tuple[str, ...], random: np.random.Generator) -> str:
 
 
 def _loosely(number: int, random: np.random.Generator) -> str:
-    """Return a whole number as text, now and then with the `.0` that tables with gaps acquire."""
+    """Return an integer as text, sometimes with the `.0` that columns with missing values get."""
     return f"{number}.0" if random.random() < 0.1 else str(number)
 
 
@@ -197,9 +215,9 @@ def _draw_sentence(
 
 
 def _draw_text(genres: tuple[str, ...], random: np.random.Generator) -> str:
-    # Some movies are described as if they belonged elsewhere: no text is a sure sign.
-    told_as = genres if random.random() < 0.85 else (pick(GENRES, random),)
-    return " ".join(_draw_sentence(told_as, random, 5, 14) for _ in range(random.integers(2, 5)))
+    # some movies are described like those of another genre, so that no text is a certain sign
+    shown = genres if random.random() < 0.85 else (pick(GENRES, random),)
+    return " ".join(_draw_sentence(shown, random, 5, 14) for _ in range(random.integers(2, 5)))
 
 
 def _draw_country(genres: tuple[str, ...], random: np.random.Generator) -> str:
@@ -256,7 +274,7 @@ def _draw_many(
 def _draw_people(
     role: str, genres: tuple[str, ...], random: np.random.Generator, *, mean: float, size: int
 ) -> tuple[str, ...]:
-    """Draw people; each has a genre in which most of their work lies."""
+    """Draw people, each of whom mostly works in one genre."""
     chosen = []
     for _ in range(random.poisson(mean)):
         home = pick(genres, random) if random.random() < 0.6 else pick(GENRES, random)

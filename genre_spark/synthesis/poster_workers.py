@@ -1,9 +1,8 @@
-"""Draw a share of the posters.
+"""Worker processes that draw the posters, each its share of them.
 
-Also the program that worker processes run (`python -m genre_spark.synthesis.poster_workers`).
-
-Workers are programs of their own rather than forks: the caller has a JVM's sockets and threads, and
-the caller's main module (a notebook, a job under spark-submit) need not bear being imported again.
+They run `python -m genre_spark.synthesis.poster_workers`. They are programs of their own rather
+than forks: the caller has a JVM's sockets and threads, and its main module (a notebook, a job under
+spark-submit) may not be importable a second time.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from genre_spark.synthesis.flaws import POSTER_FLAWS, plant_flaws
 from genre_spark.synthesis.folder import Folder
 from genre_spark.synthesis.movies import make_movie, movie_id
 
+__all__ = ["PosterTask", "draw_posters", "draw_posters_with", "poster_content"]
+
 _REPORT_EVERY = 50  # posters
 
 
@@ -30,11 +31,12 @@ class PosterTask:
     """Which posters to draw, and where to.
 
     Attributes:
-        folder: path or URL.
+        folder: folder that they go to, a path or URL.
         movies: number of movies in the data set.
-        seed: of the data set.
-        flaws: plant flaws among them.
-        first, step: draw the posters of movies first, first + step, ...
+        seed: seed of the data set.
+        flaws: whether flaws are planted among them.
+        first: index of the first movie.
+        step: distance of the indices: posters of movies first, first + step, ... are drawn.
     """
 
     folder: str
@@ -56,8 +58,8 @@ def draw_posters(task: PosterTask, report: Callable[[int], None]) -> None:
     """Draw the posters that are not there yet.
 
     Args:
-        task: which, and where to.
-        report: is told the number of posters done, after each.
+        task: which posters, and where to.
+        report: function that gets the number of finished posters, after each one.
     """
     folder = Folder(task.folder)
     there = folder.names()
@@ -103,7 +105,7 @@ def draw_posters_with(processes: int, task: PosterTask, report: Callable[[int], 
                 )
                 worker.stdin.flush()
             workers.append(worker)
-        # All do the same amount of work, so that the first one's progress tells the others'.
+        # all do the same amount of work, so the first one's progress stands for all
         for line in workers[0].stdout or ():
             report(int(line) * processes)
         for worker in workers:
@@ -122,12 +124,12 @@ def _end(worker: subprocess.Popen[str]) -> None:
 
 
 def main() -> None:
-    """Read a task from standard input, draw, and write the number of posters done to standard output."""
+    """Draw the task on standard input; report the number of posters on standard output."""
     parent = os.getppid()
 
     def report(done: int) -> None:
         if os.getppid() != parent:
-            sys.exit("the process that asked for these posters has ended")
+            sys.exit("the process that started this one has ended")
         if done % _REPORT_EVERY == 0:
             sys.stdout.write(f"{done}\n")
             sys.stdout.flush()

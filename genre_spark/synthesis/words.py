@@ -1,4 +1,4 @@
-"""Made-up words: a common vocabulary, and one for each genre with sounds of its own."""
+"""Synthetic words: a common vocabulary, and one per genre with syllables of its own."""
 
 from __future__ import annotations
 
@@ -8,24 +8,11 @@ import numpy as np
 
 from genre_spark.synthesis.draws import generator, pick
 
+__all__ = ["draw_word", "person_name", "vocabulary"]
+
 _COMMON = (
-    "ba",
-    "ce",
-    "di",
-    "fo",
-    "ga",
-    "hi",
-    "ke",
-    "lo",
-    "mi",
-    "na",
-    "pe",
-    "ra",
-    "so",
-    "ta",
-    "ve",
-    "yo",
-)
+    "ba", "ce", "di", "fo", "ga", "hi", "ke", "lo", "mi", "na", "pe", "ra", "so", "ta", "ve", "yo",
+)  # fmt: skip
 _SYLLABLES = {
     "Drama": ("lam", "ero", "sil", "ven", "tear", "mou", "ash"),
     "Documentary": ("fac", "arch", "voc", "doc", "ter", "graph", "lens"),
@@ -52,11 +39,11 @@ _ENDINGS = ("", "a", "an", "el", "en", "er", "ia", "in", "is", "o", "on", "or", 
 
 @cache
 def vocabulary(genre: str | None, size: int) -> tuple[str, ...]:
-    """Return made-up words, the ones to be used most first.
+    """Return synthetic words, the most frequent ones first.
 
     Args:
-        genre: the words' genre, or None for the common vocabulary.
-        size: how many words.
+        genre: genre of the words, or None for the common vocabulary.
+        size: number of words.
     """
     random = generator("words", genre)
     syllables = _COMMON if genre is None else _SYLLABLES[genre]
@@ -82,7 +69,7 @@ def draw_word(genres: tuple[str, ...], random: np.random.Generator, *, lean: flo
 
 @cache
 def person_name(role: str, genre: str, number: int) -> str:
-    """Return the name of a made-up person: the number-th of those who mostly work in a genre in a role."""
+    """Return the name of the number-th synthetic person who mostly works in a genre, in a role."""
     random = generator("person", role, genre, number)
     first, last = (
         pick(vocabulary(None, 400), random),

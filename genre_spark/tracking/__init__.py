@@ -1,4 +1,4 @@
-"""The only importer of mlflow: stages as runs, with parameters, metrics, pictures, tables and models."""
+"""Stages as MLflow runs with parameters, metrics, pictures and models; only this imports mlflow."""
 
 from genre_spark.extras import require
 

@@ -1,4 +1,4 @@
-"""Runs of processes that were killed: nobody has told MLflow that they ended, so that they would run for ever."""
+"""Runs of processes that were killed: MLflow does not know that they have ended."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mlflow import MlflowClient
 __all__ = ["end_leftovers", "process_tags"]
 
 _HOST, _PROCESS = "genre_spark.host", "genre_spark.process"
-_CLOCK = 2.0  # seconds by which the start of a process may move when the system's clock is set
+_CLOCK = 2.0  # seconds by which the start of a process may change when the clock is set
 
 
 def process_tags(pid: int | None = None) -> dict[str, str]:
-    """Return tags that tell which process writes a run: its host, its number and when it started.
+    """Return tags that name the process that writes a run: its host, its id and its start.
 
     Args:
-        pid: of a process of this host, this one where it is None.
+        pid: id of a process of this host; None: this one.
     """
     number = os.getpid() if pid is None else pid
     return {
@@ -29,9 +29,9 @@ def process_tags(pid: int | None = None) -> dict[str, str]:
 
 
 def end_leftovers(client: MlflowClient, experiment: str) -> None:
-    """Mark runs of an experiment as KILLED that a process of this host began which is gone.
+    """Mark runs of an experiment as KILLED if their process ran on this host and has ended.
 
-    Runs of other hosts are left alone: nobody here knows whether their processes live.
+    Runs of other hosts stay as they are: this host does not know whether their processes live.
     """
     running = f"attributes.status = 'RUNNING' and tags.`{_HOST}` = '{socket.gethostname()}'"
     for run in client.search_runs([experiment], running):

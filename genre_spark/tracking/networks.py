@@ -1,4 +1,4 @@
-"""Networks in MLflow: curves while they train, what the machine does meanwhile, checkpoints, and the model to serve."""
+"""Networks in MLflow: curves while they train, the machine's load, and the model to serve."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _REQUIREMENTS = (
     "pydantic",
     "fsspec",
 )
-_SAMPLES_A_POINT = 5  # of the load of the machine, one a second
+_SAMPLES_PER_POINT = 5  # of the machine's load, at one sample per second
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,24 @@ class CurveLogger:
     It can be pickled, so that another process can log too.
 
     Attributes:
-        tracking_uri: of the store.
-        run_id: of the run.
+        tracking_uri: URI of the store.
+        run_id: id of the run.
     """
 
     tracking_uri: str
     run_id: str
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
-        """Log values at a step.
-
-        A store that does not answer is a warning, not the end of a training.
-        """
+        """Log values at a step; a store that does not answer gives a warning, not an error."""
         client = MlflowClient(self.tracking_uri)
         try:
             TrackedRun(client, self.run_id, "", self.tracking_uri).log_metrics(values, step=step)
         except Exception as error:
             logger.warning(
-                "MLflow at %s took no metrics of step %d: %s", self.tracking_uri, step, error
+                "MLflow at %s: metrics of step %d were not logged: %s",
+                self.tracking_uri,
+                step,
+                error,
             )
 
 
@@ -79,10 +79,10 @@ class TrialLogger:
     It can be pickled, so that executors can log too.
 
     Attributes:
-        tracking_uri: of the store.
-        experiment_id: where the runs go.
-        parent: the search's run.
-        runs: trial -> its run, of this process.
+        tracking_uri: URI of the store.
+        experiment_id: id of the experiment that the runs belong to.
+        parent: id of the search's run.
+        runs: trial -> id of its run, for the trials of this process.
     """
 
     tracking_uri: str
@@ -93,10 +93,7 @@ class TrialLogger:
     def log(
         self, trial: int, settings: Mapping[str, float], step: int, values: Mapping[str, float]
     ) -> None:
-        """Log an epoch of a trial.
-
-        A store that does not answer is a warning, not the end of a search.
-        """
+        """Log an epoch of a trial; a store that does not answer gives a warning, not an error."""
         with self._warns(trial):
             self._run(trial, settings).log_metrics(values, step=step)
 
@@ -129,18 +126,18 @@ class TrialLogger:
             yield
         except Exception as error:
             logger.warning(
-                "MLflow at %s took nothing of trial %d: %s", self.tracking_uri, trial, error
+                "MLflow at %s: trial %d was not logged: %s", self.tracking_uri, trial, error
             )
 
 
 @contextmanager
 def system_metrics(run: TrackedRun) -> Iterator[None]:
-    """Log load of processors, memory, disk and GPUs to a run while the block runs, however short it is."""
+    """Log the load of processors, memory, disk and GPUs while the block runs, however short."""
     logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
     monitor = SystemMetricsMonitor(
         run.run_id,
         sampling_interval=1,
-        samples_before_logging=_SAMPLES_A_POINT,
+        samples_before_logging=_SAMPLES_PER_POINT,
         tracking_uri=run.tracking_uri,
     )
     monitor.start()
@@ -148,27 +145,26 @@ def system_metrics(run: TrackedRun) -> Iterator[None]:
         yield
     finally:
         monitor.finish()
-        try:  # what was sampled since the last point, which MLflow forgets
+        try:  # MLflow forgets what was sampled since the last point
             monitor.publish_metrics(monitor.aggregate_metrics())
             monitor.mlflow_logger.flush()
         except Exception as error:
-            logger.warning("MLflow at %s took no system metrics: %s", run.tracking_uri, error)
+            logger.warning("MLflow at %s: no system metrics: %s", run.tracking_uri, error)
 
 
 def log_poster_model(run: TrackedRun, model_file: str, name: str) -> str:
     """Log a trained network as a pyfunc and return the URI that `mlflow.pyfunc.load_model` takes.
 
-    The model carries its weights, its preprocessing and a copy of this package: who loads it needs
+    The model carries its weights, its preprocessing and a copy of this package: loading it needs
     neither Spark nor an installed genre_spark.
 
     Args:
-        run: the run that trained the network.
-        model_file: the network's file, on a local disk.
-        name: the logged model's name.
+        run: run that trained the network.
+        model_file: file of the network, on a local disk.
+        name: name of the logged model.
     """
     package = Path(genre_spark.__file__).parent
-    # MLflow asks for type hints and an example of the input; it insists, whatever filter of
-    # warnings is set.
+    # MLflow warns about missing type hints and input examples, whatever filter of warnings is set
     with run.as_active(), contextlib.redirect_stderr(io.StringIO()):
         info = mlflow.pyfunc.log_model(
             name=name,
@@ -176,7 +172,7 @@ def log_poster_model(run: TrackedRun, model_file: str, name: str) -> str:
             artifacts={"network": model_file},
             code_paths=[str(package)],
             signature=_SIGNATURE,
-            # named, because finding them out would load the model in another process
+            # named here, because MLflow would load the model in another process to find them
             pip_requirements=[
                 f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS
             ],

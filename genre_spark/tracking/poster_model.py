@@ -1,7 +1,7 @@
-"""A trained poster network as an MLflow model: its code, which MLflow runs when the model is loaded.
+"""A trained poster network as an MLflow model; MLflow runs this file when it loads the model.
 
-MLflow stores this file and the weights, no pickle (models from code). Loading needs torch, OpenCV,
-numpy and pandas; no Spark, no Petastorm.
+MLflow stores this file and the weights, and no pickle (models from code). Loading needs torch,
+OpenCV, numpy and pandas; no Spark, no Petastorm.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _BATCH = 32
 
 
 class PosterModel(PythonModel):
-    """Genres of posters.
+    """Predicts the genres of posters.
 
     The input is a data frame with a column `image`, or a list or array of posters; each one is
-    JPEG, PNG or WebP bytes, or pixels, uint8 (H, W, 3), RGB, of any size. The output has a row a
-    poster: `genres`, those at or above the threshold, the most probable first, and `probabilities`,
-    genre -> 0..1, in the same order.
+    JPEG, PNG or WebP bytes, or pixels, uint8 (H, W, 3), RGB, of any size. The output has one row
+    per poster: `genres`, those at or above the threshold, the most probable first, and
+    `probabilities`, genre -> 0..1, in the same order.
     """
 
     trained: TrainedNetwork | None = None
     max_pixels = 50_000_000
 
     def load_context(self, context: Any) -> None:
-        """Load the weights; MLflow calls this once a process."""
+        """Load the weights; MLflow calls this once per process."""
         self._load(context)
 
     def _load(self, context: Any) -> TrainedNetwork:
@@ -47,9 +47,9 @@ class PosterModel(PythonModel):
         """Return genres and probabilities of posters.
 
         Args:
-            context: MLflow's.
-            model_input: see the class.
-            params: `threshold` (0..1, 0.5): a number for all genres.
+            context: context that MLflow passes.
+            model_input: posters; see the class.
+            params: `threshold` (0..1, default 0.5): one number for all genres.
 
         Raises:
             RejectedImage: a poster cannot be decoded; the text has the reason.

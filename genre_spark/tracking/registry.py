@@ -11,24 +11,26 @@ from mlflow.exceptions import MlflowException
 from genre_spark.errors import StageFailedError
 from genre_spark.tracking.runs import TrackedRun
 
+__all__ = ["CHAMPION", "register_champion"]
+
 CHAMPION = "champion"
 
 
 def register_champion(
     run: TrackedRun, name: str, *, training_run: str, tags: Mapping[str, str] | None = None
 ) -> str:
-    """Register the model that a run logged, give it the alias `champion`, and return the URI that loads it.
+    """Register a run's model, give it the alias `champion` and return the URI that loads it.
 
-    A model that is the champion already stays the version it is.
+    A model that is the champion already keeps its version.
 
     Args:
-        run: the run that found out which model is best.
-        name: the registered model's name.
+        run: run that chose the best model.
+        name: name of the registered model.
         training_run: id of the run that logged the model.
-        tags: what to say about the version, for example the decision rule that goes with it.
+        tags: tags of the version, for example the decision rule that belongs to the model.
 
     Raises:
-        StageFailedError: the training run logged no model, or the store keeps no registry.
+        StageFailedError: the training run logged no model, or the store has no registry.
     """
     uri = f"models:/{name}@{CHAMPION}"
     model_id = _logged_model(run.client, training_run)
@@ -53,7 +55,7 @@ def _logged_model(client: MlflowClient, run_id: str) -> str:
     models = outputs.model_outputs if outputs is not None else []
     if not models:
         raise StageFailedError(
-            f"run {run_id}: it logged no model, expected the run that trained the best model"
+            f"run {run_id}: no model was logged, expected the run that trained the best model"
         )
     return str(models[-1].model_id)
 

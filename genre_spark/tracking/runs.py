@@ -1,4 +1,4 @@
-"""A stage as an MLflow run that can be written to from any thread or process that knows its id."""
+"""A stage as an MLflow run, which any thread or process that knows its id can write to."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from genre_spark.tracking.store import experiment_id, resolve_tracking_uri
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+__all__ = ["TrackedRun", "flatten", "metric_name", "open_run", "temporary_folder"]
+
 _BATCH = 900  # a batch call of MLflow takes at most 1,000 metrics
 
 
@@ -34,10 +36,9 @@ class TrackedRun:
 
     Attributes:
         run_id: MLflow's id of the run.
-        digest: fingerprint of everything that the run's results depend on; a stage's tables carry
+        digest: fingerprint of everything that the run's results depend on; the stage's tables carry
             it.
-        force: whether to begin anew where an earlier run of the same digest has left something to
-            go on from.
+        force: whether to start anew where an earlier run with the same digest could be continued.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class TrackedRun:
         self.client.log_dict(self.run_id, dict(value), path)
 
     def log_table(self, rows: Mapping[str, list[Any]], path: str) -> None:
-        """Store columns of equal length as a table (.json) that the UI shows beside other runs' tables."""
+        """Store columns of equal length as a table (.json), which the UI compares between runs."""
         self.client.log_table(self.run_id, dict(rows), path)
 
     def log_figure(self, figure: Figure, path: str) -> None:
@@ -95,7 +96,7 @@ class TrackedRun:
 
     @contextmanager
     def as_active(self) -> Iterator[None]:
-        """Make this MLflow's active run in the calling thread, for model flavours that know no run id."""
+        """Make this the active run of the thread, for model flavours that take no run id."""
         mlflow.set_tracking_uri(self.tracking_uri)
         with (
             _kept_environment("MLFLOW_RUN_ID"),
@@ -116,15 +117,15 @@ class TrackedRun:
 def open_run(
     config: Config, name: str, *, parent: str | None = None, tags: Mapping[str, str] | None = None
 ) -> Iterator[TrackedRun]:
-    """Open a run in the configured store; it ends as FINISHED, FAILED or KILLED with the block.
+    """Open a run in the configured store; it ends with the block, as FINISHED, FAILED or KILLED.
 
     Runs that a killed process of this host has left in the experiment end as KILLED.
 
     Args:
-        config: logged whole as `config.yaml`; its `mlflow` section says where to.
-        name: the run's name, for a stage the stage's.
+        config: recipe, logged as `config.yaml`; its section `mlflow` names the store.
+        name: name of the run, for a stage that of the stage.
         parent: id of the run that this one belongs to.
-        tags: tell runs apart in the UI.
+        tags: tags by which runs can be told apart in the UI.
     """
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.ERROR)
@@ -177,7 +178,7 @@ def _kept_environment(name: str) -> Iterator[None]:
 
 
 def metric_name(name: str) -> str:
-    """Return a name that MLflow takes: letters, digits, `_-. :/` and spaces."""
+    """Return a name that MLflow accepts: letters, digits, `_-. :/` and spaces."""
     return "".join(char if char.isalnum() or char in "_-. :/" else "_" for char in name)
 
 
@@ -193,5 +194,5 @@ def flatten(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that is removed when its block ends, for artifacts on their way to the store."""
+    """Return a folder that is removed with its block, for artifacts on their way to the store."""
     return tempfile.TemporaryDirectory(prefix="genre_spark-")

@@ -1,4 +1,4 @@
-"""Where runs go: a configured server, the environment's, or SQLite under the work folder."""
+"""The store of the runs: a configured server, the environment's, or SQLite in the work folder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from mlflow import MlflowClient
 from genre_spark.config import MlflowConfig
 from genre_spark.errors import InvalidConfigError
 
+__all__ = ["experiment_id", "resolve_tracking_uri"]
+
 
 def resolve_tracking_uri(config: MlflowConfig, work: str) -> str:
-    """Return the tracking URI: the configuration's, else MLFLOW_TRACKING_URI, else SQLite under the work folder.
+    """Return the recipe's tracking URI, else MLFLOW_TRACKING_URI, else SQLite in the work folder.
 
     Raises:
         InvalidConfigError: no store is configured and the work folder is not on a local disk.
@@ -33,7 +35,10 @@ def resolve_tracking_uri(config: MlflowConfig, work: str) -> str:
 
 
 def experiment_id(client: MlflowClient, config: MlflowConfig, work: str) -> str:
-    """Return the experiment's id, creating it with its artifacts under the work folder when the store is ours."""
+    """Return the experiment's id; make the experiment where there is none.
+
+    With a local SQLite store its artifacts go to the work folder.
+    """
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is not None:
         return str(experiment.experiment_id)

@@ -106,7 +106,7 @@ def test_a_store_that_does_not_answer_is_a_warning(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="genre_spark"):
         logger.log(0, {"dropout": 0.1}, 0, {"loss": 1.0})
         logger.close(0, {"dropout": 0.1}, "complete")
-    assert len([line for line in caplog.messages if "took nothing of trial 0" in line]) == 2
+    assert len([line for line in caplog.messages if "trial 0 was not logged" in line]) == 2
 
 
 def test_how_a_trial_ended_is_the_status_of_its_run(tmp_path):

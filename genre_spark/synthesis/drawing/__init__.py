@@ -1,1 +1,1 @@
-"""Posters of synthetic movies: a canvas, backdrops, emblems, lettering, and what a genre looks like."""
+"""Posters of synthetic movies: a canvas, backdrops, emblems, lettering and the looks of genres."""

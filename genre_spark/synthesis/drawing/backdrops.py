@@ -1,4 +1,4 @@
-"""What stands behind a poster's motif: skies, ridges, skylines, stripes, stars and paper.
+"""The backdrops of posters: skies, ridges, skylines, stripes, stars and paper.
 
 Every function draws over the whole canvas in a dark colour `shade` and a luminous one `light`.
 """

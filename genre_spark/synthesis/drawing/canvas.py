@@ -1,4 +1,4 @@
-"""A small canvas to draw posters on: shapes, light and texture in units of the poster's width."""
+"""A canvas to draw posters on: shapes, light and texture in units of the poster's width."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _grid() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
 
 @cache
 def _film() -> Image:
-    """Return a piece of noisy film, larger than a poster, that posters take their grain from."""
+    """Return a noisy picture, larger than a poster, that posters take their film grain from."""
     noise = (
         generator("film")
         .normal(128.0, _FILM_DEVIATION, (HEIGHT * 2, WIDTH * 2))
@@ -50,10 +50,10 @@ def blend(first: Colour, second: Colour, share: float) -> Colour:
 
 
 class Canvas:
-    """An RGB picture of 300 x 450 pixels and the strokes that posters are made of.
+    """An RGB picture of 300 x 450 pixels, with the strokes that posters are made of.
 
     Attributes:
-        pixels: uint8, (450, 300, 3), RGB, 0..255.
+        pixels: picture, uint8, (450, 300, 3), RGB, 0..255.
     """
 
     def __init__(self, top: Colour, bottom: Colour) -> None:
@@ -79,7 +79,7 @@ class Canvas:
     def ring(
         self, x: float, y: float, radius: float, colour: Colour, width: float, alpha: float = 1.0
     ) -> None:
-        """Draw a circle's line of the given width."""
+        """Draw the outline of a circle, of the given width."""
         with _Overlay(self, alpha) as pixels:
             cv2.circle(
                 pixels,
@@ -103,7 +103,7 @@ class Canvas:
         width: float | None = None,
         alpha: float = 1.0,
     ) -> None:
-        """Fill an ellipse (width None) or draw an arc of its line.
+        """Fill an ellipse (width None) or draw an arc of its outline.
 
         Angles are in degrees, clockwise.
         """
@@ -137,13 +137,13 @@ class Canvas:
     def glow(
         self, x: float, y: float, radius: float, colour: Colour, strength: float = 1.0
     ) -> None:
-        """Shed light of a colour around a point; it falls off to nothing at the radius."""
+        """Add light of a colour around a point; it decreases to nothing at the radius."""
         xs, ys = _grid()
         light = np.clip(1.0 - np.hypot(xs - x, ys - y) / radius, 0.0, 1.0) ** 2 * strength
         self._mix(light, colour)
 
     def darken_edges(self, strength: float) -> None:
-        """Darken the picture toward its corners, 0 (not) to 1 (black)."""
+        """Darken the picture toward its corners, from 0 (not at all) to 1 (black)."""
         xs, ys = _grid()
         away = np.hypot((xs - 0.5) / 0.5, (ys - TALL / 2) / (TALL / 2)) / np.sqrt(2.0)
         self._mix(np.clip(away**3 * strength, 0.0, 1.0), (0, 0, 0))
@@ -151,7 +151,7 @@ class Canvas:
     def mist(
         self, random: np.random.Generator, colour: Colour, strength: float, cells: int = 4
     ) -> None:
-        """Lay clouds of a colour over the picture; more cells make smaller clouds."""
+        """Add clouds of a colour over the picture; more cells make smaller clouds."""
         coarse = random.random((cells * 3 // 2 + 1, cells + 1), dtype=np.float32)
         clouds = cv2.resize(coarse, (WIDTH // 4, HEIGHT // 4), interpolation=cv2.INTER_CUBIC)
         self._mix(np.clip(clouds, 0.0, 1.0) * strength, colour)
@@ -168,20 +168,19 @@ class Canvas:
         self.pixels = cv2.addWeighted(self.pixels, 1.0, piece, share, -128.0 * share)
 
     def _mix(self, share: npt.NDArray[np.float32], colour: Colour) -> None:
-        """Mix a colour in; share: float32, (112, 75), 0..1."""
+        """Mix a colour in with the given share, float32, (112, 75), 0..1."""
         weight = cv2.resize(
             share.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR
         )
         np.clip(weight, 0.0, 1.0, out=weight)
         flat = np.empty_like(self.pixels)
-        cv2.rectangle(
-            flat, (0, 0), (WIDTH, HEIGHT), colour, -1
-        )  # many times faster than numpy's fill of triples
+        # many times faster than numpy's fill of triples
+        cv2.rectangle(flat, (0, 0), (WIDTH, HEIGHT), colour, -1)
         self.pixels = cv2.blendLinear(self.pixels, flat, 1.0 - weight, weight)
 
 
 class _Overlay:
-    """Give out pixels to draw on, and lay them over the canvas with an opacity at the end."""
+    """Provides pixels to draw on, and blends them into the canvas with an opacity at the end."""
 
     def __init__(self, canvas: Canvas, alpha: float) -> None:
         self.canvas, self.alpha = canvas, alpha

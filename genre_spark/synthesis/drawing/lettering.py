@@ -12,7 +12,9 @@ from PIL import ImageDraw, ImageFont
 
 from genre_spark.synthesis.drawing.canvas import HEIGHT, WIDTH, Canvas, Colour
 
-_MARGIN = 18  # pixels that stay free of letters at either side
+__all__ = ["letter"]
+
+_MARGIN = 18  # pixels without letters on either side
 _SMALL_PRINT = "DejaVuSans.ttf"
 
 
@@ -27,12 +29,12 @@ def letter(
     """Write the title, the tagline beside it and the credits at the foot.
 
     Args:
-        canvas: the poster.
-        title: written in as many lines and as large as fits.
-        font: file name of the title's face.
-        on_top: the title stands at the head instead of above the credits.
+        canvas: canvas to write on.
+        title: title, written as large as fits, on two lines if it is long.
+        font: file name of the title's font.
+        on_top: whether the title is at the top instead of above the credits.
         people: names for the credits.
-        tagline: may be empty.
+        tagline: tagline, which may be empty.
     """
     picture = PilImage.fromarray(canvas.pixels)
     draw = ImageDraw.Draw(picture)
@@ -95,7 +97,7 @@ def _cut(text: str, font: ImageFont.FreeTypeFont) -> str:
 
 
 def _readable_on(canvas: Canvas, top: int, bottom: int) -> Colour:
-    """Return near-white or near-black, whichever stands out from a band of the picture."""
+    """Return near-white or near-black, whichever is readable on a band of the picture."""
     band = canvas.pixels[max(0, top) : min(HEIGHT, bottom) : 4, 30:270:4]
     return (22, 20, 24) if float(band.mean()) > 128 else (245, 242, 235)
 

@@ -1,4 +1,4 @@
-"""How posters of a genre look: colours, backdrops and lettering. A table to read, and to change."""
+"""The look of each genre's posters: colours, backdrops and lettering, as a table."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ class Palette:
     """Five colours, as 0xRRGGBB.
 
     Attributes:
-        top, bottom: of the ground, from the upper to the lower edge.
-        shade: of what stands dark before the light.
-        light: of lamps, suns and mist.
-        accent: of what should catch the eye.
+        top: colour of the ground at the upper edge.
+        bottom: colour of the ground at the lower edge.
+        shade: colour of dark things in front of the light.
+        light: colour of lamps, suns and mist.
+        accent: colour of what should be noticed.
     """
 
     top: int
@@ -44,10 +45,10 @@ class Look:
     """What the posters of a genre have in common.
 
     Attributes:
-        palettes: one is chosen for each poster.
-        backdrops: one is chosen for each poster.
-        font: file name of the title's face among the fonts that matplotlib carries.
-        title_on_top: probability that the title stands above the motif.
+        palettes: palettes, of which each poster has one.
+        backdrops: backdrops, of which each poster has one.
+        font: file name of the title's font, one of those that come with matplotlib.
+        title_on_top: probability that the title is above the motif.
     """
 
     palettes: tuple[Palette, ...]

@@ -1,4 +1,4 @@
-"""Draw the poster of a made-up movie so that its genres show in colour, composition and shapes."""
+"""Draws the poster of a synthetic movie: its genres show in colours, composition and shapes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from genre_spark.synthesis.draws import generator, pick
 from genre_spark.synthesis.genre_counts import GENRES
 from genre_spark.synthesis.movies import Movie
 
-# Width and height in pixels of published posters, and how common each is.
+__all__ = ["draw_poster", "encode_jpeg"]
+
+# Width and height in pixels of published posters, and the share of each.
 _SIZES = ((230, 345), (182, 268), (300, 445), (300, 450), (160, 240), (500, 735))
 _SHARES = (0.4, 0.25, 0.25, 0.04, 0.03, 0.03)
-_MISLEADING = 0.12  # posters that look like another genre's
-_EMBLEM_SHOWN = 0.8  # probability that a genre other than the leading one leaves its emblem
+_MISLEADING = 0.12  # share of posters that look like another genre's
+_EMBLEM_SHOWN = 0.8  # probability that a genre other than the leading one shows its emblem
 _GRAYSCALE = 0.03
-# Where small emblems go, out of the title's way: below a title at the head, above one at the foot.
+# Places of small emblems: below a title at the top, above one at the bottom.
 _PLACES_BELOW = ((0.2, 0.62), (0.8, 0.62), (0.2, 1.16), (0.8, 1.16), (0.5, 1.2))
 _PLACES_ABOVE = ((0.2, 0.24), (0.8, 0.24), (0.2, 0.86), (0.8, 0.86), (0.5, 0.18))
 
@@ -28,8 +30,8 @@ _PLACES_ABOVE = ((0.2, 0.24), (0.8, 0.24), (0.2, 0.86), (0.8, 0.86), (0.5, 0.18)
 def draw_poster(movie: Movie, *, seed: int) -> Image:
     """Draw a movie's poster.
 
-    One of its genres leads: it gives backdrop, lettering, the large emblem and most of the colours.
-    The others tint the colours and leave small emblems. Some posters mislead, as some real ones do.
+    One of its genres leads: it decides backdrop, lettering, the large emblem and most colours. The
+    others tint the colours and add small emblems. Some posters mislead, as some real ones do.
 
     Returns:
         uint8, (H, W, 3) in RGB or (H, W) for a grayscale poster, in one of the usual sizes.
@@ -78,7 +80,7 @@ def _draw_small_emblem(
 
 
 def _stand_out(canvas: Canvas, x: float, y: float, dark: Colour, bright: Colour) -> Colour:
-    """Return the colour that can be seen on what is already painted around a point."""
+    """Return the colour that is visible on what is already painted around a point."""
     column, row = int(x * WIDTH), int(y * WIDTH)
     around = canvas.pixels[max(0, row - 40) : row + 40 : 4, max(0, column - 40) : column + 40 : 4]
     return dark if float(around.mean()) > 100 else bright
@@ -87,7 +89,7 @@ def _stand_out(canvas: Canvas, x: float, y: float, dark: Colour, bright: Colour)
 def _mix_colours(
     leading: str, others: tuple[str, ...], random: np.random.Generator
 ) -> list[Colour]:
-    """Tint the leading genre's colours with the others', and shift them all a little."""
+    """Return the leading genre's colours, tinted with the others' and shifted a little."""
     colours = list(pick(LOOKS[leading].palettes, random).colours())
     for genre in others:
         tints = pick(LOOKS[genre].palettes, random).colours()
@@ -97,7 +99,7 @@ def _mix_colours(
 
 
 def _print_copy(pixels: Image, random: np.random.Generator) -> Image:
-    """Scale to a usual size; a few copies are grayscale."""
+    """Return the picture in a usual size; a few copies are grayscale."""
     width, height = _SIZES[int(random.choice(len(_SIZES), p=_SHARES))]
     if random.random() < _GRAYSCALE:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
