@@ -1,15 +1,21 @@
 # genre_spark on two commands: `make demo` and `make test`. `make help` lists the rest.
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 VENV ?= $(ROOT)/.venv
+VENV_MULTILABEL ?= $(ROOT)/.venv-multilabel
 BIN := $(VENV)/bin
 WORK ?= $(ROOT)/work/demo
+# of tests/multilabel what every method does: contract, storage, the documentation's snippets
+MULTILABEL_TESTS ?= tests/multilabel/test_contract.py tests/multilabel/test_page.py \
+  tests/multilabel/test_survival.py
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint unit format ui clean benchmarks check-java
+comma := ,
+.PHONY: help install install-multilabel constraints demo test test-all test-multilabel lint lint-wheel unit format ui clean \
+  benchmarks check-java
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(ROOT)/Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(ROOT)/Makefile
 
 demo: install check-java ## run the whole pipeline on generated data and show what came out
 	@cd $(ROOT) && $(BIN)/genre-spark run --config conf/demo.yaml paths.work=$(WORK) \
@@ -19,14 +25,22 @@ demo: install check-java ## run the whole pipeline on generated data and show wh
 ui: install ## open the demo's runs in the MLflow UI at http://127.0.0.1:5000
 	@$(BIN)/mlflow ui --backend-store-uri sqlite:///$(WORK)/mlflow.db --host 127.0.0.1 --port 5000
 
-test: install check-java lint ## install, then run every check and test
+test: install check-java lint test-multilabel ## install, then run every check and test
 	@cd $(ROOT) && $(BIN)/python -m pytest -m "not slow"
 
-test-all: install check-java lint ## the same, with the tests that take minutes: kills, clusters, search, notebooks
+test-all: install check-java lint test-multilabel ## the same, with the tests that take minutes: kills, clusters, search, notebooks
 	@cd $(ROOT) && $(BIN)/python -m pytest
 
-lint: install ## ruff, mypy and import-linter alone
+test-multilabel: install-multilabel check-java ## the estimators alone, with the newest pyspark, numpy, pandas and scikit-learn
+	@cd $(ROOT) && $(VENV_MULTILABEL)/bin/python -m pytest -m "not slow and not cluster" $(MULTILABEL_TESTS)
+
+lint: install lint-wheel ## ruff, mypy, import-linter, and a check of the built wheel
 	@cd $(ROOT) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+
+lint-wheel: install ## build the wheel without a network and check it alone
+	@folder=$$(mktemp -d); trap 'rm -r "$$folder"' EXIT; cd $(ROOT); \
+	$(BIN)/python -m build --no-isolation --outdir "$$folder" . > "$$folder/log" 2>&1 || { cat "$$folder/log"; exit 1; }; \
+	$(BIN)/twine check --strict "$$folder"/genre_spark-*; $(BIN)/check-wheel-contents "$$folder"/*.whl
 
 unit: install ## the tests that start no Spark cluster and run no whole job
 	@cd $(ROOT) && $(BIN)/python -m pytest -m "not e2e and not cluster and not slow"
@@ -35,26 +49,37 @@ format: install ## let ruff format and mend what it can
 	@cd $(ROOT) && $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 benchmarks: install check-java ## install what the benchmarks compare with; benchmarks/README.md has the commands
-	@$(BIN)/python -m pip install -q -c $(ROOT)/constraints.txt -e '$(ROOT)[dev,benchmarks,efficientnet]'
+	@$(BIN)/python $(ROOT)/tools/install.py --constraints $(ROOT)/constraints.txt dev,benchmarks
 	@sed -n '1,40p' $(ROOT)/benchmarks/README.md
 
 clean: ## remove the demo's tables, models and runs (not the virtual environment)
 	@rm -rf $(WORK)
 
-# The stamp holds a checksum, so that a fresh checkout's new file times do not ask for the network again.
+# Makes a virtual environment: $(call environment,FOLDER,CONSTRAINTS,EXTRAS,what it takes). The stamp
+# holds a checksum, so that a fresh checkout's new file times do not ask for the network again.
+define environment
+sum=$$(cat $(ROOT)/pyproject.toml $(2) | cksum); \
+if [ "$$(cat $(1)/.installed 2>/dev/null)" = "$$sum" ]; then exit 0; fi; \
+python=""; \
+for candidate in $(or $(PYTHON),python3.11 python3.12 python3.10 python3 python); do \
+  if "$$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; \
+  then python="$$candidate"; break; fi; done; \
+if [ -z "$$python" ]; then \
+  echo "genre_spark needs Python 3.10, 3.11 or 3.12 and found $$($(or $(PYTHON),python3) --version 2>/dev/null || echo none): install one (for example: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; fi; \
+echo "installing with $$($$python --version) into $(1) ($(4); only once)"; \
+[ -x $(1)/bin/python ] || "$$python" -m venv $(1); \
+$(1)/bin/python $(ROOT)/tools/install.py --constraints $(2) $(3); \
+echo "$$sum" > $(1)/.installed
+endef
+
 install: ## make the virtual environment and install the version set
-	@sum=$$(cat $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | cksum); \
-	if [ "$$(cat $(VENV)/.installed 2>/dev/null)" = "$$sum" ]; then exit 0; fi; \
-	python=""; \
-	for candidate in $(or $(PYTHON),python3.11 python3.12 python3.10 python3 python); do \
-	  if "$$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; \
-	  then python="$$candidate"; break; fi; done; \
-	if [ -z "$$python" ]; then \
-	  echo "genre_spark needs Python 3.10, 3.11 or 3.12 and found $$($(or $(PYTHON),python3) --version 2>/dev/null || echo none): install one (for example: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; fi; \
-	echo "installing with $$($$python --version) into $(VENV) (6 GB with CUDA, some minutes; only once)"; \
-	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV); \
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(ROOT)/constraints.txt -e '$(ROOT)[dev]'; \
-	echo "$$sum" > $(VENV)/.installed
+	@$(call environment,$(VENV),$(ROOT)/constraints.txt,dev,6 GB with CUDA$(comma) some minutes)
+
+install-multilabel: ## the same for the estimators alone, with today's newest releases
+	@$(call environment,$(VENV_MULTILABEL),$(ROOT)/constraints-multilabel.txt,spark$(comma)test,1 GB)
+
+constraints: install ## renew both files of constraints from pyproject.toml; UPGRADE=1 takes the newest releases
+	@$(BIN)/python $(ROOT)/tools/renew_constraints.py $(if $(UPGRADE),--upgrade)
 
 check-java:
 	@java="$${JAVA_HOME:+$$JAVA_HOME/bin/}java"; \
