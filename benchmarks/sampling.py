@@ -30,17 +30,19 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 # neighbours of this script, and the package beside it
 from label_tables import make_label_table  # noqa: E402
+from pyspark.sql import functions as F  # noqa: E402
 from sampling_peers import SEED, SPLITS, TEST, VALIDATION, DuckDb, Pandas, Polars  # noqa: E402
 
 from genre_spark.config import load_config  # noqa: E402
 from genre_spark.pipelines.ingestion.genre_grouping import group_file  # noqa: E402
-from genre_spark.sampling.cutoff_search import find_thresholds  # noqa: E402
-from genre_spark.sampling.cutoffs import Demand, apply_thresholds, count_labels  # noqa: E402
+from genre_spark.sampling.cutoff_search import find_cutoffs  # noqa: E402
+from genre_spark.sampling.cutoffs import Demand, LabelCounts, apply_cutoffs  # noqa: E402
 from genre_spark.sampling.splits import assign_split  # noqa: E402
 from genre_spark.schemas import GENRES_CSV, GENRES_SCHEMA  # noqa: E402
 from genre_spark.session import spark_session  # noqa: E402
 from genre_spark.transforms.csv import read_layout, read_lines  # noqa: E402
-from genre_spark.transforms.genres import GENRE, group_labels  # noqa: E402
+from genre_spark.transforms.genre_rows import GENRE  # noqa: E402
+from genre_spark.transforms.genres import group_labels  # noqa: E402
 
 SIZES = (1_000_000, 10_000_000, 100_000_000)
 IN_MEMORY_ROWS = 10_000_000  # pandas groups these in a minute and a half, with 2.3 GB
@@ -109,15 +111,28 @@ class Spark:
         )
         return assign_split(movies, test=TEST, validation=VALIDATION, seed=SEED)
 
+    def _count_labels(self, movies: Any) -> dict[str, LabelCounts]:
+        """Count movies and labels of every split in one pass; -1 stands for the movie itself."""
+        every = F.explode(F.concat(F.array(F.lit(-1)), "label_ids")).alias("label")
+        rows = movies.select("split", every).groupBy("split", "label").count().collect()
+        found = {(row["split"], row["label"]): row["count"] for row in rows}
+        return {
+            split: LabelCounts(
+                found.get((split, -1), 0),
+                tuple(found.get((split, label), 0) for label in range(self.labels)),
+            )
+            for split in SPLITS
+        }
+
     def sample(self, out: Path, totals: dict[str, int], minima: dict[str, int]) -> int:
         movies = self._split(out)  # a split is a function of the movie: nothing is read back
-        counts = count_labels(movies, splits=SPLITS, labels=self.labels)
+        counts = self._count_labels(movies)
         nothing = (None,) * self.labels
         demands = {
             side: Demand(totals[side], (minima[side],) * self.labels, nothing) for side in SPLITS
         }
-        thresholds = find_thresholds(movies, demands, counts, seed=SEED)
-        drawn = apply_thresholds(movies, thresholds, seed=SEED)
+        cutoffs = find_cutoffs(movies, demands, counts, seed=SEED)
+        drawn = apply_cutoffs(movies, cutoffs, seed=SEED)
         drawn.write.parquet(str(out / "sample"))
         return int(self.spark.read.parquet(str(out / "sample")).count())
 

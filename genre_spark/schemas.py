@@ -32,6 +32,9 @@ PREDICTION = "prediction"
 REASON = "reason"
 CONTENT = "content"
 
+CONTENT_CHARS = 200
+"""Of a rejected row, so many characters are kept."""
+
 GENRES_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),

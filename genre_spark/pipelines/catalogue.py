@@ -45,6 +45,14 @@ class Catalogue:
         """One row per movie: its genres and their positions in the vocabulary."""
         return Table(self.config.paths.genres, GENRES_SCHEMA, "group-genres")
 
+    def vocabulary(self) -> list[str]:
+        """Return the names of the genres by label id.
+
+        Raises:
+            MissingTableError: the genres table has not been written yet.
+        """
+        return list(self.genres.manifest().details["vocabulary"])
+
     @property
     def posters(self) -> Table:
         """One row per readable poster."""

@@ -14,17 +14,17 @@ from genre_spark.sampling.cutoffs import (
     LABEL,
     PRIORITY,
     PURPOSE,
+    Cutoffs,
     Demand,
     LabelCounts,
     Lookup,
-    Thresholds,
     bigints,
 )
 from genre_spark.sampling.priorities import HIGHEST, LOWEST, fraction_to_priority, priority
 from genre_spark.sampling.splits import SPLIT
 from genre_spark.schemas import LABEL_IDS
 
-__all__ = ["find_thresholds"]
+__all__ = ["find_cutoffs"]
 
 _BUCKETS = 1024
 _KEY, _BUCKET, _IN_MINIMUM, _BEFORE = "key", "bucket", "in_minimum", "before"
@@ -34,30 +34,30 @@ _FILLED = -1  # the bucket of movies that a minimum draws
 _SLACKS = (8.0, 64.0, math.inf)
 
 
-def find_thresholds(
+def find_cutoffs(
     movies: DataFrame,
     demands: Mapping[str, Demand],
     counts: Mapping[str, LabelCounts],
     *,
     seed: int,
     slacks: Sequence[float] = _SLACKS,
-) -> dict[str, Thresholds]:
-    """Find the thresholds that meet the demands; runs Spark jobs.
+) -> dict[str, Cutoffs]:
+    """Find the cutoffs that meet the demands; runs Spark jobs.
 
     One pass over all movies keeps the candidates (those that could be drawn at all: about as many
-    as the sample has); three passes over the candidates find the thresholds.
+    as the sample has); three passes over the candidates find the cutoffs.
 
     Args:
         movies: movie_id, label_ids, split.
         demands: by split.
         counts: of the same movies, by split.
         seed: of the configuration.
-        slacks: widths of the bands in which thresholds are looked for, in standard deviations,
+        slacks: widths of the bands in which cutoffs are looked for, in standard deviations,
             tried in turn.
     """
     labels = len(next(iter(demands.values())).minimum)
     found = {
-        split: Thresholds.all_movies(labels)
+        split: Cutoffs.all_movies(labels)
         for split, demand in demands.items()
         if demand.takes_all_of(counts[split])
     }
@@ -72,7 +72,7 @@ def find_thresholds(
         }
     if open_demands:
         raise StageFailedError(
-            f"sample: no thresholds found for {', '.join(open_demands)}; did the movies change?"
+            f"sample: no cutoffs found for {', '.join(open_demands)}; did the movies change?"
         )
     return {split: found[split] for split in demands}
 
@@ -109,8 +109,8 @@ class _Search:
             for split, demand in demands.items()
         }
 
-    def run(self, movies: DataFrame) -> dict[str, Thresholds]:
-        """Return the thresholds of the splits where every band was wide enough."""
+    def run(self, movies: DataFrame) -> dict[str, Cutoffs]:
+        """Return the cutoffs of the splits where every band was wide enough."""
         bound = F.greatest(
             self.lookup.greatest(self.upper), self.lookup.of_split(list(self.fill_bound.values()))
         )
@@ -132,7 +132,7 @@ class _Search:
         known = {split: self._known_minima(split) for split in self.demands}
         label = F.col(LABEL)
         low = self.lookup.of_label(self.lower, label)
-        # Nothing is searched for labels whose threshold is known.
+        # Nothing is searched for labels whose cutoff is known.
         searched = [
             [
                 LOWEST if value is not None else high
@@ -152,30 +152,30 @@ class _Search:
                 F.count_if(F.col(PRIORITY) < low).alias("below"),
             )
             .select(
-                SPLIT, LABEL, F.get("band", (ranks - F.col("below")).cast("int")).alias("threshold")
+                SPLIT, LABEL, F.get("band", (ranks - F.col("below")).cast("int")).alias("cutoff")
             )
             .collect()
         )
-        found = {(row[SPLIT], row[LABEL]): row["threshold"] for row in rows}
-        thresholds: dict[str, tuple[int, ...] | None] = {}
+        found = {(row[SPLIT], row[LABEL]): row["cutoff"] for row in rows}
+        cutoffs: dict[str, tuple[int, ...] | None] = {}
         for split, values in known.items():
             exact = [
                 found.get((split, label)) if value is None else value
                 for label, value in enumerate(values)
             ]
             whole = [value for value in exact if value is not None]
-            thresholds[split] = tuple(whole) if len(whole) == len(exact) else None
-        return thresholds
+            cutoffs[split] = tuple(whole) if len(whole) == len(exact) else None
+        return cutoffs
 
     def _known_minima(self, split: str) -> list[int | None]:
-        """Return the thresholds that need no search: of labels with no minimum, and of those drawn whole."""
+        """Return the cutoffs that need no search: LOWEST without a minimum, HIGHEST for all movies."""
         pairs = zip(self.demands[split].minimum, self.counts[split].labels, strict=True)
         return [LOWEST if least == 0 else HIGHEST if has <= least else None for least, has in pairs]
 
     def _fill(
         self, candidates: DataFrame, minima: Mapping[str, tuple[int, ...]]
-    ) -> dict[str, Thresholds]:
-        """Find the thresholds of maxima and totals beyond what the minima draw."""
+    ) -> dict[str, Cutoffs]:
+        """Find the cutoffs of maxima and totals beyond what the minima draw."""
         if not minima:
             return {}
         lookup = Lookup(list(minima))
@@ -191,7 +191,7 @@ class _Search:
         bounds = [self.fill_bound[split] for split in minima]
         fills = _settle(rows.withColumn(_KEY, lookup.index()), totals, bounds)
         return {
-            split: Thresholds(minima[split], maxima[split], fill)
+            split: Cutoffs(minima[split], maxima[split], fill)
             for split, fill in zip(minima, fills, strict=True)
             if fill is not None
         }
@@ -214,9 +214,11 @@ class _Search:
 def _settle(
     rows: DataFrame, capacities: Sequence[int | None], bounds: Sequence[int]
 ) -> list[int | None]:
-    """Find for every key the priority up to which movies fit into its capacity beside those that a minimum draws.
+    """Find the priority up to which movies fit into a key's capacity, for every key.
 
-    A histogram names the bucket in which the threshold lies, a second pass sorts that bucket.
+    Movies that a minimum draws are counted first.
+
+    A histogram names the bucket in which the cutoff lies, a second pass sorts that bucket.
 
     Args:
         rows: key (position in the lists below), priority, in_minimum.
@@ -225,8 +227,7 @@ def _settle(
 
     Returns:
         By key: LOWEST where the minimum's movies are too many already, HIGHEST where all fit, None
-            where the rows
-        below the bound did not suffice.
+        where the rows below the bound did not suffice.
     """
     limited = [-1 if capacity is None else capacity for capacity in capacities]
     key = F.col(_KEY)
@@ -255,24 +256,24 @@ def _settle(
     sought = [hits.get(place, (_FILLED, 0)) for place in range(len(capacities))]
     ranks = F.get(_doubles([rank for _, rank in sought]), key).cast("int")
     exact = {
-        row[_KEY]: row["threshold"]
+        row[_KEY]: row["cutoff"]
         for row in rows.where(
             (F.col(_BUCKET) == F.get(_doubles([b for b, _ in sought]), key)) & (F.col(_BUCKET) >= 0)
         )
         .groupBy(_KEY)
         .agg(F.sort_array(F.collect_list(PRIORITY)).alias("band"))
-        .select(_KEY, F.get("band", ranks).alias("threshold"))
+        .select(_KEY, F.get("band", ranks).alias("cutoff"))
         .collect()
     }
 
-    def threshold(place: int) -> int | None:
+    def cutoff(place: int) -> int | None:
         if capacities[place] == 0:
             return LOWEST
         if place not in hits:
             return HIGHEST if capacities[place] is None or bounds[place] == HIGHEST else None
         return LOWEST if hits[place][0] == _FILLED else exact[place]
 
-    return [threshold(place) for place in range(len(capacities))]
+    return [cutoff(place) for place in range(len(capacities))]
 
 
 def _doubles(values: Sequence[float]) -> Column:
@@ -280,7 +281,7 @@ def _doubles(values: Sequence[float]) -> Column:
 
 
 def _band(rank: int, has: int, slack: float) -> tuple[int, int]:
-    """Return priorities between which the (rank + 1)-th smallest of `has` lies, but for a chance of `slack` sigmas."""
+    """Return bounds of the (rank + 1)-th smallest of `has` priorities, `slack` deviations wide."""
     if rank == 0:
         return LOWEST, LOWEST
     if rank >= has:

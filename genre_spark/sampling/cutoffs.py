@@ -1,16 +1,16 @@
-"""Balanced samples that keep their inclusion probabilities: bottom-k sampling with one shared priority per movie.
+"""Balanced samples with known inclusion probabilities: bottom-k sampling with one priority per movie.
 
 Every movie has one priority, a hash of its id and the seed. A genre with the minimum m has a
-threshold: the (m+1)-th smallest priority of its movies. A movie is drawn when its priority is below
-the greatest threshold of its genres, or below the fill threshold, which is set so that the wanted
-total comes out. A genre then has at least m movies, or all that it has; and given the other movies'
-priorities, the greatest of a drawn movie's thresholds is exactly its probability of being drawn, so
+cutoff: the (m+1)-th smallest priority of its movies. A movie is drawn when its priority is below
+the greatest cutoff of its genres, or below the fill cutoff, which is set so that the wanted total
+comes out. A genre then has at least m movies, or all that it has; and given the other movies'
+priorities, the greatest of a drawn movie's cutoffs is exactly its probability of being drawn, so
 that weights of 1/probability estimate the population without bias.
 
 The (m+1)-th and not the m-th smallest is what makes this exact: the bottom-k sketches of Cohen and
 Kaplan (Summarizing data using bottom-k sketches, PODC 2007) and priority sampling (Duffield, Lund,
-Thorup, J. ACM 54, 2007). That the greatest of several thresholds, and the fill, keep the property
-is Ting's substitutability (Adaptive threshold sampling, SIGMOD 2022): a drawn movie's own threshold
+Thorup, J. ACM 54, 2007). That the greatest of several cutoffs, and the fill, keep the property
+is Ting's substitutability (Adaptive threshold sampling, SIGMOD 2022): a drawn movie's own cutoff
 does not move with its own priority.
 
 An optional maximum bounds what the fill adds to a genre. Minima go before maxima, and both before
@@ -31,15 +31,12 @@ from genre_spark.sampling.priorities import HIGHEST, LOWEST, priority
 from genre_spark.sampling.splits import SPLIT
 from genre_spark.schemas import LABEL_IDS, WEIGHT
 
-__all__ = ["Demand", "LabelCounts", "Thresholds", "apply_thresholds", "count_labels"]
+__all__ = ["Cutoffs", "Demand", "LabelCounts", "apply_cutoffs"]
 
 PURPOSE = "sample"
 PRIORITY = "priority"
 LABEL = "label"
 _MAX_BRANCHES = 256  # of compiled cases; JIT compilers give up on methods that are much longer
-EVERY_MOVIE = (
-    -1
-)  # stands among label ids for the movie itself, where movies and labels are counted in one pass
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,12 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class Cutoffs:
     """Priorities below which movies of one split are drawn; HIGHEST stands for all of them.
 
     Attributes:
-        minimum: by label id; enough for the other thresholds not to matter.
-        maximum: by label id; the fill takes a movie only below the thresholds of all its labels.
+        minimum: by label id; enough for the other cutoffs not to matter.
+        maximum: by label id; the fill takes a movie only below the cutoffs of all its labels.
         fill: one for all.
     """
 
@@ -88,51 +85,25 @@ class Thresholds:
     fill: int
 
     @classmethod
-    def all_movies(cls, labels: int) -> Thresholds:
-        """Return thresholds that draw everything."""
+    def all_movies(cls, labels: int) -> Cutoffs:
+        """Return cutoffs that draw everything."""
         return cls((LOWEST,) * labels, (HIGHEST,) * labels, HIGHEST)
 
 
-def count_labels(
-    movies: DataFrame, *, splits: Sequence[str], labels: int
-) -> dict[str, LabelCounts]:
-    """Count movies and labels of every split, in one pass.
-
-    Args:
-        movies: movie_id, label_ids, split.
-        splits: names of the splits.
-        labels: length of the vocabulary.
-    """
-    every = F.explode(F.concat(F.array(F.lit(EVERY_MOVIE)), LABEL_IDS)).alias(LABEL)
-    counted = {
-        (row[SPLIT], row[LABEL]): row["count"]
-        for row in movies.select(SPLIT, every).groupBy(SPLIT, LABEL).count().collect()
-    }
-    return {
-        split: LabelCounts(
-            counted.get((split, EVERY_MOVIE), 0),
-            tuple(counted.get((split, label), 0) for label in range(labels)),
-        )
-        for split in splits
-    }
-
-
-def apply_thresholds(
-    movies: DataFrame, thresholds: Mapping[str, Thresholds], *, seed: int
-) -> DataFrame:
-    """Keep the movies that the thresholds draw and add `weight`, the inverse of a movie's probability of being drawn.
+def apply_cutoffs(movies: DataFrame, cutoffs: Mapping[str, Cutoffs], *, seed: int) -> DataFrame:
+    """Keep the movies that the cutoffs draw; add `weight`, 1 / a movie's probability of being drawn.
 
     Args:
         movies: movie_id, label_ids, split, and whatever else.
-        thresholds: by split.
-        seed: of the configuration; the same that the thresholds were found with.
+        cutoffs: by split.
+        seed: of the configuration; the same that the cutoffs were found with.
     """
-    lookup = Lookup(list(thresholds))
-    minima = lookup.greatest([t.minimum for t in thresholds.values()])
-    capped = any(cap != HIGHEST for t in thresholds.values() for cap in t.maximum)
-    fill = lookup.of_split([t.fill for t in thresholds.values()])
+    lookup = Lookup(list(cutoffs))
+    minima = lookup.greatest([found.minimum for found in cutoffs.values()])
+    capped = any(cap != HIGHEST for found in cutoffs.values() for cap in found.maximum)
+    fill = lookup.of_split([found.fill for found in cutoffs.values()])
     if capped:
-        fill = F.least(fill, lookup.least([t.maximum for t in thresholds.values()]))
+        fill = F.least(fill, lookup.least([found.maximum for found in cutoffs.values()]))
     columns = movies.columns
     reached = movies.select(
         *columns, priority(seed, PURPOSE).alias(PRIORITY), F.greatest(minima, fill).alias("reach")

@@ -1,4 +1,4 @@
-"""Randomness as a function of the row: priorities that no partitioning, no order and no number of cores can change."""
+"""Randomness as a function of the row: priorities that no partitioning and no order can change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from genre_spark.schemas import MOVIE_ID
 
-__all__ = ["HIGHEST", "LOWEST", "fraction_to_priority", "priority", "priority_to_fraction", "salt"]
+__all__ = ["HIGHEST", "LOWEST", "fraction_to_priority", "priority", "salt"]
 
 LOWEST = -(2**63)
 HIGHEST = 2**63 - 1
@@ -45,8 +45,3 @@ def fraction_to_priority(fraction: float) -> int:
     HIGHEST for 1.
     """
     return min(LOWEST + round(fraction * 2.0**64), HIGHEST)
-
-
-def priority_to_fraction(value: int) -> float:
-    """Return the fraction (0..1) of all priorities that lie below a priority."""
-    return (value - LOWEST) / 2.0**64

@@ -1,166 +1,49 @@
-"""From rows of (movie, genre) to one row a movie, in one shuffle, with sparse label ids."""
+"""From rows of (movie, genre) to one row per movie, in one shuffle, with sparse label ids."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from genre_spark.schemas import CONTENT, GENRES, LABEL_IDS, MOVIE_ID, REASON
-from genre_spark.transforms.csv import FIELDS, LINE, CsvLayout, split_fields
+from genre_spark.schemas import GENRES, LABEL_IDS, MOVIE_ID
+from genre_spark.transforms.genre_rows import GENRE
 
-__all__ = [
-    "CONTENT_CHARS",
-    "GENRE",
-    "IS_LAST",
-    "LABELSET",
-    "MASK_LABELS",
-    "REPEATED_HEADER",
-    "ROWS",
-    "check_rows",
-    "group_bits",
-    "group_labels",
-    "guess_vocabulary",
-    "mark_plain_lines",
-    "unmark_labels",
-]
+__all__ = ["group_bits", "group_labels", "observe_groups", "unmark_labels"]
 
-GENRE = "genre"
 ROWS = "rows"
-IS_LAST = "is_last"
 LABELSET = "labelset"
-REPEATED_HEADER = "repeated header"
-UNKNOWN_GENRE = "unknown genre"
-CONTENT_CHARS = 200
+BIT = "bit"
 MASK_LABELS = 62  # labels that a bigint holds as bits, its sign left alone
 _CHUNK_BITS = 8
-_INVALID = "\ufffd"  # what invalid UTF-8 is read as
-_BIT = "bit"
 
 
-def check_rows(
-    lines: DataFrame, layout: CsvLayout, *, known: Sequence[str] | None = None
-) -> DataFrame:
-    """Turn lines of genres.csv into (movie_id, genre), or a reason why a line cannot be used and its content.
+def group_labels(pairs: DataFrame, *, vocabulary: Sequence[str]) -> DataFrame:
+    """Group rows of (movie_id, genre) to one row per movie; repeated pairs merge.
 
-    Args:
-        lines: with the column `value`, as `spark.read.text` gives them, the header among them.
-        layout: of the file.
-        known: the genres that a row may have; None allows any.
-
-    Returns:
-        One row a line: movie_id, genre, reason (null where the row is good), content (null where
-            the row is good, else
-        the line's first 200 characters), is_last (the line is the file's last and not ended by a
-        line break).
-    """
-    split = split_fields(lines, layout, columns=("id", GENRE))
-    number = r"[0-9]+"
-    reason = (
-        # The reader of text files drops a byte order mark, on file systems that go through Hadoop.
-        F.when(F.col(LINE).isin(layout.header, layout.header.lstrip("\ufeff")), REPEATED_HEADER)
-        .when(F.btrim(LINE) == "", "empty line")
-        .when(F.col(GENRE).isNull(), "malformed row")
-        .when(F.col(MOVIE_ID).isNull() & (F.col("id") == ""), "empty id")
-        .when(F.col(MOVIE_ID).isNull() & F.rlike("id", F.lit(f"^{number}$")), "id above 2^63-1")
-        .when(
-            (F.col(MOVIE_ID) < 0)
-            | (F.col(MOVIE_ID).isNull() & F.rlike("id", F.lit(rf"^-{number}(\.[0-9]*)?$"))),
-            "negative id",
-        )
-        .when(F.col(MOVIE_ID).isNull() & F.rlike("id", F.lit(rf"^{number}\.[0-9]*$")), "decimal id")
-        .when(F.col(MOVIE_ID).isNull(), "id is not a number")
-        .when(F.col(GENRE) == "", "empty genre")
-        # Spark keeps invalid bytes; its regular expressions see them as the replacement character.
-        .when(F.rlike(GENRE, F.lit(_INVALID)), "invalid UTF-8")
-    )
-    if known is not None:
-        reason = reason.when(~F.col(GENRE).isin(list(known)), UNKNOWN_GENRE)
-    checked = split.withColumn(MOVIE_ID, F.expr("try_cast(id AS bigint)")).withColumn(
-        REASON, reason
-    )
-    # Replaced by itself, the replacement character takes the place of invalid bytes, which other
-    # readers of Parquet refuse.
-    content = F.regexp_replace(F.substring(LINE, 1, CONTENT_CHARS), _INVALID, _INVALID)
-    return checked.select(
-        MOVIE_ID,
-        GENRE,
-        REASON,
-        F.when(F.col(REASON).isNotNull(), content).alias(CONTENT),
-        (F.lit(False) if layout.last_line is None else F.col(LINE) == layout.last_line).alias(
-            IS_LAST
-        ),
-    )
-
-
-def guess_vocabulary(layout: CsvLayout) -> list[str] | None:
-    """Return the genres of the file's first lines, sorted; None where few of these lines are plain.
-
-    A plain line has an id and a genre as they are meant, with neither quotes nor blanks. Only
-    genres that come with a good id count, and none from a last line that may have been cut off.
-    """
-    place, position = layout.columns.index("id"), layout.columns.index(GENRE)
-    found: set[str] = set()
-    plain = 0
-    for line in layout.first_lines:
-        fields = line.split(",")
-        if len(fields) != len(layout.columns) or '"' in line:
-            continue
-        number, genre = fields[place], fields[position]
-        good_id = number.isascii() and number.isdigit() and len(number) < 20 and int(number) < 2**63
-        if good_id and genre and genre == genre.strip() and _INVALID not in genre:
-            plain += 1
-            found.add(genre)
-    if not found or len(found) > MASK_LABELS or 2 * plain < len(layout.first_lines):
-        return None
-    return sorted(found)
-
-
-def mark_plain_lines(
-    lines: DataFrame, layout: CsvLayout, *, vocabulary: Sequence[str]
-) -> DataFrame:
-    """Turn plain lines, an id and a known genre without quotes or blanks, into (movie_id, bit) for `group_bits`.
-
-    `check_rows` finds such lines good too, at several times the cost.
+    Up to 62 genres travel as bits of one number, which Spark aggregates in place; more of them as
+    sets.
 
     Args:
-        lines: with the column `value`.
-        layout: of the file.
-        vocabulary: at most 62 genres; the sorted ones have ascending bits. None has a quote or a
-            comma.
+        pairs: movie_id bigint, genre string; every genre is in the vocabulary.
+        vocabulary: the genres by label id.
 
     Returns:
-        One row a line: value, movie_id and bit; null and 0 for a line that is not plain, the header
-            among them.
+        movie_id, genres (sorted by name), label_ids (ascending), rows (how many rows the movie
+        had).
     """
-    columns = layout.columns
-    whole = F.size(FIELDS) == len(columns)
-    if len(columns) > 2:  # of two fields, neither an id nor a known genre can have a quote
-        whole &= ~F.contains(LINE, F.lit('"'))
-    split = lines.select(LINE, F.split(LINE, ",", -1).alias(FIELDS)).select(
-        LINE,
-        F.when(whole, F.get(FIELDS, F.lit(columns.index("id")))).alias("id"),
-        F.get(FIELDS, F.lit(columns.index(GENRE))).alias(GENRE),
-    )
-    marked = split.select(
-        LINE,
-        F.expr("try_cast(id AS bigint)").alias(MOVIE_ID),
-        _bit_of_genre(vocabulary).alias(_BIT),
-    )
-    plain = (F.col(MOVIE_ID) >= 0) & F.col(_BIT).isNotNull()
-    return marked.select(
-        LINE,
-        F.when(plain, F.col(MOVIE_ID)).alias(MOVIE_ID),
-        F.when(plain, F.col(_BIT)).otherwise(F.lit(0)).alias(_BIT),
-    )
+    if len(vocabulary) > MASK_LABELS:
+        return _group_as_sets(pairs, vocabulary)
+    marked = pairs.select(MOVIE_ID, bit_of_genre(vocabulary).alias(BIT))
+    return unmark_labels(group_bits(marked), vocabulary=vocabulary)
 
 
 def group_bits(marked: DataFrame) -> DataFrame:
-    """Group rows of (movie_id, bit) to movie_id, labelset (the bits together) and rows (how many there were)."""
+    """Group (movie_id, bit) to movie_id, labelset (its bits together) and rows (their number)."""
     return marked.groupBy(MOVIE_ID).agg(
-        F.bit_or(_BIT).alias(LABELSET), F.count(F.lit(1)).alias(ROWS)
+        F.bit_or(BIT).alias(LABELSET), F.count(F.lit(1)).alias(ROWS)
     )
 
 
@@ -181,34 +64,24 @@ def unmark_labels(grouped: DataFrame, *, vocabulary: Sequence[str]) -> DataFrame
     )
 
 
-def group_labels(pairs: DataFrame, *, vocabulary: Sequence[str]) -> DataFrame:
-    """Group rows of (movie_id, genre) to one row a movie; repeated pairs merge.
-
-    Up to 62 genres travel as bits of one number, which Spark aggregates in place; more of them as
-    sets.
-
-    Args:
-        pairs: movie_id bigint, genre string; every genre is in the vocabulary.
-        vocabulary: the genres by label id.
-
-    Returns:
-        movie_id, genres (sorted by name), label_ids (ascending), rows (how many rows the movie
-        had).
-    """
-    if len(vocabulary) > MASK_LABELS:
-        return _group_as_sets(pairs, vocabulary)
-    marked = pairs.select(MOVIE_ID, _bit_of_genre(vocabulary).alias(_BIT))
-    return unmark_labels(group_bits(marked), vocabulary=vocabulary)
+def observe_groups(grouped: DataFrame, totals: Observation) -> DataFrame:
+    """Count rows `used`, pairs `kept` and `movies` of `group_labels` while they are computed."""
+    return grouped.observe(
+        totals,
+        F.sum(ROWS).alias("used"),
+        F.sum(F.size(LABEL_IDS)).alias("kept"),
+        F.count(F.lit(1)).alias("movies"),
+    )
 
 
-def _bit_of_genre(vocabulary: Sequence[str]) -> Column:
+def bit_of_genre(vocabulary: Sequence[str]) -> Column:
     """Return the bit of the column `genre`, null where it is not in the vocabulary."""
     bits = json.dumps({name: 1 << i for i, name in enumerate(sorted(vocabulary))})
     return F.try_element_at(F.from_json(F.lit(bits), "map<string,bigint>"), F.col(GENRE))
 
 
 def _decode_mask(mask: str, values: Sequence[object], kind: str) -> Column:
-    """Return the values at the set bits of a mask, in their order: one table lookup for each eight bits."""
+    """Return the values at the set bits of a mask, in order: one table lookup per eight bits."""
     parts = []
     for start in range(0, len(values), _CHUNK_BITS):
         chunk = values[start : start + _CHUNK_BITS]

@@ -7,8 +7,15 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.schemas import CONTENT, LIST_CSVS, MOVIE_ID, MOVIES_CSV, REASON, SOURCE
-from genre_spark.transforms.genres import CONTENT_CHARS
+from genre_spark.schemas import (
+    CONTENT,
+    CONTENT_CHARS,
+    LIST_CSVS,
+    MOVIE_ID,
+    MOVIES_CSV,
+    REASON,
+    SOURCE,
+)
 from genre_spark.transforms.metadata import READ_NUMBERS, metadata_files, movie_id, read_text_csv
 
 __all__ = ["rejected_metadata"]

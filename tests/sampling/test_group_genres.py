@@ -13,15 +13,12 @@ from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.ingestion.group_genres import read_vocabulary, run
+from genre_spark.pipelines.ingestion.group_genres import run
 from genre_spark.tables import table_files
 from genre_spark.transforms.csv import CsvLayout
-from genre_spark.transforms.genres import (
-    check_rows,
-    group_labels,
-    guess_vocabulary,
-    mark_plain_lines,
-)
+from genre_spark.transforms.genre_rows import check_rows
+from genre_spark.transforms.genres import group_labels
+from genre_spark.transforms.plain_genres import guess_vocabulary, mark_plain_lines
 
 
 @pytest.fixture
@@ -43,7 +40,7 @@ def group(spark: SparkSession, make_config, tmp_path: Path):
         assert counts["rows"] == counts["kept"] + counts["merged"] + counts["rejected"]
         assert counts["kept"] == sum(len(genres) for genres, _ in movies.values())
         assert counts["rejected"] == len(rejects)
-        return result, movies, rejects, read_vocabulary(config)
+        return result, movies, rejects, Catalogue(config).vocabulary()
 
     return go
 

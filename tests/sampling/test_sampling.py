@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from genre_spark.sampling.cutoff_search import find_thresholds
-from genre_spark.sampling.cutoffs import Demand, apply_thresholds, count_labels
+from genre_spark.sampling.cutoff_search import find_cutoffs
+from genre_spark.sampling.cutoffs import Demand, LabelCounts, apply_cutoffs
 from tests.sampling.reference import draw as draw_by_the_book
 
 Movies = Mapping[int, Sequence[int]]
@@ -55,10 +55,16 @@ def draw(
         )
         for i, (_, wanted) in enumerate(tables)
     }
-    counts = count_labels(frame, splits=list(demands), labels=labels)
-    thresholds = find_thresholds(frame, demands, counts, seed=seed, slacks=slacks)
+    counts = {
+        f"{i}": LabelCounts(
+            len(movies),
+            tuple(sum(label in ids for ids in movies.values()) for label in range(labels)),
+        )
+        for i, (movies, _) in enumerate(tables)
+    }
+    cutoffs = find_cutoffs(frame, demands, counts, seed=seed, slacks=slacks)
     drawn: list[dict[int, float]] = [{} for _ in tables]
-    for row in apply_thresholds(frame, thresholds, seed=seed).collect():
+    for row in apply_cutoffs(frame, cutoffs, seed=seed).collect():
         drawn[int(row.split)][row.movie_id] = row.weight
     return drawn
 
@@ -144,7 +150,7 @@ def test_corners_keep_the_guarantee_and_agree_with_the_method_movie_by_movie(
 
 
 @pytest.mark.parametrize("labels", [4, 700])
-def test_thresholds_compiled_for_few_labels_and_interpreted_for_many_draw_the_same(
+def test_cutoffs_compiled_for_few_labels_and_interpreted_for_many_draw_the_same(
     spark, labels: int
 ) -> None:
     movies = {

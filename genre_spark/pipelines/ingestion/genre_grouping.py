@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, Observation
@@ -12,30 +11,19 @@ from genre_spark.caching import cached
 from genre_spark.config import Config, GenresConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import join
-from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.schemas import CONTENT, GENRES_SCHEMA, LABEL_IDS, MOVIE_ID, REASON, SOURCE
-from genre_spark.tables import TableManifest, commit_table, write_data
-from genre_spark.transforms.csv import LINE, CsvLayout
-from genre_spark.transforms.genres import (
-    CONTENT_CHARS,
-    GENRE,
-    IS_LAST,
-    LABELSET,
-    MASK_LABELS,
-    REPEATED_HEADER,
-    ROWS,
-    check_rows,
-    group_bits,
-    group_labels,
+from genre_spark.pipelines.ingestion.genre_survey import GenreSurvey, survey_rows, write_rejects
+from genre_spark.schemas import GENRES_SCHEMA, LABEL_IDS, REASON
+from genre_spark.tables import write_data
+from genre_spark.transforms.csv import CsvLayout
+from genre_spark.transforms.genre_rows import check_rows, reject_cut_row
+from genre_spark.transforms.genres import group_labels, observe_groups
+from genre_spark.transforms.plain_genres import (
+    group_plain_lines,
     guess_vocabulary,
-    mark_plain_lines,
-    unmark_labels,
+    is_plain_vocabulary,
 )
 
 __all__ = ["Grouping", "group_file"]
-
-_CUT = "cut off at the end of the file"
-_MAX_GENRES = 100_000  # the vocabulary is kept on the driver
 
 
 @dataclass(frozen=True)
@@ -85,16 +73,6 @@ def group_file(
     return _group_any(lines, layout, config, fingerprint) if grouping is None else grouping
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """What lines hold: rows (the header left out), good rows by genre, bad rows by reason, a genre cut off."""
-
-    rows: int
-    genres: dict[str, int]
-    rejected: dict[str, int]
-    cut_genre: str | None
-
-
 def _group_plain(
     lines: DataFrame, layout: CsvLayout, config: Config, fingerprint: str
 ) -> Grouping | None:
@@ -112,37 +90,20 @@ def _group_plain(
         if config.genres.vocabulary is None
         else list(config.genres.vocabulary)
     )
-    if (
-        not vocabulary
-        or len(vocabulary) > MASK_LABELS
-        or any(set(name) & set('",\ufffd') for name in vocabulary)
-    ):
+    if vocabulary is None or not is_plain_vocabulary(vocabulary):
         return None
-    marked = mark_plain_lines(lines, layout, vocabulary=vocabulary)
-    totals = Observation()
-    movie = F.col(MOVIE_ID).isNotNull()
-    grouped = group_bits(marked).observe(
-        totals,
-        F.sum(F.when(movie, F.col(ROWS))).alias("used"),
-        F.sum(F.when(~movie, F.col(ROWS))).alias("others"),
-        F.sum(F.bit_count(LABELSET)).alias("kept"),
-        F.count(MOVIE_ID).alias("movies"),
-    )
-    folder = _write_movies(
-        unmark_labels(grouped.where(movie), vocabulary=vocabulary), config, fingerprint
-    )
-    found = totals.get
+    plain = group_plain_lines(lines, layout, vocabulary=vocabulary)
+    folder = _write_movies(plain.movies, config, fingerprint)
+    found = plain.totals.get
     if not found["movies"]:
         return None
-    survey = _Survey(0, {}, {}, None)
+    checked, survey = None, GenreSurvey()
     if found["others"] > 1:  # more than the header
-        checked = check_rows(marked.where(~movie).select(LINE), layout, known=_known(config.genres))
-        survey = _survey(checked, layout, config.genres)
+        checked = check_rows(plain.others, layout, known=_known(config.genres))
+        survey = survey_rows(checked, layout, config.genres)
         if survey.genres or survey.cut_genre:
             return None
-        _write_rejects(checked, survey, config, fingerprint)
-    else:
-        _write_rejects(None, survey, config, fingerprint)
+    write_rejects(checked, survey, config, fingerprint)
     return Grouping(
         folder,
         vocabulary,
@@ -161,35 +122,20 @@ def _group_any(lines: DataFrame, layout: CsvLayout, config: Config, fingerprint:
     # Kept between the two passes, also because a filter would work out a row's reason anew for each
     # of its uses.
     with cached(check_rows(lines, layout, known=_known(config.genres))) as checked:
-        survey = _survey(checked, layout, config.genres)
+        survey = survey_rows(checked, layout, config.genres)
         rows = checked
         if survey.cut_genre is not None:
-            cut = F.col(IS_LAST) & (F.col(GENRE) == survey.cut_genre)
-            last = (layout.last_line or "")[:CONTENT_CHARS]
-            rows = checked.withColumns(
-                {
-                    REASON: F.when(cut, _CUT).otherwise(F.col(REASON)),
-                    CONTENT: F.when(cut, last).otherwise(F.col(CONTENT)),
-                }
-            )
-        _write_rejects(rows, survey, config, fingerprint)
+            rows = reject_cut_row(checked, layout, genre=survey.cut_genre)
+        write_rejects(rows, survey, config, fingerprint)
         if not survey.genres:
-            reasons = ", ".join(
-                f"{reason}: {count:,}" for reason, count in sorted(survey.rejected.items())
-            )
             raise InvalidInputError(
                 f"{layout.path}: none of its {survey.rows:,} rows can be used, expected rows of "
-                f"id,genre; {reasons}"
+                f"id,genre; {survey.explain_rejects()}"
             )
         vocabulary = _vocabulary(config.genres, survey)
         totals = Observation()
-        grouped = group_labels(rows.where(F.col(REASON).isNull()), vocabulary=vocabulary).observe(
-            totals,
-            F.sum(ROWS).alias("used"),
-            F.sum(F.size(LABEL_IDS)).alias("kept"),
-            F.count(F.lit(1)).alias("movies"),
-        )
-        folder = _write_movies(grouped, config, fingerprint)
+        grouped = group_labels(rows.where(F.col(REASON).isNull()), vocabulary=vocabulary)
+        folder = _write_movies(observe_groups(grouped, totals), config, fingerprint)
         return Grouping(
             folder,
             vocabulary,
@@ -205,40 +151,7 @@ def _known(config: GenresConfig) -> tuple[str, ...] | None:
     return config.vocabulary if config.unknown == "reject" else None
 
 
-def _survey(rows: DataFrame, layout: CsvLayout, config: GenresConfig) -> _Survey:
-    good = F.when(F.col(REASON).isNull(), F.col(GENRE)).alias(GENRE)
-    found = rows.groupBy(REASON, good, IS_LAST).count().limit(_MAX_GENRES + 1).collect()
-    if len(found) > _MAX_GENRES:
-        raise InvalidInputError(
-            f"{layout.path}: more than {_MAX_GENRES:,} different values of {GENRE!r}, expected a "
-            "few genres"
-        )
-    genres: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
-    last: str | None = None
-    for row in found:
-        if row[REASON] is not None:
-            rejected[row[REASON]] += row["count"]
-        elif row[IS_LAST]:
-            last = row[GENRE]
-            genres[last] += row["count"]
-        else:
-            genres[row[GENRE]] += row["count"]
-    if rejected[REPEATED_HEADER]:
-        rejected[REPEATED_HEADER] -= 1  # the first one is the header itself
-    cut = None
-    # `Dra` at the very end, found nowhere else while `Drama` is: the file ends in the middle of a
-    # row
-    new = last is not None and genres[last] == 1 and last not in (config.vocabulary or ())
-    if last is not None and new and any(name != last and name.startswith(last) for name in genres):
-        cut = last
-        del genres[last]
-        rejected[_CUT] += 1
-    rejected = Counter({reason: count for reason, count in rejected.items() if count})
-    return _Survey(sum(genres.values()) + sum(rejected.values()), dict(genres), dict(rejected), cut)
-
-
-def _vocabulary(config: GenresConfig, survey: _Survey) -> list[str]:
+def _vocabulary(config: GenresConfig, survey: GenreSurvey) -> list[str]:
     if config.vocabulary is None:
         return sorted(survey.genres)
     return [*config.vocabulary, *sorted(set(survey.genres) - set(config.vocabulary))]
@@ -257,18 +170,3 @@ def _count_movies(lines: DataFrame, config: Config, folder: str, labels: int) ->
     counted = movies.select(F.explode(LABEL_IDS).alias("label")).groupBy("label").count().collect()
     counts = {row["label"]: row["count"] for row in counted}
     return [counts.get(label, 0) for label in range(labels)]
-
-
-def _write_rejects(
-    rows: DataFrame | None, survey: _Survey, config: Config, fingerprint: str
-) -> None:
-    table = Catalogue(config).rejects("genres")
-    if rows is None or not survey.rejected:
-        commit_table(table.path, TableManifest(fingerprint, (), 0))
-        return
-    source = config.paths.genres_csv.rsplit("/", 1)[-1]
-    bad = rows.where(F.col(REASON).isNotNull() & (F.col(REASON) != REPEATED_HEADER))
-    headers = survey.rejected.get(REPEATED_HEADER, 0)
-    if headers:
-        bad = bad.union(rows.where(F.col(REASON) == REPEATED_HEADER).limit(headers))
-    table.write(bad.select(F.lit(source).alias(SOURCE), REASON, CONTENT), fingerprint=fingerprint)

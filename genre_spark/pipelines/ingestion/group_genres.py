@@ -19,15 +19,6 @@ from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.csv import CsvLayout, check_header, read_layout, read_lines
 
 
-def read_vocabulary(config: Config) -> list[str]:
-    """Return the genres by label id.
-
-    Raises:
-        MissingTableError: the genres table has not been written yet.
-    """
-    return list(Catalogue(config).genres.manifest().details["vocabulary"])
-
-
 def _depends_on(config: Config) -> list[object]:
     digest = file_digest(config.paths.genres_csv)
     check_header(config.paths.genres_csv, GENRES_CSV)  # told before Spark starts

@@ -19,13 +19,12 @@ from genre_spark.evaluation.sample_balance import (
 from genre_spark.evaluation.style import write_figure
 from genre_spark.files import join, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.ingestion.group_genres import read_vocabulary
 from genre_spark.pipelines.sampling.sample_tables import poster_details, write_samples
 from genre_spark.pipelines.sampling.splitting import eligible_movies, split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.class_weights import class_weights
-from genre_spark.sampling.cutoff_search import find_thresholds
-from genre_spark.sampling.cutoffs import LabelCounts, apply_thresholds
+from genre_spark.sampling.cutoff_search import find_cutoffs
+from genre_spark.sampling.cutoffs import LabelCounts, apply_cutoffs
 from genre_spark.sampling.demands import explain_shortfalls, plan_demands
 from genre_spark.sampling.description import ALL, Balance, count_labelsets, describe_labelsets
 from genre_spark.sampling.splits import SPLIT, SPLITS, TRAIN
@@ -40,7 +39,7 @@ def _depends_on(config: Config) -> list[object]:
     genres = Catalogue(config).genres.manifest().fingerprint
     inputs = split_inputs(config)
     plan_demands(
-        config.sampling, config.split, read_vocabulary(config)
+        config.sampling, config.split, Catalogue(config).vocabulary()
     )  # misspelt genres are told before Spark starts
     return [
         config.split.model_dump(mode="json"),
@@ -57,7 +56,7 @@ def _outputs(config: Config) -> list[Table]:
 @stage(depends_on=_depends_on, outputs=_outputs)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Split the movies that can be used and draw a balanced sample of each split."""
-    vocabulary = read_vocabulary(config)
+    vocabulary = Catalogue(config).vocabulary()
     demands = plan_demands(config.sampling, config.split, vocabulary)
     with cached(split_movies(spark, config, eligible_movies(spark, config))) as movies:
         labels = len(vocabulary)
@@ -71,8 +70,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             split: LabelCounts(described[split].movies, tuple(described[split].labels))
             for split in SPLITS
         }
-        thresholds = find_thresholds(movies, demands, counts, seed=config.seed)
-        with cached(apply_thresholds(movies, thresholds, seed=config.seed)) as chosen:
+        cutoffs = find_cutoffs(movies, demands, counts, seed=config.seed)
+        with cached(apply_cutoffs(movies, cutoffs, seed=config.seed)) as chosen:
             drawn = describe_labelsets(count_labelsets(chosen), splits=SPLITS, labels=labels)
             weights = {
                 "vocabulary": vocabulary,

@@ -124,7 +124,7 @@ def _stratified(spark: SparkSession, config: Config) -> DataFrame:
             f"split.method: iterative with {count:,} movies, expected at most split.max_iterative "
             f"({settings.max_iterative:,}) since it runs on the driver; hash takes any number"
         )
-    labels = len(Catalogue(config).genres.manifest().details["vocabulary"])
+    labels = len(Catalogue(config).vocabulary())
     rows = movies.orderBy(priority(config.seed, SPLIT)).collect()
     rest = 1 - settings.test
     shares = (rest * (1 - settings.validation), rest * settings.validation, settings.test)
