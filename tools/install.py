@@ -109,19 +109,20 @@ def run_talking(command: Sequence[str], environment: dict[str, str]) -> int:
     """Run a command, pass its lines on, say every few seconds what it works at; return its code."""
     started = time.monotonic()
     working: dict[str, str] = {}  # package -> what is done with it
+    otherwise = "choosing releases"
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
         for line in lines_or_silence(process):
             if line is None:
                 what = ", ".join(f"{work} {name}" for name, work in working.items())
-                what = what or "putting packages in their places"
-                print(f"  {time.monotonic() - started:.0f} s: {what}", flush=True)
+                print(f"  {time.monotonic() - started:.0f} s: {what or otherwise}", flush=True)
                 continue
             if began := BEGAN.match(line):
                 working[began[2]] = began[1].lower()
             if ended := ENDED.match(line):
                 working.pop(ended[2], None)
+                otherwise = "unpacking"
             if not DROPPED.match(line):
                 print(f"  {line.strip()}", flush=True)
     return process.returncode
