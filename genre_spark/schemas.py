@@ -6,6 +6,7 @@ from pyspark.ml.linalg import VectorUDT
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
+    BooleanType,
     DoubleType,
     FloatType,
     IntegerType,
@@ -78,6 +79,17 @@ EMBEDDINGS_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),
         StructField(FEATURES, ArrayType(FloatType(), False), False),  # of a pretrained network
+    ]
+)
+
+TEXT_EMBEDDINGS_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField(FEATURES, ArrayType(FloatType(), False), False),  # length 1; zeros where empty
+        StructField("tokens", IntegerType(), False),  # of the whole text
+        StructField("truncated", BooleanType(), False),  # the model did not read all of the text
+        StructField("empty", BooleanType(), False),  # nothing in the text that the model knows
+        StructField("text_hash", LongType(), False),  # xxhash64 of the text
     ]
 )
 

@@ -17,6 +17,7 @@ from genre_spark.config.root import Config
 from genre_spark.config.runtime import MlflowConfig, SparkConfig
 from genre_spark.config.sample_data import SampleDataConfig
 from genre_spark.config.search import SearchConfig
+from genre_spark.config.text_embeddings import TextEmbeddingsConfig
 
 __all__ = [
     "AugmentationConfig",
@@ -38,6 +39,7 @@ __all__ = [
     "SearchConfig",
     "SparkConfig",
     "SplitConfig",
+    "TextEmbeddingsConfig",
     "build_config",
     "load_config",
 ]

@@ -19,6 +19,7 @@ from genre_spark.config.runtime import MlflowConfig, SparkConfig
 from genre_spark.config.sample_data import SampleDataConfig
 from genre_spark.config.search import SearchConfig
 from genre_spark.config.section import Section
+from genre_spark.config.text_embeddings import TextEmbeddingsConfig
 
 RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compares the two
     "make-sample",
@@ -60,5 +61,6 @@ class Config(Section):
     multilabel: MultilabelConfig = MultilabelConfig()
     cnn: CnnConfig = CnnConfig()
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
+    text_embeddings: TextEmbeddingsConfig = TextEmbeddingsConfig()
     search: SearchConfig = SearchConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

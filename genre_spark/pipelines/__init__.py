@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from genre_spark.pipelines.evaluation import compare, evaluate
-    from genre_spark.pipelines.features import build_features, poster_embeddings
+    from genre_spark.pipelines.features import build_features, poster_embeddings, text_embeddings
     from genre_spark.pipelines.ingestion import group_genres, make_sample, prepare_posters
     from genre_spark.pipelines.models import (
         predict_posters,
@@ -33,6 +33,7 @@ __all__ = [
     "prepare_posters",
     "sample",
     "search_cnn",
+    "text_embeddings",
     "train_cnn",
     "train_multilabel",
 ]

@@ -17,6 +17,7 @@ from genre_spark.schemas import (
     REJECTS_SCHEMA,
     SAMPLES_SCHEMA,
     SAMPLES_WITHOUT_POSTERS_SCHEMA,
+    TEXT_EMBEDDINGS_SCHEMA,
 )
 from genre_spark.tables import Table
 
@@ -72,6 +73,12 @@ class Catalogue:
         """One feature vector per poster, by the pretrained network of the recipe."""
         folder = self.config.paths.table("embeddings", self.config.cnn.architecture)
         return Table(folder, EMBEDDINGS_SCHEMA, "poster-embeddings")
+
+    @property
+    def text_embeddings(self) -> Table:
+        """One vector per movie with a text, by the encoder of the recipe."""
+        folder = self.config.paths.table("text_embeddings")
+        return Table(folder, TEXT_EMBEDDINGS_SCHEMA, "text-embeddings")
 
     def samples(self, split: str) -> Table:
         """One row per sampled movie of a split: train, validation or test."""

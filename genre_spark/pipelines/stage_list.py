@@ -64,6 +64,11 @@ STAGES = {
             in_run=False,
         ),
         StageEntry(
+            "features.text_embeddings",
+            "vectors of all texts from a sentence transformer or word vectors",
+            in_run=False,
+        ),
+        StageEntry(
             "models.search_cnn", "search learning rate and dropout of the network", in_run=False
         ),
         StageEntry(
