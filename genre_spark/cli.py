@@ -39,15 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, options.overrides)
         results = _run(options, config)
     except GenreSparkError as error:
-        _complain(f"{options.stage}: {error}")
+        _report_error(f"{options.stage}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        _complain(
+        _report_error(
             f"{options.stage}: interrupted; start it again and it goes on with what is left to do"
         )
         return 130
     except Exception as error:
-        _complain(_unexpected(options.stage, error, config))
+        _report_error(_unexpected(options.stage, error, config))
         return 1
     if options.json:
         value: Any = (
@@ -147,12 +147,12 @@ def _announce(entry: StageEntry, number: int, count: int) -> None:
     print(f"{place}{entry.name}: {entry.summary}", file=sys.stderr, flush=True)
 
 
-def _complain(text: str) -> None:
+def _report_error(text: str) -> None:
     print(f"genre-spark: {text}", file=sys.stderr, flush=True)
 
 
 def _unexpected(stage: str, error: Exception, config: Config | None) -> str:
-    """Keep the traceback for whoever mends it, in a file where there is a place for one."""
+    """Describe an unexpected error in one sentence; its traceback goes to a file where it can."""
     details = "".join(traceback.format_exception(error))
     if config is None or "://" in config.paths.work:
         return f"{stage}: failed: {error}\n{details}"

@@ -1,4 +1,7 @@
-"""The one tree of errors: what a user can mend ends with exit code 2, what the program could not do with 1."""
+"""The one tree of errors.
+
+What a user can fix ends with exit code 2, what the program could not do with 1.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from genre_spark.tracking import resolve_tracking_uri
 
 
 def describe_result(result: StageResult) -> str:
-    """Return a stage's result as a few aligned lines: counts, metrics, notes, where the output is."""
+    """Return a stage's result as a few aligned lines: counts, metrics, notes, outputs."""
     took = (
         "nothing has changed, the earlier result stands"
         if result.reused

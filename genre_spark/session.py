@@ -28,7 +28,7 @@ __all__ = [
 
 
 def read_spark_conf(path: str) -> dict[str, str]:
-    """Read a spark-defaults file (`key value` or `key=value` a line, # starts a comment)."""
+    """Read a spark-defaults file (one `key value` or `key=value` per line; # starts a comment)."""
     settings: dict[str, str] = {}
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
         text = line.strip()
@@ -152,9 +152,8 @@ def count_executors(spark: SparkSession) -> int:
     if _is_connect(spark):
         return 1
     context: Any = spark.sparkContext
-    return max(
-        1, context._jsc.sc().getExecutorMemoryStatus().size() - 1
-    )  # one of them is the driver
+    # one of them is the driver
+    return max(1, context._jsc.sc().getExecutorMemoryStatus().size() - 1)
 
 
 _open_blocks: list[threading.Event] = []  # of job_progress, the innermost last
@@ -164,7 +163,7 @@ _open_blocks: list[threading.Event] = []  # of job_progress, the innermost last
 def job_progress(spark: SparkSession, label: str, *, interval: float = 0.5) -> Iterator[None]:
     """Show on standard error how many tasks of the running Spark jobs are done.
 
-    A terminal gets one line that is rewritten, a file or pipe a line every ten seconds. Spark
+    A terminal gets one line that is rewritten, a file or pipe one line every ten seconds. Spark
     Connect has no status tracker: nothing is shown there. Inside another such block, only the inner
     one shows.
     """

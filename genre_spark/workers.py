@@ -1,4 +1,4 @@
-"""What Python workers of Spark have to be told, so that a short task is short."""
+"""Short tasks in Spark's Python workers: what they need not do between two of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _modules_settled = 0  # how many were imported when the heap was frozen
 def short_task(
     function: Callable[[Iterable[T]], Iterable[T]],
 ) -> Callable[[Iterable[T]], Iterator[T]]:
-    """Return the function of a mapInArrow or mapInPandas so that its worker's next task starts at once.
+    """Return a mapInArrow or mapInPandas function whose worker starts the next task at once.
 
     Between two tasks PySpark collects garbage and forgets what it knows of the import path, which
     takes a worker with this package's imports 150 ms: as long as fitting a small model, or decoding
@@ -46,7 +46,7 @@ def forget_archives() -> None:
 
 
 def settle_heap() -> None:
-    """Keep what modules hold out of the garbage collection that PySpark's daemon asks for after every task.
+    """Keep what modules hold out of the garbage collection after every task of PySpark.
 
     Such a collection looks at every object: 85 ms with what pyarrow, pydantic and their like bring.
     Frozen objects are still freed when nobody refers to them; only cycles among them stay.

@@ -1,4 +1,4 @@
-"""A standalone Spark cluster on loopback: one master and two workers of one core, as processes of their own.
+"""A standalone Spark cluster on loopback: one master and two workers of one core each.
 
 Use the fixture `standalone_cluster` (import it into a test module or conftest) for its address, and
 `run_on_cluster` to run a script as the driver: a test process has one Spark session, and that one
@@ -38,7 +38,7 @@ def spark_home() -> Path:
 
 
 def cluster_environment(**extra: str) -> dict[str, str]:
-    """Return the environment for masters, workers and drivers: this Python, this source tree, loopback."""
+    """Return the environment of master, workers and drivers: this Python, this tree, loopback."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     own = {
         "PYSPARK_PYTHON": sys.executable,
@@ -57,7 +57,7 @@ def cluster_environment(**extra: str) -> dict[str, str]:
 def start_cluster(
     folder: Path, *, workers: int = 2, cores: int = 1, memory: str = "1g"
 ) -> Iterator[str]:
-    """Start a master and workers, yield `spark://127.0.0.1:port` when all workers are there, and stop them."""
+    """Start a master and workers, yield `spark://127.0.0.1:port` once all are there; stop them."""
     port, ui = free_port(), free_port()
     address = f"spark://127.0.0.1:{port}"
     processes = [

@@ -23,7 +23,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """A local session with two cores and few partitions, started by the first test that asks for it."""
+    """A local session with two cores and few partitions, started when a test asks for it."""
     logs = tmp_path_factory.mktemp("spark")
     with spark_session(
         app_name="genre_spark tests",

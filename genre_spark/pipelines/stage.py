@@ -196,7 +196,7 @@ def stage(
     always: bool = False,
     needs_spark: bool = True,
 ) -> Callable[[Body], Stage]:
-    """Turn the decorated `run(spark, config, tracked)` into a `Stage`; its class has the arguments."""
+    """Turn the decorated `run(spark, config, tracked)` into a `Stage`, with its arguments."""
     return partial(
         Stage, depends_on=depends_on, outputs=outputs, always=always, needs_spark=needs_spark
     )

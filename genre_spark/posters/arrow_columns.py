@@ -1,4 +1,7 @@
-"""Arrow columns from buffers: `pa.array` imports pandas on its first call, most of a second in every new worker."""
+"""Arrow columns from buffers.
+
+`pa.array` imports pandas on its first call: most of a second in every new worker.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,12 @@ def int_column(values: Sequence[int] | npt.NDArray, kind: pa.DataType) -> pa.Arr
 
 
 def bytes_column(values: Sequence[bytes | memoryview], kind: pa.DataType | None = None) -> pa.Array:
-    """Return byte strings, at most 2 GiB together, as a binary column without nulls (`pa.string()`: text in UTF-8)."""
+    """Return byte strings, at most 2 GiB together, as a column without nulls.
+
+    Args:
+        values: the byte strings.
+        kind: `pa.binary()`, or `pa.string()` for text in UTF-8.
+    """
     offsets = np.zeros(len(values) + 1, np.int32)
     np.cumsum([len(value) for value in values], out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))]

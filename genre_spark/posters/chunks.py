@@ -1,4 +1,4 @@
-"""One chunk of posters from its originals to its files: the work of a task, in a Python worker, without Spark."""
+"""One chunk of posters from its originals to its files: the work of a Python worker, no Spark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,9 +21,7 @@ from genre_spark.posters.reading import Content, ReadFailure, Row, read_posters
 from genre_spark.posters.receipts import STATE, PosterFacts, read_facts, write_facts
 from genre_spark.posters.rejects import write_rejects
 from genre_spark.posters.writing import PartWriter
-from genre_spark.schemas import IMAGE, MOVIE_ID
-
-_SAMPLED_ROWS = 16  # one pixel row in sixteen goes into the channel statistics
+from genre_spark.schemas import IMAGE, MOVIE_ID, SOURCE
 
 
 @dataclass(frozen=True)
@@ -50,14 +47,14 @@ def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
     """Make the files of a chunk and return its receipt.
 
     Args:
-        job: the run.
+        job: what the tasks of the run have in common.
         index: row group of the chunk in the plan.
-        chunk: its digest.
+        chunk: the chunk's digest.
     """
     settle_process()
     rows = _read_plan(join(job.table, job.ledger), index)
     copies = _copied(job, rows)
-    fresh = [row for row in rows if row["movie_id"] not in copies]
+    fresh = [row for row in rows if row[MOVIE_ID] not in copies]
     contents = read_posters(job.source, fresh, max_bytes=job.config.max_bytes)
     facts: list[PosterFacts] = []
     config = job.config
@@ -65,7 +62,7 @@ def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
         job.table, chunk, height=config.height, width=config.width, encoding=config.encoding
     ) as part:
         for row in rows:
-            known = copies.get(row["movie_id"])
+            known = copies.get(row[MOVIE_ID])
             fact, image = (
                 known if known is not None else _store(row, next(contents), config, part.slot())
             )
@@ -87,7 +84,7 @@ def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
 def _store(
     row: Row, content: Content, config: PostersConfig, slot: Pixels | None
 ) -> tuple[PosterFacts, bytes | memoryview | None]:
-    movie_id, source = row["movie_id"], row["source"]
+    movie_id, source = row[MOVIE_ID], row[SOURCE]
     if isinstance(content, ReadFailure):
         return PosterFacts(movie_id, source, reason=content.reason, detail=content.detail), None
     digest = row["content_hash"] or (content_hash(content) if row["suspect"] else 0)
@@ -106,8 +103,6 @@ def _store(
         )
     except RejectedImage as flaw:
         return PosterFacts(movie_id, source, digest, flaw.reason, flaw.detail), None
-    means, deviations = cv2.meanStdDev(_sample(poster.bgr, movie_id))
-    squares = means**2 + deviations**2
     header = poster.header
     fact = PosterFacts(
         movie_id,
@@ -119,23 +114,13 @@ def _store(
         header.height,
         header.width,
         int(poster.kept),
-        means[::-1].tobytes(),
-        squares[::-1].tobytes(),
     )
     return fact, poster.content
 
 
-def _sample(bgr: Pixels, movie_id: int) -> Pixels:
-    """Return some rows of a poster for the channel statistics, others for each movie.
-
-    Looking at all costs 12 %.
-    """
-    return bgr[movie_id % min(_SAMPLED_ROWS, len(bgr)) :: _SAMPLED_ROWS]
-
-
 @functools.lru_cache(maxsize=1)
 def _open_plan(path: str) -> pq.ParquetFile:
-    """Keep the plan's footer, which grows with the number of chunks, for the next task of this worker."""
+    """Keep the plan's footer for this worker's next task: it grows with the number of chunks."""
     system, inner = filesystem(path)
     return pq.ParquetFile(system.open(inner, "rb"))
 
@@ -156,11 +141,11 @@ def _to_list(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _copied(job: ChunkJob, rows: Sequence[Row]) -> dict[int, tuple[PosterFacts, bytes | None]]:
-    """Return what earlier chunks already have of these posters: facts, and the stored bytes unless rejected."""
+    """Return what earlier chunks have of these posters: facts, and stored bytes if not rejected."""
     wanted: dict[str, set[int]] = {}
     for row in rows:
         if row["origin"]:
-            wanted.setdefault(row["origin"], set()).add(row["movie_id"])
+            wanted.setdefault(row["origin"], set()).add(row[MOVIE_ID])
     if not wanted:
         return {}
     state = read_json(join(job.table, STATE)) or {"receipts": {}}

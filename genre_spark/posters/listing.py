@@ -1,4 +1,4 @@
-"""The list of posters in a folder or archive, as compact Arrow columns instead of a Python object a file."""
+"""The posters of a folder or archive, as Arrow columns instead of one Python object per file."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from genre_spark.files import filesystem, fingerprint, is_local
 from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.posters.names import parse_poster_name
 from genre_spark.posters.zip_directory import ZipMember, read_zip_directory
+from genre_spark.schemas import MOVIE_ID, SOURCE
 
 DIRECTORY = "a directory, not a file"
 LINK_OUT = "link out of the folder"
@@ -28,17 +29,15 @@ COMPRESSION = "unknown compression"
 
 LISTING_SCHEMA = pa.schema(
     [
-        pa.field("movie_id", pa.int64(), False),
-        pa.field("source", pa.string(), False),  # path below the folder, or name in the archive
-        pa.field(
-            "offset", pa.int64(), False
-        ),  # in the archive: a zip member's header, a tar member's data; else -1
+        pa.field(MOVIE_ID, pa.int64(), False),
+        pa.field(SOURCE, pa.string(), False),  # path below the folder, or name in the archive
+        # in the archive: of a zip member's header, a tar member's data; else -1
+        pa.field("offset", pa.int64(), False),
         pa.field("stored", pa.int64(), False),  # bytes that the file takes in the archive
         pa.field("method", pa.int8(), False),  # one of the constants below
         pa.field("size", pa.int64(), False),  # bytes of the file itself
-        pa.field(
-            "stamp", pa.int64(), False
-        ),  # changes when the file does: time of modification, CRC, ETag
+        # changes when the file does: time of modification, CRC, ETag
+        pa.field("stamp", pa.int64(), False),
     ]
 )
 FILE, TAR, ZIP_STORED, ZIP_DEFLATED = range(4)

@@ -1,4 +1,4 @@
-"""Which files are posters, told by their names."""
+"""Names of files: which are posters, and of which movie."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Pictures that stand for many movies: "no poster", a studio's logo.
-
-Told by bytes that many files share.
+"""Placeholders, such as "no poster" or a studio's logo: pictures whose bytes many files share.
 
 Files with the same bytes have the same size, so only sizes that many files have are looked at.
 """
@@ -14,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from genre_spark.posters.reading import read_posters
+from genre_spark.schemas import MOVIE_ID, SOURCE
 
 PLACEHOLDER = "placeholder"
 # files with the same bytes from which on they are counted as placeholders, where none is dropped
@@ -50,7 +49,7 @@ def hash_candidates(
     """
     hashes = np.zeros(posters.num_rows, np.int64)
     if known.num_rows:
-        keys = ["movie_id", "source", "size", "stamp"]
+        keys = [MOVIE_ID, SOURCE, "size", "stamp"]
         here = posters.select(keys).append_column("row", pa.array(np.arange(posters.num_rows)))
         found = here.join(known.select([*keys, "content_hash"]), keys=keys, join_type="inner")
         hashes[found["row"].to_numpy()] = found["content_hash"].to_numpy()

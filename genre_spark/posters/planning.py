@@ -3,10 +3,10 @@
 A chunk is a fixed list of posters that becomes one Parquet file. Which posters form a chunk depends
 on the source and on earlier whole runs alone, never on the number of cores, so every run and every
 cluster makes the same files, and a run that was killed finds its finished chunks again by their
-digests. The plan (a Parquet file beside the table, one row group a chunk) is also the ledger that
+digests. The plan (a Parquet file beside the table, one row group per chunk) is also the ledger that
 the next run compares the source with.
 
-The plan is made by one Spark task, not by the driver: at about 60 bytes a poster it is the only
+The plan is made by one Spark task, not by the driver: at about 60 bytes per poster it is the only
 thing here that grows with the source.
 """
 
@@ -32,26 +32,23 @@ from genre_spark.posters.names import DUPLICATE_ID
 from genre_spark.posters.placeholders import PLACEHOLDER, PLACEHOLDER_FROM, hash_candidates
 from genre_spark.posters.receipts import STATE, done_chunks, facts_folder
 from genre_spark.posters.rejects import write_rejects
+from genre_spark.schemas import MOVIE_ID, SOURCE
 from genre_spark.tables import read_manifest
 
 FORMAT = 1  # of the chunks; raised when the same original would be stored differently
 PLAN_SCHEMA = pa.schema(
     [
         *LISTING_SCHEMA,
-        pa.field(
-            "content_hash", pa.int64(), False
-        ),  # of the file's bytes; 0 where it was not needed
-        pa.field(
-            "suspect", pa.bool_(), False
-        ),  # so many files have its size that it may be a placeholder
-        pa.field(
-            "origin", pa.string(), False
-        ),  # digest of the finished chunk that has the decoded poster, or ""
+        pa.field("content_hash", pa.int64(), False),  # of the bytes; 0 where it was not needed
+        # so many files have its size that it may be a placeholder
+        pa.field("suspect", pa.bool_(), False),
+        # digest of the finished chunk that has the decoded poster, or ""
+        pa.field("origin", pa.string(), False),
     ]
 )
-_KEY = ["movie_id", "source", "size", "stamp"]
+_KEY = [MOVIE_ID, SOURCE, "size", "stamp"]
 _CHUNK_BYTES = 128 << 20
-_STORED_SHARE = {"jpeg": 0.13, "png": 0.6, "raw": 1.0}  # of 3 bytes a pixel, about
+_STORED_SHARE = {"jpeg": 0.13, "png": 0.6, "raw": 1.0}  # of 3 bytes per pixel, about
 
 
 @dataclass(frozen=True)
@@ -61,15 +58,15 @@ class Plan:
     No chunks at all where the table is up to date.
 
     Attributes:
-        fingerprint: of the listing and the configuration: of what the table's content depends on.
+        fingerprint: digest of what the table's content depends on: listing and configuration.
         ledger: name of the plan's file in the table's folder; "" where the table is up to date.
         chunks: digest of each chunk, by row group of the ledger.
         done: digest -> receipt of chunks that are whole.
-        rejects: name of the rejects file with what is refused by its name, or None.
-        reject_counts: reason -> number of files refused before any is read.
+        rejects: name of the file of what is rejected by its name, or None.
+        reject_counts: reason -> number of files rejected before any is read.
         listed: files with a poster's name.
         fresh: posters that have to be decoded.
-        gone: posters of the earlier table that are not in the source any more, or not as they were.
+        gone: posters of the earlier table that have left the source or changed there.
     """
 
     fingerprint: str
@@ -101,7 +98,7 @@ def rows_per_chunk(config: PostersConfig) -> int:
 
 
 def chunk_sizes(rows: int, largest: int) -> list[int]:
-    """Cut rows into chunks: large ones first, small ones last, so that all cores end at about the same time.
+    """Cut rows into chunks, large ones first, so that all cores end at about the same time.
 
     This is guided self-scheduling (Polychronopoulos and Kuck, 1987) without the number of cores in
     it.
@@ -127,15 +124,15 @@ def plan_posters(source: str, table: str, rejects_table: str, config: PostersCon
         InvalidInputError: the source cannot be listed.
     """
     listing = list_posters(source, follow_links=config.follow_links)
-    posters, refused = _one_per_id(listing.posters)
-    refused = listing.rejects + refused
+    posters, rejected = _one_per_id(listing.posters)
+    rejected = listing.rejects + rejected
     settings = config_fingerprint(config)
     base = _Base.read(table, settings)
     posters, dropped = _with_hashes(posters, base.rows, source, config)
-    refused = refused + dropped
-    digest = _content_digest(posters, refused, settings)
+    rejected = rejected + dropped
+    digest = _content_digest(posters, rejected, settings)
     if _stands(table, rejects_table, digest):
-        return Plan(digest, "", (), {}, None, {}, posters.num_rows + len(refused), 0, 0)
+        return Plan(digest, "", (), {}, None, {}, posters.num_rows + len(rejected), 0, 0)
     groups = _cut(posters, base, rows_per_chunk(config))
     ledger, chunks = _write_ledger(table, digest, groups, settings)
     fresh = sum(
@@ -144,7 +141,7 @@ def plan_posters(source: str, table: str, rejects_table: str, config: PostersCon
         if known is None
     )
     counts: dict[str, int] = {}
-    for _, reason, _ in refused:
+    for _, reason, _ in rejected:
         counts[reason] = counts.get(reason, 0) + 1
     wanted = set(chunks)
     done = {
@@ -159,9 +156,9 @@ def plan_posters(source: str, table: str, rejects_table: str, config: PostersCon
         ledger=ledger,
         chunks=tuple(chunks),
         done=done,
-        rejects=write_rejects(rejects_table, f"names-{digest}", refused) if refused else None,
+        rejects=write_rejects(rejects_table, f"names-{digest}", rejected) if rejected else None,
         reject_counts=counts,
-        listed=posters.num_rows + len(refused),
+        listed=posters.num_rows + len(rejected),
         fresh=fresh,
         gone=base.rows.num_rows - kept - moved,
     )
@@ -174,7 +171,7 @@ def _stands(table: str, rejects_table: str, digest: str) -> bool:
 
 @dataclass(frozen=True)
 class _Base:
-    """What the earlier whole run left: its ledger's rows, the chunk of each, and the chunks' receipts."""
+    """What the earlier whole run left: its ledger, the chunk of each row, the chunks' receipts."""
 
     rows: pa.Table
     chunk_of_row: npt.NDArray[np.int64]
@@ -203,20 +200,18 @@ def _one_per_id(posters: pa.Table) -> tuple[pa.Table, list[tuple[str, str, str]]
 
     Return the rest as rejects, and the order of reading.
     """
-    order = pc.sort_indices(posters, sort_keys=[("movie_id", "ascending"), ("source", "ascending")])
+    order = pc.sort_indices(posters, sort_keys=[(MOVIE_ID, "ascending"), (SOURCE, "ascending")])
     posters = posters.take(order).combine_chunks()
-    ids = posters["movie_id"].to_numpy()
+    ids = posters[MOVIE_ID].to_numpy()
     again = np.zeros(len(ids), bool)
     again[1:] = ids[1:] == ids[:-1]
     extra = posters.filter(pa.array(again)) if again.any() else posters.slice(0, 0)
-    rejects = [
-        (row["source"], DUPLICATE_ID, f"movie {row['movie_id']}") for row in extra.to_pylist()
-    ]
+    rejects = [(row[SOURCE], DUPLICATE_ID, f"movie {row[MOVIE_ID]}") for row in extra.to_pylist()]
     posters = posters.filter(pa.array(~again)) if again.any() else posters
     # Archives are read from front to back; files of a folder have offset -1 and stay in the order
     # of their ids.
     return posters.take(
-        pc.sort_indices(posters, sort_keys=[("offset", "ascending"), ("movie_id", "ascending")])
+        pc.sort_indices(posters, sort_keys=[("offset", "ascending"), (MOVIE_ID, "ascending")])
     ), rejects
 
 
@@ -242,7 +237,7 @@ def _with_hashes(
         shared, positions, times = np.unique(hashes, return_inverse=True, return_counts=True)
         drop = (times[positions] > limit) & (shared[positions] != 0)
         if drop.any():
-            names = posters.filter(pa.array(drop))["source"].to_pylist()
+            names = posters.filter(pa.array(drop))[SOURCE].to_pylist()
             rejects = [
                 (name, PLACEHOLDER, f"same bytes as {n - 1} others")
                 for name, n in zip(names, times[positions][drop], strict=True)
@@ -261,19 +256,19 @@ def _with_hashes(
     return pa.Table.from_arrays(columns, schema=PLAN_SCHEMA).combine_chunks(), rejects
 
 
-def _content_digest(posters: pa.Table, refused: list[tuple[str, str, str]], settings: str) -> str:
+def _content_digest(posters: pa.Table, rejected: list[tuple[str, str, str]], settings: str) -> str:
     """Return a digest of the set of posters, their contents and the settings.
 
     The order of listing is not in it.
     """
     ordered = posters.select(_KEY).take(
-        pc.sort_indices(posters, sort_keys=[("movie_id", "ascending")])
+        pc.sort_indices(posters, sort_keys=[(MOVIE_ID, "ascending")])
     )
-    return fingerprint(settings, table_digest(ordered), sorted(refused))
+    return fingerprint(settings, table_digest(ordered), sorted(rejected))
 
 
 def table_digest(table: pa.Table) -> str:
-    """Return a hexadecimal digest of a table's values, whatever its chunks and offsets in memory."""
+    """Return the digest of a table's values, whatever its chunks and offsets in memory."""
     digest = hashlib.sha256()
     for name in table.column_names:
         column = table[name].combine_chunks()

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from genre_spark.files import filesystem, is_local, join
 from genre_spark.posters.listing import FILE, ZIP_DEFLATED, source_kind
 from genre_spark.posters.zip_directory import LOCAL_HEADER, LOCAL_HEADER_SIZE
+from genre_spark.schemas import SOURCE
 
 UNREADABLE = "unreadable"
 TOO_MANY_BYTES = "too many bytes"
@@ -68,15 +69,15 @@ def _guarded(read: Any, place: Any, row: Row) -> Content:
 
 def _read_file(root: Path, row: Row) -> Content:
     # Path costs as much as the read
-    with open(f"{root}/{row['source']}", "rb", buffering=0) as file:  # noqa: PTH123
+    with open(f"{root}/{row[SOURCE]}", "rb", buffering=0) as file:  # noqa: PTH123
         return file.read()
 
 
 def _read_remote(system: Any, root: str, rows: Sequence[Row], max_bytes: int) -> Iterator[Content]:
-    wanted = {join(root, row["source"]): row for row in rows if row["size"] <= max_bytes}
+    wanted = {join(root, row[SOURCE]): row for row in rows if row["size"] <= max_bytes}
     contents = system.cat(list(wanted), on_error="return") if wanted else {}
     for row in rows:
-        content = contents.get(join(root, row["source"]))
+        content = contents.get(join(root, row[SOURCE]))
         if content is None:
             yield _too_large(row, max_bytes) or ReadFailure(UNREADABLE, "no answer")
         elif isinstance(content, (FileNotFoundError, PermissionError)):

@@ -20,46 +20,39 @@ import pyarrow.parquet as pq
 
 from genre_spark.files import filesystem, join
 from genre_spark.posters.arrow_columns import int_column, text_column
+from genre_spark.schemas import MOVIE_ID, REASON, SOURCE
 
 STATE = "_state.json"  # the receipts of the committed table, and the ledger they belong to
 _RECEIPT = b"genre_spark.receipt"
 _SCHEMA = pa.schema(
     [
-        pa.field("movie_id", pa.int64(), False),
-        pa.field("source", pa.string(), False),
-        pa.field(
-            "content_hash", pa.int64(), False
-        ),  # of the original's bytes, 0 where no other file has its size
-        pa.field("reason", pa.string(), False),  # why it was rejected, or ""
+        pa.field(MOVIE_ID, pa.int64(), False),
+        pa.field(SOURCE, pa.string(), False),
+        # of the original's bytes, 0 where no other file has its size
+        pa.field("content_hash", pa.int64(), False),
+        pa.field(REASON, pa.string(), False),  # why it was rejected, or ""
         pa.field("detail", pa.string(), False),
         pa.field("format", pa.string(), False),
         pa.field("height", pa.int32(), False),  # of the original, pixels
         pa.field("width", pa.int32(), False),
         pa.field("kept", pa.int8(), False),  # 1: stored as it was
-        pa.field(
-            "means", pa.binary(24), False
-        ),  # three float64: R, G, B, of a sample of the stored pixels
-        pa.field("squares", pa.binary(24), False),  # the same of their squares
     ]
 )
-_NO_MOMENTS = bytes(24)
 
 
 class PosterFacts(NamedTuple):
     """What is known of one original.
 
     Attributes:
-        movie_id: of the poster.
+        movie_id: movie of the poster.
         source: where it lies.
-        content_hash: see `poster_placeholders`; 0 where it was not needed.
+        content_hash: hash of the bytes (`placeholders.content_hash`); 0 where it was not needed.
         reason: why it was rejected, or "".
         detail: what was seen then.
-        format: of the original, or "".
-        height: of the original, pixels.
-        width: of the original, pixels.
-        kept: the original's bytes are what is stored.
-        means: three float64, R, G, B, 0..255, over a sample of the stored pixels.
-        squares: the means of the squares.
+        format: format of the original, or "".
+        height: height of the original, pixels.
+        width: width of the original, pixels.
+        kept: 1 where the original's bytes are what is stored, else 0.
     """
 
     movie_id: int
@@ -71,8 +64,6 @@ class PosterFacts(NamedTuple):
     height: int = 0
     width: int = 0
     kept: int = 0
-    means: bytes = _NO_MOMENTS
-    squares: bytes = _NO_MOMENTS
 
 
 def facts_folder(table: str) -> str:
@@ -83,7 +74,7 @@ def facts_folder(table: str) -> str:
 def write_facts(
     table: str, chunk: str, facts: Sequence[PosterFacts], receipt: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write the facts of a chunk whose other files are whole, and return the receipt with the file's name."""
+    """Write the facts of a chunk whose other files are whole; return the receipt with its name."""
     name = f"facts-{chunk}-{uuid.uuid4().hex[:8]}.parquet"
     whole = {**receipt, **summarize(facts), "facts": name}
     columns = []
@@ -91,12 +82,6 @@ def write_facts(
         values = [getattr(fact, field.name) for fact in facts]
         if pa.types.is_string(field.type):
             columns.append(text_column(values))
-        elif pa.types.is_fixed_size_binary(field.type):
-            columns.append(
-                pa.Array.from_buffers(
-                    field.type, len(values), [None, pa.py_buffer(b"".join(values))]
-                )
-            )
         else:
             columns.append(int_column(values, field.type))
     schema = _SCHEMA.with_metadata({_RECEIPT: json.dumps(whole)})
@@ -110,7 +95,9 @@ def read_facts(table: str, name: str) -> list[PosterFacts]:
     """Return the facts of a chunk."""
     system, inner = filesystem(join(facts_folder(table), name))
     with system.open(inner, "rb") as file:
-        return [PosterFacts(**row) for row in pq.read_table(file, use_threads=False).to_pylist()]
+        columns = list(PosterFacts._fields)
+        rows = pq.read_table(file, columns=columns, use_threads=False).to_pylist()
+    return [PosterFacts(**row) for row in rows]
 
 
 def read_hashes(table: str, name: str) -> npt.NDArray[np.int64]:
@@ -124,19 +111,12 @@ def read_hashes(table: str, name: str) -> npt.NDArray[np.int64]:
 
 
 def summarize(facts: Sequence[PosterFacts]) -> dict[str, Any]:
-    """Return counts, sums of means and a histogram of sizes over the posters of a chunk, as JSON values."""
+    """Return counts and a histogram of sizes over the posters of a chunk, as JSON values."""
     good = [fact for fact in facts if not fact.reason]
-    moments = (
-        np.frombuffer(b"".join(fact.means + fact.squares for fact in good))
-        .reshape(-1, 2, 3)
-        .sum(axis=0)
-    )
     return {
         "rows": len(good),
         "kept": sum(fact.kept for fact in good),
         "hashed": sum(fact.content_hash != 0 for fact in facts),
-        "means": moments[0].tolist(),
-        "squares": moments[1].tolist(),
         "formats": dict(Counter(fact.format for fact in good)),
         "sizes": dict(Counter(size_bin(fact.height, fact.width) for fact in good)),
         "reasons": dict(Counter(fact.reason for fact in facts if fact.reason)),
@@ -144,7 +124,7 @@ def summarize(facts: Sequence[PosterFacts]) -> dict[str, Any]:
 
 
 def size_bin(height: int, width: int) -> str:
-    """Return the bin of a size in the histogram: sides to the nearest 50 pixels, above 1,000 to the nearest 500."""
+    """Return the histogram's bin of a size: sides to the nearest 50 pixels (500 above 1,000)."""
     sides = [
         round(side / step) * step
         for side, step in ((side, 50 if side < 1000 else 500) for side in (width, height))
@@ -153,7 +133,7 @@ def size_bin(height: int, width: int) -> str:
 
 
 def done_chunks(table: str, known: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return digest -> receipt of all whole chunks: those of the earlier table and those of a run that was killed."""
+    """Return digest -> receipt of all whole chunks, of the earlier table and of killed runs."""
     done = dict(known)
     system, folder = filesystem(facts_folder(table))
     if not system.exists(folder):

@@ -1,8 +1,8 @@
-"""The posters table from a folder or archive of originals: planned by one task, made by many, committed by the driver.
+"""The posters table from a folder or archive: planned by one task, made by many, then committed.
 
 Python workers read, decode, encode and write Parquet themselves. Spark spreads the chunks over the
-cores, tries failed ones again and brings back one small receipt a chunk; pixels do not pass through
-the JVM and the driver holds no row.
+cores, tries failed ones again and brings back one small receipt per chunk; pixels do not pass
+through the JVM and the driver holds no row.
 """
 
 from __future__ import annotations
@@ -190,16 +190,7 @@ def _commit(
 def summarize_receipts(
     receipts: Sequence[Mapping[str, Any]], config: PostersConfig
 ) -> dict[str, Any]:
-    """Return what the manifest says of a posters table: size, encoding, channel statistics (R, G, B in 0..1), sizes."""
-    rows = sum(receipt["rows"] for receipt in receipts)
-    means = (
-        sum((np.array(receipt["means"]) for receipt in receipts), np.zeros(3)) / max(1, rows) / 255
-    )
-    squares = (
-        sum((np.array(receipt["squares"]) for receipt in receipts), np.zeros(3))
-        / max(1, rows)
-        / 255**2
-    )
+    """Return what the manifest says of the posters: how they are stored, and what they were."""
     sizes, formats = Counter[str](), Counter[str]()
     for receipt in receipts:
         sizes.update(receipt["sizes"])
@@ -209,10 +200,6 @@ def summarize_receipts(
         "width": config.width,
         "channels": 3,
         "encoding": config.encoding,
-        "channel_mean": [round(float(value), 6) for value in means],
-        "channel_std": [
-            round(float(value), 6) for value in np.sqrt(np.maximum(squares - means**2, 0))
-        ],
         "sizes": dict(sorted(sizes.items())),
         "formats": dict(sorted(formats.items())),
         "kept_as_they_were": sum(receipt["kept"] for receipt in receipts),
@@ -223,7 +210,7 @@ def summarize_receipts(
 def _count_placeholders(
     table: str, receipts: Sequence[Mapping[str, Any]], plan: Plan, config: PostersConfig
 ) -> dict[str, int]:
-    """Count posters whose bytes many share: 8 bytes of memory for each whose size is that common."""
+    """Count posters whose bytes many share, in 8 bytes of memory per poster of such a size."""
     over = config.drop_placeholders_over or PLACEHOLDER_FROM
     hashes = [read_hashes(table, receipt["facts"]) for receipt in receipts if receipt["hashed"]]
     times = (

@@ -1,4 +1,4 @@
-"""A Parquet file of posters, written by the Python worker that made them: pixels never enter the JVM."""
+"""A Parquet file of posters, written by the Python worker that made them, not by the JVM."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from genre_spark.posters.arrow_columns import bytes_column, int_column, text_col
 from genre_spark.schemas import CHANNELS as CHANNELS_COLUMN
 from genre_spark.schemas import ENCODING, HEIGHT, IMAGE, MOVIE_ID, SOURCE, WIDTH
 
-ROW_GROUP_BYTES = (
-    8 << 20
-)  # Petastorm shuffles row groups and holds a few of them: small enough to mix, large to read
+# Readers shuffle row groups and hold a few of them: small enough to mix, large enough to read fast.
+ROW_GROUP_BYTES = 8 << 20
 _PAGE_BYTES = 1 << 20
 
 PART_SCHEMA = pa.schema(
@@ -35,11 +34,11 @@ PART_SCHEMA = pa.schema(
 
 
 class PartWriter:
-    """Writes posters of one size and encoding into one new file, a row group at a time.
+    """Writes posters of one size and encoding into one new file, one row group after the other.
 
     Attributes:
-        name: the file's name in the table's folder; nobody else has it.
-        rows: posters added.
+        name: the file's name in the table's folder; no other writer uses it.
+        rows: number of posters added.
     """
 
     def __init__(self, table: str, chunk: str, *, height: int, width: int, encoding: str) -> None:

@@ -1,4 +1,4 @@
-"""Weights of genres for training where sampling cannot balance: inverse frequency, effective number, negatives."""
+"""Weights of genres for training, where sampling alone cannot balance them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _mean_one(weights: Sequence[float]) -> tuple[float, ...]:
 
 
 def row_weight(weights: Sequence[float], labels: str = LABELS) -> Column:
-    """Return the mean weight of a row's genres, for learners that take one weight a row.
+    """Return the mean weight of a row's genres, for learners that take one weight per row.
 
     1 for a row without genres.
 

@@ -1,4 +1,4 @@
-"""Exact order statistics of priorities in few passes: what the driver holds does not grow with the movies."""
+"""Exact order statistics of priorities in few passes, in constant memory on the driver."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class _Search:
         return cutoffs
 
     def _known_minima(self, split: str) -> list[int | None]:
-        """Return the cutoffs that need no search: LOWEST without a minimum, HIGHEST for all movies."""
+        """Return cutoffs that need no search: LOWEST without a minimum, HIGHEST for all movies."""
         pairs = zip(self.demands[split].minimum, self.counts[split].labels, strict=True)
         return [LOWEST if least == 0 else HIGHEST if has <= least else None for least, has in pairs]
 
@@ -240,19 +240,7 @@ def _settle(
     rows = rows.where((F.get(_doubles(limited), key) >= 0) & complete).select(
         _KEY, PRIORITY, F.when(F.col(_IN_MINIMUM), _FILLED).otherwise(place).alias(_BUCKET)
     )
-    up_to = F.sum("count").over(Window.partitionBy(_KEY).orderBy(_BUCKET))
-    before = F.col("up_to") - F.col("count")
-    capacity = F.get(_doubles(limited), key)
-    crossed = (F.col("up_to") > capacity) & (before <= capacity)
-    hits = {
-        row[_KEY]: (row[_BUCKET], limited[row[_KEY]] - row[_BEFORE])
-        for row in rows.groupBy(_KEY, _BUCKET)
-        .count()
-        .withColumn("up_to", up_to)
-        .where(crossed)
-        .select(_KEY, _BUCKET, before.alias(_BEFORE))
-        .collect()
-    }
+    hits = _find_buckets(rows, limited)
     sought = [hits.get(place, (_FILLED, 0)) for place in range(len(capacities))]
     ranks = F.get(_doubles([rank for _, rank in sought]), key).cast("int")
     exact = {
@@ -274,6 +262,23 @@ def _settle(
         return LOWEST if hits[place][0] == _FILLED else exact[place]
 
     return [cutoff(place) for place in range(len(capacities))]
+
+
+def _find_buckets(rows: DataFrame, limited: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return by key the bucket in which the capacity is reached, and the rank within it."""
+    up_to = F.sum("count").over(Window.partitionBy(_KEY).orderBy(_BUCKET))
+    before = F.col("up_to") - F.col("count")
+    capacity = F.get(_doubles(limited), F.col(_KEY))
+    crossed = (F.col("up_to") > capacity) & (before <= capacity)
+    return {
+        row[_KEY]: (row[_BUCKET], limited[row[_KEY]] - row[_BEFORE])
+        for row in rows.groupBy(_KEY, _BUCKET)
+        .count()
+        .withColumn("up_to", up_to)
+        .where(crossed)
+        .select(_KEY, _BUCKET, before.alias(_BEFORE))
+        .collect()
+    }
 
 
 def _doubles(values: Sequence[float]) -> Column:

@@ -1,4 +1,4 @@
-"""Balanced samples with known inclusion probabilities: bottom-k sampling with one priority per movie.
+"""Balanced samples by bottom-k sampling with one priority per movie; probabilities are known.
 
 Every movie has one priority, a hash of its id and the seed. A genre with the minimum m has a
 cutoff: the (m+1)-th smallest priority of its movies. A movie is drawn when its priority is below
@@ -91,7 +91,7 @@ class Cutoffs:
 
 
 def apply_cutoffs(movies: DataFrame, cutoffs: Mapping[str, Cutoffs], *, seed: int) -> DataFrame:
-    """Keep the movies that the cutoffs draw; add `weight`, 1 / a movie's probability of being drawn.
+    """Keep the movies that the cutoffs draw; add `weight`, 1 / the probability of being drawn.
 
     Args:
         movies: movie_id, label_ids, split, and whatever else.
@@ -165,7 +165,7 @@ class Lookup:
     def _first_of(
         self, values: Sequence[Sequence[int]], *, otherwise: int, reverse: bool
     ) -> Column:
-        """Return the extreme number of the row's labels, looking for labels in the order of their numbers.
+        """Return the extreme number of the row's labels by looking for them in order of number.
 
         Spark compiles such a chain of cases; it interprets the function of F.transform, movie by
         movie.

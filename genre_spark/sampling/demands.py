@@ -1,4 +1,4 @@
-"""From the settings of split and sampling to what is wanted of each split, and what could not be had."""
+"""From settings to what is wanted of each split, and notes on what could not be had."""
 
 from __future__ import annotations
 
@@ -91,22 +91,21 @@ def _explain(
     for label, name in enumerate(vocabulary):
         least, most, has = demand.minimum[label], demand.maximum[label], counts.labels[label]
         if has < least:
-            yield f"{split}: {name} has {has:,} movies where the minimum is {least:,}; all of them are in the sample"
+            yield (
+                f"{split}: {name} has {has:,} movies where the minimum is {least:,}; all of them "
+                "are in the sample"
+            )
         if most is not None and drawn.labels[label] > most:
             yield (
                 f"{split}: {name} has {drawn.labels[label]:,} movies in the sample where the "
-                f"maximum is {most:,}; "
-                "the minima of other genres need them"
+                f"maximum is {most:,}; the minima of other genres need them"
             )
     if demand.total is None or drawn.movies == demand.total:
         return
+    short = f"{split}: {drawn.movies:,} movies where {demand.total:,} are wanted"
     if drawn.movies > demand.total:
-        yield (
-            f"{split}: {drawn.movies:,} movies where {demand.total:,} are wanted; the minima per "
-            "genre need them, and "
-            "the sample takes no others"
-        )
+        yield f"{short}; the minima per genre need them, and the sample takes no others"
     elif drawn.movies == counts.movies:
-        yield f"{split}: {drawn.movies:,} movies where {demand.total:,} are wanted; there are no more"
+        yield f"{short}; there are no more"
     else:
-        yield f"{split}: {drawn.movies:,} movies where {demand.total:,} are wanted; the maxima leave no others"
+        yield f"{short}; the maxima leave no others"

@@ -1,4 +1,4 @@
-"""What a selection of movies did to the genres: counts, cardinality, co-occurrence, effective sample size."""
+"""Genres of a selection of movies: counts, cardinality, co-occurrence, effective size."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ __all__ = ["ALL", "MAX_PAIRED_LABELS", "Balance", "count_labelsets", "describe_l
 
 ALL = "all"  # the movies of all splits together
 
-MAX_PAIRED_LABELS = (
-    64  # co-occurrence is a square: beyond this many genres it is neither readable nor small
-)
+# co-occurrence is a square: beyond this many genres it is neither readable nor small
+MAX_PAIRED_LABELS = 64
 _LABEL, _OTHER, _SIZE, _MOVIES, _WEIGHTS, _SQUARES = (
     "label",
     "other",
@@ -38,7 +37,7 @@ class Balance:
         movies: number of movies.
         weight: sum of the weights, an estimate of the population's movies.
         effective: effective sample size after Kish: (sum of weights)^2 / sum of squared weights.
-        cardinality: genres a movie.
+        cardinality: genres per movie.
         weighted_cardinality: the same, weighted.
         labels: movies of each label.
         weighted_labels: weights of each label.
@@ -63,7 +62,7 @@ class Balance:
 
 
 def count_labelsets(movies: DataFrame) -> DataFrame:
-    """Count the movies of every split and labelset: a few rows, from which all else about the labels follows.
+    """Count the movies of every split and labelset: few rows, from which all else follows.
 
     Args:
         movies: label_ids, split, weight.

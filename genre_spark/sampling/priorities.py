@@ -16,7 +16,7 @@ HIGHEST = 2**63 - 1
 
 
 def salt(seed: int, purpose: str) -> int:
-    """Return a 64-bit signed number that differs between seeds and between purposes of the same seed."""
+    """Return a 64-bit signed number that is another one for every seed and every purpose."""
     digest = hashlib.sha256(f"{purpose}\x00{seed}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 

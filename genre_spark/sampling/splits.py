@@ -1,4 +1,4 @@
-"""Splits that are a function of the movie and the seed, so that a movie keeps its side when the data grows."""
+"""Splits by a hash of movie and seed: a movie keeps its side when the data grows."""
 
 from __future__ import annotations
 

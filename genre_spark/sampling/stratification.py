@@ -1,4 +1,4 @@
-"""Iterative stratification: splits that share out rare genres exactly, for data that one process can hold."""
+"""Iterative stratification: splits that share out rare genres exactly, in one process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["stratify"]
 def stratify(
     label_ids: Sequence[Sequence[int]], shares: Sequence[float], *, labels: int
 ) -> npt.NDArray[np.int64]:
-    """Deal rows out to parts so that every part gets its share of every label, the rarest label first.
+    """Deal rows out so that every part gets its share of every label, the rarest first.
 
     Sechidis, Tsoumakas, Vlahavas, On the stratification of multi-label data, ECML PKDD 2011,
     algorithm 1. Where the paper breaks ties at random, the order of the rows decides: give them in

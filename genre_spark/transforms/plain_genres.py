@@ -117,8 +117,8 @@ def mark_plain_lines(
             comma.
 
     Returns:
-        One row per line: value, movie_id and bit; null and 0 for a line that is not plain, the header
-            among them.
+        One row per line: value, movie_id and bit; null and 0 for lines that are not plain, the
+        header among them.
     """
     columns = layout.columns
     whole = F.size(FIELDS) == len(columns)

@@ -30,7 +30,10 @@ sample_data: {{movies: {movies}, flaws: true}}
 posters: {{height: 96, width: 80}}
 features: {{min_count: 3, max_categories: 20, text_words: 50, thumbnail: 3, histogram_bins: 4}}
 sampling: {{minimum_per_genre: 3}}
-multilabel: {{methods: [binary_relevance], forest: {{trees: 5, max_depth: 4}}, weights: effective_number}}
+multilabel:
+  methods: [binary_relevance]
+  forest: {{trees: 5, max_depth: 4}}
+  weights: effective_number
 cnn: {{architecture: lenet, epochs: 2, batch_size: 16}}
 """
     )

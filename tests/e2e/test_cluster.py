@@ -1,4 +1,4 @@
-"""The whole pipeline on a standalone cluster of a master and two workers gives the tables that local[2] gives."""
+"""The whole pipeline on a standalone cluster of two workers gives the tables of local[2]."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ TABLES = (
 
 
 def _kill_after(record: Path, recipe: Path, *words: str) -> None:
-    """Start the pipeline and kill it, JVM and workers included, a moment after a stage has left its record."""
+    """Start the pipeline; kill it, JVM and workers included, just after a stage's record."""
     process = start("run", recipe, *words)
     try:
         deadline = time.monotonic() + 300

@@ -123,7 +123,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
 _SCROLL_AND_READ = """
 for (const element of document.querySelectorAll('*')) {
   const overflow = getComputedStyle(element).overflowY;
-  if ((overflow !== 'auto' && overflow !== 'scroll') || element.scrollHeight <= element.clientHeight + 5) continue;
+  if (overflow !== 'auto' && overflow !== 'scroll') continue;
+  if (element.scrollHeight <= element.clientHeight + 5) continue;
   const end = element.scrollTop + element.clientHeight >= element.scrollHeight - 2;
   element.scrollTop = end ? 0 : element.scrollTop + 0.7 * element.clientHeight;
 }
@@ -132,7 +133,7 @@ return document.body ? document.body.innerText : '';
 
 
 def _text_with(browser, words: tuple[str, ...], *, seconds: float = 120) -> str:
-    """Return the page's text, of all scroll positions seen, as soon as it has all the words, or at the end."""
+    """Return the page's text of all scroll positions, as soon as it has all the words."""
     failure = pytest.importorskip("selenium.common.exceptions").WebDriverException
     deadline, seen = time.monotonic() + seconds, ""
     while time.monotonic() < deadline:

@@ -16,7 +16,7 @@ BOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 def run_book(name: str, parameters: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a notebook with other parameters in its own folder, and return the text that it printed."""
+    """Run a notebook with other parameters in its own folder; return the text that it printed."""
     for variable in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(variable, raising=False)
     book = nbformat.read(FOLDER / name, as_version=4)

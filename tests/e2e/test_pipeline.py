@@ -1,4 +1,4 @@
-"""The whole pipeline as a user sees it: what it prints, what it leaves, and what a second run does."""
+"""The whole pipeline as a user sees it: output, results, and what a second run does."""
 
 from __future__ import annotations
 
@@ -106,9 +106,11 @@ def test_the_forest_is_loaded_again_through_mlflow_in_a_fresh_process(finished) 
 import mlflow, sys
 from genre_spark.session import spark_session
 mlflow.set_tracking_uri("sqlite:///{finished.work}/mlflow.db")
-runs = mlflow.search_runs(search_all_experiments=True, filter_string="tags.method = 'binary_relevance'")
+method = "tags.method = 'binary_relevance'"
+runs = mlflow.search_runs(search_all_experiments=True, filter_string=method)
 uri = runs["tags.model_uri"].dropna().iloc[0]
-with spark_session(app_name="load", master="local[1]", settings={{"spark.ui.enabled": "false"}}) as spark:
+settings = {{"spark.ui.enabled": "false"}}
+with spark_session(app_name="load", master="local[1]", settings=settings) as spark:
     loaded = mlflow.spark.load_model(uri)
     from genre_spark.tables import table_files
     features = spark.read.parquet(*table_files("{finished.work}/features"))

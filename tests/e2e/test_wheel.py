@@ -1,4 +1,4 @@
-"""The wheel in an environment of its own, without the repository: what comes with it, and that it runs."""
+"""The wheel in an environment of its own, without the repository: its files, and a run."""
 
 from __future__ import annotations
 

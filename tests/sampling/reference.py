@@ -1,4 +1,4 @@
-"""The sampling method written down a second time, movie by movie: what the Spark version is checked against."""
+"""The sampling method a second time, movie by movie: the reference of the Spark version."""
 
 from __future__ import annotations
 

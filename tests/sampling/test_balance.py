@@ -1,4 +1,4 @@
-"""What balancing did: counts, cardinality, effective sample size and co-occurrence, counted and weighted."""
+"""Effects of balancing: counts, cardinality, effective size, co-occurrence; also weighted."""
 
 from __future__ import annotations
 

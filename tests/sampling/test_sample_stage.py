@@ -1,4 +1,4 @@
-"""The stage as a whole: tables that can be fed, a guarantee that is told where it fails, the same on every run."""
+"""The stage as a whole: tables for the feed, unmet minima reported, the same on every run."""
 
 from __future__ import annotations
 

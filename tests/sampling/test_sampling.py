@@ -78,7 +78,7 @@ def check_guarantee(movies: Movies, wanted: Demand, drawn: Mapping[int, float]) 
 
 @st.composite
 def tables(make) -> tuple[Movies, Demand]:
-    """Make a random table of labels and a demand: empty genres, movies with all genres, one movie, and so on."""
+    """Make a random table of labels and a demand: empty genres, one movie, all genres, ..."""
     labels = make(st.integers(1, 6))
     size = make(st.sampled_from([1, 2, 5, 17, 60]))
     random = np.random.default_rng(

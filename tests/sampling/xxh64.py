@@ -1,4 +1,4 @@
-"""XXH64 of one bigint, as Spark has it, in numpy: the reference that priorities are checked against without a JVM."""
+"""XXH64 of one bigint as Spark computes it, in numpy: a reference without a JVM."""
 
 from __future__ import annotations
 

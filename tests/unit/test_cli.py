@@ -1,4 +1,4 @@
-"""The command line without Spark: exit codes, where output goes, and messages before a JVM starts."""
+"""The command line without Spark: exit codes, output, and messages before a JVM starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: every shipped one loads, and a mistake is told with its dotted path and what was expected."""
+"""Recipes: every shipped one loads; a mistake is reported with its dotted path."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def test_posters_that_are_not_there_or_have_other_labels_are_told(spark, config,
     commit_table(table, replace(manifest, fingerprint="renamed", details=details))
     with pytest.raises(
         InvalidInputError,
-        match=r"3 labels a row \(Horror, Drama, Western\), expected the 3 of the net",
+        match=r"3 labels per row \(Horror, Drama, Western\), expected the 3 of the net",
     ):
         predict(spark, from_table(config, table))
 

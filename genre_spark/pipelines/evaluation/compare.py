@@ -1,4 +1,4 @@
-"""Stage compare: all evaluated models side by side, and the best of them registered where that is asked for."""
+"""Stage compare: all evaluated models side by side; the best one is registered on request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _depends_on(config: Config) -> list[object]:
 
 @stage(depends_on=_depends_on, outputs=lambda _: [])
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
-    """Lay all models side by side as a table and pictures, and name the best by its validation metric."""
+    """Compare all models in a table and pictures, and name the best by its validation metric."""
     evaluation = Catalogue(config).evaluation
     manifest = evaluation.manifest()
     rows = evaluation.read(spark).collect()  # some hundred numbers per model
@@ -84,7 +84,7 @@ def _log_genres(
 def _name_best(
     config: Config, run: TrackedRun, best: Candidate, manifest: TableManifest
 ) -> list[str]:
-    """Tag the run with the best model, and register it when the configuration names a registered model."""
+    """Tag the run with the best model, and register it where the recipe names a model for that."""
     by = config.evaluation.best_by
     value = best.metric("validation", by)
     run.set_tags({"best_model": best.model, "best_rule": best.rule})

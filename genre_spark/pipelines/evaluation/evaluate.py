@@ -1,4 +1,4 @@
-"""Stage evaluate: every model that has predictions, under four decision rules, beside two baselines."""
+"""Stage evaluate: every model with predictions, under four decision rules, and two baselines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SPLITS = ("validation", "test")
 
 
 def predicted_models(config: Config) -> list[str]:
-    """Return the names of the models to evaluate, sorted: the configured ones, or all that have predictions.
+    """Return the sorted names of the models to evaluate: the configured ones, or all predicted.
 
     Raises:
         MissingTableError: there are no predictions (whole) on validation and test.
@@ -77,7 +77,7 @@ def _depends_on(config: Config) -> list[object]:
 
 @stage(depends_on=_depends_on, outputs=lambda config: [Catalogue(config).evaluation])
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
-    """Measure all models and the baselines on validation and test, log a child run each, and write one table."""
+    """Measure models and baselines on validation and test, each in a child run; write one table."""
     models = [_open_model(spark, config, name) for name in predicted_models(config)]
     scores: list[Score] = []
     headline: dict[str, float] = {}
@@ -117,7 +117,10 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
 
 def _compare_movies(models: list[PredictedModel]) -> tuple[str, ...]:
-    """Tell when models were not predicted on the same test movies, as after a new sample and only one training."""
+    """Return a note where models were predicted on different test movies.
+
+    So it is after a new sample when only one of them was trained again.
+    """
     facts = [F.count(F.lit(1)), F.bit_xor(F.xxhash64(MOVIE_ID))]
     movies = {
         model.name: tuple(model.predictions["test"].agg(*facts).first() or ()) for model in models
@@ -152,7 +155,7 @@ def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedMode
 def _evaluate_baselines(
     spark: SparkSession, config: Config, tracked: TrackedRun, like: PredictedModel
 ) -> list[Score]:
-    """Measure what one gets without looking at a movie, on the rows that `like` predicted."""
+    """Measure predictions that look at no movie, on the rows that `like` predicted."""
     train = Catalogue(config).samples("train").read(spark)
     prior = fit_label_prior(train.select(LABELS, WEIGHT))
     scores: list[Score] = []

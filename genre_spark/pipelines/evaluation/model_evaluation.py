@@ -1,4 +1,4 @@
-"""Measure one model's predictions under each decision rule, and log numbers, tables and pictures to its run."""
+"""Measure one model under each decision rule; log numbers, tables and pictures to its run."""
 
 from __future__ import annotations
 
@@ -65,21 +65,16 @@ class PredictedModel:
 
 
 def evaluate_model(model: PredictedModel, *, threshold: float, run: TrackedRun) -> list[Score]:
-    """Measure a model under each rule on each split, and log metrics, tables and pictures to its run."""
+    """Measure a model under each rule on each split, and log the results to its run."""
     thresholds = fit_thresholds(model.predictions["validation"], threshold=threshold)
-    scores = [Score(model.name, model.family, model.method, "validation", rule, "threshold", None, limits[0])
-              for rule, limits in thresholds.items() if len(limits) == 1]  # fmt: skip
+    start = (model.name, model.family, model.method, "validation")
+    scores = [
+        Score(*start, rule, "threshold", None, limits[0])
+        for rule, limits in thresholds.items()
+        if len(limits) == 1
+    ]
     scores += [
-        Score(
-            model.name,
-            model.family,
-            model.method,
-            "validation",
-            PER_LABEL,
-            "threshold",
-            label,
-            limit,
-        )
+        Score(*start, PER_LABEL, "threshold", label, limit)
         for label, limit in zip(model.vocabulary, thresholds[PER_LABEL], strict=True)
     ]
     measured = _measure(model, thresholds)
@@ -102,7 +97,10 @@ def evaluate_model(model: PredictedModel, *, threshold: float, run: TrackedRun) 
     rounded = {name: round(value, 6) for name, value in tuned.items()}
     run.log_params({"threshold": threshold, **rounded, "labels": len(model.vocabulary)})
     exact, micro = tuned.values()
-    rules = f"fixed {threshold}; on validation {exact:.3f} for exact match, {micro:.3f} for micro-F1, F1 per genre"
+    rules = (
+        f"fixed {threshold}; on validation {exact:.3f} for exact match, {micro:.3f} for micro-F1, "
+        "F1 per genre"
+    )
     run.set_tags({"threshold_rules": rules})
     _log_label_table(run, model, measured["test", FIXED], of_test, thresholds[PER_LABEL])
     _log_pictures(run, model, thresholds, of_test, measured["test", FIXED].per_label["support"])

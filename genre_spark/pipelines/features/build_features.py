@@ -59,7 +59,7 @@ def _outputs(config: Config) -> list[Table]:
 
 @stage(depends_on=_depends_on, outputs=_outputs)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
-    """Join what is known of every movie that has genres (and a poster, where posters count) into one vector.
+    """Join what is known of every movie that has genres into one vector.
 
     Counts: movies, training movies, the length of the feature vector, rejected rows of the
     metadata by reason.

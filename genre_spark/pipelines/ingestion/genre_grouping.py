@@ -1,4 +1,4 @@
-"""How group-genres reads its file: plain files in one pass, any other in two, with the same result."""
+"""How group-genres reads its file: plain files in one pass, others in two, same result."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = ["Grouping", "group_file"]
 
 @dataclass(frozen=True)
 class Grouping:
-    """What became of a file.
+    """The outcome of grouping a file.
 
     Attributes:
         folder: data of the genres table, not yet committed.
         vocabulary: genres by label id.
-        movies_per_genre: by label id.
-        rows: of the file, the header left out.
+        movies_per_genre: number of movies by label id.
+        rows: rows of the file without its header.
         used: rows that were grouped.
         kept: pairs of a movie and a genre.
         movies: rows of the genres table.
@@ -61,8 +61,8 @@ def group_file(
     Write the rejects table, and the data of the genres table.
 
     Args:
-        lines: of the file, with the column `value`.
-        layout: of the file.
+        lines: lines of the file, column `value`.
+        layout: header and order of columns of the file.
         config: the recipe.
         fingerprint: digest of what the result depends on.
 

@@ -1,4 +1,4 @@
-"""What the rows of genres.csv hold: genres, reasons for rejects, and a last row that was cut off."""
+"""Rows of genres.csv counted by genre and by reason for their rejection."""
 
 from __future__ import annotations
 

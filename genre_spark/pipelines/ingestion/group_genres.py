@@ -1,4 +1,4 @@
-"""Stage group-genres: genres.csv becomes one row a movie, with a vocabulary and the rows that could not be used."""
+"""Stage group-genres: genres.csv becomes one row per movie; unusable rows become rejects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from genre_spark.transforms.csv import CsvLayout, check_header, read_layout, rea
 
 def _depends_on(config: Config) -> list[object]:
     digest = file_digest(config.paths.genres_csv)
-    check_header(config.paths.genres_csv, GENRES_CSV)  # told before Spark starts
+    check_header(
+        config.paths.genres_csv, GENRES_CSV
+    )  # a wrong header is reported before Spark starts
     return [config.genres.model_dump(mode="json"), digest]
 
 

@@ -1,4 +1,4 @@
-"""Stage make-sample: a synthetic data set in the Letterboxd layout, where `paths` says that the inputs lie."""
+"""Stage make-sample: a synthetic data set in the Letterboxd layout, at the inputs' paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROGRESS_EVERY = 5.0  # seconds
 
 
 def dataset_spec(config: Config) -> DatasetSpec:
-    """Return what the configuration asks for.
+    """Return the data set that the recipe asks for.
 
     Raises:
         InvalidConfigError: it asks for none: `paths` names data of the user's own.

@@ -1,4 +1,4 @@
-"""prepare-posters: originals -> the posters table, only what is new since the last run."""
+"""Stage prepare-posters: originals become the posters table; only new ones are processed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _outputs(config: Config) -> list[Table]:
 
 @stage(depends_on=_depends_on, outputs=_outputs, always=True)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
-    """Decode, resize and store the posters that are new or changed, and forget those that are gone."""
+    """Decode, resize and store new and changed posters, and drop those that are gone."""
     posters, rejects = (table.path for table in _outputs(config))
     logger.info("%s: reading %s", run.name, config.paths.posters)
     with job_progress(spark, run.name):

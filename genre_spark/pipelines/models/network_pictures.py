@@ -1,4 +1,4 @@
-"""What people would rather look at than read, of a network's predictions on the test posters."""
+"""Pictures of a network's predictions on the test posters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from genre_spark.vision.figures.predicted_posters import (
 )
 from genre_spark.vision.training.job import TrainingJob
 
-_SHOWN, _CERTAIN, _GENRES_A_PICTURE = 5, 5, 10
+_SHOWN, _CERTAIN, _GENRES_PER_PICTURE = 5, 5, 10
 
 
 def log_pictures(spark: SparkSession, run: TrackedRun, config: Config, job: TrainingJob) -> None:
@@ -46,18 +46,21 @@ def log_pictures(spark: SparkSession, run: TrackedRun, config: Config, job: Trai
     certain = most_certain(predictions, count=_CERTAIN)
     rows = certain.join(
         samples, MOVIE_ID
-    ).collect()  # five posters a genre, whatever the data's size
+    ).collect()  # five posters per genre, whatever the data's size
     by_genre = [
         (genre, [_poster(row, job.vocabulary, place) for row in _ranked(rows, place)])
         for place, genre in enumerate(job.vocabulary)
     ]
-    for start in range(0, len(by_genre), _GENRES_A_PICTURE):
-        figure = draw_most_certain(by_genre[start : start + _GENRES_A_PICTURE], columns=_CERTAIN)
-        run.log_figure(figure, f"pictures/most_certain_{start // _GENRES_A_PICTURE + 1}.png")
+    for start in range(0, len(by_genre), _GENRES_PER_PICTURE):
+        figure = draw_most_certain(by_genre[start : start + _GENRES_PER_PICTURE], columns=_CERTAIN)
+        run.log_figure(figure, f"pictures/most_certain_{start // _GENRES_PER_PICTURE + 1}.png")
 
 
 def most_certain(predictions: DataFrame, *, count: int) -> DataFrame:
-    """Return the rows with the highest probability of each genre, with `genre` (its position) and `probability`."""
+    """Return the rows with the highest probability of each genre.
+
+    Adds `genre` (its position in the vocabulary), `probability` and `rank`.
+    """
     exploded = predictions.select(
         MOVIE_ID, LABELS, PROBABILITIES, F.posexplode(PROBABILITIES).alias("genre", "probability")
     )

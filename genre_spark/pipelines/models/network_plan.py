@@ -22,8 +22,8 @@ from genre_spark.vision.training.job import TrainingJob
 from genre_spark.vision.training.losses import LabelWeights
 from genre_spark.vision.training.sample_facts import SampleFacts, count_labels, measure_channels
 
-# what changes how a training runs, but not what comes out; what `pretrained` stands for is told in
-# its place
+# what changes how a training runs but not its outcome; `pretrained` is left out here because
+# `starts_from` says which weights it stands for
 _WITHOUT_EFFECT: dict[str, Any] = {
     "name": True,
     "pretrained": True,
@@ -103,7 +103,7 @@ def plan_training(spark: SparkSession, config: Config, *, digest: str) -> Traini
 def _genre_weights(
     config: Config, manifest: TableManifest, facts: SampleFacts
 ) -> tuple[LabelWeights | None, tuple[float, ...] | None]:
-    """Return the weights of genres in the loss and the shares of their negatives that steps see, where asked for.
+    """Return genres' weights in the loss, and the shares of their negatives that steps see.
 
     They come from the samples as they were drawn; where samples are weighted, from the movies that
     they stand for.

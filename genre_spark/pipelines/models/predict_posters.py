@@ -1,4 +1,4 @@
-"""Stage predict-posters: genres of every poster in a posters table, whether its genres are known or not."""
+"""Stage predict-posters: genres of every poster of a table, whether they are known or not."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class PosterSource:
     """Posters to predict.
 
     Attributes:
-        files: Parquet, paths or URLs.
-        version: changes when their content does.
-        vocabulary: what labels in them stand for, where a manifest tells.
+        files: Parquet files, paths or URLs.
+        version: digest that changes when their content does.
+        vocabulary: names of the labels in them, where a manifest has these.
     """
 
     files: tuple[str, ...]
@@ -61,14 +61,14 @@ def _find_posters(config: Config) -> PosterSource:
     )
     if not files:
         raise InvalidInputError(
-            f"paths.predicted_posters: {folder}, expected a posters or samples table or a folder of "
-            ".parquet files"
+            f"paths.predicted_posters: {folder}, expected a posters or samples table or a folder "
+            "of .parquet files"
         )
     return PosterSource(files, fingerprint(*[file_digest(file) for file in files]))
 
 
 def _label_count(source: PosterSource, vocabulary: Sequence[str]) -> int | None:
-    """Return the number of labels a row, or None where the posters have none.
+    """Return the number of labels per row, or None where the posters have none.
 
     Raises:
         InvalidInputError: they are labels of another vocabulary than the network's.
@@ -85,9 +85,8 @@ def _label_count(source: PosterSource, vocabulary: Sequence[str]) -> int | None:
     ):
         known = ", ".join(source.vocabulary or ["of unknown names"])
         raise InvalidInputError(
-            f"{source.files[0]}: {count} labels a row ({known}), expected the {len(vocabulary)} of "
-            "the network "
-            f"({', '.join(vocabulary)}), or a table without labels"
+            f"{source.files[0]}: {count} labels per row ({known}), expected the {len(vocabulary)} "
+            f"of the network ({', '.join(vocabulary)}), or a table without labels"
         )
     return len(vocabulary)
 

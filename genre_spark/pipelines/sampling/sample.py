@@ -1,4 +1,4 @@
-"""Stage sample: split the movies and draw the balanced samples, with the weights that undo the balancing."""
+"""Stage sample: split the movies and draw balanced samples, with weights that undo the bias."""
 
 from __future__ import annotations
 
@@ -38,9 +38,8 @@ WEIGHTS_FILE = "class_weights.json"
 def _depends_on(config: Config) -> list[object]:
     genres = Catalogue(config).genres.manifest().fingerprint
     inputs = split_inputs(config)
-    plan_demands(
-        config.sampling, config.split, Catalogue(config).vocabulary()
-    )  # misspelt genres are told before Spark starts
+    # misspelt genres are reported before Spark starts
+    plan_demands(config.sampling, config.split, Catalogue(config).vocabulary())
     return [
         config.split.model_dump(mode="json"),
         config.sampling.model_dump(mode="json"),
@@ -57,9 +56,9 @@ def _outputs(config: Config) -> list[Table]:
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Split the movies that can be used and draw a balanced sample of each split."""
     vocabulary = Catalogue(config).vocabulary()
+    labels = len(vocabulary)
     demands = plan_demands(config.sampling, config.split, vocabulary)
     with cached(split_movies(spark, config, eligible_movies(spark, config))) as movies:
-        labels = len(vocabulary)
         described = describe_labelsets(
             count_labelsets(movies.withColumn(WEIGHT, F.lit(1.0))), splits=SPLITS, labels=labels
         )
@@ -73,15 +72,9 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         cutoffs = find_cutoffs(movies, demands, counts, seed=config.seed)
         with cached(apply_cutoffs(movies, cutoffs, seed=config.seed)) as chosen:
             drawn = describe_labelsets(count_labelsets(chosen), splits=SPLITS, labels=labels)
-            weights = {
-                "vocabulary": vocabulary,
-                **_class_weights(config.sampling, drawn[TRAIN], vocabulary),
-            }
-            details = {
-                "vocabulary": vocabulary,
-                **poster_details(spark, config),
-                "class_weights": weights,
-            }
+            weights = _class_weights(config.sampling, drawn[TRAIN], vocabulary)
+            posters = poster_details(spark, config)
+            details = {"vocabulary": vocabulary, **posters, "class_weights": weights}
             for split in SPLITS:
                 write_samples(
                     spark,
@@ -95,16 +88,10 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     samples = config.paths.table("samples")
     write_json(join(samples, WEIGHTS_FILE), weights)
     tracked.log_dict(weights, WEIGHTS_FILE)
+    _log_pictures(tracked, before, drawn[TRAIN], vocabulary, folder=join(samples, "balance"))
     selections = {ALL: before, **{split: drawn[split] for split in SPLITS}}
     table = balance_table(selections, vocabulary)
     tracked.log_table(table, "balance.json")
-    if before.pairs:
-        tracked.log_dict(
-            co_occurrence_tables(before, drawn[TRAIN], vocabulary), "co_occurrence.json"
-        )
-    for name, figure in draw_balance(before, drawn[TRAIN], vocabulary).items():
-        tracked.log_figure(figure, f"balance/{name}.png")
-        write_figure(figure, join(samples, "balance", f"{name}.png"))
     return StageResult(
         outputs={
             **{split: config.paths.samples(split) for split in SPLITS},
@@ -117,6 +104,16 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     )
 
 
+def _log_pictures(
+    tracked: TrackedRun, before: Balance, after: Balance, vocabulary: list[str], *, folder: str
+) -> None:
+    if before.pairs:
+        tracked.log_dict(co_occurrence_tables(before, after, vocabulary), "co_occurrence.json")
+    for name, figure in draw_balance(before, after, vocabulary).items():
+        tracked.log_figure(figure, f"balance/{name}.png")
+        write_figure(figure, join(folder, f"{name}.png"))
+
+
 def _class_weights(
     config: SamplingConfig, balance: Balance, vocabulary: list[str]
 ) -> dict[str, object]:
@@ -126,7 +123,7 @@ def _class_weights(
         beta=config.effective_number_beta,
         negatives_per_positive=config.negatives_per_positive,
     )
-    return weights.by_name(vocabulary)
+    return {"vocabulary": vocabulary, **weights.by_name(vocabulary)}
 
 
 def _genre_counts(balance: Balance, vocabulary: list[str]) -> dict[str, Any]:
@@ -157,6 +154,5 @@ def _nothing_to_draw(config: Config) -> str:
     posters = Catalogue(config).posters.manifest().rows
     return (
         f"sample: no movie has both genres and a poster ({genres:,} movies with genres, "
-        f"{posters:,} posters), "
-        "expected the same ids in paths.genres_csv and paths.posters"
+        f"{posters:,} posters), expected the same ids in paths.genres_csv and paths.posters"
     )

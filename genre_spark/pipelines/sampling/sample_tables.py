@@ -1,4 +1,4 @@
-"""Writing samples tables: posters cross one shuffle, files and row groups are uniform draws of the sample."""
+"""Samples tables: posters cross one shuffle; files and row groups are uniform draws."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ _FILE_BYTES = 128 * 2**20
 _GROUP_BYTES = 16 * 2**20
 _SMALLEST_GROUP_BYTES = 2**20
 _GROUPS_WANTED = 16  # for shuffling and sharding by row groups
-_BROADCAST_MOVIES = (
-    2_000_000  # about 100 bytes each: beyond that, posters and movies meet by a shuffled join
-)
+# about 100 bytes each: beyond that, posters and movies meet by a shuffled join
+_BROADCAST_MOVIES = 2_000_000
 
 
 def multi_hot(labels: int) -> Column:
@@ -46,7 +45,7 @@ def multi_hot(labels: int) -> Column:
 
 
 def poster_details(spark: SparkSession, config: Config) -> dict[str, Any]:
-    """Return height, width, channels and encoding of the stored posters, empty where samples have none."""
+    """Return height, width, channels and encoding of the posters; empty for samples without."""
     if not config.sampling.require_poster:
         return {}
     posters = Catalogue(config).posters.read(spark)

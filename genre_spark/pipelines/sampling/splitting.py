@@ -1,4 +1,4 @@
-"""Which movies can be drawn, and which split each one belongs to: the same answer in every stage."""
+"""Which movies can be drawn, and the split of each: the same answer in every stage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEY = "split_key"
 
 
 def split_inputs(config: Config) -> list[object]:
-    """Return fingerprints of what a movie's split depends on beside the genres table and the settings.
+    """Return fingerprints of what splits depend on beside the genres table and the settings.
 
     Raises:
         MissingTableError: the posters table is needed and has not been written yet.
@@ -39,7 +39,7 @@ def split_inputs(config: Config) -> list[object]:
 
 
 def eligible_movies(spark: SparkSession, config: Config) -> DataFrame:
-    """Return movie_id and label_ids of the movies that have genres and, where posters are required, a poster.
+    """Return movie_id and label_ids of the movies with genres and, where required, a poster.
 
     Raises:
         MissingTableError: the genres or the posters table has not been written yet.
