@@ -1,8 +1,9 @@
-"""How fast samples become batches: against threads that only read and decode, and against other loaders, in one run.
+"""How fast samples become batches, compared with threads that only read and decode, and others.
+
     python benchmarks/feed.py [--posters 10000] [--folder DIR] [--rounds 3] [--workers 2] [--json]
 
-Two rates each: with the start (from nothing to the last batch) and without (from the first batch to
-the last). Ratios: larger is better.
+There are two rates: with the start (from nothing to the last batch) and without (from the first
+batch to the last). Ratios: larger is better.
 """
 
 # ruff: noqa: PLC0415 - peers are imported where they are asked for: most need not be installed
@@ -17,7 +18,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ from genre_spark.vision.feed.poster_feed import PosterFeed
 
 SIZE = {"height": 345, "width": 230}
 GENRES = 19
-_ROWS_A_FILE = 2_000
+_ROWS_PER_FILE = 2_000
 _ROW_GROUP = 8 << 20
 
 
@@ -48,6 +50,43 @@ def main() -> None:
         _run(options, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+class _Measured:
+    """Images per second of every loader: with the start, and from the first batch on."""
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+        self.rates: dict[str, list[tuple[float, float]]] = {}
+
+    def note_limit(self, encoding: str, seconds: float) -> None:
+        rate = self.images / seconds
+        self.rates.setdefault(f"limit {encoding}", []).append((rate, rate))
+        _say(f"  {'limit ' + encoding:24} {rate:8.0f} images/s")
+
+    def note(self, name: str, start: Callable[[], Iterator[Any] | None]) -> None:
+        """Measure a loader that `start` makes; None stands for one that is not installed."""
+        begin = time.perf_counter()
+        batches = start()
+        if batches is None:
+            return
+        first, seen, size = 0.0, 0, 0
+        for batch in batches:
+            seen += len(batch)
+            if not first:
+                first, size = time.perf_counter(), len(batch)
+        end = time.perf_counter()
+        if seen != self.images:
+            raise RuntimeError(f"{name}: {seen} samples came, expected {self.images}")
+        whole, steady = seen / (end - begin), (seen - size) / (end - first)
+        self.rates.setdefault(name, []).append((whole, steady))
+        _say(f"  {name:24} {steady:8.0f} images/s   with the start {whole:8.0f}")
+
+    def medians(self) -> dict[str, tuple[float, ...]]:
+        return {
+            name: tuple(statistics.median(column) for column in zip(*runs, strict=True))
+            for name, runs in self.rates.items()
+        }
 
 
 def _run(options: argparse.Namespace, work: Path) -> None:
@@ -63,66 +102,10 @@ def _run(options: argparse.Namespace, work: Path) -> None:
         f"{len(names)} posters, {options.workers} workers, batches of {options.batch_size}, "
         f"rounds: {options.rounds}"
     )
-    rates: dict[str, list[tuple[float, float]]] = {}
-
-    def note(name: str, batches: Iterator[Any] | None, begin: float) -> None:
-        if batches is None:
-            return
-        first, seen, size = 0.0, 0, 0
-        for batch in batches:
-            seen += len(batch)
-            if not first:
-                first, size = time.perf_counter(), len(batch)
-        end = time.perf_counter()
-        if seen != len(names):
-            raise RuntimeError(f"{name}: {seen} samples came, expected {len(names)}")
-        rates.setdefault(name, []).append((seen / (end - begin), (seen - size) / (end - first)))
-        _say(
-            f"  {name:24} {rates[name][-1][1]:8.0f} images/s   with the start "
-            f"{rates[name][-1][0]:8.0f}"
-        )
-
-    common = {"batch_size": options.batch_size, "workers": options.workers}
-    for _ in range(options.rounds):
-        for encoding, files in tables.items():
-            spent = feed_limit(files, encoding=encoding, threads=options.workers, **SIZE)
-            rates.setdefault(f"limit {encoding}", []).append(
-                (len(names) / spent, len(names) / spent)
-            )
-            _say(f"  {'limit ' + encoding:24} {len(names) / spent:8.0f} images/s")
-            begin = time.perf_counter()
-            note(f"ours {encoding}", _ours(files, **common), begin)
-        begin = time.perf_counter()
-        note("torch DataLoader", feed_peers.torch_dataloader(names, **common), begin)
-    if options.peers:
-        for encoding, files in tables.items():
-            begin = time.perf_counter()
-            peer = feed_peers.petastorm_batches(files, encoding=encoding, **common, **SIZE)
-            note(f"petastorm {encoding}", peer, begin)
-        begin = time.perf_counter()
-        note("Hugging Face", feed_peers.huggingface_batches(names, **common), begin)
-        shards = write_shards(names, work / "shards")
-        begin = time.perf_counter()
-        note("webdataset", feed_peers.webdataset_batches(shards, **common), begin)
-    medians = {
-        name: tuple(statistics.median(column) for column in zip(*runs, strict=True))
-        for name, runs in rates.items()
-    }
-    ratios = {}
-    for encoding in tables:
-        ours = medians[f"ours {encoding}"]
-        ratios[f"feed_{encoding}_vs_limit"] = ours[1] / medians[f"limit {encoding}"][1]
-        ratios[f"feed_{encoding}_vs_dataloader"] = ours[1] / medians["torch DataLoader"][1]
-        ratios[f"feed_{encoding}_vs_dataloader_with_start"] = (
-            ours[0] / medians["torch DataLoader"][0]
-        )
-        peers = [
-            rate[1]
-            for name, rate in medians.items()
-            if not name.startswith(("ours", "limit", "petastorm"))
-        ]
-        same = [rate[1] for name, rate in medians.items() if name == f"petastorm {encoding}"]
-        ratios[f"feed_{encoding}_vs_best_peer"] = ours[1] / max(peers + same)
+    measured = _Measured(len(names))
+    _measure(measured, tables, names, work, options)
+    medians = measured.medians()
+    ratios = {name: value for encoding in tables for name, value in _ratios(medians, encoding)}
     result = {
         "posters": len(names),
         "workers": options.workers,
@@ -143,6 +126,42 @@ def _run(options: argparse.Namespace, work: Path) -> None:
         print(json.dumps(result))
 
 
+def _measure(
+    measured: _Measured,
+    tables: dict[str, list[Path]],
+    names: list[str],
+    work: Path,
+    options: argparse.Namespace,
+) -> None:
+    common = {"batch_size": options.batch_size, "workers": options.workers}
+    for _ in range(options.rounds):
+        for encoding, files in tables.items():
+            spent = feed_limit(files, encoding=encoding, threads=options.workers, **SIZE)
+            measured.note_limit(encoding, spent)
+            measured.note(f"ours {encoding}", partial(_ours, files, **common))
+        measured.note("torch DataLoader", partial(feed_peers.torch_dataloader, names, **common))
+    if options.peers:
+        for encoding, files in tables.items():
+            peer = partial(feed_peers.petastorm_batches, files, encoding=encoding, **common, **SIZE)
+            measured.note(f"petastorm {encoding}", peer)
+        measured.note("Hugging Face", partial(feed_peers.huggingface_batches, names, **common))
+        shards = write_shards(names, work / "shards")
+        measured.note("webdataset", partial(feed_peers.webdataset_batches, shards, **common))
+
+
+def _ratios(medians: dict[str, tuple[float, ...]], encoding: str) -> Iterator[tuple[str, float]]:
+    ours, loader = medians[f"ours {encoding}"], medians["torch DataLoader"]
+    yield f"feed_{encoding}_vs_limit", ours[1] / medians[f"limit {encoding}"][1]
+    yield f"feed_{encoding}_vs_dataloader", ours[1] / loader[1]
+    yield f"feed_{encoding}_vs_dataloader_with_start", ours[0] / loader[0]
+    peers = [
+        rate[1]
+        for name, rate in medians.items()
+        if not name.startswith(("ours", "limit", "petastorm")) or name == f"petastorm {encoding}"
+    ]
+    yield f"feed_{encoding}_vs_best_peer", ours[1] / max(peers)
+
+
 def _ours(files: list[Path], *, batch_size: int, workers: int) -> Iterator[Any]:
     with PosterFeed(
         [str(file) for file in files], batch_size=batch_size, workers=workers, seed=7
@@ -157,8 +176,8 @@ def write_samples(names: list[str], folder: Path, encoding: str) -> list[Path]:
     cv2.setNumThreads(0)
     rng = np.random.default_rng(1)
     files = []
-    for start in range(0, len(names), _ROWS_A_FILE):
-        some = names[start : start + _ROWS_A_FILE]
+    for start in range(0, len(names), _ROWS_PER_FILE):
+        some = names[start : start + _ROWS_PER_FILE]
         first = store_poster(Path(some[0]).read_bytes(), encoding=encoding, **SIZE)
         rows = max(1, _ROW_GROUP // len(first.content))
         path = folder / f"part-{start:08d}.parquet"
@@ -210,14 +229,14 @@ def write_shards(names: list[str], folder: Path) -> list[str]:
 def label_mix(
     in_order: bool, *, rows: int = 40_000, group: int = 280, batch: int = 64, buffer: int = 2048
 ) -> float:
-    """Return how much more a genre's share varies between batches than in uniform draws: 1 is as good as uniform.
+    """Return the variance of a genre's share between batches, divided by that of uniform draws.
 
     Args:
-        in_order: the table is sorted by the label, the worst case; else in hash order, as the
-            sample stage writes it.
-        rows: of the table.
-        group: rows of a row group.
-        batch: samples of a batch.
+        in_order: whether the table is sorted by the label, the worst case; else it is in hash
+            order, as the sample stage writes it.
+        rows: number of rows of the table.
+        group: rows per row group.
+        batch: samples per batch.
         buffer: rows that are mixed.
     """
     share = 0.3
@@ -249,7 +268,7 @@ def _options() -> argparse.Namespace:
         "--workers",
         type=int,
         default=min(16, os.cpu_count() or 2),
-        help="of every loader and the limit",
+        help="workers of every loader and threads of the limit",
     )
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--peers", type=int, default=1, help="0: only torch's DataLoader")

@@ -1,4 +1,4 @@
-"""What the machine can do: pyarrow reads the same Parquet in threads and each image is decoded or copied once."""
+"""The machine's limit: threads read the same Parquet and decode or copy each image once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def feed_limit(files: list[Path], *, encoding: str, height: int, width: int, thr
                     cv2.split(pixels, [place[2], place[1], place[0]])
                 done += 1
                 if done % _BATCH == 0:
-                    batch = np.empty_like(batch)  # a batch belongs to whoever trains on it
+                    batch = np.empty_like(batch)  # the trainer keeps the batch
 
     begin = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:

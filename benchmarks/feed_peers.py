@@ -1,4 +1,4 @@
-"""The documented ways of other loaders to feed posters, each as an iterator of uint8 batches (N, 3, H, W)."""
+"""Other loaders, used as documented, each an iterator of uint8 batches (N, 3, H, W)."""
 
 # ruff: noqa: PLC0415 - peers are imported where they are asked for: most need not be installed
 
@@ -28,7 +28,7 @@ class JpegFiles:
 
 
 def torch_dataloader(names: list[str], *, batch_size: int, workers: int) -> Iterator[Any]:
-    """Torch's DataLoader over the files, shuffled."""
+    """Yield batches of torch's DataLoader over the files, shuffled."""
     from torch.utils.data import DataLoader
 
     loader = DataLoader(
@@ -45,7 +45,7 @@ def torch_dataloader(names: list[str], *, batch_size: int, workers: int) -> Iter
 def petastorm_batches(
     files: list[Path], *, encoding: str, height: int, width: int, batch_size: int, workers: int
 ) -> Iterator[Any]:
-    """Petastorm's make_batch_reader with a TransformSpec and the BatchedDataLoader."""
+    """Yield batches of petastorm's make_batch_reader with a TransformSpec and BatchedDataLoader."""
     warnings.simplefilter("ignore")
     from petastorm import TransformSpec, make_batch_reader
     from petastorm.pytorch import BatchedDataLoader
@@ -84,7 +84,7 @@ def petastorm_batches(
 
 
 def huggingface_batches(names: list[str], *, batch_size: int, workers: int) -> Iterator[Any] | None:
-    """Hugging Face datasets in torch format through a DataLoader; None where not installed."""
+    """Return batches of Hugging Face datasets through a DataLoader; None where not installed."""
     try:
         from datasets import Dataset, Image
     except ImportError:
@@ -99,7 +99,7 @@ def huggingface_batches(names: list[str], *, batch_size: int, workers: int) -> I
 
 
 def webdataset_batches(shards: list[str], *, batch_size: int, workers: int) -> Iterator[Any] | None:
-    """Webdataset over tar shards with torchvision's decoder; None where not installed."""
+    """Return batches of webdataset over tar shards; None where not installed."""
     try:
         import webdataset
     except ImportError:

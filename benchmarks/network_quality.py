@@ -1,12 +1,12 @@
-"""What a recipe's network reaches on test posters, over several seeds: mean and standard deviation.
+"""The quality of a recipe's network on test posters over several seeds: mean and deviation.
 
     python benchmarks/network_quality.py --config FILE [key=value ...] [--forest] [--seeds 7 8 9]
 
 Needs the genres and posters tables of the recipe (`genre-spark group-genres`, `prepare-posters`).
 Each seed draws other splits, samples and weights. Thresholds are fitted on validation: one for
-exact match, one for micro-F1, one a genre. --forest adds a native multi-label forest on the same
-features, what the TMDb study tried with VGG-16 and gave up (Hamming .133, Jaccard .013, exact match
-.003 there).
+exact match, one for micro-F1, one per genre. --forest adds a multi-label forest on the same
+features, as the TMDb study tried it with VGG-16 (its Hamming loss was 0.133, Jaccard 0.013, exact
+match 0.003).
 """
 
 from __future__ import annotations

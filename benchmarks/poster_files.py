@@ -1,4 +1,4 @@
-"""Posters to measure with: generated JPEG files with the size on disk and the cost of decoding of real ones."""
+"""Posters to measure with: synthetic JPEG files of the size and decoding cost of real ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-PICTURES = 64  # different drawings, each shifted for every poster that uses it
+PICTURES = 64  # different pictures, shifted in another way for every poster
 
 
 def make_posters(
@@ -16,7 +16,7 @@ def make_posters(
 ) -> Path:
     """Write ID.jpg files, 26 to 34 kB at 230x345, all different.
 
-    Those that are there already stay.
+    Files that exist are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / f"{count}.jpg").exists():
@@ -32,7 +32,7 @@ def make_posters(
 
 
 def link_posters(source: Path, folder: Path, count: int) -> Path:
-    """Make a larger folder out of hard links: the same bytes under more ids, without more page cache."""
+    """Make a larger folder of hard links: the same bytes under more ids, in the same page cache."""
     folder.mkdir(parents=True, exist_ok=True)
     originals = sorted(source.glob("*.jpg"))
     for number in range(1, count + 1):
@@ -43,12 +43,12 @@ def link_posters(source: Path, folder: Path, count: int) -> Path:
 
 
 def warm(folder: Path) -> int:
-    """Read every file once, so that no run pays for the disk; return the number of bytes."""
+    """Read every file once, so that no run reads from the disk; return the number of bytes."""
     return sum(len(path.read_bytes()) for path in folder.iterdir())
 
 
 def _draw(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return smooth colour, edges and grain: what a JPEG encoder finds in a poster."""
+    """Return a picture of smooth colours, edges and grain, as posters have them."""
     base = cv2.resize(
         rng.integers(0, 255, (9, 6, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC
     )

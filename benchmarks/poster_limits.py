@@ -1,11 +1,11 @@
-"""What the machine can do: decode, encode and Parquet in bare processes that share nothing but a counter.
+"""The machine's limit: bare processes decode, encode and write Parquet, and share only a counter.
 
 Only the work is timed, from the moment when all processes are ready to the end of the last one;
 starting them and importing libraries is not. The processes take small slices from a common counter,
-so none waits for another.
+so that none waits for another.
 """
 
-# ruff: noqa: PTH123 - a limit does without a Path for every file
+# ruff: noqa: PTH123 - a limit has no Path object per file
 from __future__ import annotations
 
 import ctypes
@@ -23,7 +23,7 @@ _SLICE = 128
 
 
 def prepare_limit(folder: Path, out: Path, *, encoding: str, processes: int) -> float:
-    """Return the seconds that bare processes need to make Parquet of all posters of a folder."""
+    """Return the seconds that bare processes need to write a folder's posters as Parquet."""
     out.mkdir(parents=True, exist_ok=True)
     names = [str(path) for path in sorted(folder.glob("*.jpg"))]
     return run_processes(_prepare, processes, names, str(out), encoding)
@@ -51,7 +51,7 @@ def run_processes(target: Any, processes: int, items: list[Any], *arguments: Any
 
 
 def settle() -> None:
-    """Give a process the same heap settings as the package's workers have."""
+    """Give a process the heap settings of the package's workers."""
     cv2.setNumThreads(0)
     libc = ctypes.CDLL(None)
     libc.mallopt(-3, 32 << 20)

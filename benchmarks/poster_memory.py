@@ -1,4 +1,4 @@
-"""Whether the driver's memory grows with the number of posters: small pictures, many names.
+"""Whether the driver's memory grows with the number of posters (small pictures, many names).
 
     python benchmarks/poster_memory.py [--posters 10000] [--json]
 

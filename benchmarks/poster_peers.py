@@ -1,4 +1,4 @@
-"""The documented ways of other tools to make a table of posters."""
+"""Other tools, used as documented, that make a table of posters."""
 
 # ruff: noqa: PLC0415 - peers are imported where they are asked for: most need not be installed
 
@@ -17,7 +17,7 @@ SIZE = (230, 345)  # width, height
 
 
 def petastorm_writer(spark: SparkSession, names: list[str], out: Path) -> float:
-    """Petastorm's documented writer: dict_to_spark_row over an RDD, CompressedImageCodec, materialize_dataset."""
+    """Return the seconds of petastorm's writer: dict_to_spark_row over an RDD, then Parquet."""
     from petastorm.codecs import CompressedImageCodec, ScalarCodec
     from petastorm.etl.dataset_metadata import materialize_dataset
     from petastorm.unischema import Unischema, UnischemaField, dict_to_spark_row
@@ -46,7 +46,7 @@ def petastorm_writer(spark: SparkSession, names: list[str], out: Path) -> float:
 
 
 def binary_file_pillow(spark: SparkSession, folder: Path, out: Path, names: list[str]) -> float:
-    """Spark's binaryFile source and a Pillow UDF that returns JPEG."""
+    """Return the seconds of Spark's binaryFile source and a Pillow UDF that returns JPEG."""
     from pyspark.sql.functions import col, udf
 
     @udf("binary")
@@ -66,7 +66,7 @@ def binary_file_pillow(spark: SparkSession, folder: Path, out: Path, names: list
 
 
 def huggingface_map(names: list[str], out: Path, *, processes: int) -> float | None:
-    """Hugging Face datasets: from_dict, map with processes, to_parquet.
+    """Return the seconds of Hugging Face datasets: from_dict, map with processes, to_parquet.
 
     None where not installed.
     """

@@ -1,7 +1,7 @@
-"""How fast posters become a table: against bare processes and against other tools, in one run.
+"""How fast posters become a table, compared with bare processes and with other tools in one run.
 
     python benchmarks/posters.py [--posters 10000] [--folder DIR] [--rounds 3] [--slope 50000]
-    [--json]
+        [--json]
 
 Rates count work only; the Spark session is there before the clock starts. Ratios: larger is better.
 """
@@ -32,6 +32,21 @@ from genre_spark.posters.table import prepare_posters
 from genre_spark.session import spark_session
 
 
+class _Measured:
+    """Seconds per poster of everything that is measured."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+
+    def note(self, name: str, value: float | None, count: int) -> None:
+        if value is not None:
+            self.seconds.setdefault(name, []).append(value / count)
+            _say(f"  {name:28} {count / value:8.0f} posters/s   {value:6.2f} s")
+
+    def rate(self, name: str) -> float:
+        return 1 / statistics.median(self.seconds[name])
+
+
 def main() -> None:
     options = _options()
     with _work(options.work) as work, _session(options.cores, work) as spark:
@@ -42,90 +57,97 @@ def main() -> None:
             f"{len(names)} posters, {megabytes:.0f} MB, {options.cores} cores, rounds: "
             f"{options.rounds}"
         )
-        seconds: dict[str, list[float]] = {}
-
-        def note(name: str, value: float | None, count: int) -> None:
-            if value is not None:
-                seconds.setdefault(name, []).append(value / count)
-                _say(f"  {name:28} {count / value:8.0f} posters/s   {value:6.2f} s")
-
-        def ours(name: str, source: Path, **settings: object) -> float:
-            out = work / "out"
-            begin = time.perf_counter()
-            prepared = prepare_posters(
-                spark,
-                str(source),
-                table=str(out / "posters"),
-                rejects_table=str(out / "rejects"),
-                config=PostersConfig.model_validate(settings),
-            )
-            spent = time.perf_counter() - begin
-            if prepared.unchanged or prepared.manifest.rows != sum(1 for _ in source.glob("*.jpg")):
-                raise RuntimeError(f"{name}: {prepared.manifest.rows} posters were prepared")
-            shutil.rmtree(out)
-            return spent
-
-        def limit(source: Path, encoding: str) -> float:
-            spent = prepare_limit(
-                source, work / "limit", encoding=encoding, processes=options.cores
-            )
-            shutil.rmtree(work / "limit")
-            return spent
-
-        small = link_posters(folder, work / "warm", 600)
-        ours("warm-up", small, encoding="jpeg", keep_originals=False)
+        measured = _Measured()
+        _prepare(spark, "warm-up", link_posters(folder, work / "warm", 600), work)
         for _ in range(options.rounds):
-            note("limit jpeg", limit(folder, "jpeg"), len(names))
-            note(
-                "ours jpeg", ours("jpeg", folder, encoding="jpeg", keep_originals=False), len(names)
+            measured.note("limit jpeg", _limit(folder, "jpeg", work, options.cores), len(names))
+            measured.note("ours jpeg", _prepare(spark, "jpeg", folder, work), len(names))
+            stored = _prepare(spark, "stored", folder, work, keep_originals=True)
+            measured.note("ours stored", stored, len(names))
+            measured.note("limit raw", _limit(folder, "raw", work, options.cores), len(names))
+            measured.note(
+                "ours raw", _prepare(spark, "raw", folder, work, encoding="raw"), len(names)
             )
-            note("ours stored", ours("stored", folder, encoding="jpeg"), len(names))
-            note("limit raw", limit(folder, "raw"), len(names))
-            note("ours raw", ours("raw", folder, encoding="raw"), len(names))
-        rate = {name: 1 / statistics.median(values) for name, values in seconds.items()}
         ratios = {
-            "prepare_jpeg_vs_limit": rate["ours jpeg"] / rate["limit jpeg"],
-            "prepare_raw_vs_limit": rate["ours raw"] / rate["limit raw"],
-            "prepare_stored_vs_jpeg_limit": rate["ours stored"] / rate["limit jpeg"],
+            "prepare_jpeg_vs_limit": measured.rate("ours jpeg") / measured.rate("limit jpeg"),
+            "prepare_raw_vs_limit": measured.rate("ours raw") / measured.rate("limit raw"),
+            "prepare_stored_vs_jpeg_limit": measured.rate("ours stored")
+            / measured.rate("limit jpeg"),
         }
         if options.slope > len(names):
-            large = link_posters(folder, work / "large", options.slope)
-            more = options.slope - len(names)
-            slope_limit = limit(large, "jpeg") - len(names) / rate["limit jpeg"]
-            slope_ours = (
-                ours("large", large, encoding="jpeg", keep_originals=False)
-                - len(names) / rate["ours jpeg"]
-            )
-            note("limit slope", slope_limit, more)
-            note("ours slope", slope_ours, more)
-            ratios["prepare_slope_vs_limit"] = slope_limit / slope_ours
-        few = names[: options.peers]
-        if few:
-            note(
-                "petastorm writer",
-                poster_peers.petastorm_writer(spark, few, work / "petastorm"),
-                len(few),
-            )
-            note(
-                "binaryFile + Pillow",
-                poster_peers.binary_file_pillow(spark, folder, work / "binary", few),
-                len(few),
-            )
-            hugging = poster_peers.huggingface_map(names, work / "hf", processes=options.cores)
-            note("Hugging Face map", hugging, len(names))
-            peers = {
-                "prepare_vs_petastorm_writer": "petastorm writer",
-                "prepare_vs_binaryfile_pillow": "binaryFile + Pillow",
-                "prepare_vs_huggingface": "Hugging Face map",
-            }
-            for name, peer in peers.items():
-                if peer in seconds:
-                    ratios[name] = rate["ours jpeg"] * statistics.median(seconds[peer])
-    rates = {name: round(1 / statistics.median(values), 1) for name, values in seconds.items()}
+            ratios["prepare_slope_vs_limit"] = _slope(spark, folder, work, options, measured)
+        if options.peers:
+            ratios |= _peers(spark, folder, names, work, options, measured)
+    rates = {name: round(measured.rate(name), 1) for name in measured.seconds}
     _report(
         {"posters": len(names), "cores": options.cores, "rates": rates, "ratios": ratios},
         as_json=options.json,
     )
+
+
+def _prepare(spark: object, name: str, source: Path, work: Path, **settings: object) -> float:
+    """Return the seconds that the package needs; JPEGs are re-encoded unless settings differ."""
+    out = work / "out"
+    config = PostersConfig.model_validate({"encoding": "jpeg", "keep_originals": False, **settings})
+    begin = time.perf_counter()
+    prepared = prepare_posters(
+        spark,
+        str(source),
+        table=str(out / "posters"),
+        rejects_table=str(out / "rejects"),
+        config=config,
+    )
+    spent = time.perf_counter() - begin
+    if prepared.unchanged or prepared.manifest.rows != sum(1 for _ in source.glob("*.jpg")):
+        raise RuntimeError(f"{name}: {prepared.manifest.rows} posters were prepared")
+    shutil.rmtree(out)
+    return spent
+
+
+def _limit(source: Path, encoding: str, work: Path, cores: int) -> float:
+    spent = prepare_limit(source, work / "limit", encoding=encoding, processes=cores)
+    shutil.rmtree(work / "limit")
+    return spent
+
+
+def _slope(
+    spark: object, folder: Path, work: Path, options: argparse.Namespace, measured: _Measured
+) -> float:
+    """Return the limit's time for further posters, divided by the package's."""
+    count = sum(1 for _ in folder.glob("*.jpg"))
+    large, more = link_posters(folder, work / "large", options.slope), options.slope - count
+    limit = _limit(large, "jpeg", work, options.cores) - count / measured.rate("limit jpeg")
+    ours = _prepare(spark, "large", large, work) - count / measured.rate("ours jpeg")
+    measured.note("limit slope", limit, more)
+    measured.note("ours slope", ours, more)
+    return limit / ours
+
+
+def _peers(
+    spark: object,
+    folder: Path,
+    names: list[str],
+    work: Path,
+    options: argparse.Namespace,
+    measured: _Measured,
+) -> dict[str, float]:
+    few = names[: options.peers]
+    written = poster_peers.petastorm_writer(spark, few, work / "petastorm")
+    measured.note("petastorm writer", written, len(few))
+    converted = poster_peers.binary_file_pillow(spark, folder, work / "binary", few)
+    measured.note("binaryFile + Pillow", converted, len(few))
+    mapped = poster_peers.huggingface_map(names, work / "hf", processes=options.cores)
+    measured.note("Hugging Face map", mapped, len(names))
+    peers = {
+        "prepare_vs_petastorm_writer": "petastorm writer",
+        "prepare_vs_binaryfile_pillow": "binaryFile + Pillow",
+        "prepare_vs_huggingface": "Hugging Face map",
+    }
+    return {
+        name: measured.rate("ours jpeg") / measured.rate(peer)
+        for name, peer in peers.items()
+        if peer in measured.seconds
+    }
 
 
 def _options() -> argparse.Namespace:
@@ -182,7 +204,8 @@ def _say(text: str) -> None:
 
 def _report(result: dict[str, object], *, as_json: bool) -> None:
     ratios = result["ratios"]
-    assert isinstance(ratios, dict)
+    if not isinstance(ratios, dict):
+        raise TypeError(f"ratios: {type(ratios).__name__}, expected a mapping")
     result["ratios"] = {name: round(value, 3) for name, value in ratios.items()}
     for name, value in result["ratios"].items():
         _say(f"  {name:32} {value:6.2f}")

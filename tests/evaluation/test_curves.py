@@ -64,7 +64,7 @@ def test_counts_do_not_depend_on_partitions(spark) -> None:
     assert one.predicted[:, 0].tolist() == [50, 50, 50]
 
 
-def test_no_rows_is_said_so(spark) -> None:
+def test_no_rows_are_reported(spark) -> None:
     frame = spark.createDataFrame([], "labels array<float>, probabilities array<float>")
     with pytest.raises(InvalidInputError, match="no rows"):
         count_thresholds(frame, labels=3)

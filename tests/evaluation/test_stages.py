@@ -1,4 +1,4 @@
-"""The stages evaluate and compare on two made-up models: one that knows something, one that guesses."""
+"""The stages evaluate and compare on two synthetic models: one knows something, one guesses."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_compare_lays_models_side_by_side_and_names_the_best(spark, evaluated) -
     assert {"comparison.txt", "comparison.json", "comparison.png", "genres.png"} <= artifacts
 
 
-def test_models_of_different_test_movies_are_told_apart(spark, evaluated) -> None:
+def test_models_of_different_test_movies_are_distinguished(spark, evaluated) -> None:
     config, result, _ = evaluated
     models = [evaluate._open_model(spark, config, name) for name in ("expert", "guess")]
     assert result.notes == evaluate._compare_movies(models) == ()
@@ -186,7 +186,7 @@ def test_models_of_different_test_movies_are_told_apart(spark, evaluated) -> Non
     assert "expert 80, guess 79" in evaluate._compare_movies([models[0], fewer])[0]
 
 
-def test_without_predictions_the_user_is_told_what_to_run(spark, tmp_path) -> None:
+def test_without_predictions_the_user_is_reported_what_to_run(spark, tmp_path) -> None:
     with pytest.raises(
         MissingTableError, match="no predictions yet; expected the output of `genre-spark train-"
     ):

@@ -14,7 +14,7 @@ LABELS = 3
 
 
 def pixels_of(movie_id: int, height: int, width: int) -> np.ndarray:
-    """Return the pixels of a movie, uint8 (H, W, 3), BGR: smooth, and another colour for each id."""
+    """Return the pixels of a movie, uint8 (H, W, 3), BGR: smooth, in one colour per id."""
     rows, columns = np.mgrid[0:height, 0:width]
     planes = [(rows + columns + movie_id * factor) % 256 for factor in (3, 7, 11)]
     return np.stack(planes, axis=2).astype(np.uint8)
@@ -33,11 +33,11 @@ def write_samples(
     """Write files with row groups of the given sizes; movie ids count from 0 in the order of files.
 
     Args:
-        folder: where to.
-        sizes: for each file the rows of its row groups.
-        encoding: of the images.
-        height: pixels.
-        width: pixels.
+        folder: folder of the files.
+        sizes: rows of each row group, per file.
+        encoding: encoding of the images.
+        height: height in pixels.
+        width: width in pixels.
         without: columns to leave out.
         kind: Arrow type of the images; None for binary.
     """

@@ -146,7 +146,7 @@ def test_leaving_an_epoch_early_ends_its_readers(files):
         assert left == [name for name in before if not name.startswith("poster-decoder")]
 
 
-def test_a_truncated_file_is_told_by_its_name_before_anything_is_read(files):
+def test_a_truncated_file_is_reported_by_its_name_before_anything_is_read(files):
     path = Path(files[1])
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InvalidInputError, match=r"part-1\.parquet: not a whole Parquet file"):
@@ -154,7 +154,7 @@ def test_a_truncated_file_is_told_by_its_name_before_anything_is_read(files):
 
 
 @pytest.mark.timeout(60)
-def test_a_file_that_breaks_while_it_is_read_is_told_by_its_name(files):
+def test_a_file_that_breaks_while_it_is_read_is_reported_by_its_name(files):
     before = feed_threads()
     with PosterFeed(files, batch_size=8, shuffle=False) as feed:
         path = Path(files[2])
@@ -167,14 +167,14 @@ def test_a_file_that_breaks_while_it_is_read_is_told_by_its_name(files):
 
 
 @pytest.mark.timeout(60)
-def test_a_file_that_vanishes_is_told_by_its_name(files):
+def test_a_file_that_vanishes_is_reported_by_its_name(files):
     with PosterFeed(files, batch_size=8, shuffle=False) as feed:
         Path(files[2]).unlink()
         with pytest.raises(InvalidInputError, match=r"part-2\.parquet"):
             list(feed.epoch(0))
 
 
-def test_an_image_that_is_not_what_it_should_be_is_told_with_file_and_movie(tmp_path):
+def test_an_image_that_is_not_what_it_should_be_is_reported_with_file_and_movie(tmp_path):
     files = write_samples(tmp_path, [[3]], encoding="png")
     broken = write_samples(tmp_path / "broken", [[3]], encoding="png", height=9)
     table = pa.parquet.read_table(files[0]).set_column(
@@ -188,7 +188,7 @@ def test_an_image_that_is_not_what_it_should_be_is_told_with_file_and_movie(tmp_
         list(feed.epoch(0))
 
 
-def test_a_missing_image_is_told(tmp_path):
+def test_a_missing_image_is_reported(tmp_path):
     files = write_samples(tmp_path, [[3]])
     table = pa.parquet.read_table(files[0])
     images = pa.array([None, *table["image"].to_pylist()[1:]], pa.binary())
@@ -201,7 +201,7 @@ def test_a_missing_image_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("without", ["image", "height"])
-def test_a_table_without_posters_is_told(tmp_path, without):
+def test_a_table_without_posters_is_reported(tmp_path, without):
     files = write_samples(tmp_path, [[3]], without=(without,))
     with pytest.raises(
         InvalidInputError, match=f"no column {without}, expected a samples table with posters"
@@ -209,7 +209,7 @@ def test_a_table_without_posters_is_told(tmp_path, without):
         PosterFeed(files, batch_size=3)
 
 
-def test_no_samples_are_told(tmp_path):
+def test_no_samples_are_reported(tmp_path):
     files = write_samples(tmp_path, [[0]])
     with pytest.raises(InvalidInputError, match="no samples"):
         PosterFeed(files, batch_size=3)

@@ -66,7 +66,7 @@ def test_a_rank_without_the_odd_row_cuts_its_last_batch_in_two():
 
 
 @pytest.mark.parametrize(("rows", "batch_size", "world_size"), [(2, 8, 3), (3, 1, 2)])
-def test_ranks_that_cannot_have_equal_numbers_of_batches_are_told(rows, batch_size, world_size):
+def test_ranks_that_cannot_have_equal_numbers_of_batches_are_reported(rows, batch_size, world_size):
     with pytest.raises(
         InvalidConfigError, match="expected larger batches, fewer processes or more samples"
     ):

@@ -1,4 +1,4 @@
-"""The made-up data set: its layout, its flaws, and that it is there whole or not at all."""
+"""The synthetic data set: its layout, its flaws, and that it is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_compressed_genres_file_is_written_when_its_name_says_so(tmp_path) -> 
 
 
 @pytest.mark.parametrize("name", ["genres.csv", "movies.csv", "posters/5.jpg"])
-def test_files_that_are_not_ours_are_never_overwritten(tmp_path, name) -> None:
+def test_foreign_files_are_never_overwritten(tmp_path, name) -> None:
     foreign = tmp_path / name
     foreign.parent.mkdir(exist_ok=True)
     foreign.write_bytes(b"mine")
@@ -179,7 +179,7 @@ def test_files_that_are_not_ours_are_never_overwritten(tmp_path, name) -> None:
     assert contents(tmp_path) == {name: b"mine"}
 
 
-def test_posters_in_an_archive_are_refused(tmp_path) -> None:
+def test_posters_in_an_archive_are_rejected(tmp_path) -> None:
     with pytest.raises(
         InvalidConfigError, match=r"paths.posters: .*posters.zip, expected a folder"
     ):

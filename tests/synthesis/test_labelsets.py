@@ -1,4 +1,4 @@
-"""The genres of made-up movies: skew, co-occurrence and number as in the real data set."""
+"""The genres of synthetic movies: skew, co-occurrence and number as in the real data set."""
 
 from __future__ import annotations
 

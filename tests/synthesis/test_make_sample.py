@@ -1,4 +1,4 @@
-"""The stage make-sample: what it tells, what it refuses, what it does not repeat."""
+"""The stage make-sample: what it reports, rejects and does not repeat."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def make_config(work: Path, **cnn: object) -> Config:
 
 @pytest.fixture(scope="session")
 def sample_tables(spark, tmp_path_factory) -> Path:
-    """A work folder with posters and samples (48 train, 16 validation, 16 test) in the stored form."""
+    """A work folder with stored posters and samples (48 train, 16 validation, 16 test)."""
     work = tmp_path_factory.mktemp("networks")
     config = make_config(work)
     details = {"vocabulary": list(VOCABULARY), "height": HEIGHT, "width": WIDTH, "encoding": "png"}

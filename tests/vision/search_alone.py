@@ -1,4 +1,4 @@
-"""Search in a process of its own, which waits in the second trial the first time.
+"""Search in a process of its own; the first time it waits in the second trial.
 
 `search_alone.py FOLDER`.
 """

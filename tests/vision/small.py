@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 
 from genre_spark.config import CnnConfig
 from genre_spark.vision.feed.memory_feed import MemoryFeed
@@ -20,9 +21,9 @@ AUGMENTED = {"dropout": 0.5, "augmentation": {"flip": True, "crop": 0.1, "colour
 
 
 def make_posters(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Red for Drama, green for Horror, blue for Western, over noise.
+    """Return posters, red for Drama, green for Horror and blue for Western over noise, and labels.
 
-    Every poster has one genre at least.
+    Every poster has at least one genre.
     """
     rng = np.random.default_rng(seed)
     labels = (rng.random((count, 3)) < 0.4).astype(np.float32)
@@ -34,7 +35,7 @@ def make_posters(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def set_up_rows(
     folder, features, labels, *, network, weights=None, batch_size=None, epochs=1, **settings
 ):
-    """A training on rows of numbers, in one process, with any network."""
+    """Return the arguments of `train` for rows of numbers and any network, in one process."""
     batch_size = batch_size or len(features)
     weighted = "none" if weights is None else "sampling"
     config = CnnConfig(
@@ -64,3 +65,15 @@ def set_up(folder, posters, *, epochs=3, name="scratch_cnn_one", **settings):
         config, seed=3, epochs=epochs, learning_rate=config.learning_rate, label=name
     )
     return network, build_loss(config.loss), feeds, plan, Checkpoints(str(folder), name)
+
+
+def numbers(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return rng.normal(3, 2, (rows, 4)).astype(np.float32), (rng.random((rows, 3)) < 0.4).astype(
+        np.float32
+    )
+
+
+def normalised() -> nn.Module:
+    torch.manual_seed(4)
+    return nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))

@@ -1,4 +1,4 @@
-"""TorchDistributor on this machine: equality with one process, a killed rank, and what is told then."""
+"""TorchDistributor on this machine: equality with one process, and the report of a killed rank."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def weights(job: TrainingJob) -> dict[str, torch.Tensor]:
 def test_two_processes_do_what_one_does_when_a_step_sees_every_sample(
     spark, sample_tables, tmp_path, where
 ):
-    """With the whole data in a batch the shards' order cannot matter: the weights agree within rounding."""
+    """With all data in one batch, order cannot matter: the weights agree within rounding."""
     settings = {"batch_size": 48, "epochs": 3, "optimizer": "sgd", "learning_rate": 0.05}
     one = make_job(sample_tables, tmp_path / "one", processes=1, **settings)
     two = make_job(sample_tables, tmp_path / "two", processes=2, where=where, **settings)
@@ -96,7 +96,7 @@ def test_the_error_of_a_process_is_the_error_of_the_job(spark, sample_tables, tm
 
 @slow
 @pytest.mark.parametrize("where", ["local", "executors"])
-def test_a_killed_process_fails_the_job_and_the_next_run_goes_on(
+def test_a_killed_process_fails_the_job_and_the_next_run_continues(
     spark, sample_tables, tmp_path, where
 ):
     settings = {"epochs": 400, "checkpoint_minutes": 0, "patience": 400}
@@ -135,7 +135,7 @@ def make_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
 def train_rows(
     folder: str, rank: int, size: int, rows: int, batch_size: int, normalised: bool
 ) -> None:
-    """Train a layer on rows of numbers, as one of `size` processes, and keep what came out."""
+    """Train a layer on rows of numbers, as one of `size` processes, and save the outcome."""
     torch.set_num_threads(1)
     if size > 1:
         dist.init_process_group(
@@ -174,7 +174,7 @@ def train_both(rank: int, folder: str, *arguments: int | bool) -> None:
 
 
 def test_a_process_without_a_share_of_the_last_batch_changes_nothing(tmp_path):
-    """Nine rows in batches of eight: the second process has none in the last one, and the two do what one does."""
+    """Of nine rows in batches of eight, the second process has none in the last batch."""
     multiprocessing.spawn(train_both, (str(tmp_path), 9, 8, False), nprocs=2)
     train_rows(str(tmp_path), 0, 1, 9, 8, False)
     alone, first, second = (
@@ -188,7 +188,7 @@ def test_a_process_without_a_share_of_the_last_batch_changes_nothing(tmp_path):
 
 
 def test_processes_validate_with_the_statistics_of_the_first_one(tmp_path):
-    """The validation loss is the one that the network which is kept has on all rows."""
+    """The validation loss is that of the kept network on all rows."""
     multiprocessing.spawn(train_both, (str(tmp_path), 16, 8, True), nprocs=2)
     kept = torch.load(tmp_path / "rank-0-of-2.pt")
     network = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
@@ -209,7 +209,7 @@ def test_processes_validate_with_the_statistics_of_the_first_one(tmp_path):
         (2, "cpu", "auto", "gloo"),
     ],
 )
-def test_processes_talk_through_nccl_where_each_has_a_gpu(
+def test_processes_communicate_through_nccl_where_each_has_a_gpu(
     sample_tables, tmp_path, monkeypatch, gpus, device, asked, expected
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
@@ -217,7 +217,7 @@ def test_processes_talk_through_nccl_where_each_has_a_gpu(
     assert choose_backend(make_job(sample_tables, tmp_path, processes=2, device=device)) == expected
 
 
-def test_nccl_for_more_processes_than_gpus_is_told(sample_tables, tmp_path, monkeypatch):
+def test_nccl_for_more_processes_than_gpus_is_reported(sample_tables, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     job = make_job(sample_tables, tmp_path, processes=2, backend="nccl")

@@ -104,7 +104,7 @@ def test_a_run_that_was_killed_computes_what_is_missing_and_no_more(spark, confi
 
 
 def test_features_belong_to_the_weights_that_computed_them(sample_tables, tmp_path):
-    """Mirroring, the seed of random weights, and the content of a file of weights make another network."""
+    """Mirroring, the seed of random weights and the content of a file make another network."""
     settings = {"architecture": "resnet18", "freeze": "backbone", "height": 40, "width": 32}
     work = link_tables(sample_tables, tmp_path / "work")
     plain = make_config(work, pretrained="none", **settings)
@@ -128,7 +128,7 @@ def test_features_belong_to_the_weights_that_computed_them(sample_tables, tmp_pa
     assert [load_network(backbone.file).mirror for backbone in kinds] == [False, True, False]
 
 
-def test_test_samples_without_features_are_told_instead_of_left_out(
+def test_test_samples_without_features_are_reported_instead_of_left_out(
     spark, config, embedded, sample_tables, tmp_path
 ):
     samples = Catalogue(config).samples("test").read(spark)
@@ -201,7 +201,7 @@ def test_samples_of_another_work_folder_are_predicted_with_their_labels(spark, c
 
 
 def test_the_run_of_a_prediction_is_the_one_that_trained_the_network(spark, config, other):
-    """Another training since then is the last one of its stage, but not this network's."""
+    """A later training is the last one of its stage, but not the one of this network."""
     own = read_manifest(config.paths.predictions("resnet18", "test")).details["run_id"]
     elsewhere = train(spark, config_of_another(config))
     result = predict(spark, from_table(config, other / "out" / "samples" / "validation"))
@@ -223,7 +223,9 @@ def test_a_folder_of_parquet_without_a_manifest_is_predicted_too(spark, config, 
     assert all(row["labels"] == [] for row in rows.values())
 
 
-def test_posters_that_are_not_there_or_have_other_labels_are_told(spark, config, other, tmp_path):
+def test_posters_that_are_not_there_or_have_other_labels_are_reported(
+    spark, config, other, tmp_path
+):
     with pytest.raises(
         InvalidInputError,
         match=r"paths\.predicted_posters: .*nothing, expected a posters or samples",
@@ -240,7 +242,7 @@ def test_posters_that_are_not_there_or_have_other_labels_are_told(spark, config,
         predict(spark, from_table(config, table))
 
 
-def test_an_image_that_a_worker_cannot_decode_is_told_in_one_sentence(
+def test_an_image_that_a_worker_cannot_decode_is_reported_in_one_sentence(
     spark, config, other, tmp_path
 ):
     """The footer says nothing of it.
@@ -260,12 +262,12 @@ def test_an_image_that_a_worker_cannot_decode_is_told_in_one_sentence(
         predict(spark, from_table(config, tmp_path / "holes"))
 
 
-def test_an_error_that_is_not_ours_stays_what_it_is():
+def test_an_error_of_another_library_stays_what_it_is():
     with pytest.raises(RuntimeError, match="disk"), worker_errors():
         raise RuntimeError("genre_spark.errors.NoSuchError: disk")
 
 
-def test_samples_without_features_are_told(config, embedded, tmp_path):
+def test_samples_without_features_are_reported(config, embedded, tmp_path):
     samples = table_files(config.paths.samples("train"))
     some = Catalogue(config).embeddings.files()[:1]
     with pytest.raises(
@@ -300,14 +302,14 @@ def test_features_of_the_real_imagenet_weights_are_those_of_their_own_package(
         np.testing.assert_allclose(features[movie], values, rtol=1e-3, atol=1e-4)
 
 
-def test_features_of_a_network_that_is_never_pretrained_are_refused(spark, sample_tables):
+def test_features_of_a_network_that_is_never_pretrained_are_rejected(spark, sample_tables):
     with pytest.raises(
         InvalidConfigError, match="'lenet' has no pretrained weights, expected one that has"
     ):
         run(spark, make_config(sample_tables))
 
 
-def test_a_table_without_images_is_told(spark, config, tmp_path):
+def test_a_table_without_images_is_reported(spark, config, tmp_path):
     spark.createDataFrame([(1, [1.0])], "movie_id long, labels array<float>").write.parquet(
         str(tmp_path / "t")
     )

@@ -62,7 +62,7 @@ def test_a_training_on_a_gpu_ends_near_the_one_on_a_cpu(tmp_path, settings):
     )
 
 
-def test_a_training_stopped_on_a_gpu_goes_on_to_nearly_the_same_loss(tmp_path):
+def test_a_training_stopped_on_a_gpu_continues_to_nearly_the_same_loss(tmp_path):
     posters = make_posters(48)
     whole = on_gpu(set_up(tmp_path / "whole", posters, precision="float32"))
     with pytest.raises(Stopped):

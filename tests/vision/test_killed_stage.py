@@ -18,7 +18,7 @@ from genre_spark.pipelines.models.train_cnn import run
 from genre_spark.vision.storage import load_tensors
 from tests.vision.conftest import link_tables, make_config, slow
 
-_STEPS = 24  # an epoch: 48 posters, two a step
+_STEPS = 24  # per epoch: 48 posters, two per step
 SETTINGS = {
     "architecture": "lenet",
     "batch_size": 2,
@@ -71,7 +71,7 @@ def test_a_stage_killed_inside_an_epoch_reaches_the_weights_of_an_undisturbed_on
             ):
                 time.sleep(0.01)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)  # the JVM too, as when a machine goes down
+            os.killpg(process.pid, signal.SIGKILL)  # the JVM too, as when a machine fails
             process.wait()
     epoch, batch = reached(killed)
     if batch == 0 or epoch == SETTINGS["epochs"]:

@@ -21,7 +21,7 @@ from genre_spark.vision.training.losses import (
 
 
 def bpmll_by_loops(logits: Tensor, labels: Tensor) -> list[float]:
-    """The definition, word for word."""
+    """Return the loss by its definition."""
     values = []
     for scores, truth in zip(logits.tolist(), labels.tolist(), strict=True):
         on = [c for c, y in zip(scores, truth, strict=True) if y]
@@ -102,9 +102,9 @@ def test_asymmetric_loss_without_focus_and_margin_is_cross_entropy():
 
 
 def asymmetric_by_loops(logits: Tensor, labels: Tensor) -> list[float]:
-    """Ben-Baruch et al.
+    """Return the loss as Ben-Baruch et al. (2021) define it in equation 7.
 
-    (2021), equation 7, with focus 4 on negatives and 1 on positives, and a margin of 0.05.
+    The focus is 4 on negatives and 1 on positives, the margin 0.05.
     """
     values = []
     for scores, truth in zip(logits.tolist(), labels.tolist(), strict=True):
@@ -184,7 +184,7 @@ def test_positive_weights_are_negatives_by_positives_within_a_limit():
     assert weights.tolist() == [1, 4, 10, 10]
 
 
-def test_unknown_loss_is_told_with_the_known_ones():
+def test_unknown_loss_is_reported_with_the_known_ones():
     with pytest.raises(
         InvalidConfigError, match="'hinge', expected one of asymmetric, bce, bce_positive, bpmll"
     ):

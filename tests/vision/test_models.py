@@ -46,7 +46,7 @@ def test_lenet_has_the_sizes_of_the_letterboxd_study():
 
 @pytest.mark.parametrize("name", architecture_names())
 @pytest.mark.parametrize("size", [(96, 80), (81, 77)])
-def test_every_architecture_sees_posters_of_any_size(name, size):
+def test_every_architecture_takes_posters_of_any_size(name, size):
     network = build_network(name, 4, *size, seed=0).eval()
     with torch.inference_mode():
         images = torch.zeros(2, 3, *size, dtype=torch.uint8)
@@ -65,7 +65,7 @@ def test_the_names_of_the_top_block_are_modules_of_the_backbone(name):
         assert 0 < len(trained) < len(list(network.backbone.parameters()))
 
 
-def test_frozen_batch_normalisation_stands_still_in_training():
+def test_frozen_batch_normalisation_keeps_its_statistics_in_training():
     network = build_network("resnet18", 4, 64, 64, seed=0)
     network.freeze(all_but=network.top)
     network.train()
@@ -99,14 +99,14 @@ def test_posters_of_another_size_are_resized():
     assert network.normalise(torch.zeros(1, 3, 345, 230, dtype=torch.uint8)).shape == (1, 3, 40, 30)
 
 
-def test_unknown_architecture_is_told_with_the_known_ones():
+def test_unknown_architecture_is_reported_with_the_known_ones():
     with pytest.raises(
         InvalidConfigError, match=r"'alexnet', expected one of efficientnet_lite0, lenet, resnet18"
     ):
         build_network("alexnet", 3, 80, 80, seed=0)
 
 
-def test_posters_too_small_for_the_layers_are_told_with_the_smallest_size():
+def test_posters_too_small_for_the_layers_are_reported_with_the_smallest_size():
     with pytest.raises(
         InvalidInputError, match="lenet: images of 40x40 pixels, expected at least 76x76"
     ):
@@ -162,7 +162,7 @@ def test_vggs_weights_fit_under_torchvisions_names():
     assert set(converted) == set(backbone.state_dict())
 
 
-def test_a_checkpoint_of_another_architecture_is_told(tmp_path):
+def test_a_checkpoint_of_another_architecture_is_reported(tmp_path):
     network = build_network("lenet", 3, 80, 76, seed=0)
     torch.save({"architecture": "resnet18", "network": network.state_dict()}, tmp_path / "best.pt")
     with pytest.raises(
@@ -179,7 +179,7 @@ def test_a_checkpoint_of_the_same_architecture_starts_the_backbone(tmp_path):
     assert new.head[-1].out_features == 5
 
 
-def test_files_that_are_no_weights_are_told(tmp_path):
+def test_files_that_are_no_weights_are_reported(tmp_path):
     network = build_network("resnet18", 3, 64, 64, seed=0)
     (tmp_path / "poem.txt").write_text("Roses are red")
     torch.save({"layer": torch.zeros(3)}, tmp_path / "other.pt")
@@ -194,7 +194,7 @@ def test_files_that_are_no_weights_are_told(tmp_path):
             load_pretrained(network, str(tmp_path / file))
 
 
-def test_weights_that_are_not_installed_are_told_with_the_ways_to_get_them(monkeypatch):
+def test_weights_that_are_not_installed_are_reported_with_the_ways_to_get_them(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     network = build_network("efficientnet_lite0", 3, 64, 64, seed=0)
     with pytest.raises(

@@ -44,7 +44,9 @@ def trial_runs(config: Config, parent: str):
 
 
 @slow
-def test_trials_stay_in_the_bounds_are_nested_runs_and_go_on_where_the_search_stopped(spark, small):
+def test_trials_stay_in_the_bounds_are_nested_runs_and_continue_where_the_search_stopped(
+    spark, small
+):
     config = with_search(small, learning_rate=(0.001, 0.01), dropout=(0.1, 0.5))
     first = run(spark, config)
     assert first.counts["trials"] == 2
@@ -73,8 +75,8 @@ def small_job(spark, sample_tables, **settings):
     )
 
 
-def test_a_trial_that_diverges_is_pruned_and_the_search_goes_on(spark, sample_tables, tmp_path):
-    """Two rates, one of them far too high, and the search still ends with the other."""
+def test_a_trial_that_diverges_is_pruned_and_the_search_continues(spark, sample_tables, tmp_path):
+    """Of two rates one is far too high; the search still ends with the other."""
     reports: list[tuple[int, str]] = []
 
     def report(number, settings, record):
@@ -91,7 +93,7 @@ def test_a_trial_that_diverges_is_pruned_and_the_search_goes_on(spark, sample_ta
     assert math.isfinite(outcome.best_loss)
 
 
-def test_a_search_of_which_every_trial_diverges_is_told(spark, sample_tables, tmp_path):
+def test_a_search_of_which_every_trial_diverges_is_reported(spark, sample_tables, tmp_path):
     job = small_job(spark, sample_tables, optimizer="sgd")
     config = SearchConfig(trials=2, epochs=1, learning_rate=(1e29, 1e30))
     with pytest.raises(
@@ -128,7 +130,7 @@ def test_how_a_trial_ended_is_the_status_of_its_run(tmp_path):
     assert runs["1"].data.params == {"dropout": "0.2"}
 
 
-def test_an_interrupted_trial_is_run_again_with_its_settings_and_goes_on(
+def test_an_interrupted_trial_is_run_again_with_its_settings_and_continues(
     spark, sample_tables, tmp_path
 ):
     job = small_job(spark, sample_tables)
@@ -143,7 +145,7 @@ def test_an_interrupted_trial_is_run_again_with_its_settings_and_goes_on(
         search(spark, job, SearchConfig(trials=3, epochs=2), str(tmp_path), report=interrupt)
     assert seen[-1][2] == "failed"
     stopped = seen[-1][1]
-    assert list((tmp_path / "trials").iterdir())  # what it goes on from
+    assert list((tmp_path / "trials").iterdir())  # what it continues from
     again: list[dict[str, float]] = []
     for _ in range(2):  # once more changes nothing
         outcome = search(

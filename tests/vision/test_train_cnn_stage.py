@@ -71,7 +71,7 @@ def test_a_forced_run_trains_again_from_the_start(spark, trained):
 
 
 def test_two_names_with_the_same_settings_are_two_trainings(spark, sample_tables, tmp_path):
-    """The record of a stage is of its last run: another name must not make a result look like its own."""
+    """A stage records its last run: a model of another name must not be taken for its own."""
     work = link_tables(sample_tables, tmp_path / "names")
     settings = {"architecture": "scratch_cnn_one", "epochs": 1}
     first = run(spark, make_config(work, name="a", **settings))
@@ -135,7 +135,7 @@ def test_positives_are_weighted_by_the_movies_that_samples_stand_for(spark, samp
     )
 
 
-def test_samples_without_class_weights_are_told(spark, sample_tables, tmp_path):
+def test_samples_without_class_weights_are_reported(spark, sample_tables, tmp_path):
     work = link_tables(sample_tables, tmp_path / "older")
     config = make_config(work, architecture="scratch_cnn_one", label_weights="balanced")
     manifest = read_manifest(config.paths.samples("train"))
@@ -147,7 +147,7 @@ def test_samples_without_class_weights_are_told(spark, sample_tables, tmp_path):
         run(spark, config)
 
 
-def test_samples_some_of_which_have_no_image_are_told(spark, sample_tables, tmp_path):
+def test_samples_some_of_which_have_no_image_are_reported(spark, sample_tables, tmp_path):
     work = link_tables(sample_tables, tmp_path / "holes")
     config = make_config(work, architecture="scratch_cnn_one")
     table = config.paths.samples("train")
@@ -168,7 +168,7 @@ def test_samples_some_of_which_have_no_image_are_told(spark, sample_tables, tmp_
         run(spark, config)
 
 
-def test_what_the_machine_did_is_logged_however_short_the_training(trained):
+def test_the_machines_load_is_logged_however_short_the_training(trained):
     config, result = trained
     client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
     metrics = client.get_run(result.run_id).data.metrics
@@ -239,18 +239,18 @@ print([sorted(genres) for genres in a["genres"]])
     assert done.stdout.strip().splitlines()[-1] == str(expected)
 
 
-def test_unknown_architecture_is_told_with_the_known_ones(spark, sample_tables):
+def test_unknown_architecture_is_reported_with_the_known_ones(spark, sample_tables):
     with pytest.raises(
         InvalidConfigError, match=r"cnn.architecture: 'alexnet', expected one of .*lenet.*vgg16"
     ):
         run(spark, make_config(sample_tables, architecture="alexnet"))
 
 
-def test_samples_that_are_not_there_are_told_with_the_stage_that_makes_them(spark, tmp_path):
+def test_samples_that_are_not_there_are_reported_with_the_stage_that_makes_them(spark, tmp_path):
     with pytest.raises(MissingTableError, match="genre-spark sample"):
         run(spark, make_config(tmp_path))
 
 
-def test_a_batch_larger_than_the_data_is_told(spark, sample_tables):
+def test_a_batch_larger_than_the_data_is_reported(spark, sample_tables):
     with pytest.raises(InvalidInputError, match=r"cnn.batch_size: 64, expected at most 48"):
         run(spark, make_config(sample_tables, batch_size=64))

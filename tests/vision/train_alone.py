@@ -1,7 +1,4 @@
-"""Train a small network in a process of its own, slowly if asked to.
-
-`train_alone.py FOLDER PAUSE`.
-"""
+"""Train a small network in a process of its own: `train_alone.py FOLDER PAUSE`."""
 
 import sys
 import time
