@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# Relative frequencies of genres and of numbers of genres a movie, rounded from the Letterboxd set's
+# Relative frequencies of genres and of numbers of genres per movie, rounded from the Letterboxd set's
 # published figures.
 GENRES = {
     "Drama": 222, "Documentary": 157, "Comedy": 134, "Animation": 56, "Horror": 51, "Romance": 49, "Thriller": 45,

@@ -47,7 +47,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def synthetic(
     rows: int, features: int, labels: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and labels that depend on them and on each other: about three labels a row of 19."""
+    """Return features and labels that depend on them and on each other: about three of 19 labels per row."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, features)).astype(np.float32).astype(np.float64)
     hidden = np.tanh(x[:, : min(features, 30)] @ rng.normal(size=(min(features, 30), 8)) / 3)
