@@ -40,18 +40,16 @@ GENRES_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),
         StructField(GENRES, ArrayType(StringType(), False), False),  # sorted by name
-        StructField(
-            LABEL_IDS, ArrayType(IntegerType(), False), False
-        ),  # positions in the vocabulary, ascending
+        # positions in the vocabulary, ascending
+        StructField(LABEL_IDS, ArrayType(IntegerType(), False), False),
     ]
 )
 
 POSTERS_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),
-        StructField(
-            IMAGE, BinaryType(), False
-        ),  # RGB; JPEG or PNG bytes, or raw uint8 in CHW order
+        # RGB; JPEG or PNG bytes, or raw uint8 in CHW order
+        StructField(IMAGE, BinaryType(), False),
         StructField(HEIGHT, IntegerType(), False),  # pixels
         StructField(WIDTH, IntegerType(), False),  # pixels
         StructField(CHANNELS, IntegerType(), False),
@@ -131,9 +129,8 @@ EVALUATION_SCHEMA = StructType(
         StructField("family", StringType(), False),  # multilabel, cnn, baseline, ...
         StructField("method", StringType(), False),
         StructField("split", StringType(), False),  # validation or test
-        StructField(
-            "rule", StringType(), False
-        ),  # how probabilities became labels: fixed, exact_match, ...
+        # how probabilities became labels: fixed, exact_match, ...
+        StructField("rule", StringType(), False),
         StructField("metric", StringType(), False),
         StructField("label", StringType(), True),  # the genre, or null for all together
         StructField("value", DoubleType(), True),  # null where the metric is not defined

@@ -154,7 +154,7 @@ def _copied(job: ChunkJob, rows: Sequence[Row]) -> dict[int, tuple[PosterFacts, 
         receipt = state["receipts"].get(origin)
         if receipt is None:
             continue
-        # A part without a row is not in the manifest, so it is gone; its facts still tell why.
+        # A part without a row is not in the manifest, so it is gone; its facts still say why.
         images = (
             dict(_read_images(join(job.table, receipt["part"]), ids)) if receipt["rows"] else {}
         )

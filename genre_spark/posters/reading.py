@@ -22,7 +22,7 @@ _TOGETHER = 32  # files asked for at once where each request has a latency
 
 @dataclass(frozen=True)
 class ReadFailure:
-    """A poster whose bytes cannot be had: the reason, to be counted, and the detail."""
+    """A poster whose bytes cannot be read: the reason, to be counted, and the detail."""
 
     reason: str
     detail: str

@@ -62,7 +62,7 @@ class Demand:
     maximum: tuple[int | None, ...]
 
     def takes_all_of(self, counts: LabelCounts) -> bool:
-        """Tell whether every movie of the split is drawn."""
+        """Return whether every movie of the split is drawn."""
         capped = any(
             most is not None and most < has
             for most, has in zip(self.maximum, counts.labels, strict=True)

@@ -18,14 +18,8 @@ ALL = "all"  # the movies of all splits together
 
 # co-occurrence is a square: beyond this many genres it is neither readable nor small
 MAX_PAIRED_LABELS = 64
-_LABEL, _OTHER, _SIZE, _MOVIES, _WEIGHTS, _SQUARES = (
-    "label",
-    "other",
-    "size",
-    "movies",
-    "weights",
-    "squares",
-)
+_LABEL, _OTHER, _SIZE = "label", "other", "size"
+_MOVIES, _WEIGHTS, _SQUARES = "movies", "weights", "squares"
 _EVERY_MOVIE = -1  # stands among label ids for the movie itself
 
 

@@ -1,4 +1,4 @@
-"""One small pipeline, run once as a user runs it, for all tests that look at what came out."""
+"""One small pipeline, run once as a user runs it, for all tests of its results."""
 
 from __future__ import annotations
 

@@ -215,11 +215,11 @@ def test_every_flaw_has_its_own_reason(name):
 
 
 def test_a_decompression_bomb_reaches_no_decoder(monkeypatch):
-    def refuse(*_args, **_options):
+    def fail(*_args, **_options):
         raise AssertionError("a decoder was asked")
 
-    monkeypatch.setattr(cv2, "imdecode", refuse)
-    monkeypatch.setattr(Image, "open", refuse)
+    monkeypatch.setattr(cv2, "imdecode", fail)
+    monkeypatch.setattr(Image, "open", fail)
     for content in (
         jpeg_of_claimed_size(30_000, 30_000),
         png_of_claimed_size(2**31 - 1, 2**31 - 1),

@@ -27,7 +27,7 @@ print(rows, int(peak.split()[1]) // 1024)
 
 
 @pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="peak memory of a process is told by Linux only"
+    not Path("/proc/self/status").exists(), reason="only Linux reports the peak memory of a process"
 )
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["jpeg", "raw"])

@@ -1,4 +1,4 @@
-"""The line that tells how far the running Spark jobs are."""
+"""The line that reports the progress of the running Spark jobs."""
 
 from __future__ import annotations
 

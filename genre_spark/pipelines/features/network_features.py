@@ -77,9 +77,8 @@ def store_backbone(config: Config) -> Backbone:
     if find_architecture(cnn.architecture).weights is None and cnn.pretrained == "auto":
         raise InvalidConfigError(
             f"cnn.architecture: {cnn.architecture!r} has no pretrained weights, expected one that "
-            "has "
-            "(efficientnet_lite0, ...) for features of a frozen network, or a file of weights in "
-            "cnn.pretrained"
+            "has (efficientnet_lite0, ...) for features of a frozen network, or a file of "
+            "weights in cnn.pretrained"
         )
     posters = PosterForm(config.posters.height, config.posters.width, config.posters.fit)
     height, width = cnn.height or posters.height, cnn.width or posters.width

@@ -21,9 +21,7 @@ from genre_spark.transforms.csv import CsvLayout, check_header, read_layout, rea
 
 def _depends_on(config: Config) -> list[object]:
     digest = file_digest(config.paths.genres_csv)
-    check_header(
-        config.paths.genres_csv, GENRES_CSV
-    )  # a wrong header is reported before Spark starts
+    check_header(config.paths.genres_csv, GENRES_CSV)  # before Spark starts
     return [config.genres.model_dump(mode="json"), digest]
 
 
@@ -58,8 +56,7 @@ def _balance(grouping: Grouping) -> dict[str, float]:
     if grouping.used + rejected != grouping.rows:
         raise StageFailedError(
             f"genres: {grouping.rows:,} rows in, but {grouping.used:,} grouped and {rejected:,} "
-            "rejected; "
-            "expected the same sum"
+            "rejected; expected the same sum"
         )
     counts: dict[str, float] = {
         "rows": grouping.rows,
@@ -77,8 +74,7 @@ def _balance(grouping: Grouping) -> dict[str, float]:
 def _balance_sentence(counts: dict[str, Any]) -> str:
     return (
         f"{counts['rows']:,} rows in = {counts['kept']:,} kept + {counts['merged']:,} merged into "
-        "an equal row"
-        f" + {counts['rejected']:,} rejected"
+        f"an equal row + {counts['rejected']:,} rejected"
     )
 
 
@@ -91,9 +87,9 @@ def _notes(grouping: Grouping, layout: CsvLayout) -> tuple[str, ...]:
         notes.append(f"rejected rows: {reasons}")
     if grouping.cut_genre is not None:
         notes.append(
-            f"the last row has no line break and its genre {grouping.cut_genre!r} is the beginning "
-            "of another one: "
-            "taken as cut off and rejected; a given genres.vocabulary settles it"
+            f"the last row has no line break and its genre {grouping.cut_genre!r} is the "
+            "beginning of another one: taken as cut off and rejected; a given genres.vocabulary "
+            "settles it"
         )
     elif layout.last_line is not None:
         notes.append(

@@ -28,9 +28,8 @@ def dataset_spec(config: Config) -> DatasetSpec:
     if section is None:
         raise InvalidConfigError(
             "sample_data: missing, expected sample_data.movies=1500 or the like; without it "
-            "paths.genres_csv "
-            f"({config.paths.genres_csv}) is taken for data of your own, which make-sample does "
-            "not touch"
+            f"paths.genres_csv ({config.paths.genres_csv}) is taken for data of your own, which "
+            "make-sample does not touch"
         )
     return DatasetSpec(
         genres_csv=config.paths.genres_csv,

@@ -77,9 +77,8 @@ def _notes(prepared: PreparedPosters) -> tuple[str, ...]:
     if shared["posters"]:
         notes.append(
             f"{shared['posters']} posters share their bytes with more than "
-            f"{shared['shared_by_more_than']} others "
-            f"({shared['pictures']} pictures); posters.drop_placeholders_over drops such "
-            "placeholders"
+            f"{shared['shared_by_more_than']} others ({shared['pictures']} pictures); "
+            "posters.drop_placeholders_over drops such placeholders"
         )
     if prepared.manifest.rows == 0:
         notes.append("no poster could be read")

@@ -115,8 +115,7 @@ def _genre_weights(
     if not stored:
         raise InvalidInputError(
             f"{config.paths.samples('train')}: no class weights, expected them for "
-            "cnn.label_weights and "
-            "cnn.negative_sampling: run `genre-spark sample --force`"
+            "cnn.label_weights and cnn.negative_sampling: run `genre-spark sample --force`"
         )
     vocabulary = manifest.details["vocabulary"]
     if cnn.weights == "sampling":

@@ -70,6 +70,6 @@ def check_features(samples: DataFrame, features: DataFrame, table: str) -> None:
     if row is not None and row["count"]:
         raise InvalidInputError(
             f"{table}: {row['count']} samples have no embedding (movie {row['first']}, ...), "
-            "expected the embeddings "
-            "of the posters that were sampled: run `genre-spark poster-embeddings` again"
+            "expected the embeddings of the posters that were sampled: run `genre-spark "
+            "poster-embeddings` again"
         )

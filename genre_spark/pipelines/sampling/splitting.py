@@ -109,8 +109,7 @@ def _titles_file(config: Config) -> str:
     if path is None:
         raise InvalidInputError(
             f"paths.metadata: {config.paths.metadata} has no movies.csv (nor .csv.gz), expected "
-            "one since "
-            "split.group_by is title"
+            "one since split.group_by is title"
         )
     return path
 
