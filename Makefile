@@ -4,9 +4,8 @@ VENV ?= $(ROOT)/.venv
 VENV_MULTILABEL ?= $(ROOT)/.venv-multilabel
 BIN := $(VENV)/bin
 WORK ?= $(ROOT)/work/demo
-# of tests/multilabel what every method does: contract, storage, the documentation's snippets
-MULTILABEL_TESTS ?= tests/multilabel/test_contract.py tests/multilabel/test_page.py \
-  tests/multilabel/test_survival.py
+# of tests/multilabel what every method does: contract, stored models, the documentation's snippets
+MULTILABEL_TESTS ?= $(addprefix tests/multilabel/test_,contract.py stored.py page.py)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
