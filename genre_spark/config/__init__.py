@@ -4,20 +4,17 @@ from genre_spark.extras import require
 
 require("pydantic", "yaml")
 
-from genre_spark.config.cnn import AugmentationConfig, CnnConfig, ScheduleConfig
-from genre_spark.config.embeddings import EmbeddingsConfig
+from genre_spark.config.cnn import AugmentationConfig, CnnConfig, ScheduleConfig, SearchConfig
+from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
 from genre_spark.config.evaluation import EvaluationConfig
 from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
 from genre_spark.config.loader import build_config, load_config
 from genre_spark.config.multilabel import ForestConfig, MultilabelConfig
-from genre_spark.config.paths import PathsConfig
+from genre_spark.config.paths import PathsConfig, SampleDataConfig
 from genre_spark.config.posters import FeedConfig, PostersConfig
 from genre_spark.config.root import Config
 from genre_spark.config.runtime import MlflowConfig, SparkConfig
-from genre_spark.config.sample_data import SampleDataConfig
-from genre_spark.config.search import SearchConfig
-from genre_spark.config.text_embeddings import TextEmbeddingsConfig
 
 __all__ = [
     "AugmentationConfig",

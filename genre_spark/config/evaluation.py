@@ -8,6 +8,10 @@ from pydantic import Field
 
 from genre_spark.config.section import Section
 
+__all__ = [
+    "EvaluationConfig",
+]
+
 
 class EvaluationConfig(Section):
     """Evaluation of predictions tables, and the choice of the best model."""

@@ -8,6 +8,12 @@ from pydantic import Field, field_validator, model_validator
 
 from genre_spark.config.section import Section
 
+__all__ = [
+    "GenresConfig",
+    "SamplingConfig",
+    "SplitConfig",
+]
+
 
 class GenresConfig(Section):
     """Grouping of genres.csv by movie."""

@@ -8,6 +8,14 @@ from pydantic import Field, field_validator, model_validator
 
 from genre_spark.config.section import Section
 
+__all__ = [
+    "BASELINES",
+    "BINARY_METHODS",
+    "ForestConfig",
+    "Method",
+    "MultilabelConfig",
+]
+
 Method = Literal[
     "binary_relevance",
     "classifier_chain",

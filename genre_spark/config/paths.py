@@ -1,10 +1,12 @@
-"""Paths of the inputs and of every table."""
+"""Paths of the inputs and of every table, and the synthetic data that can be written there."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from genre_spark.config.section import Section
+
+__all__ = ["PathsConfig", "SampleDataConfig"]
 
 
 class PathsConfig(Section):
@@ -59,3 +61,10 @@ class PathsConfig(Section):
     def model(self, model: str) -> str:
         """Folder of a trained model."""
         return self.table("models", model)
+
+
+class SampleDataConfig(Section):
+    """The synthetic data set in the Letterboxd layout, written to the places that `paths` names."""
+
+    movies: int = Field(1500, ge=20, le=10_000_000, description="number of movies")
+    flaws: bool = Field(True, description="plant a few of each flaw that real data has")

@@ -8,6 +8,11 @@ from pydantic import Field
 
 from genre_spark.config.section import Section
 
+__all__ = [
+    "FeedConfig",
+    "PostersConfig",
+]
+
 
 class PostersConfig(Section):
     """Decoding, resizing and storing of posters."""

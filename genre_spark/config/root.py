@@ -6,20 +6,22 @@ from typing import Literal
 
 from pydantic import Field
 
-from genre_spark.config.cnn import CnnConfig
+from genre_spark.config.cnn import CnnConfig, SearchConfig
 from genre_spark.config.collect import CollectConfig
-from genre_spark.config.embeddings import EmbeddingsConfig
+from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
 from genre_spark.config.evaluation import EvaluationConfig
 from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
 from genre_spark.config.multilabel import MultilabelConfig
-from genre_spark.config.paths import PathsConfig
+from genre_spark.config.paths import PathsConfig, SampleDataConfig
 from genre_spark.config.posters import PostersConfig
 from genre_spark.config.runtime import MlflowConfig, SparkConfig
-from genre_spark.config.sample_data import SampleDataConfig
-from genre_spark.config.search import SearchConfig
 from genre_spark.config.section import Section
-from genre_spark.config.text_embeddings import TextEmbeddingsConfig
+
+__all__ = [
+    "Config",
+    "RunStage",
+]
 
 RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compares the two
     "make-sample",

@@ -6,6 +6,11 @@ from pydantic import Field
 
 from genre_spark.config.section import Section
 
+__all__ = [
+    "MlflowConfig",
+    "SparkConfig",
+]
+
 
 class SparkConfig(Section):
     """The Spark session, made where none is active; Databricks and notebooks have one."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+__all__ = [
+    "Section",
+]
+
 
 class Section(BaseModel):
     """A frozen section that rejects unknown keys: a misspelt setting must never be ignored."""

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from genre_spark.errors import GenreSparkError
 
+__all__ = [
+    "EMPTY",
+    "NOT_AN_IMAGE",
+    "NOT_DECODABLE",
+    "NO_PIXELS",
+    "TOO_MANY_PIXELS",
+    "TOO_MANY_SCANS",
+    "TOO_SMALL",
+    "TRUNCATED",
+    "RejectedImage",
+]
+
 EMPTY = "empty"
 NOT_AN_IMAGE = "not an image"
 TRUNCATED = "truncated"

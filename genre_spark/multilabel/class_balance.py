@@ -6,10 +6,10 @@ from typing import TypedDict, TypeVar
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
-from genre_spark.balancing import balanced_weights, negative_rate
 from genre_spark.multilabel.classifiers import ClassifierParams, HasClassifier
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.params import set_params
+from genre_spark.numeric.balancing import balanced_weights, negative_rate
 
 __all__ = ["Balance", "BinaryParams", "HasBalance"]
 

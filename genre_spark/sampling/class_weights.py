@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from genre_spark.balancing import balanced_weights, negative_rate
+from genre_spark.numeric.balancing import balanced_weights, negative_rate
 from genre_spark.schemas import LABELS
 
 __all__ = ["ClassWeights", "class_weights", "row_weight"]

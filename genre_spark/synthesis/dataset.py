@@ -22,6 +22,15 @@ from genre_spark.synthesis.genre_counts import GENRES
 from genre_spark.synthesis.movies import Movie, make_movie, movie_id
 from genre_spark.synthesis.poster_workers import PosterTask, draw_posters_with, poster_content
 
+__all__ = [
+    "FORMAT",
+    "MARKER",
+    "DatasetReport",
+    "DatasetSpec",
+    "read_report",
+    "write_dataset",
+]
+
 MARKER = "_sample.json"
 FORMAT = 1  # to be raised whenever the same spec gives another data set
 _FEW = 200  # with fewer posters, starting workers costs more than it saves

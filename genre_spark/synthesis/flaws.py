@@ -18,6 +18,15 @@ from genre_spark.synthesis.drawing.canvas import Image
 from genre_spark.synthesis.drawing.poster_art import encode_jpeg
 from genre_spark.synthesis.draws import generator
 
+__all__ = [
+    "MALFORMED_GENRE_ROWS",
+    "MALFORMED_MOVIE_ROWS",
+    "POSTER_FLAWS",
+    "ROW_FLAWS",
+    "STRAY_FILES",
+    "plant_flaws",
+]
+
 MALFORMED_GENRE_ROWS = (
     "not-a-number,Drama",
     "9900001",

@@ -8,6 +8,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "GENRES",
+    "MOVIES_BY_LABELSET_SIZE",
+    "count_together",
+]
+
 GENRES = (
     "Drama",
     "Documentary",

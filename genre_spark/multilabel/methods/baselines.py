@@ -21,8 +21,8 @@ from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.predictors import Predictor, Structure, decide
 from genre_spark.multilabel.models.scorers import Scorer
 from genre_spark.multilabel.params import CommonParams, _Checked
+from genre_spark.numeric.splitmix import mix64
 from genre_spark.session import check_workers
-from genre_spark.splitmix import mix64
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

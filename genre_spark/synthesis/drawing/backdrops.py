@@ -13,6 +13,29 @@ import numpy as np
 
 from genre_spark.synthesis.drawing.canvas import TALL, Canvas, Colour, blend
 
+__all__ = [
+    "Backdrop",
+    "draw_blinds",
+    "draw_bokeh",
+    "draw_city",
+    "draw_confetti",
+    "draw_desert",
+    "draw_drips",
+    "draw_floor",
+    "draw_fog",
+    "draw_hills",
+    "draw_mountains",
+    "draw_paper",
+    "draw_photograph",
+    "draw_plain",
+    "draw_rays",
+    "draw_scanlines",
+    "draw_smoke",
+    "draw_spotlights",
+    "draw_stars",
+    "draw_sun",
+]
+
 Backdrop = Callable[[Canvas, Colour, Colour, np.random.Generator], None]
 
 

@@ -11,6 +11,17 @@ import numpy.typing as npt
 
 from genre_spark.synthesis.draws import generator
 
+__all__ = [
+    "HEIGHT",
+    "TALL",
+    "WIDTH",
+    "Canvas",
+    "Colour",
+    "Image",
+    "Point",
+    "blend",
+]
+
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 Image = npt.NDArray[np.uint8]

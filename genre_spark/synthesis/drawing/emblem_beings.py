@@ -9,6 +9,17 @@ import numpy as np
 from genre_spark.synthesis.drawing.canvas import Canvas, Colour, blend
 from genre_spark.synthesis.drawing.shapes import Random, Spot, around, polar
 
+__all__ = [
+    "draw_cactus",
+    "draw_creature",
+    "draw_crosshair",
+    "draw_figure",
+    "draw_fingerprint",
+    "draw_hearts",
+    "draw_skull",
+    "draw_smile",
+]
+
 
 def draw_figure(c: Canvas, spot: Spot, ink: Colour, accent: Colour, random: Random) -> None:
     """Drama: someone stands alone, a long shadow behind."""

@@ -9,6 +9,20 @@ import numpy as np
 from genre_spark.synthesis.drawing.canvas import Canvas, Colour, blend
 from genre_spark.synthesis.drawing.shapes import Random, Spot, around, polar
 
+__all__ = [
+    "draw_blast",
+    "draw_castle",
+    "draw_compass",
+    "draw_house",
+    "draw_magnifier",
+    "draw_planes",
+    "draw_planet",
+    "draw_record",
+    "draw_television",
+    "draw_temple",
+    "draw_viewfinder",
+]
+
 
 def draw_viewfinder(c: Canvas, spot: Spot, ink: Colour, accent: Colour, random: Random) -> None:
     """Documentary: the corners of a viewfinder and the red light of a recording."""

@@ -8,6 +8,13 @@ from genre_spark.synthesis.drawing import backdrops as on
 from genre_spark.synthesis.drawing.backdrops import Backdrop
 from genre_spark.synthesis.drawing.canvas import Colour
 
+__all__ = [
+    "LOOKS",
+    "Look",
+    "Palette",
+    "rgb",
+]
+
 
 @dataclass(frozen=True)
 class Palette:

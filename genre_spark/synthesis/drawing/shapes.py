@@ -8,6 +8,13 @@ import numpy as np
 
 from genre_spark.synthesis.drawing.canvas import Point
 
+__all__ = [
+    "Random",
+    "Spot",
+    "around",
+    "polar",
+]
+
 Random = np.random.Generator
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from genre_spark.errors import InvalidInputError, TrainingDivergedError
-from genre_spark.splitmix import mixed_seed
+from genre_spark.numeric.splitmix import mixed_seed
 from genre_spark.vision.devices import autocast, explained_memory_errors
 from genre_spark.vision.feed.protocols import Batch, Feed
 from genre_spark.vision.training.augmentation import augment

@@ -1,0 +1,1 @@
+"""Arithmetic that samples, fits and networks share; no Spark."""
