@@ -66,6 +66,21 @@ REJECTS_SCHEMA = StructType(
     ]
 )
 
+DOWNLOADS_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField("link", StringType(), False),
+        StructField("status", StringType(), False),  # stored, or a short reason why not
+        StructField("error", StringType(), False),  # what was seen, for people
+        StructField("http", IntegerType(), False),  # status of the last answer, 0 without one
+        StructField("bytes", LongType(), False),
+        StructField(HEIGHT, IntegerType(), False),  # pixels
+        StructField(WIDTH, IntegerType(), False),  # pixels
+        StructField("shard", StringType(), False),  # the archive that has it, "" unless stored
+        StructField("at", DoubleType(), False),  # seconds since 1970
+    ]
+)
+
 FEATURES_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),

@@ -20,6 +20,7 @@ from genre_spark.worker_python import check_interpreter
 __all__ = [
     "check_workers",
     "count_executors",
+    "count_task_slots",
     "job_progress",
     "json_of_java",
     "read_spark_conf",
@@ -157,6 +158,11 @@ def count_executors(spark: SparkSession) -> int:
 
 
 _open_blocks: list[threading.Event] = []  # of job_progress, the innermost last
+
+
+def count_task_slots(spark: SparkSession) -> int:
+    """Return how many tasks run at once now; 8 where Spark does not report it (Spark Connect)."""
+    return 8 if _is_connect(spark) else int(spark.sparkContext.defaultParallelism)
 
 
 @contextmanager

@@ -40,7 +40,11 @@ IMDB_NOTICE = (
 POSTERS_NOTICE = (
     "Posters belong to their studios, and servers to those who run them: download what you may use."
 )
+_WITH_VALUE = {"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"}
 _REMEMBERED_HOSTS = 10_000
+_FAILURES = 10  # failed connections in a row ...
+_PATIENCE = 120.0  # ... and seconds since the first of them, after which a host is given up
+_LONGEST_BREAK = 20.0  # seconds between two connections to a host that fails
 
 
 def pace(per_second: float) -> AsyncLimiter:
@@ -80,7 +84,7 @@ def forbidden_by_robots(headers: Iterable[str], *, agent: str, directives: Itera
     wanted = set(directives)
     for header in headers:
         name, colon, rest = header.lower().partition(":")
-        for_an_agent = bool(colon) and "," not in name
+        for_an_agent = bool(colon) and "," not in name and name.strip() not in _WITH_VALUE
         if for_an_agent and name.strip() not in ("*", agent.lower()):
             continue
         for word in (rest if for_an_agent else header.lower()).split(","):
@@ -90,14 +94,11 @@ def forbidden_by_robots(headers: Iterable[str], *, agent: str, directives: Itera
 
 
 class Host:
-    """What a task knows of one host.
-
-    Attributes:
-        failures: connections that failed in a row; a host that answers sets it to 0.
-    """
+    """What a task knows of one host: its rate, its pauses, and whether it answers at all."""
 
     def __init__(self, per_second: float | None) -> None:
-        self.failures = 0
+        self._failures = 0  # connections that failed since the last answer
+        self._failing_since = 0.0
         self._limiter = None if per_second is None else pace(per_second)
         self._resume_at = 0.0
 
@@ -108,6 +109,23 @@ class Host:
             await asyncio.sleep(delay)
         if self._limiter is not None:
             await self._limiter.acquire()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the host has not answered for so long that it is not asked any more."""
+        silent = asyncio.get_running_loop().time() - self._failing_since
+        return self._failures >= _FAILURES and silent > _PATIENCE
+
+    def answered(self) -> None:
+        """Note that the host has answered."""
+        self._failures = 0
+
+    def failed(self) -> None:
+        """Note that a connection failed, and leave the host alone for longer each time."""
+        if self._failures == 0:
+            self._failing_since = asyncio.get_running_loop().time()
+        self._failures += 1
+        self.pause(min(0.2 * self._failures, _LONGEST_BREAK))
 
     def pause(self, seconds: float) -> None:
         """Ask the host for nothing before so many seconds have passed."""

@@ -7,17 +7,16 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from genre_spark.collect.concurrency import gather_all, run_async
 from genre_spark.collect.journal import GONE, Journal
 from genre_spark.collect.layout import LayoutWriter, layout_paths, layout_rows
 from genre_spark.collect.provenance import PROVENANCE, AnswerStates, write_provenance
 from genre_spark.collect.tmdb_answers import APPENDED, MovieAnswer, WrongAnswerError, read_answer
 from genre_spark.collect.tmdb_client import RefusedRequestError, TmdbClient, UnusableAnswerError
-from genre_spark.collect.tmdb_lists import GenreRanking, gather_all, rank_genres, read_ids
+from genre_spark.collect.tmdb_lists import GenreRanking, rank_genres, read_ids
 from genre_spark.config.collect import TmdbConfig
 from genre_spark.errors import StageFailedError
 from genre_spark.files import filesystem, fingerprint, join, read_json
@@ -80,19 +79,8 @@ def collect_movies(
     """
     with Journal(journal) as answers:
         collection = _Collection(config, answers, RejectsLog(rejects_table))
-        _run(collection.ask())
+        run_async(collection.ask())
         return collection.write(genres_csv, folder)
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run the requests; a notebook has an event loop already, so that they get their own thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work)
-        return
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
 
 
 @dataclass

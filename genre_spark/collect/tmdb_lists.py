@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import gzip
 import io
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple, cast
 
+from genre_spark.collect.concurrency import gather_all
 from genre_spark.collect.journal import Journal, Page
 from genre_spark.collect.tmdb_answers import (
     Genre,
@@ -162,17 +162,6 @@ def _distinct(pages: dict[int, Page], wanted: int) -> list[RankedMovie]:
             if movie not in found:
                 found[movie] = RankedMovie(movie, number, len(found) + 1, pages[number].at)
     return list(found.values())
-
-
-async def gather_all(work: Sequence[Any]) -> list[Any]:
-    """Await all coroutines and return their results; when one fails, the others are ended first."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def read_ids(path: str, *, include_adult: bool, reject: Reject) -> Iterator[tuple[int, float]]:

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from genre_spark.pipelines.evaluation import compare, evaluate
     from genre_spark.pipelines.features import build_features, poster_embeddings, text_embeddings
-    from genre_spark.pipelines.ingestion import group_genres, make_sample, prepare_posters
+    from genre_spark.pipelines.ingestion import (
+        collect_tmdb,
+        download_posters,
+        group_genres,
+        make_sample,
+        prepare_posters,
+    )
     from genre_spark.pipelines.models import (
         predict_posters,
         search_cnn,
@@ -24,7 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build_features",
+    "collect_tmdb",
     "compare",
+    "download_posters",
     "evaluate",
     "group_genres",
     "make_sample",

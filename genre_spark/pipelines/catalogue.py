@@ -8,6 +8,7 @@ from typing import get_args
 from genre_spark.config import Config
 from genre_spark.config.multilabel import Method
 from genre_spark.schemas import (
+    DOWNLOADS_SCHEMA,
     EMBEDDINGS_SCHEMA,
     EVALUATION_SCHEMA,
     FEATURES_SCHEMA,
@@ -28,6 +29,7 @@ _REJECTS_OF = {
     "posters": "prepare-posters",
     "metadata": "build-features",
     "tmdb": "collect-tmdb",
+    "downloads": "download-posters",
 }
 
 
@@ -58,6 +60,11 @@ class Catalogue:
     def posters(self) -> Table:
         """One row per readable poster."""
         return Table(self.config.paths.posters_table, POSTERS_SCHEMA, "prepare-posters")
+
+    @property
+    def downloads(self) -> Table:
+        """One row per link: what became of it when it was last asked for."""
+        return Table(self.config.paths.table("downloads"), DOWNLOADS_SCHEMA, "download-posters")
 
     def rejects(self, of: str) -> Table:
         """One row per input that could not be used, of genres, posters, metadata, ...."""

@@ -12,9 +12,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, fingerprint, is_local
+from genre_spark.files import filesystem, fingerprint, is_local, join
 from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.posters.names import parse_poster_name
 from genre_spark.posters.zip_directory import ZipMember, read_zip_directory
@@ -26,6 +27,8 @@ BROKEN_LINK = "broken link"
 NOT_REGULAR = "not a regular file"
 ENCRYPTED = "encrypted"
 COMPRESSION = "unknown compression"
+BROKEN_TAR = "not a whole tar archive"
+_BOOKKEEPING = "_"  # folders whose names start so hold no data, for Spark and Hadoop too
 
 LISTING_SCHEMA = pa.schema(
     [
@@ -43,6 +46,7 @@ LISTING_SCHEMA = pa.schema(
 FILE, TAR, ZIP_STORED, ZIP_DEFLATED = range(4)
 _BATCH = 20_000
 _TAR = (".tar",)
+_IN_SHARD = r"(?i)^(.*[.]tar)/.*$"
 _COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
 
@@ -98,7 +102,7 @@ def source_kind(source: str) -> str:
 
 
 def list_posters(source: str, *, follow_links: bool = False) -> Listing:
-    """List a folder (with its subfolders) or an archive.
+    """List a folder (with its subfolders and the tars in them) or an archive.
 
     Raises:
         InvalidInputError: the source is not there or is no archive that can be read.
@@ -117,6 +121,25 @@ def list_posters(source: str, *, follow_links: bool = False) -> Listing:
             pending = []
     batches.append(_to_batch(pending))
     return Listing(pa.Table.from_batches(batches, LISTING_SCHEMA), rejects)
+
+
+def shard_of(source: str) -> tuple[str, str]:
+    """Cut the name of a poster in a tar in a folder, `SHARD.tar/NAME`, into the tar's and its own.
+
+    The tar's is "" where the poster is a file of its own.
+    """
+    shard, slash, name = source.rpartition("/")
+    while slash and not shard.lower().endswith(_TAR):
+        shard, slash, inner = shard.rpartition("/")
+        name = f"{inner}/{name}"
+    return (shard, name) if slash else ("", source)
+
+
+def shard_names(posters: pa.Table) -> pa.ChunkedArray:
+    """Return the name of the tar in a folder that each poster of a listing is in, or ""."""
+    inside = pc.match_substring_regex(posters["source"], _IN_SHARD)
+    found = pc.replace_substring_regex(posters["source"], _IN_SHARD, r"\1")
+    return pc.if_else(pc.and_(pc.equal(posters["method"], TAR), inside), found, "")
 
 
 def require_posters(source: str) -> None:
@@ -139,10 +162,15 @@ def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
     kind = source_kind(source)
     system, inner = filesystem(source)
     if kind == "folder":
-        if is_local(system):
-            yield from _walk_local(Path(inner), follow_links=follow_links)
-        else:
-            yield from _walk_remote(system, inner)
+        for entry in (
+            _walk_local(Path(inner), follow_links=follow_links)
+            if is_local(system)
+            else _walk_remote(system, inner)
+        ):
+            if entry.flaw is None and entry.name.lower().endswith(_TAR):
+                yield from _read_shard(system, join(inner, entry.name), entry)
+            else:
+                yield entry
         return
     with system.open(inner, "rb") as file:
         try:
@@ -170,6 +198,8 @@ def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
         with os.scandir(root / folder) as scan:
             for item in scan:
                 name = f"{folder}/{item.name}" if folder else item.name
+                if item.name.startswith(_BOOKKEEPING) and item.is_dir():
+                    continue
                 try:
                     info = item.stat()
                 except OSError as error:
@@ -208,6 +238,8 @@ def _walk_remote(system: fsspec.AbstractFileSystem, root: str) -> Iterator[Entry
                 continue  # object stores list a folder's own marker
             name = path[len(base) + 1 :]
             is_folder = info["type"] == "directory"
+            if is_folder and path.rpartition("/")[2].startswith(_BOOKKEEPING):
+                continue
             if is_folder and isinstance(parse_poster_name(path.rpartition("/")[2]), str):
                 folders.append(path)
                 continue
@@ -266,6 +298,16 @@ def _read_tar(file: BinaryIO) -> Iterator[Entry]:
                 TAR,
                 flaw,
             )
+
+
+def _read_shard(system: fsspec.AbstractFileSystem, path: str, shard: Entry) -> Iterator[Entry]:
+    """List a tar in a folder; its members are named `SHARD.tar/NAME`."""
+    try:
+        with system.open(path, "rb") as file:
+            for entry in _read_tar(file):
+                yield entry._replace(name=f"{shard.name}/{entry.name}")
+    except (tarfile.TarError, EOFError):
+        yield shard._replace(flaw=BROKEN_TAR)
 
 
 def _to_batch(pending: list[tuple[int, Entry]]) -> pa.RecordBatch:

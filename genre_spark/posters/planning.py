@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from genre_spark.config.posters import PostersConfig
 from genre_spark.files import filesystem, fingerprint, join, read_json
 from genre_spark.posters.arrow_columns import int_column, text_column
-from genre_spark.posters.listing import LISTING_SCHEMA, list_posters
+from genre_spark.posters.listing import LISTING_SCHEMA, list_posters, shard_names
 from genre_spark.posters.names import DUPLICATE_ID
 from genre_spark.posters.placeholders import PLACEHOLDER, PLACEHOLDER_FROM, hash_candidates
 from genre_spark.posters.receipts import STATE, done_chunks, facts_folder
@@ -210,9 +210,11 @@ def _one_per_id(posters: pa.Table) -> tuple[pa.Table, list[tuple[str, str, str]]
     posters = posters.filter(pa.array(~again)) if again.any() else posters
     # Archives are read from front to back; files of a folder have offset -1 and stay in the order
     # of their ids.
-    return posters.take(
-        pc.sort_indices(posters, sort_keys=[("offset", "ascending"), (MOVIE_ID, "ascending")])
-    ), rejects
+    order = pc.sort_indices(
+        posters.append_column("shard", shard_names(posters)),
+        sort_keys=[("shard", "ascending"), ("offset", "ascending"), (MOVIE_ID, "ascending")],
+    )
+    return posters.take(order), rejects
 
 
 def _with_hashes(

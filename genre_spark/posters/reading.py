@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from genre_spark.files import filesystem, is_local, join
-from genre_spark.posters.listing import FILE, ZIP_DEFLATED, source_kind
+from genre_spark.posters.listing import TAR, ZIP_DEFLATED, shard_of, source_kind
 from genre_spark.posters.zip_directory import LOCAL_HEADER, LOCAL_HEADER_SIZE
 from genre_spark.schemas import SOURCE
 
@@ -46,12 +47,29 @@ def read_posters(source: str, rows: Sequence[Row], *, max_bytes: int) -> Iterato
             for row in rows:
                 yield _too_large(row, max_bytes) or _guarded(_read_member, archive, row)
     elif is_local(system):
-        root = Path(inner)
-        for row in rows:
-            yield _too_large(row, max_bytes) or _guarded(_read_file, root, row)
+        yield from _read_local(Path(inner), rows, max_bytes)
     else:
         for start in range(0, len(rows), _TOGETHER):
             yield from _read_remote(system, inner, rows[start : start + _TOGETHER], max_bytes)
+
+
+def _read_local(root: Path, rows: Sequence[Row], max_bytes: int) -> Iterator[Content]:
+    with ExitStack() as stack:
+        opened, shard = "", None  # posters of one tar come one after the other
+        for row in rows:
+            if row["method"] != TAR:
+                yield _too_large(row, max_bytes) or _guarded(_read_file, root, row)
+                continue
+            name, _ = shard_of(row[SOURCE])
+            try:
+                if name != opened:
+                    stack.close()
+                    opened = ""
+                    shard, opened = stack.enter_context((root / name).open("rb")), name
+            except OSError as error:
+                yield ReadFailure(UNREADABLE, f"{name}: {error.strerror or error}")
+                continue
+            yield _too_large(row, max_bytes) or _guarded(_read_member, shard, row)
 
 
 def _too_large(row: Row, max_bytes: int) -> ReadFailure | None:
@@ -74,10 +92,24 @@ def _read_file(root: Path, row: Row) -> Content:
 
 
 def _read_remote(system: Any, root: str, rows: Sequence[Row], max_bytes: int) -> Iterator[Content]:
-    wanted = {join(root, row[SOURCE]): row for row in rows if row["size"] <= max_bytes}
-    contents = system.cat(list(wanted), on_error="return") if wanted else {}
+    wanted = [row for row in rows if row["size"] <= max_bytes]
+    files = [row for row in wanted if row["method"] != TAR]
+    members = [row for row in wanted if row["method"] == TAR]
+    contents = {}
+    if files:
+        paths = [join(root, row[SOURCE]) for row in files]
+        found = system.cat(paths, on_error="return")
+        contents = {row[SOURCE]: found.get(path) for row, path in zip(files, paths, strict=True)}
+    if members:
+        ranges = system.cat_ranges(
+            [join(root, shard_of(row[SOURCE])[0]) for row in members],
+            [row["offset"] for row in members],
+            [row["offset"] + row["stored"] for row in members],
+            on_error="return",
+        )
+        contents |= {row[SOURCE]: part for row, part in zip(members, ranges, strict=True)}
     for row in rows:
-        content = contents.get(join(root, row[SOURCE]))
+        content = contents.get(row[SOURCE])
         if content is None:
             yield _too_large(row, max_bytes) or ReadFailure(UNREADABLE, "no answer")
         elif isinstance(content, (FileNotFoundError, PermissionError)):
@@ -91,7 +123,7 @@ def _read_remote(system: Any, root: str, rows: Sequence[Row], max_bytes: int) ->
 
 def _read_member(archive: BinaryIO, row: Row) -> Content:
     offset, stored, method = row["offset"], row["stored"], row["method"]
-    if method in (FILE, FILE + 1):
+    if method == TAR:
         archive.seek(offset)
         content = archive.read(stored)
         return (

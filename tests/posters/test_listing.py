@@ -211,3 +211,53 @@ def test_a_remote_folder_is_listed_and_read_like_a_local_one():
         ]
     finally:
         memory.rm("/bucket", recursive=True)
+
+
+def tar_of(path: Path, members: dict[str, bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_folder_of_tars_and_files_is_listed_and_read(tmp_path, remote):
+    root = tmp_path / "posters"
+    tar_of(root / "b.tar", {"3.jpg": b"three", "notes.txt": b"x"})
+    tar_of(root / "more" / "a.TAR", {"sub/1.jpg": b"one", "2.png": b"two"})
+    tar_of(root / "_open" / "c.tar", {"9.jpg": b"nine"})
+    (root / "4.jpg").write_bytes(b"four")
+    source = str(root)
+    if remote:
+        memory, source = fsspec.filesystem("memory"), "memory://shards"
+        for file in root.rglob("*"):
+            if file.is_file():
+                memory.pipe(f"/shards/{file.relative_to(root)}", file.read_bytes())
+    listing = list_posters(source)
+    expected = {
+        "4.jpg": b"four",
+        "b.tar/3.jpg": b"three",
+        "more/a.TAR/2.png": b"two",
+        "more/a.TAR/sub/1.jpg": b"one",
+    }
+    assert names(listing) == sorted(expected)
+    assert listing.rejects == [("b.tar/notes.txt", "name is not an id", "1 bytes")]
+    rows = listing.posters.to_pylist()
+    read = read_posters(source, rows, max_bytes=100)
+    assert {row["source"]: content for row, content in zip(rows, read, strict=True)} == expected
+    require_posters(source)
+
+
+def test_a_tar_in_a_folder_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path):
+    tar_of(tmp_path / "cut.tar", {"1.jpg": b"x" * 2000, "2.jpg": b"y" * 2000})
+    whole = (tmp_path / "cut.tar").read_bytes()
+    (tmp_path / "cut.tar").write_bytes(whole[:3500])
+    (tmp_path / "junk.tar").write_bytes(b"no tar at all" * 100)
+    listing = list_posters(str(tmp_path))
+    assert names(listing)[0] == "cut.tar/1.jpg"
+    assert ("junk.tar", "not a whole tar archive", "1300 bytes") in listing.rejects
+    rows = listing.posters.to_pylist()
+    kinds = [type(content) for content in read_posters(str(tmp_path), rows, max_bytes=10**4)]
+    assert kinds[0] is bytes

@@ -81,7 +81,9 @@ def test_a_run_leaves_out_the_stages_that_the_recipe_skips(recipe: Path) -> None
     assert get_args(RunStage) == tuple(IN_RUN)
     forests = load_config(recipe, ["skip_stages=[train-cnn]"])
     assert [entry.name for entry in stages_of(forests)] == [
-        name for name in IN_RUN if name not in ("make-sample", "collect-tmdb", "train-cnn")
+        name
+        for name in IN_RUN
+        if name not in ("make-sample", "collect-tmdb", "download-posters", "train-cnn")
     ]
 
 

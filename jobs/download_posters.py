@@ -1,0 +1,8 @@
+"""spark-submit jobs/download_posters.py --config FILE [key=value ...] [--json] [--force]."""
+
+import sys
+
+from genre_spark.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["download-posters", *sys.argv[1:]]))
