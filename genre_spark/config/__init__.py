@@ -8,6 +8,7 @@ from genre_spark.config.cnn import AugmentationConfig, CnnConfig, ScheduleConfig
 from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
 from genre_spark.config.evaluation import EvaluationConfig
 from genre_spark.config.features import FeaturesConfig
+from genre_spark.config.fusion import LinearConfig, LinearModelConfig, StackConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
 from genre_spark.config.loader import build_config, load_config
 from genre_spark.config.multilabel import ForestConfig, MultilabelConfig
@@ -26,6 +27,8 @@ __all__ = [
     "FeedConfig",
     "ForestConfig",
     "GenresConfig",
+    "LinearConfig",
+    "LinearModelConfig",
     "MlflowConfig",
     "MultilabelConfig",
     "PathsConfig",
@@ -36,6 +39,7 @@ __all__ = [
     "SearchConfig",
     "SparkConfig",
     "SplitConfig",
+    "StackConfig",
     "TextEmbeddingsConfig",
     "build_config",
     "load_config",

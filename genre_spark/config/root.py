@@ -11,6 +11,7 @@ from genre_spark.config.collect import CollectConfig
 from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
 from genre_spark.config.evaluation import EvaluationConfig
 from genre_spark.config.features import FeaturesConfig
+from genre_spark.config.fusion import StackConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
 from genre_spark.config.multilabel import MultilabelConfig
 from genre_spark.config.paths import PathsConfig, SampleDataConfig
@@ -33,6 +34,7 @@ RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compa
     "sample",
     "train-multilabel",
     "train-cnn",
+    "train-stack",
     "evaluate",
     "compare",
 ]
@@ -63,6 +65,9 @@ class Config(Section):
     sampling: SamplingConfig = SamplingConfig()
     multilabel: MultilabelConfig = MultilabelConfig()
     cnn: CnnConfig = CnnConfig()
+    stack: StackConfig | None = Field(
+        None, description="stacks of models; without this section train-stack is not part of a run"
+    )
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
     text_embeddings: TextEmbeddingsConfig = TextEmbeddingsConfig()
     search: SearchConfig = SearchConfig()

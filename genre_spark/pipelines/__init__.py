@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         search_cnn,
         train_cnn,
         train_multilabel,
+        train_stack,
     )
     from genre_spark.pipelines.sampling import sample
 
@@ -44,6 +45,7 @@ __all__ = [
     "text_embeddings",
     "train_cnn",
     "train_multilabel",
+    "train_stack",
 ]
 
 

@@ -95,13 +95,18 @@ class Catalogue:
 
     def predictions(self, model: str, split: str) -> Table:
         """One row per movie that a model predicted: of validation, test, or all posters."""
-        if split == "posters":
-            producer = "predict-posters"
-        else:
-            producer = "train-multilabel" if model in get_args(Method) else "train-cnn"
+        producer = "predict-posters" if split == "posters" else self._trained_by(model)
         return Table(self.config.paths.predictions(model, split), PREDICTIONS_SCHEMA, producer)
 
     @property
     def evaluation(self) -> Table:
         """One row per metric of a model on a split under a decision rule."""
         return Table(self.config.paths.table("evaluation"), EVALUATION_SCHEMA, "evaluate")
+
+    def _trained_by(self, model: str) -> str:
+        """Return the stage that trains a model and predicts validation and test."""
+        if model in get_args(Method):
+            return "train-multilabel"
+        if self.config.stack is not None and model in self.config.stack.models:
+            return "train-stack"
+        return "train-cnn"

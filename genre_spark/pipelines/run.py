@@ -75,6 +75,7 @@ def _sections(config: Config) -> dict[str, object]:
         "collect-tmdb": collect.tmdb,
         "collect-imdb": collect.imdb,
         "download-posters": collect.downloads,
+        "train-stack": config.stack,
     }
 
 

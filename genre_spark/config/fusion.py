@@ -1,0 +1,78 @@
+"""Settings of linear models on blocks of features, and of stacks of models."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from genre_spark.config.multilabel import Method
+from genre_spark.config.section import Section
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def check_names(names: object) -> None:
+    """Raise ValueError where a name cannot be that of a folder, or is a method's."""
+    for name in names if isinstance(names, (dict, tuple, list)) else ():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"model {name!r}, expected small letters, digits and underscores")
+        if name in get_args(Method):
+            raise ValueError(f"model {name!r}, expected a name that no multi-label method has")
+
+
+class LinearModelConfig(Section):
+    """One logistic regression per genre on some blocks of the features."""
+
+    blocks: dict[str, float] = Field(
+        min_length=1,
+        description="block -> its weight; each movie's features of a block are brought to this "
+        "squared length, so that blocks with greater weights count more",
+    )
+    penalty: float = Field(0.1, gt=0, description="of the weights' squares; 0.1 is C = 10")
+
+    @field_validator("blocks")
+    @classmethod
+    def _positive(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, weight in value.items():
+            if weight <= 0:
+                raise ValueError(f"{name}: {weight}, must be > 0; leave the block out instead")
+        return value
+
+
+class LinearConfig(Section):
+    """Linear models, each under a name of its own."""
+
+    models: dict[str, LinearModelConfig] = Field(
+        min_length=1, description="name -> blocks and penalty"
+    )
+
+    @model_validator(mode="after")
+    def _names(self) -> LinearConfig:
+        check_names(self.models)
+        return self
+
+
+class StackConfig(Section):
+    """Stacks: one logistic regression per genre on the log-odds of other models."""
+
+    models: dict[str, tuple[str, ...]] = Field(
+        min_length=1, description="name of the stack -> names of the models that it reads"
+    )
+    folds: int = Field(
+        5, ge=2, le=20, description="folds of validation; its predictions come from the others"
+    )
+    most_rows: int = Field(
+        200_000, ge=100, description="validation movies that a stack is fitted on at most"
+    )
+
+    @model_validator(mode="after")
+    def _names(self) -> StackConfig:
+        check_names(self.models)
+        for name, models in self.models.items():
+            if not models:
+                raise ValueError(f"{name}: no model, expected at least one")
+            if name in models:
+                raise ValueError(f"{name}: reads itself, expected other models")
+        return self

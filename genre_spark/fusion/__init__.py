@@ -1,0 +1,1 @@
+"""Linear models on blocks of features, and the fusion of models by what they predict."""

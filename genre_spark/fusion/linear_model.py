@@ -1,0 +1,89 @@
+"""A logistic regression per label on chosen blocks of a sparse feature vector."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.fusion.block_scaling import BlockScale, ScaledBlocks, fit_scales
+from genre_spark.fusion.logistic import LogisticFit, Matrix, fit_logistic
+
+__all__ = ["DENSE_BLOCKS", "NUMBER_BLOCKS", "LinearModel", "fit_linear"]
+
+DENSE_BLOCKS = ("poster_embedding", "poster_summary")
+NUMBER_BLOCKS = ("numbers",)
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Scaled blocks and the weights on them.
+
+    Attributes:
+        blocks: what is read of a feature vector, and how it is scaled.
+        fit: weights and intercepts of each label.
+    """
+
+    blocks: ScaledBlocks
+    fit: LogisticFit
+
+    def probabilities(self, features: sparse.csr_matrix) -> Matrix:
+        """Return p(label | row), (rows, labels), of whole feature vectors."""
+        return self.fit.probabilities(self.blocks.apply(features))
+
+    def to_bytes(self) -> bytes:
+        """Return the model as an npz archive; it is read without unpickling anything."""
+        heads = [
+            {"name": s.name, "start": s.start, "stop": s.stop, "kind": s.kind, "weight": s.weight}
+            for s in self.blocks.scales
+        ]
+        arrays = {"weights": self.fit.weights, "intercepts": self.fit.intercepts}
+        for number, scale in enumerate(self.blocks.scales):
+            arrays |= {f"mean{number}": scale.mean, f"deviation{number}": scale.deviation}
+        file = io.BytesIO()
+        np.savez(file, blocks=np.array(json.dumps(heads)), **arrays)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> LinearModel:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            InvalidInputError: the bytes are no such archive.
+        """
+        try:
+            stored = np.load(io.BytesIO(payload), allow_pickle=False)
+            scales = tuple(
+                BlockScale(**head, mean=stored[f"mean{n}"], deviation=stored[f"deviation{n}"])
+                for n, head in enumerate(json.loads(str(stored["blocks"])))
+            )
+            fit = LogisticFit(stored["weights"], stored["intercepts"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidInputError(f"linear model: damaged ({error}), train it again") from None
+        return cls(ScaledBlocks(scales), fit)
+
+
+def fit_linear(
+    features: sparse.csr_matrix,
+    labels: Matrix,
+    places: Mapping[str, slice],
+    weights: Mapping[str, float],
+    *,
+    penalty: float,
+) -> LinearModel:
+    """Fit a model on training rows.
+
+    Args:
+        features: CSR (rows, features).
+        labels: 0 or 1, (rows, labels).
+        places: where each block is in the feature vector.
+        weights: block -> its weight; the blocks to read.
+        penalty: of the weights' squares, against the log loss summed over rows.
+    """
+    blocks = fit_scales(features, places, weights, dense=DENSE_BLOCKS, numbers=NUMBER_BLOCKS)
+    return LinearModel(blocks, fit_logistic(blocks.apply(features), labels, penalty=penalty))

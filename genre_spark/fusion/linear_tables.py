@@ -1,0 +1,106 @@
+"""Linear models in Spark: each fit is one task, predictions are made where the rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.fusion.linear_model import LinearModel, fit_linear
+from genre_spark.fusion.vectors import decode_lists, decode_vectors, encode_lists
+from genre_spark.schemas import (
+    FEATURES,
+    LABELS,
+    MOVIE_ID,
+    PREDICTION,
+    PREDICTIONS_SCHEMA,
+    PROBABILITIES,
+)
+from genre_spark.worker_errors import worker_errors
+from genre_spark.workers import short_task
+
+__all__ = ["fit_in_task", "predict_linear"]
+
+_MOST_VALUES = 5 * 10**8
+"""Feature values of one fit, without zeros: about 8 GB in the task that fits."""
+
+
+def fit_in_task(
+    rows: DataFrame,
+    places: Mapping[str, slice],
+    weights: Mapping[str, float],
+    *,
+    size: int,
+    penalty: float,
+) -> LinearModel:
+    """Fit a model in one Spark task, which reads all training rows in the order of their ids.
+
+    Args:
+        rows: movie_id, features and labels of the training movies.
+        places: where each block is in the feature vector.
+        weights: block -> its weight.
+        size: length of the feature vector.
+        penalty: of the weights' squares.
+
+    Raises:
+        InvalidInputError: there is no row, or more than a task can hold.
+    """
+    names = list(weights)
+
+    def fit(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from scipy import sparse  # noqa: PLC0415 - this runs on workers
+
+        features, labels, held = [], [], 0
+        for batch in batches:
+            part = decode_vectors(batch.column(0), size=size)
+            held += part.nnz
+            if held > _MOST_VALUES:
+                raise InvalidInputError(
+                    f"linear: more than {_MOST_VALUES:,} feature values in training, expected "
+                    "fewer; use multilabel.classifier=logistic_regression with backend spark"
+                )
+            features.append(part)
+            labels.append(decode_lists(batch.column(1)))
+        if not features:
+            raise InvalidInputError("linear: no training movie with features, expected some")
+        matrix = sparse.vstack(features, format="csr")
+        model = fit_linear(
+            matrix, np.concatenate(labels), places, {n: weights[n] for n in names}, penalty=penalty
+        )
+        yield pa.RecordBatch.from_pydict({"model": pa.array([model.to_bytes()], pa.binary())})
+
+    wanted = (
+        rows.select(MOVIE_ID, F.unwrap_udt(FEATURES).alias(FEATURES), LABELS)
+        .repartition(1)
+        .sortWithinPartitions(MOVIE_ID)
+        .select(FEATURES, LABELS)
+    )
+    with worker_errors():
+        payload = wanted.mapInArrow(short_task(fit), "model binary").collect()[0]["model"]
+    return LinearModel.from_bytes(bytes(payload))
+
+
+def predict_linear(rows: DataFrame, model: LinearModel, *, size: int) -> DataFrame:
+    """Return predictions of rows with movie_id, features and labels.
+
+    Args:
+        rows: to predict.
+        model: fitted.
+        size: length of the feature vector.
+    """
+
+    def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            found = model.probabilities(decode_vectors(batch.column(2), size=size))
+            found = found.astype(np.float32)
+            yield pa.RecordBatch.from_arrays(
+                [batch.column(0), batch.column(1), encode_lists(found), encode_lists(found >= 0.5)],
+                names=[MOVIE_ID, LABELS, PROBABILITIES, PREDICTION],
+            )
+
+    wanted = rows.select(MOVIE_ID, LABELS, F.unwrap_udt(FEATURES).alias(FEATURES))
+    return wanted.mapInArrow(short_task(predict), PREDICTIONS_SCHEMA)

@@ -1,0 +1,169 @@
+"""Stacks in Spark: predictions of several models joined by movie, and a model on top of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.fusion.stacking import (
+    Penalty,
+    StackedModel,
+    choose_penalty,
+    fit_stack,
+    log_odds,
+)
+from genre_spark.fusion.vectors import decode_lists, encode_lists
+from genre_spark.sampling.priorities import priority
+from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
+from genre_spark.worker_errors import worker_errors
+from genre_spark.workers import short_task
+
+__all__ = ["CrossFittedStack", "fit_cross_fitted", "join_predictions", "predict_stack"]
+
+_FOLD = "fold"
+
+
+@dataclass(frozen=True)
+class CrossFittedStack:
+    """A stack for new movies, and those for the movies that it was fitted on.
+
+    Attributes:
+        whole: fitted on all rows.
+        folds: fold i was fitted on the rows of the other folds.
+        rows: number of rows.
+        loss: mean log loss of the folds on the rows that they were not fitted on.
+    """
+
+    whole: StackedModel
+    folds: tuple[StackedModel, ...]
+    rows: int
+    loss: float
+
+
+def join_predictions(predictions: Mapping[str, DataFrame]) -> DataFrame:
+    """Return movie_id, labels and probabilities per model, m0, m1, ..., of movies that all have.
+
+    Args:
+        predictions: model -> rows of PREDICTIONS_SCHEMA of the same split.
+    """
+    joined: DataFrame | None = None
+    for number, frame in enumerate(predictions.values()):
+        mine = frame.select(
+            MOVIE_ID,
+            *([] if joined is not None else [LABELS]),
+            F.col(PROBABILITIES).alias(f"m{number}"),
+        )
+        joined = mine if joined is None else joined.join(mine, MOVIE_ID)
+    if joined is None:
+        raise InvalidInputError("stack: no model, expected at least one")
+    return joined
+
+
+def _fold_of(seed: int, folds: int) -> Column:
+    """Return the fold of a movie: a function of its id and the seed alone."""
+    return F.pmod(priority(seed, "stack fold"), F.lit(folds)).cast("int")
+
+
+def fit_cross_fitted(
+    joined: DataFrame,
+    models: Sequence[str],
+    *,
+    folds: int,
+    seed: int,
+    most_rows: int,
+    penalties: Sequence[Penalty] | None = None,
+) -> CrossFittedStack:
+    """Fit a stack in one Spark task; its penalty is chosen on rows that fits did not see.
+
+    Args:
+        joined: of `join_predictions`, of movies that no model was trained on.
+        models: names, in the order of the columns.
+        folds: number of folds.
+        seed: seed of the folds and of the choice of rows.
+        most_rows: rows that are used at most; a draw by movie and seed.
+        penalties: to choose from; None for the usual ones.
+
+    Raises:
+        InvalidInputError: there are fewer rows than folds.
+    """
+    names, count = tuple(models), len(models)
+
+    def fit(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        tables = list(batches)
+        rows = sum(len(batch) for batch in tables)
+        if rows < 2 * folds:
+            raise InvalidInputError(
+                f"stack: {rows} validation movies that all of {', '.join(names)} predicted, "
+                f"expected at least {2 * folds}"
+            )
+        table = pa.Table.from_batches(tables).combine_chunks()
+        columns = [column.chunk(0) for column in table.columns]
+        place, labels = columns[0].to_numpy(), decode_lists(columns[1])
+        inputs = log_odds([decode_lists(column) for column in columns[2:]])
+        extra = {} if penalties is None else {"penalties": penalties}
+        penalty, loss = choose_penalty(inputs, labels, place, models=names, **extra)
+        parts = [np.ones(rows, np.bool_), *(place != fold for fold in range(folds))]
+        for kept in parts:
+            found = fit_stack(inputs[kept], labels[kept], models=names, penalty=penalty)
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "model": pa.array([found.to_bytes()], pa.binary()),
+                    "rows": pa.array([rows], pa.int64()),
+                    "loss": pa.array([loss], pa.float64()),
+                }
+            )
+
+    drawn = (
+        joined.withColumn(_FOLD, _fold_of(seed, folds))
+        .orderBy(priority(seed, "stack row"), MOVIE_ID)
+        .limit(most_rows)
+        .repartition(1)
+        .sortWithinPartitions(MOVIE_ID)
+        .select(_FOLD, LABELS, *(f"m{number}" for number in range(count)))
+    )
+    with worker_errors():
+        found = drawn.mapInArrow(short_task(fit), "model binary, rows long, loss double").collect()
+    fitted = [StackedModel.from_bytes(bytes(row["model"])) for row in found]
+    return CrossFittedStack(fitted[0], tuple(fitted[1:]), found[0]["rows"], found[0]["loss"])
+
+
+def predict_stack(
+    joined: DataFrame, stack: CrossFittedStack, *, seed: int, fitted_rows: bool
+) -> DataFrame:
+    """Return predictions of a stack.
+
+    Args:
+        joined: of `join_predictions`.
+        stack: fitted.
+        seed: of `fit_cross_fitted`.
+        fitted_rows: whether these are the rows that it was fitted on: each is then predicted by the
+            fold that has not seen it.
+    """
+    members = stack.folds if fitted_rows else (stack.whole,)
+    count = len(stack.whole.models)
+
+    def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            inputs = log_odds([decode_lists(batch.column(3 + n)) for n in range(count)])
+            place = batch.column(2).to_numpy()
+            found = np.zeros((len(batch), inputs.shape[1] // count))
+            for number, member in enumerate(members):
+                mine = place == number
+                found[mine] = member.probabilities(inputs[mine])
+            stored = found.astype(np.float32)
+            decided = encode_lists(stored >= 0.5)
+            yield pa.RecordBatch.from_arrays(
+                [batch.column(0), batch.column(1), encode_lists(stored), decided],
+                names=[MOVIE_ID, LABELS, PROBABILITIES, PREDICTION],
+            )
+
+    fold = _fold_of(seed, len(stack.folds)) if fitted_rows else F.lit(0)
+    columns = [f"m{number}" for number in range(count)]
+    wanted = joined.select(MOVIE_ID, LABELS, fold.alias(_FOLD), *columns)
+    return wanted.mapInArrow(short_task(predict), PREDICTIONS_SCHEMA)

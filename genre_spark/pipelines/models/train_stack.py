@@ -1,0 +1,144 @@
+"""Stage train-stack: models whose inputs are what other models predict."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from pyspark.sql import SparkSession
+
+from genre_spark.config import Config, StackConfig
+from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.files import join, whole_file
+from genre_spark.fusion.stack_tables import (
+    CrossFittedStack,
+    fit_cross_fitted,
+    join_predictions,
+    predict_stack,
+)
+from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.tracking import TrackedRun
+
+__all__ = ["run"]
+
+logger = logging.getLogger("genre_spark")
+_SPLITS = ("validation", "test")
+
+
+def _depends_on(config: Config) -> list[object]:
+    settings = _settings(config)
+    tables = Catalogue(config)
+    stacks = set(settings.models)
+    read = sorted({name for names in settings.models.values() for name in names} - stacks)
+    fingerprints = {
+        name: [tables.predictions(name, split).manifest().fingerprint for split in _SPLITS]
+        for name in read
+    }
+    return [settings.model_dump(mode="json"), fingerprints]
+
+
+@stage(
+    depends_on=_depends_on,
+    outputs=lambda config: [
+        Catalogue(config).predictions(name, split)
+        for name in _settings(config).models
+        for split in _SPLITS
+    ],
+)
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
+    """Fit every stack on validation, in folds, and predict validation and test.
+
+    A validation movie is predicted by the fold that has not seen it, so that thresholds fitted on
+    these predictions are as good on new movies.
+
+    Counts: movies that each stack was fitted on. Metrics: their log loss, each by the other folds.
+    """
+    settings, tables = _settings(config), Catalogue(config)
+    counts: dict[str, float] = {}
+    losses: dict[str, float] = {}
+    for name, models in settings.models.items():
+        tags = {"stage": run.name, "family": "stack", "method": "stack"}
+        with tracked.child(name, tags) as child:
+            logger.info("  %s: stacking %s", name, ", ".join(models))
+            vocabulary = _vocabulary(config, models)
+            child.log_params({"models": models, "folds": settings.folds, "seed": config.seed})
+            started = time.monotonic()
+            joined = {
+                split: join_predictions(
+                    {model: tables.predictions(model, split).read(spark) for model in models}
+                )
+                for split in _SPLITS
+            }
+            stack = fit_cross_fitted(
+                joined["validation"],
+                models,
+                folds=settings.folds,
+                seed=config.seed,
+                most_rows=settings.most_rows,
+            )
+            penalty = stack.whole.penalty
+            child.log_params({"penalty_own": penalty.own, "penalty_others": penalty.others})
+            child.log_metrics(
+                {"fit_seconds": round(time.monotonic() - started, 2), "log_loss": stack.loss}
+            )
+            _save(config, name, stack)
+            details = {
+                "vocabulary": vocabulary,
+                "family": "stack",
+                "method": "stack",
+                "run_id": child.run_id,
+                "models": list(models),
+            }
+            for split in _SPLITS:
+                predicted = predict_stack(
+                    joined[split], stack, seed=config.seed, fitted_rows=split == "validation"
+                )
+                tables.predictions(name, split).write(
+                    predicted, fingerprint=tracked.digest, details=details
+                )
+        counts[f"movies_{name}"] = stack.rows
+        losses[f"log_loss/{name}"] = stack.loss
+    outputs = {name: config.paths.model(name) for name in settings.models}
+    return StageResult(outputs=outputs, counts=counts, metrics=losses)
+
+
+def _settings(config: Config) -> StackConfig:
+    """Return the section, checked against the rest of the recipe."""
+    if config.stack is None:
+        raise InvalidConfigError(
+            "stack: no such section, expected stack.models with the models that each stack reads"
+        )
+    for name in config.stack.models:
+        if name == config.cnn.model_name:
+            raise InvalidConfigError(
+                f"stack.models.{name}: another model's name, expected one of its own"
+            )
+    return config.stack
+
+
+def _vocabulary(config: Config, models: tuple[str, ...]) -> list[str]:
+    """Return the genres that all models predict.
+
+    Raises:
+        InvalidInputError: they predict different genres.
+    """
+    found = {
+        model: tuple(
+            Catalogue(config).predictions(model, "validation").manifest().details["vocabulary"]
+        )
+        for model in models
+    }
+    first = found[models[0]]
+    for model, vocabulary in found.items():
+        if vocabulary != first:
+            raise InvalidInputError(
+                f"stack: {model} predicts {len(vocabulary)} genres ({', '.join(vocabulary)}), "
+                f"expected those of {models[0]} ({', '.join(first)}): train both again"
+            )
+    return list(first)
+
+
+def _save(config: Config, name: str, stack: CrossFittedStack) -> None:
+    with whole_file(join(config.paths.model(name), "stack.npz")) as file:
+        file.write(stack.whole.to_bytes())

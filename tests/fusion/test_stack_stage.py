@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from genre_spark.config import build_config
+from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
+from genre_spark.files import join
+from genre_spark.fusion.stack_tables import fit_cross_fitted, join_predictions, predict_stack
+from genre_spark.fusion.stacking import Penalty, StackedModel
+from genre_spark.pipelines import train_stack
+from genre_spark.pipelines.catalogue import Catalogue
+
+GENRES = ["Comedy", "Drama", "War"]
+
+
+@pytest.fixture
+def config(tmp_path):
+    folder = str(tmp_path)
+    return build_config(
+        {
+            "paths": {"genres_csv": folder, "posters": folder, "metadata": folder, "work": folder},
+            "stack": {"models": {"fused": ["one", "two"]}},
+        }
+    )
+
+
+def rows_of(labels, noise, seed, first=0):
+    rng = np.random.default_rng(seed)
+    logits = (2 * labels - 1) + noise * rng.normal(size=labels.shape)
+    odds = 1 / (1 + np.exp(-logits))
+    return [
+        (first + n, labels[n].tolist(), odds[n].tolist(), (odds[n] >= 0.5).astype(float).tolist())
+        for n in range(len(labels))
+    ]
+
+
+def write(spark, config, labels, vocabulary=GENRES, models=("one", "two")):
+    """Predictions of two models, each with errors of its own."""
+    for number, model in enumerate(models):
+        for split, truth in labels.items():
+            table = Catalogue(config).predictions(model, split)
+            first = 0 if split == "validation" else 10_000
+            rows = rows_of(truth, 1.5, [number, first], first)
+            table.write(
+                spark.createDataFrame(rows, table.schema).repartition(3),
+                fingerprint=f"{model}-{split}",
+                details={"vocabulary": list(vocabulary)},
+            )
+
+
+def draw_labels(rows, seed):
+    return (np.random.default_rng(seed).random((rows, 3)) < [0.5, 0.3, 0.1]).astype(float)
+
+
+def read(spark, config, split):
+    rows = Catalogue(config).predictions("fused", split).read(spark).orderBy("movie_id").collect()
+    return np.array([row.probabilities for row in rows])
+
+
+def loss(labels, odds):
+    return -np.log(np.where(labels > 0, odds, 1 - odds)).sum(1).mean()
+
+
+def test_a_stack_beats_its_models_and_its_predictions_can_be_evaluated(spark, config):
+    labels = {"validation": draw_labels(200, 1), "test": draw_labels(200, 2)}
+    write(spark, config, labels)
+    result = train_stack.run(spark, config)
+    assert result.counts["movies_fused"] == 200
+    stacked = loss(labels["test"], read(spark, config, "test"))
+    for model in ("one", "two"):
+        frame = Catalogue(config).predictions(model, "test").read(spark).orderBy("movie_id")
+        alone = np.array([row.probabilities for row in frame.collect()])
+        assert stacked < loss(labels["test"], alone)
+    details = Catalogue(config).predictions("fused", "test").manifest().details
+    assert (details["family"], details["vocabulary"]) == ("stack", GENRES)
+    assert train_stack.run(spark, config).reused
+    file = join(config.paths.model("fused"), "stack.npz")
+    with open(file, "rb") as stored:  # noqa: PTH123 - a path of the recipe
+        assert StackedModel.from_bytes(stored.read()).models == ("one", "two")
+
+
+def test_a_validation_movies_own_labels_do_not_move_its_prediction(spark, config):
+    """Labels of one movie are turned round: the others' predictions move, its own does not."""
+    labels = draw_labels(60, 1)
+    frames = {m: rows_of(labels, 1.5, n) for n, m in enumerate(("one", "two"))}
+    schema = Catalogue(config).predictions("one", "test").schema
+
+    def predict(turned):
+        changed = {
+            model: [
+                (i, [1 - v for v in truth] if i == turned else truth, odds, made)
+                for i, truth, odds, made in rows
+            ]
+            for model, rows in frames.items()
+        }
+        joined = join_predictions(
+            {model: spark.createDataFrame(rows, schema) for model, rows in changed.items()}
+        )
+        stack = fit_cross_fitted(
+            joined,
+            ["one", "two"],
+            folds=3,
+            seed=7,
+            most_rows=1000,
+            penalties=[Penalty(3, 100)],
+        )
+        found = predict_stack(joined, stack, seed=7, fitted_rows=True).orderBy("movie_id")
+        return np.array([row.probabilities for row in found.collect()])
+
+    before, after = predict(None), predict(5)
+    assert np.array_equal(before[5], after[5])
+    assert not np.array_equal(before, after)
+
+
+def test_labels_of_test_movies_do_not_move_anything(spark, config):
+    labels = {"validation": draw_labels(100, 1), "test": draw_labels(50, 2)}
+    write(spark, config, labels)
+    train_stack.run(spark, config)
+    before = read(spark, config, "validation"), read(spark, config, "test")
+    for model in ("one", "two"):  # as before, with labels that are all wrong
+        table = Catalogue(config).predictions(model, "test")
+        rows = [
+            (row.movie_id, [1 - v for v in row.labels], row.probabilities, row.prediction)
+            for row in table.read(spark).collect()
+        ]
+        table.write(
+            spark.createDataFrame(rows, table.schema),
+            fingerprint="turned",
+            details={"vocabulary": GENRES},
+        )
+    assert not train_stack.run(spark, config).reused
+    assert np.array_equal(before[0], read(spark, config, "validation"))
+    assert np.array_equal(before[1], read(spark, config, "test"))
+
+
+def test_models_of_other_genres_and_missing_predictions_are_rejected(spark, config):
+    with pytest.raises(MissingTableError, match="predictions/one/validation"):
+        train_stack.run(spark, config)
+    labels = {"validation": draw_labels(40, 1), "test": draw_labels(40, 2)}
+    write(spark, config, labels)
+    write(spark, config, labels, vocabulary=["Comedy", "Drama", "Western"], models=("two",))
+    with pytest.raises(InvalidInputError, match="two predicts 3 genres"):
+        train_stack.run(spark, config)
+
+
+def test_too_few_validation_movies_are_rejected(spark, config):
+    write(spark, config, {"validation": draw_labels(6, 1), "test": draw_labels(6, 2)})
+    with pytest.raises(InvalidInputError, match=r"6 validation movies.*at least 10"):
+        train_stack.run(spark, config)
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ({"fused": ["fused"]}, "reads itself"),
+        ({"fused": []}, "no model"),
+        ({"Fused!": ["one"]}, "small letters"),
+        ({"binary_relevance": ["one"]}, "no multi-label method has"),
+    ],
+)
+def test_stacks_that_cannot_be_are_rejected(config, models, message):
+    paths = config.paths.model_dump()
+    with pytest.raises(InvalidConfigError, match=message):
+        build_config({"paths": paths, "stack": {"models": models}})
