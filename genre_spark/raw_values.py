@@ -66,12 +66,12 @@ def clean_name(text: str) -> str:
 
 
 def strip_blanks(text: str) -> str:
-    """Return a text with single blanks for every run of blanks, and none at its ends."""
+    """Return a text with single blanks for all runs of blanks, and none at its ends."""
     return _BLANKS.sub(" ", text).strip(" ")
 
 
 def read_number(text: str) -> float | None:
-    """Return a decimal number with blanks around it, or None for anything else, infinity included."""
+    """Return a decimal number with blanks around it, or None for all else, infinity included."""
     text = strip_blanks(text)
     if len(text) > NUMBER_CHARS or not _NUMBER.match(text):
         return None

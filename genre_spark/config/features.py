@@ -46,7 +46,8 @@ class FeatureBlocks(Section):
     poster_summary: bool = Field(True, description="thumbnail and histograms of the poster")
     poster_embedding: bool = Field(
         False,
-        description="features of the poster by the frozen part of cnn.architecture, computed where they are missing",
+        description="features of the poster by the frozen part of cnn.architecture, computed "
+        "where they are missing",
     )
 
 
@@ -66,7 +67,7 @@ class FeaturesConfig(Section):
     text_words: int = Field(
         1000,
         ge=0,
-        description="words kept, the most frequent ones, or the number of hashes; 0: no block words",
+        description="words kept, the most frequent, or the number of hashes; 0: no block words",
     )
     text_ngrams: int = Field(
         1, ge=1, le=3, description="2: pairs of neighbouring words count as well; 3: triples too"

@@ -23,16 +23,16 @@ __all__ = [
     "KINDS",
     "LISTS",
     "NUMBERS",
+    "POSTER_EMBEDDING",
+    "POSTER_SUMMARY",
+    "TEXT_EMBEDDING",
+    "WORDS",
     "Block",
     "CategoriesBlock",
     "EmbeddingBlock",
-    "POSTER_EMBEDDING",
-    "POSTER_SUMMARY",
     "NumbersBlock",
     "PosterForm",
     "PosterSummaryBlock",
-    "TEXT_EMBEDDING",
-    "WORDS",
     "Vector",
     "WordsBlock",
 ]
@@ -172,7 +172,7 @@ class PosterForm:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingBlock:
-    """A vector that something else has computed, with the training movies' mean where it is missing.
+    """A vector that something else has computed; the training movies' mean where it is missing.
 
     Attributes:
         name: of `EMBEDDINGS`.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ def _vocabularies(train: DataFrame, config: FeaturesConfig) -> dict[str, dict[st
     columns = {name: F.col(PREFIX + name) for name in limits}
     if WORDS in config.on and not config.text_hashing:
         limits[WORDS] = config.text_words
-        columns[WORDS] = word_lists(train, ngrams=config.text_ngrams)
+        columns[WORDS] = word_lists(ngrams=config.text_ngrams)
     if not limits:
         return {}
     kinds = F.array(
@@ -168,20 +169,21 @@ def _numbers(facts: Row) -> NumbersBlock | None:
 def _words(
     train: DataFrame, config: FeaturesConfig, counted: Mapping[str, int], movies: int
 ) -> WordsBlock | None:
-    def block(vocabulary: tuple[str, ...] | None, frequencies: Any) -> WordsBlock:
-        frequency = np.asarray(frequencies, np.float64)
+    def block(vocabulary: tuple[str, ...] | None, frequencies: Iterable[float]) -> WordsBlock:
+        # as Spark's IDF, to the last bit: numpy's own logarithm differs from Java's there
+        idf = [math.log((movies + 1.0) / (frequency + 1.0)) for frequency in frequencies]
         return WordsBlock(
             texts=tuple(config.text_fields),
             ngrams=config.text_ngrams,
             stop_words=STOP_WORDS,
             vocabulary=vocabulary,
             unit_length=config.text_unit_length,
-            idf=np.log((movies + 1.0) / (frequency + 1.0)),  # as Spark's IDF
+            idf=np.array(idf),
         )
 
     if not config.text_hashing:
-        return block(tuple(counted), list(counted.values())) if counted else None
-    unweighted = block(None, np.zeros(config.text_words))
+        return block(tuple(counted), counted.values()) if counted else None
+    unweighted = block(None, [0] * config.text_words)
     counts = count_words(train, unweighted)
     model = IDF(inputCol=f"{PREFIX}counts", outputCol=f"{PREFIX}weighted").fit(counts)
     frequencies = list(model.docFreq)

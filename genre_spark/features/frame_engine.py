@@ -127,7 +127,7 @@ def _read(frame: pd.DataFrame, name: str, read: Callable[[Any], T]) -> Iterable[
 
 
 def _numbers(
-    part: NumbersBlock, frame: pd.DataFrame, notes: list[list[str]]
+    part: NumbersBlock, frame: pd.DataFrame, _notes: list[list[str]]
 ) -> tuple[Vector, Known]:
     filled, missing = [], []
     for name, median in zip(part.fields, part.medians, strict=True):
@@ -144,7 +144,7 @@ def _categories(
     part: CategoriesBlock,
     positions: dict[str, int],
     frame: pd.DataFrame,
-    notes: list[list[str]],
+    _notes: list[list[str]],
 ) -> tuple[sparse.csr_matrix, Known]:
     if part.name == DECADE:
         years = _read(frame, "date", to_year)
@@ -166,7 +166,7 @@ def _words(
     find: Callable[[str], int | None],
     stop_words: frozenset[str],
     frame: pd.DataFrame,
-    notes: list[list[str]],
+    _notes: list[list[str]],
 ) -> tuple[sparse.csr_matrix, Known]:
     found: list[list[int]] = [[] for _ in range(len(frame))]
     known = np.zeros(len(frame), bool)

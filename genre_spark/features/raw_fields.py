@@ -1,4 +1,4 @@
-"""One raw field of one movie to a value that the frame engine computes with; anything may be missing."""
+"""One raw field of a movie to a value to compute with; anything may be missing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def to_text(value: Any) -> str:
         return value
     if is_missing(value):
         return ""
-    if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+    if isinstance(value, (int, np.integer)) and type(value) is not bool:
         return str(int(value))
     raise InvalidInputError(f"{_shown(value)}, expected text")
 
@@ -122,10 +122,10 @@ def column(frame: pd.DataFrame, name: str) -> Iterable[Any]:
     """
     if name not in frame.columns:
         return [None] * len(frame)
-    values = frame[name]
-    if isinstance(values, pd.DataFrame):
-        raise InvalidInputError(f"{name}: {values.shape[1]} columns of this name, expected one")
-    return values.tolist() if values.dtype == object else list(values)
+    copies = list(frame.columns).count(name)
+    if copies > 1:
+        raise InvalidInputError(f"{name}: {copies} columns of this name, expected one")
+    return list(frame[name])
 
 
 def _shown(value: Any) -> str:

@@ -6,14 +6,16 @@ go through Python in Arrow batches, which reads them by the same functions as th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import (
     ArrayType,
     DataType,
@@ -28,14 +30,8 @@ from pyspark.sql.types import (
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.blocks import DECADE, WORDS
 from genre_spark.features.tokens import APOSTROPHE, SHORTEST, SPLIT, tokenise
-from genre_spark.raw_values import (
-    BLANKS,
-    NOT_PLAIN,
-    NUMBER,
-    NUMBER_CHARS,
-    YEAR,
-    clean_name,
-)
+from genre_spark.raw_values import NOT_PLAIN, clean_name
+from genre_spark.transforms.raw_columns import finite, read_number, read_year, strip_blanks
 
 __all__ = ["PREFIX", "Preparation", "finite_vector", "number", "prepare_columns", "year"]
 
@@ -109,8 +105,7 @@ def year(movies: DataFrame, name: str) -> Column:
     if not isinstance(kind, StringType):
         exact = F.abs(number(movies, name)) < _LARGEST_DATE
         column = F.when(exact, column.cast("bigint").cast("string"))
-    digits = F.regexp_extract(column, YEAR, 1)
-    return F.when(digits != "", digits).cast("double")
+    return read_year(column)
 
 
 def number(movies: DataFrame, name: str) -> Column:
@@ -122,21 +117,7 @@ def number(movies: DataFrame, name: str) -> Column:
         return read_number(_column(name))
     if not isinstance(kind, NumericType):
         raise InvalidInputError(f"{name}: {kind.simpleString()}, expected numbers or text")
-    value = _column(name).cast("double")
-    return F.when(F.abs(value) < float("inf"), value)
-
-
-def read_number(text: Column) -> Column:
-    """Return the number that a text is, as a finite double, or null: see `raw_values.read_number`."""
-    stripped = strip_blanks(text)
-    short = F.when(F.length(stripped) <= NUMBER_CHARS, stripped)
-    value = F.when(F.rlike(short, F.lit(NUMBER)), short).cast("double")
-    return F.when(F.abs(value) < float("inf"), value)
-
-
-def strip_blanks(text: Column) -> Column:
-    """Return a text with single blanks for every run of blanks, and none at its ends."""
-    return F.trim(F.regexp_replace(text, BLANKS, " "))
+    return finite(_column(name).cast("double"))
 
 
 def finite_vector(movies: DataFrame, name: str, length: int) -> Column:
@@ -147,9 +128,9 @@ def finite_vector(movies: DataFrame, name: str, length: int) -> Column:
     values = vector(movies, name)
     problem = F.concat(F.lit(f"{name}: "), F.size(values), F.lit(f" numbers, expected {length}"))
     finite = F.forall(values, lambda value: value.isNotNull() & (F.abs(value) < float("inf")))
-    return F.when(
-        F.size(values) != length, F.raise_error(problem).cast("array<double>")
-    ).when(finite, values)
+    return F.when(F.size(values) != length, F.raise_error(problem).cast("array<double>")).when(
+        finite, values
+    )
 
 
 def vector(movies: DataFrame, name: str) -> Column:
@@ -162,8 +143,6 @@ def vector(movies: DataFrame, name: str) -> Column:
     if isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType):
         return _column(name).cast("array<double>")
     raise InvalidInputError(f"{name}: {kind.simpleString()}, expected vectors or arrays of numbers")
-
-
 
 
 def _kind(movies: DataFrame, name: str) -> DataType | None:
@@ -205,7 +184,7 @@ def _clean_names(names: Column) -> Column:
     plain = ~F.rlike(F.array_join(names, ""), F.lit(NOT_PLAIN))
     known = F.filter(names, lambda name: name.isNotNull())
     in_jvm = F.filter(F.transform(known, strip_blanks), lambda name: name != "")
-    in_python = _clean_in_python(F.when(~plain, known))
+    in_python = _in_batches(_clean_all)(F.when(~plain, known))
     cleaned = F.when(plain, in_jvm).when(names.isNotNull(), in_python)
     return F.coalesce(cleaned, _no_names())
 
@@ -220,20 +199,21 @@ def _words(text: Column, stop_words: Sequence[str]) -> Column:
         kept, lambda word: (F.length(word) >= SHORTEST) & ~word.isin(*stop_words or [""])
     )
     left_out = frozenset(stop_words)
-
-    @F.pandas_udf(_NAMES)
-    def cut(texts: pd.Series) -> pd.Series:
-        return texts.map(lambda text: None if text is None else tokenise(text, left_out))
-
+    cut = _in_batches(lambda text: tokenise(text, left_out))
     words = F.when(plain, in_jvm).when(text.isNotNull(), cut(F.when(~plain, text)))
     return F.coalesce(words, _no_names())
 
 
-@F.pandas_udf(_NAMES)
-def _clean_in_python(lists: pd.Series) -> pd.Series:
-    def clean(names: Iterable[str] | None) -> list[str] | None:
-        return None if names is None else [name for name in map(clean_name, names) if name]
+def _in_batches(read: Callable[[Any], list[str]]) -> Callable[[Column], Column]:
+    """Return a function of values as a function of columns, computed by Spark's Python workers."""
 
-    return lists.map(clean)
+    def convert(values: pd.Series) -> pd.Series:
+        return values.map(lambda value: None if value is None else read(value))
+
+    make_udf: Any = pandas_udf  # its overloads know no such function
+    udf: Callable[[Column], Column] = make_udf(convert, returnType=_NAMES)
+    return udf
 
 
+def _clean_all(names: Iterable[str]) -> list[str]:
+    return [name for name in map(clean_name, names) if name]

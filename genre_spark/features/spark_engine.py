@@ -97,21 +97,20 @@ def assemble_features(
     return whole.drop(*[name for name in whole.columns if name.startswith(PREFIX)])
 
 
-def word_lists(prepared: DataFrame, part: WordsBlock | None = None, *, ngrams: int = 1) -> Column:
-    """Return the words and n-grams of all texts of a movie, from its prepared column.
+def word_lists(*, ngrams: int) -> Column:
+    """Return the words and n-grams of all texts of a movie, made of its prepared column.
 
     N-grams do not reach from one text into the next.
     """
-    longest = ngrams if part is None else part.ngrams
     texts = F.col(f"{PREFIX}words")
-    if longest == 1:
+    if ngrams == 1:
         return F.flatten(texts)
-    return F.flatten(F.transform(texts, lambda words: _with_ngrams(words, longest)))
+    return F.flatten(F.transform(texts, lambda words: _with_ngrams(words, ngrams)))
 
 
 def count_words(prepared: DataFrame, part: WordsBlock) -> DataFrame:
     """Add the counts of a movie's words, a sparse vector, as the column `_features_counts`."""
-    listed = prepared.withColumn(_LISTED, word_lists(prepared, part))
+    listed = prepared.withColumn(_LISTED, word_lists(ngrams=part.ngrams))
     size = len(part.idf)
     if part.vocabulary is None:
         counter = HashingTF(numFeatures=size, inputCol=_LISTED, outputCol=_COUNTS)
@@ -126,7 +125,9 @@ def _with_ngrams(words: Column, longest: int) -> Column:
         joined = F.slice(words, 1, count)
         for start in range(2, length + 1):
             joined = F.zip_with(
-                joined, F.slice(words, start, count), lambda left, right: F.concat_ws(" ", left, right)
+                joined,
+                F.slice(words, start, count),
+                lambda left, right: F.concat_ws(" ", left, right),
             )
         parts.append(F.when(count > 0, joined).otherwise(F.array().cast("array<string>")))
     return F.concat(*parts)

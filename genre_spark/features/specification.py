@@ -1,4 +1,4 @@
-"""Everything that turns a movie into a feature vector, learnt once and stored: one for both engines."""
+"""What turns a movie into a feature vector, learnt once and stored: one for both engines."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class FeatureSpecification:
         return digest.hexdigest()[:16]
 
     def save(self, folder: str) -> None:
-        """Write the specification into a folder (path or URL): the arrays first, then what names them."""
+        """Write it into a folder (path or URL): the arrays first, then what names them."""
         text, arrays = self._encode()
         name = f"arrays-{self.digest}.npz"
         content = io.BytesIO()
@@ -172,9 +172,13 @@ class FeatureSpecification:
                 parts = tuple(_decode_part(values, arrays) for values in text["parts"])
             specification = cls(parts, int(text["training_movies"]))
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise InvalidInputError(f"{path}: damaged ({error}), run build-features again") from None
+            raise InvalidInputError(
+                f"{path}: damaged ({error}), run build-features again"
+            ) from None
         if specification.digest != text.get("digest"):
-            raise InvalidInputError(f"{path}: damaged (its digest differs), run build-features again")
+            raise InvalidInputError(
+                f"{path}: damaged (its digest differs), run build-features again"
+            )
         return specification
 
     def _encode(self) -> tuple[dict[str, Any], dict[str, Vector]]:

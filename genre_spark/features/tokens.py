@@ -1,7 +1,7 @@
 """Text to words: the whole words of any script, in one form however they are written.
 
-Spark's engine cuts plain texts (see `raw_values.NOT_PLAIN`) in the JVM, with `SPLIT`, and leaves all
-others to `tokenise`; a test holds the two together on every plain character.
+Spark's engine cuts plain texts (see `raw_values.NOT_PLAIN`) in the JVM, with `SPLIT`, and leaves
+all others to `tokenise`; a test holds the two together on every plain character.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPLIT = r"(?:[^\p{L}\p{N}']|(?<![\p{L}\p{N}])'|'(?![\p{L}\p{N}]))++"
 
 _JOINERS = "\u200c\u200d"  # Persian and Indic words have them inside
 _INVISIBLE = re.compile("[\\xad\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u2064\\u2066-\\u206f\\ufeff]")
-# combining marks lie in the first two planes and, for variants of ideographs, in a block of their own
+# combining marks are in the first two planes and, for variants of ideographs, in one more block
 _MARKS_WITHIN = [*range(0x300, 0x20000), *range(0xE0100, 0xE01F0)]
 
 
@@ -59,5 +59,5 @@ def tokenise(text: str, stop_words: frozenset[str] = frozenset()) -> list[str]:
 
 
 def join_words(words: list[str], length: int) -> Iterable[str]:
-    """Return the n-grams of one length (2 or more): neighbouring words with a blank between them."""
+    """Return the n-grams of one length, 2 or more: neighbours with a blank between them."""
     return map(" ".join, zip(*(words[start:] for start in range(length)), strict=False))

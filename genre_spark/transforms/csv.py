@@ -22,6 +22,7 @@ __all__ = [
     "CsvLayout",
     "check_header",
     "literal_path",
+    "read_header",
     "read_layout",
     "read_lines",
     "split_fields",
@@ -71,6 +72,20 @@ def check_header(path: str, required: Sequence[str]) -> None:
         )
 
 
+def read_header(path: str, required: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Return the columns of a CSV file, in lower case, and what ends its lines.
+
+    A file with line feeds is read by these, whatever stands before them: files of two systems that
+    were put together have both kinds of line ends.
+
+    Raises:
+        InvalidInputError: there is no such file, it is empty, not UTF-8, or lacks a required column.
+    """
+    head, _ = _open_ends(path, required, whole=False)
+    _, names = _parse_header(path, head, required, lower=True)
+    return names, "\r" if b"\r" in head and b"\n" not in head else "\n"
+
+
 def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
     """Read the header and the end of a CSV file, plain or gzipped (by its name).
 
@@ -103,7 +118,9 @@ def literal_path(path: str) -> str:
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
-def _parse_header(path: str, head: bytes, required: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def _parse_header(
+    path: str, head: bytes, required: Sequence[str], *, lower: bool = False
+) -> tuple[str, tuple[str, ...]]:
     if not head.strip():
         raise InvalidInputError(
             f"{path}: the file is empty, expected a header of {','.join(required)}"
@@ -113,9 +130,9 @@ def _parse_header(path: str, head: bytes, required: Sequence[str]) -> tuple[str,
         header = line.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidInputError(f"{path}: the header {line[:80]!r} is not UTF-8") from None
-    names = tuple(
-        name.strip() for name in next(csv.reader(io.StringIO(header.lstrip("\ufeff"))), [])
-    )
+    found = header.lstrip("\ufeff")
+    fields = next(csv.reader(io.StringIO(found.lower() if lower else found)), [])
+    names = tuple(name.strip() for name in fields)
     missing = [name for name in required if name not in names]
     if missing:
         raise InvalidInputError(

@@ -1,8 +1,8 @@
-"""The CSV files of the Letterboxd layout as one row a movie: numbers, lists of categories, text."""
+"""The CSV files of the Letterboxd layout as one row per movie: texts and lists of categories."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -11,17 +11,30 @@ from pyspark.sql.types import StringType, StructField, StructType
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, join
 from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIES_CSV
-from genre_spark.transforms.csv import literal_path
+from genre_spark.transforms.csv import literal_path, read_header
+from genre_spark.transforms.raw_columns import read_id, read_number, read_year, strip_blanks
 
-NUMBERS = ("year", "minute", "rating")
-# the column of movies.csv that a number is in, and how it is read; null where it cannot be
-READ_NUMBERS = {
-    "year": ("date", "try_cast(regexp_extract(date, '([0-9]{4})', 1) as double)"),
-    "minute": ("minute", "try_cast(nullif(trim(minute), '') as double)"),
-    "rating": ("rating", "try_cast(nullif(trim(rating), '') as double)"),
+__all__ = [
+    "LISTS",
+    "READ_NUMBERS",
+    "TEXTS",
+    "describe_movies",
+    "find_csv",
+    "list_categories",
+    "metadata_files",
+    "movie_id",
+    "read_metadata",
+    "read_text_csv",
+]
+
+TEXTS = ("name", "date", "minute", "rating", "tagline", "description")
+# number -> the column of movies.csv that it is in, and how it is read; null where it cannot be
+READ_NUMBERS: dict[str, tuple[str, Callable[[Column], Column]]] = {
+    "year": ("date", read_year),
+    "minute": ("minute", read_number),
+    "rating": ("rating", read_number),
 }
 LISTS = ("countries", "languages", "studios", "themes", "people")
-TEXT = "text"
 
 
 def find_csv(folder: str, name: str) -> str | None:
@@ -55,7 +68,8 @@ def read_text_csv(
 ) -> DataFrame:
     """Read columns of a CSV by their names in the header, all as text; other columns are ignored.
 
-    Quoted fields may span lines and hold doubled quotes, as in the Letterboxd files.
+    Fields of movies.csv may span lines where they are quoted. All other files are read line by
+    line, so that a row that is not whole spoils no other. Lines may end in LF, CRLF or both.
 
     Args:
         spark: the session.
@@ -65,58 +79,54 @@ def read_text_csv(
             else null.
 
     Raises:
-        InvalidInputError: a column is missing.
+        InvalidInputError: a column is missing or there twice, or the header cannot be read.
     """
-    reader = spark.read.options(
-        header=True, multiLine=True, quote='"', escape='"', encoding="UTF-8"
-    )
-    frame = reader.csv(literal_path(path))
-    names = {name.strip().lstrip("\ufeff").lower(): name for name in frame.columns}
-    missing = [column for column in columns if column not in names]
-    if missing:
-        raise InvalidInputError(
-            f"{path}: no column {', '.join(missing)}, expected {', '.join(columns)}; found "
-            f"{', '.join(frame.columns)}"
-        )
-    kept = [F.col(f"`{names[column]}`").alias(column) for column in columns]
+    names, line_break = read_header(path, columns)
+    reader = spark.read.options(header=True, quote='"', escape='"', encoding="UTF-8")
+    if _spans_lines(path):
+        reader = reader.options(multiLine=True, lineSep=line_break)
+    placed = [f"_{position}" for position in range(len(names))]
+    schema = StructType([StructField(name, StringType()) for name in placed])
+    kept = [F.col(placed[names.index(column)]).alias(column) for column in columns]
     if raw is None:
-        return frame.select(*kept)
-    schema = StructType([*frame.schema, StructField(raw, StringType())])
-    whole = reader.options(
-        columnNameOfCorruptRecord=raw, columnPruning=False
-    )  # pruned rows are not counted
-    return whole.schema(schema).csv(literal_path(path)).select(*kept, raw)
+        return reader.schema(schema).csv(literal_path(path)).select(*kept)
+    # pruned rows are not counted
+    whole = reader.options(columnNameOfCorruptRecord=raw, columnPruning=False)
+    frame = whole.schema(schema.add(raw, StringType())).csv(literal_path(path))
+    return frame.select(*kept, F.regexp_replace(raw, r"\r$", "").alias(raw))
+
+
+def _spans_lines(path: str) -> bool:
+    return path.rsplit("/", 1)[-1].startswith("movies.")
 
 
 def movie_id(column: str = "id") -> Column:
-    """Return an id column as a number; text that is no number becomes null."""
-    return F.expr(f"try_cast(trim({column}) as bigint)").alias(MOVIE_ID)
+    """Return an id column as a number; text that is no whole number becomes null."""
+    return read_id(F.col(column)).alias(MOVIE_ID)
 
 
 def describe_movies(movies: DataFrame) -> DataFrame:
-    """Turn movies.csv into movie_id, year, minute, rating (double, null where unknown) and text (never null).
+    """Turn movies.csv into movie_id and the texts name, date, minute, rating, tagline, description.
 
-    `date` and `minute` may come as 2023.0; a movie that appears twice keeps the row that sorts
-    last.
+    A movie that appears twice keeps one of its rows: that of the greatest year, then minutes,
+    rating and texts.
     """
+    order = [read(F.col(source)).alias(name) for name, (source, read) in READ_NUMBERS.items()]
     text = F.concat_ws(" ", "tagline", "description")
+    row = F.struct(F.struct(*order, text).alias("order"), *TEXTS).alias("row")
     return (
-        movies.select(
-            movie_id(),
-            *[F.expr(number).alias(name) for name, (_, number) in READ_NUMBERS.items()],
-            text.alias(TEXT),
-        )
+        movies.select(movie_id(), row)
         .where(F.col(MOVIE_ID).isNotNull())
         .groupBy(MOVIE_ID)
-        .agg(F.max(F.struct(*NUMBERS, TEXT)).alias("m"))
-        .select(MOVIE_ID, "m.*")
+        .agg(F.max("row").alias("row"))
+        .select(MOVIE_ID, *[F.col(f"row.{name}") for name in TEXTS])
     )
 
 
 def list_categories(rows: DataFrame, column: str, *, name: str) -> DataFrame:
     """Turn rows of (id, category) into movie_id and a sorted array of its distinct categories."""
     return (
-        rows.select(movie_id(), F.trim(column).alias("category"))
+        rows.select(movie_id(), strip_blanks(F.col(column)).alias("category"))
         .where(F.col(MOVIE_ID).isNotNull() & (F.col("category") != ""))
         .groupBy(MOVIE_ID)
         .agg(F.array_sort(F.collect_set("category")).alias(name))
@@ -124,7 +134,7 @@ def list_categories(rows: DataFrame, column: str, *, name: str) -> DataFrame:
 
 
 def read_metadata(spark: SparkSession, folder: str, movies: DataFrame) -> DataFrame:
-    """Join everything known about some movies: movie_id, NUMBERS, LISTS (arrays, empty where unknown) and text.
+    """Join what is known of some movies: movie_id, TEXTS (or null), LISTS (arrays, never null).
 
     Args:
         spark: the session.
@@ -139,11 +149,8 @@ def read_metadata(spark: SparkSession, folder: str, movies: DataFrame) -> DataFr
         described = describe_movies(read_text_csv(spark, files["movies"], MOVIES_CSV))
         result = result.join(described.join(ids, MOVIE_ID, "left_semi"), MOVIE_ID, "left")
     else:
-        result = result.select(
-            MOVIE_ID,
-            *[F.lit(None).cast("double").alias(name) for name in NUMBERS],
-            F.lit("").alias(TEXT),
-        )
+        unknown = [F.lit(None).cast("string").alias(name) for name in TEXTS]
+        result = result.select(MOVIE_ID, *unknown)
     for name in LISTS:
         rows = _list_rows(spark, files, name)
         if rows is None:
@@ -153,12 +160,8 @@ def read_metadata(spark: SparkSession, folder: str, movies: DataFrame) -> DataFr
         lists = list_categories(wanted, "c", name=name)
         result = result.join(lists, MOVIE_ID, "left")
     empty = F.array().cast("array<string>")
-    return result.select(
-        MOVIE_ID,
-        *NUMBERS,
-        *[F.coalesce(name, empty).alias(name) for name in LISTS],
-        F.coalesce(TEXT, F.lit("")).alias(TEXT),
-    )
+    known = [F.coalesce(name, empty).alias(name) for name in LISTS]
+    return result.select(MOVIE_ID, *TEXTS, *known)
 
 
 def _list_rows(spark: SparkSession, files: dict[str, str], name: str) -> DataFrame | None:

@@ -17,6 +17,7 @@ from genre_spark.schemas import (
     SOURCE,
 )
 from genre_spark.transforms.metadata import READ_NUMBERS, metadata_files, movie_id, read_text_csv
+from genre_spark.transforms.raw_columns import strip_blanks
 
 __all__ = ["rejected_metadata"]
 
@@ -48,11 +49,11 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
         if name == "movies":
             flaws += [
                 _flaw(
-                    (F.trim(source) != "") & F.expr(number).isNull(),
+                    (strip_blanks(F.col(source)) != "") & read(F.col(source)).isNull(),
                     f"{known} is not a number",
                     line,
                 )
-                for known, (source, number) in READ_NUMBERS.items()
+                for known, (source, read) in READ_NUMBERS.items()
             ]
             ids = read_text_csv(spark, path, ("id",)).select(
                 movie_id()

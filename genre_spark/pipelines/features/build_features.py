@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from pyspark import StorageLevel
-from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
-from genre_spark.errors import InvalidInputError
+from genre_spark.features.blocks import POSTER_EMBEDDING, POSTER_SUMMARY
+from genre_spark.features.fitting import configured_columns, fit_specification
+from genre_spark.features.spark_columns import prepare_columns
+from genre_spark.features.spark_engine import assemble_features
+from genre_spark.features.spark_posters import summarise_posters
+from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import file_digest
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.sampling.splitting import split_inputs, split_movies
+from genre_spark.pipelines.sampling.splitting import eligible_movies, split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.splits import SPLIT, TRAIN
 from genre_spark.schemas import FEATURES, MOVIE_ID, REASON
 from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
-from genre_spark.transforms.features import (
-    EMBEDDING,
-    fit_feature_pipeline,
-    prepare_columns,
-    summarise_posters,
-)
-from genre_spark.transforms.metadata import metadata_files, read_metadata
+from genre_spark.transforms.metadata import LISTS, TEXTS, metadata_files, read_metadata
 from genre_spark.transforms.metadata_rejects import rejected_metadata
 
 
@@ -34,7 +32,7 @@ def _depends_on(config: Config) -> list[object]:
     if config.features.of_posters:
         tables.append(catalogue.posters.manifest().fingerprint)
     network: list[object] = []
-    if config.features.embeddings:
+    if POSTER_EMBEDDING in config.features.on:
         # torch, seconds
         from genre_spark.pipelines.features.network_features import features_depend_on  # noqa: PLC0415
 
@@ -59,7 +57,7 @@ def _outputs(config: Config) -> list[Table]:
 
 @stage(depends_on=_depends_on, outputs=_outputs)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
-    """Join what is known of every movie that has genres into one vector.
+    """Make one vector of what is known of each movie that can be drawn.
 
     Counts: movies, training movies, the length of the feature vector, rejected rows of the
     metadata by reason.
@@ -73,18 +71,12 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     movies = _describe(spark, config).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         train = split_movies(spark, config, movies).where(F.col(SPLIT) == TRAIN)
-        training = train.count()
-        if training == 0:
-            raise InvalidInputError(
-                f"build-features: no training movie among {movies.count()}, expected at least one"
-            )
-        model = fit_feature_pipeline(train, config.features)
-        model.write().overwrite().save(config.paths.model("features"))
-        vectors = model.transform(movies).select(MOVIE_ID, FEATURES)
-        # there is at least one training movie
-        length = int(vectors.first()[FEATURES].size)  # type: ignore[index]
+        specification = fit_specification(train, config.features, config.posters)
+        specification.save(config.paths.model("features"))
         manifest = Catalogue(config).features.write(
-            vectors, fingerprint=tracked.digest, details={"length": length}
+            assemble_features(movies, specification).select(MOVIE_ID, FEATURES),
+            fingerprint=tracked.digest,
+            details={"length": specification.size, "specification": specification.digest},
         )
     finally:
         movies.unpersist()
@@ -92,11 +84,11 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         outputs=outputs,
         counts={
             "movies": manifest.rows,
-            "training_movies": training,
-            "features": length,
+            "training_movies": specification.training_movies,
+            "features": specification.size,
             **{f"rejected/{reason}": count for reason, count in rejected.items()},
         },
-        notes=_notes(rejected),
+        notes=(*_notes(rejected), *_notes_on_blocks(config, specification)),
     )
 
 
@@ -113,28 +105,40 @@ def _notes(rejected: dict[str, int]) -> tuple[str, ...]:
     return (f"flawed rows of the metadata: {reasons}",) if rejected else ()
 
 
+def _notes_on_blocks(config: Config, specification: FeatureSpecification) -> tuple[str, ...]:
+    empty = [name for name in config.features.on if name not in specification.blocks]
+    if not empty:
+        return ()
+    return (
+        f"no features of {', '.join(empty)}: nothing there is known of at least "
+        f"{config.features.min_count} training movies",
+    )
+
+
 def _describe(spark: SparkSession, config: Config) -> DataFrame:
-    tables = Catalogue(config)
-    movies = tables.genres.read(spark).select(MOVIE_ID)
-    posters = None
-    if config.features.of_posters:
-        posters = tables.posters.read(spark).join(movies, MOVIE_ID, "left_semi")
-        movies = posters.select(MOVIE_ID)
-    if config.features.metadata:
-        movies = prepare_columns(read_metadata(spark, config.paths.metadata, movies))
-    if config.features.posters and posters is not None:
-        settings = config.features
+    """Return what the features are learnt and computed from: prepared columns and vectors."""
+    settings = config.features
+    movies = eligible_movies(spark, config).select(MOVIE_ID)
+    described = movies
+    if settings.metadata:
+        raw = read_metadata(spark, config.paths.metadata, movies)
+        wanted = configured_columns(settings)
+        described = prepare_columns(raw, wanted).drop(*TEXTS, *LISTS)
+    if POSTER_SUMMARY in settings.on:
+        posters = Catalogue(config).posters.read(spark)
         summaries = summarise_posters(
-            posters, thumbnail=settings.thumbnail, bins=settings.histogram_bins
+            posters.join(movies, MOVIE_ID, "left_semi"),
+            thumbnail=settings.thumbnail,
+            bins=settings.histogram_bins,
         )
-        movies = movies.join(summaries, MOVIE_ID)
-    if config.features.embeddings:
-        movies = movies.join(_embeddings(spark, config), MOVIE_ID)
-    return movies
+        described = described.join(summaries, MOVIE_ID, "left")
+    if POSTER_EMBEDDING in settings.on:
+        described = described.join(_embeddings(spark, config), MOVIE_ID, "left")
+    return described
 
 
 def _embeddings(spark: SparkSession, config: Config) -> DataFrame:
-    """Return movie_id and `embedding`, a vector, of every poster.
+    """Return movie_id and `poster_embedding`, an array, of every poster.
 
     Those that are missing are computed first.
     """
@@ -143,4 +147,4 @@ def _embeddings(spark: SparkSession, config: Config) -> DataFrame:
 
     embed_posters_table(spark, config)
     embeddings = Catalogue(config).embeddings.read(spark)
-    return embeddings.select(MOVIE_ID, array_to_vector(F.col(FEATURES)).alias(EMBEDDING))
+    return embeddings.select(MOVIE_ID, F.col(FEATURES).alias(POSTER_EMBEDDING))

@@ -15,7 +15,7 @@ from genre_spark.sampling.priorities import priority
 from genre_spark.sampling.splits import SPLIT, SPLITS, assign_split
 from genre_spark.sampling.stratification import stratify
 from genre_spark.schemas import IMAGE, LABEL_IDS, MOVIE_ID
-from genre_spark.transforms.metadata import find_csv, read_text_csv
+from genre_spark.transforms.metadata import find_csv, movie_id, read_text_csv
 
 __all__ = ["eligible_movies", "split_inputs", "split_movies"]
 
@@ -95,9 +95,7 @@ def _title_keys(spark: SparkSession, config: Config) -> DataFrame:
     title, year = F.lower(F.btrim("name")), F.substring("date", 1, 4)
     return (
         rows.where(title != "")
-        .select(
-            F.expr("try_cast(id AS bigint)").alias(MOVIE_ID), F.xxhash64(title, year).alias(_KEY)
-        )
+        .select(movie_id(), F.xxhash64(title, year).alias(_KEY))
         .where(F.col(MOVIE_ID).isNotNull())
         .groupBy(MOVIE_ID)
         .agg(F.min(_KEY).alias(_KEY))
