@@ -139,7 +139,7 @@ def vector(movies: DataFrame, name: str) -> Column:
     if kind is None:
         return F.lit(None).cast("array<double>")
     if isinstance(kind, VectorUDT):
-        return vector_to_array(_column(name))
+        return F.when(_column(name).isNotNull(), vector_to_array(_column(name)))
     if isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType):
         return _column(name).cast("array<double>")
     raise InvalidInputError(f"{name}: {kind.simpleString()}, expected vectors or arrays of numbers")

@@ -10,6 +10,7 @@ from pyspark.ml.feature import (
     HashingTF,
     Normalizer,
     VectorAssembler,
+    VectorSizeHint,
 )
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import Vectors
@@ -161,12 +162,14 @@ def _add_embedding(movies: DataFrame, part: EmbeddingBlock) -> tuple[DataFrame, 
     known, target = f"{PREFIX}{part.name}", f"{PREFIX}{part.name}_filled"
     fill = F.from_json(F.lit(json.dumps(part.fill.tolist())), "array<double>")
     movies = movies.withColumn(known, finite_vector(movies, part.name, len(part.fill)))
-    filled = array_to_vector(F.coalesce(known, fill))
+    movies = movies.withColumn(target, array_to_vector(F.coalesce(known, fill)))
+    # without it VectorAssembler runs a job for the first row's length
+    hint = VectorSizeHint(inputCol=target, size=len(part.fill), handleInvalid="optimistic")
+    movies = hint.transform(movies)
     if not part.marked:
-        return movies.withColumn(target, filled), [target]
+        return movies, [target]
     mark = f"{PREFIX}{part.name}_missing"
-    marked = F.col(known).isNull().cast("double")
-    return movies.withColumns({target: filled, mark: marked}), [target, mark]
+    return movies.withColumn(mark, F.col(known).isNull().cast("double")), [target, mark]
 
 
 def _count(

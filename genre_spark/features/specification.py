@@ -25,7 +25,7 @@ from genre_spark.features.blocks import (
     Vector,
     WordsBlock,
 )
-from genre_spark.files import filesystem, join, read_json, write_json
+from genre_spark.files import filesystem, join, read_json, whole_file, write_json
 
 __all__ = ["FORMAT", "FeatureSpecification"]
 
@@ -134,13 +134,10 @@ class FeatureSpecification:
         """Write it into a folder (path or URL): the arrays first, then what names them."""
         text, arrays = self._encode()
         name = f"arrays-{self.digest}.npz"
-        content = io.BytesIO()
-        np.savez(content, **arrays)
-        system, inner = filesystem(folder)
-        system.makedirs(inner, exist_ok=True)
-        with system.open(join(inner, name), "wb") as file:
-            file.write(content.getvalue())
+        with whole_file(join(folder, name)) as file:
+            np.savez(file, **arrays)
         write_json(join(folder, _FILE), {**text, "arrays": name, "digest": self.digest})
+        system, inner = filesystem(folder)
         for other in system.ls(inner, detail=False):
             last = str(other).rsplit("/", 1)[-1]
             if last.startswith("arrays-") and last != name:

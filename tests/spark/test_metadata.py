@@ -18,29 +18,99 @@ from genre_spark.transforms.metadata import (
 from genre_spark.transforms.metadata_rejects import rejected_metadata
 
 HEADER = "id,name,date,tagline,description,minute,rating\n"
-COLUMNS = ("id", "date", "tagline", "description", "minute", "rating")
+COLUMNS = ("id", "name", "date", "tagline", "description", "minute", "rating")
 
 
-def test_numbers_are_read_however_they_are_written_and_unknown_ones_are_null(
-    spark, tmp_path: Path
-) -> None:
+def test_a_movie_keeps_its_texts_as_they_are_and_one_of_several_rows(spark, tmp_path: Path) -> None:
     (tmp_path / "movies.csv").write_text(
         HEADER
         + "1,Barbie,2023,\"She's everything, he's just Ken.\",Two dolls,114,3.86\n"
         + "2,Parasite,2019.0,,A family,133.0,\n"
         + "x,No id,2001,,,90,3\n"
         + "3,Bare,,,,,\n"
+        + "2,Parasite again,2018,,A family,99,5\n"
     )
     movies = describe_movies(read_text_csv(spark, str(tmp_path / "movies.csv"), COLUMNS))
     expected = spark.createDataFrame(
         [
-            (1, 2023.0, 114.0, 3.86, "She's everything, he's just Ken. Two dolls"),
-            (2, 2019.0, 133.0, None, "A family"),
-            (3, None, None, None, ""),
+            (1, "Barbie", "2023", "114", "3.86", "She's everything, he's just Ken.", "Two dolls"),
+            (2, "Parasite", "2019.0", "133.0", None, None, "A family"),
+            (3, "Bare", None, None, None, None, None),
         ],
-        "movie_id long, year double, minute double, rating double, text string",
+        "movie_id long, name string, date string, minute string, rating string, tagline string, "
+        "description string",
     )
     assertDataFrameEqual(movies, expected)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("\n", "\r\n"), ("\r\n", "\n"), ("\r\n", "\r\n"), ("\r", "\r")]
+)
+def test_lines_may_end_in_two_ways_in_one_file(spark, tmp_path: Path, before, after) -> None:
+    lines = ["id,country", *[f"{movie},UK" for movie in range(1, 41)]]
+    text = before.join(lines[:20]) + before + after.join(lines[20:]) + after
+    (tmp_path / "countries.csv").write_text(text, newline="")
+    films = [HEADER.strip(), *[f'{i},A,2001,,"{i}{before}b",9{i % 10},"3"' for i in range(1, 41)]]
+    text = before.join(films[:20]) + before + after.join(films[20:]) + after
+    (tmp_path / "movies.csv").write_text(text, newline="")
+    wanted = spark.range(1, 41).withColumnRenamed("id", "movie_id")
+    rows = read_metadata(spark, str(tmp_path), wanted).orderBy("movie_id").collect()
+    assert [row["countries"] for row in rows] == [["UK"]] * 40
+    assert [row["minute"] for row in rows] == [f"9{i % 10}" for i in range(1, 41)]
+    assert [row["rating"].strip() for row in rows] == ["3"] * 40
+    assert rejected_metadata(spark, str(tmp_path)).collect() == []
+
+
+def test_ids_with_decimals_of_zero_are_ids(spark, tmp_path: Path) -> None:
+    ids = [
+        "7.0",
+        " 8 ",
+        "9.",
+        "+10",
+        "11.5",
+        "12a",
+        "1e1",
+        "9223372036854775807",
+        "9" * 19,
+        "9" * 30,
+    ]
+    (tmp_path / "countries.csv").write_text(
+        "id,country\n" + "".join(f"{movie},UK\n" for movie in ids)
+    )
+    movies = [(movie,) for movie in (7, 8, 9, 10, 2**63 - 1)]
+    wanted = spark.createDataFrame(movies, "movie_id long")
+    rows = read_metadata(spark, str(tmp_path), wanted).collect()
+    assert all(row["countries"] == ["UK"] for row in rows)
+    found = rejected_metadata(spark, str(tmp_path)).collect()
+    assert sorted(row["content"] for row in found) == sorted(
+        [f"{movie},UK" for movie in ids if movie in ("11.5", "12a", "1e1", "9" * 19, "9" * 30)]
+    )
+
+
+def test_categories_lose_the_blanks_around_them(spark, tmp_path: Path) -> None:
+    names = ["UK", "UK\t", "\u00a0UK", '"UK "', "UK\u3000", "\tUK\u200b"]
+    (tmp_path / "countries.csv").write_text("id,country\n" + "".join(f"1,{n}\n" for n in names))
+    wanted = spark.createDataFrame([(1,)], "movie_id long")
+    assert read_metadata(spark, str(tmp_path), wanted).first()["countries"] == ["UK"]
+
+
+def test_a_row_that_is_not_whole_spoils_no_other(spark, tmp_path: Path) -> None:
+    (tmp_path / "studios.csv").write_text('id,studio\n1,"A24\n2,Ghibli\n3,"B"\n')
+    wanted = spark.range(1, 4).withColumnRenamed("id", "movie_id")
+    rows = read_metadata(spark, str(tmp_path), wanted).orderBy("movie_id").collect()
+    assert [row["studios"] for row in rows][1:] == [["Ghibli"], ["B"]]
+
+
+def test_a_number_that_is_infinite_or_none_is_rejected_and_missing(spark, tmp_path: Path) -> None:
+    numbers = ["inf", "1e400", "NaN", "-Infinity", "1_0", "90"]
+    (tmp_path / "movies.csv").write_text(
+        HEADER + "".join(f"{i},A,2001,,,{number},3\n" for i, number in enumerate(numbers))
+    )
+    found = rejected_metadata(spark, str(tmp_path)).collect()
+    assert sorted(row["content"] for row in found) == sorted(
+        f"{i},A,2001,,,{number},3" for i, number in enumerate(numbers[:-1])
+    )
+    assert {row["reason"] for row in found} == {"minute is not a number"}
 
 
 def test_a_description_may_span_lines_and_hold_quotes(spark, tmp_path: Path) -> None:
@@ -57,8 +127,12 @@ def test_columns_are_found_by_name_in_any_order_and_a_missing_one_is_named(
     path = tmp_path / "countries.csv"
     path.write_text("country,extra,id\nUK,1,7\n")
     assert read_text_csv(spark, str(path), ("id", "country")).collect() == [("7", "UK")]
+    (tmp_path / "twice.csv").write_text("id,country,Country\n1,UK,UK\n")
+    with pytest.raises(InvalidInputError, match="the column country stands more than once"):
+        read_text_csv(spark, str(tmp_path / "twice.csv"), ("id", "country"))
     with pytest.raises(
-        InvalidInputError, match=r"no column studio, expected id, studio; found country, extra, id"
+        InvalidInputError,
+        match=r"no column studio, expected the columns id, studio; the header has country",
     ):
         read_text_csv(spark, str(path), ("id", "studio"))
 
@@ -76,12 +150,12 @@ def test_everything_known_of_a_movie_is_one_row_whatever_files_are_there(
     assert sorted(rows) == [1, 2, 3]
     assert rows[1]["countries"] == ["UK", "USA"]
     assert rows[2]["people"] == ["actor Bob", "director Ann"]
-    assert rows[1]["text"] == "Boo!"
-    assert (rows[3]["year"], rows[3]["countries"], rows[3]["themes"], rows[3]["text"]) == (
+    assert rows[1]["tagline"] == "Boo!"
+    assert (rows[3]["date"], rows[3]["countries"], rows[3]["themes"], rows[3]["tagline"]) == (
         None,
         [],
         [],
-        "",
+        None,
     )
 
 
