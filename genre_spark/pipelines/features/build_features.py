@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
-from genre_spark.features.blocks import POSTER_EMBEDDING, POSTER_SUMMARY
+from genre_spark.features.blocks import POSTER_EMBEDDING, POSTER_SUMMARY, TEXT_EMBEDDING
 from genre_spark.features.fitting import configured_columns, fit_specification
 from genre_spark.features.spark_columns import prepare_columns
 from genre_spark.features.spark_engine import assemble_features
@@ -31,23 +31,34 @@ def _depends_on(config: Config) -> list[object]:
     tables = [catalogue.genres.manifest().fingerprint]
     if config.features.of_posters:
         tables.append(catalogue.posters.manifest().fingerprint)
-    network: list[object] = []
-    if POSTER_EMBEDDING in config.features.on:
-        # torch, seconds
-        from genre_spark.pipelines.features.network_features import features_depend_on  # noqa: PLC0415
-
-        network = features_depend_on(config)
     return [
         config.features.model_dump(mode="json"),
         config.split.model_dump(mode="json"),
         config.sampling.require_poster,
         {name: file_digest(path) for name, path in files.items()},
         tables,
-        network,
-        split_inputs(
-            config
-        ),  # features are fitted on training movies, so they change with the split
+        _encoders(config),
+        split_inputs(config),  # features are learnt from training movies: they change with it
     ]
+
+
+def _encoders(config: Config) -> list[object]:
+    """Return what embeddings depend on beside posters and texts."""
+    # both bring torch, seconds
+    found: list[object] = []
+    if POSTER_EMBEDDING in config.features.on:
+        from genre_spark.pipelines.features.network_features import (  # noqa: PLC0415
+            features_depend_on,
+        )
+
+        found += features_depend_on(config)
+    if TEXT_EMBEDDING in config.features.on:
+        from genre_spark.pipelines.features.text_embeddings import (  # noqa: PLC0415
+            texts_depend_on,
+        )
+
+        found += texts_depend_on(config)
+    return found
 
 
 def _outputs(config: Config) -> list[Table]:
@@ -133,18 +144,29 @@ def _describe(spark: SparkSession, config: Config) -> DataFrame:
         )
         described = described.join(summaries, MOVIE_ID, "left")
     if POSTER_EMBEDDING in settings.on:
-        described = described.join(_embeddings(spark, config), MOVIE_ID, "left")
+        described = described.join(_poster_embeddings(spark, config), MOVIE_ID, "left")
+    if TEXT_EMBEDDING in settings.on:
+        described = described.join(_text_embeddings(spark, config), MOVIE_ID, "left")
     return described
 
 
-def _embeddings(spark: SparkSession, config: Config) -> DataFrame:
-    """Return movie_id and `poster_embedding`, an array, of every poster.
-
-    Those that are missing are computed first.
-    """
-    # torch, seconds
-    from genre_spark.pipelines.features.network_features import embed_posters_table  # noqa: PLC0415
+def _poster_embeddings(spark: SparkSession, config: Config) -> DataFrame:
+    """Return movie_id and an array for every poster; those that are missing are computed first."""
+    from genre_spark.pipelines.features.network_features import (  # noqa: PLC0415 - torch, seconds
+        embed_posters_table,
+    )
 
     embed_posters_table(spark, config)
     embeddings = Catalogue(config).embeddings.read(spark)
     return embeddings.select(MOVIE_ID, F.col(FEATURES).alias(POSTER_EMBEDDING))
+
+
+def _text_embeddings(spark: SparkSession, config: Config) -> DataFrame:
+    """Return movie_id and an array for every text that says something, computed where missing."""
+    from genre_spark.pipelines.features.text_embeddings import (  # noqa: PLC0415 - torch, seconds
+        embed_texts_table,
+    )
+
+    embed_texts_table(spark, config)
+    embeddings = Catalogue(config).text_embeddings.read(spark).where("NOT empty")
+    return embeddings.select(MOVIE_ID, F.col(FEATURES).alias(TEXT_EMBEDDING))
