@@ -141,7 +141,7 @@ def check_workers(spark: SparkSession) -> None:
         return
     context = spark.sparkContext
     if (context.master or "").startswith("local"):
-        shipped = bool(context.getConf().get("spark.submit.pyFiles", ""))
+        shipped = bool(spark.conf.get("spark.submit.pyFiles", ""))
         check_interpreter(context.pythonExec, package_is_shipped=shipped)
 
 
