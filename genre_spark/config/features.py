@@ -62,7 +62,9 @@ class FeaturesConfig(Section):
         200, ge=1, description="categories kept of each kind, the most frequent ones"
     )
     text_fields: tuple[TextField, ...] = Field(
-        ("tagline", "description"), min_length=1, description="the texts whose words are counted"
+        ("name", "tagline", "description"),
+        min_length=1,
+        description="the texts whose words are counted",
     )
     text_words: int = Field(
         1000,

@@ -121,8 +121,8 @@ def _notes_on_blocks(config: Config, specification: FeatureSpecification) -> tup
     if not empty:
         return ()
     return (
-        f"no features of {', '.join(empty)}: nothing there is known of at least "
-        f"{config.features.min_count} training movies",
+        f"no features of {', '.join(empty)}: nothing in there that "
+        f"{config.features.min_count:,} training movies have",
     )
 
 
