@@ -22,7 +22,7 @@ demo: install check-java ## run the whole pipeline on generated data and show wh
 	@echo "or, from this folder: make ui"
 
 ui: install ## open the demo's runs in the MLflow UI at http://127.0.0.1:5000
-	@$(BIN)/mlflow ui --backend-store-uri sqlite:///$(WORK)/mlflow.db --host 127.0.0.1 --port 5000
+	@cd $(ROOT) && $(BIN)/genre-spark ui --config conf/demo.yaml paths.work=$(WORK)
 
 test: install check-java lint test-multilabel ## install, then run every check and test
 	@cd $(ROOT) && $(BIN)/python -m pytest -m "not slow"

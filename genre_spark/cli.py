@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ from genre_spark.pipelines.stage import StageResult
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.report import describe_result, how_to_open
 from genre_spark.session import job_progress, spark_session
+from genre_spark.tracking import experiment_address, resolve_tracking_uri
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config: Config | None = None
     try:
         config = load_config(options.config, options.overrides)
+        if options.stage == "ui":
+            return _show_runs(config, options.port)
         results = _run(options, config)
     except GenreSparkError as error:
         _report_error(f"{options.stage}: {error}")
@@ -64,13 +68,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="genre-spark",
         description="Predict the genres of movies from posters and metadata, on Apache Spark.",
-        epilog=f"stages:\n{stages}\n  {'run':18}all of them in order\n\n"
+        epilog=f"stages:\n{stages}\n  {'run':18}all of them in order\n"
+        f"  {'ui':18}the MLflow UI, and the address of the ranked models\n\n"
         "genre-spark init FOLDER copies recipes, jobs and notebooks to a folder of yours\n\n"
         "example:\n  genre-spark run --config demo.yaml paths.work=/tmp/demo cnn.epochs=2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "stage", choices=[*STAGES, "run"], metavar="STAGE", help="one of the stages below"
+        "stage", choices=[*STAGES, "run", "ui"], metavar="STAGE", help="one of the stages below"
     )
     parser.add_argument(
         "--config",
@@ -87,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--force", action="store_true", help="repeat the stage even if nothing has changed"
     )
+    parser.add_argument("--port", type=int, default=5000, help="port of ui (5000)")
     parser.add_argument("--version", action="version", version=f"genre-spark {__version__}")
     return parser
 
@@ -110,6 +116,18 @@ def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
             print(describe_result(result), file=out, flush=True)
             results.append(result)
     return results
+
+
+def _show_runs(config: Config, port: int) -> int:
+    """Print the address of the ranked models; serve the store where it is a file."""
+    uri = resolve_tracking_uri(config.mlflow, config.paths.work)
+    address = experiment_address(config, f"http://127.0.0.1:{port}")
+    if not uri.startswith("sqlite:///") or address is None:
+        print(how_to_open(config))
+        return 0
+    print(f"The models, ranked:\n  {address}\nStop with Ctrl-C.", flush=True)
+    command = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    return subprocess.run([sys.executable, "-m", "mlflow", *command], check=False).returncode
 
 
 def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable[[], SparkSession]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genre_spark.config import Config
 from genre_spark.pipelines.stage import StageResult
-from genre_spark.tracking import resolve_tracking_uri
+from genre_spark.tracking import experiment_address, resolve_tracking_uri
 
 
 def describe_result(result: StageResult) -> str:
@@ -28,16 +28,22 @@ def describe_result(result: StageResult) -> str:
     return "\n".join(lines)
 
 
-def how_to_open(config: Config) -> str:
-    """Return the one command that shows the runs in MLflow."""
+def how_to_open(config: Config, *, server: str = "http://127.0.0.1:5000") -> str:
+    """Return the address of the ranked models, and the command that shows them.
+
+    Args:
+        config: the recipe.
+        server: where `mlflow ui` will answer, for a store in a file.
+    """
     uri = resolve_tracking_uri(config.mlflow, config.paths.work)
     if not uri.startswith("sqlite:///"):
-        return f"Runs are in MLflow at {uri}, experiment {config.mlflow.experiment}."
+        address = experiment_address(config, uri) if uri.startswith("http") else None
+        where = f"Runs are in MLflow at {uri}, experiment {config.mlflow.experiment}."
+        return where if address is None else f"{where}\nThe models, ranked:\n  {address}"
     return (
-        "Open the runs, pictures and models in a browser (experiment "
-        f"{config.mlflow.experiment}):\n"
-        f"  mlflow ui --backend-store-uri {uri} --port 5000\n"
-        "then http://127.0.0.1:5000"
+        "See the models, ranked, in a browser:\n"
+        f"  mlflow ui --backend-store-uri {uri} --port {server.rsplit(':', 1)[-1]}\n"
+        f"and open\n  {experiment_address(config, server) or server}"
     )
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.evaluation.batch_sums import batch_matrix, sum_batches
 from genre_spark.schemas import LABELS, PROBABILITIES
-from genre_spark.workers import short_task
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -24,7 +23,6 @@ Matrix = npt.NDArray[np.float64]
 __all__ = ["STEPS", "ThresholdCurves", "count_batch", "count_thresholds"]
 
 STEPS = 200
-_COUNTS = "position int, value double"
 
 
 @dataclass(frozen=True)
@@ -117,29 +115,14 @@ def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS)
     """
     grid = np.linspace(0.0, 1.0, steps + 1)
 
-    def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        total = np.zeros(2 * labels * len(grid) + 2 * len(grid) + 1)
-        for batch in batches:
-            if batch.num_rows:
-                truth, scores = (_matrix(column, labels) for column in batch.columns)
-                total += count_batch(truth, scores, grid)
-        filled = np.flatnonzero(total)
-        yield pa.RecordBatch.from_arrays(
-            [pa.array(filled.astype(np.int32)), pa.array(total[filled])],
-            names=["position", "value"],
-        )
+    def count(batch: pa.RecordBatch) -> Vector:
+        truth, scores = (batch_matrix(column, labels) for column in batch.columns)
+        return count_batch(truth, scores, grid)
 
     columns = predictions.select(
         F.col(LABELS).cast("array<double>"), F.col(PROBABILITIES).cast("array<double>")
     )
-    sums = (
-        columns.mapInArrow(short_task(count), _COUNTS)
-        .groupBy("position")
-        .agg(F.sum("value").alias("value"))
-    )
-    total = np.zeros(2 * labels * len(grid) + 2 * len(grid) + 1)
-    for row in sums.collect():  # no more rows than `total` has entries
-        total[row["position"]] = row["value"]
+    total = sum_batches(columns, count, size=2 * labels * len(grid) + 2 * len(grid) + 1)
     if not total[-1]:
         raise InvalidInputError("predictions: no rows, expected at least one")
     on, off = total[: 2 * labels * len(grid)].reshape(2, labels, len(grid))
@@ -193,17 +176,6 @@ def count_batch(truth: Matrix, scores: Matrix, grid: Vector) -> Vector:
         union = sizes + chosen.sum(axis=1) - hits
         jaccard[step] = np.divide(hits, union, out=np.zeros(rows), where=union > 0).sum()
     return np.concatenate([*bins, exact, jaccard, [rows]]).astype(np.float64)
-
-
-def _matrix(column: pa.Array, labels: int) -> Matrix:
-    """Return a column of lists as a matrix (N, L) without a copy."""
-    lengths = np.diff(column.offsets.to_numpy())
-    if column.null_count or (lengths != labels).any():
-        raise InvalidInputError(
-            f"predictions: a row with {lengths.min()} labels, expected {labels} in every row"
-        )
-    values: Vector = column.flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(-1, labels)
 
 
 def _ratio(

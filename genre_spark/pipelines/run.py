@@ -11,7 +11,7 @@ from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
-from genre_spark.tracking import open_run
+from genre_spark.tracking import TrackedRun, open_run
 
 __all__ = ["run", "stages_of"]
 
@@ -60,9 +60,12 @@ def run(
         for number, entry in enumerate(entries, start=1):
             if announce is not None:
                 announce(entry, number, len(entries))
-            yield entry.load().start(
+            result = entry.load().start(
                 session, config, digest=digest, parent=tracked.run_id, force=force
             )
+            if entry.name == "compare" and result.reused:
+                _restate(tracked, result)
+            yield result
             digest = None  # the other stages depend on tables that this one may have written
         tracked.log_metrics({"seconds": round(time.monotonic() - started, 2)})
 
@@ -77,6 +80,13 @@ def _sections(config: Config) -> dict[str, object]:
         "download-posters": collect.downloads,
         "train-stack": config.stack,
     }
+
+
+def _restate(tracked: TrackedRun, result: StageResult) -> None:
+    """Say in a run that repeated nothing what an earlier one found, and which."""
+    tracked.log_metrics(result.metrics)
+    earlier = "Nothing that is compared has changed since an earlier run."
+    tracked.describe("\n\n".join([earlier, *result.notes]))
 
 
 def _check_inputs(entries: Sequence[StageEntry], config: Config) -> str:

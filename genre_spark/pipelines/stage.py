@@ -31,7 +31,7 @@ class StageResult:
         stage: the stage's name; the stage itself fills it in.
         outputs: name -> where it is.
         counts: name -> number of rows, files, seconds of training, ...
-        metrics: name -> quality, as logged to MLflow.
+        metrics: name -> quality.
         notes: sentences that the user should read (a genre that has too few movies, ...).
         table: a text table for the terminal.
         seconds: wall time.
@@ -76,6 +76,8 @@ class Stage:
         outputs: returns what must be whole for the earlier result to stand, mostly tables.
         always: whether the body finds out by itself what is left to do (incremental work).
         needs_spark: whether the body gets a Spark session.
+        logs_metrics: whether the stage's run gets the metrics; not where the body has logged them
+            to the runs of models or of the pipeline.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Stage:
         outputs: Callable[[Config], Sequence[Output]],
         always: bool = False,
         needs_spark: bool = True,
+        logs_metrics: bool = True,
     ) -> None:
         self.__doc__ = body.__doc__
         self.name = body.__module__.rpartition(".")[2].replace("_", "-")
@@ -94,6 +97,7 @@ class Stage:
         self._outputs = outputs
         self._always = always
         self._needs_spark = needs_spark
+        self._logs_metrics = logs_metrics
 
     def __call__(
         self,
@@ -149,7 +153,8 @@ class Stage:
             seconds = round(time.monotonic() - started, 2)
             result = replace(result, stage=self.name, seconds=seconds, run_id=tracked.run_id)
             tracked.log_metrics({f"count/{key}": value for key, value in result.counts.items()})
-            tracked.log_metrics({**result.metrics, "seconds": result.seconds})
+            metrics = result.metrics if self._logs_metrics else {}
+            tracked.log_metrics({**metrics, "seconds": result.seconds})
             write_json(self._record(config), {"fingerprint": digest, "result": asdict(result)})
         return result
 
@@ -195,10 +200,16 @@ def stage(
     outputs: Callable[[Config], Sequence[Output]],
     always: bool = False,
     needs_spark: bool = True,
+    logs_metrics: bool = True,
 ) -> Callable[[Body], Stage]:
     """Turn the decorated `run(spark, config, tracked)` into a `Stage`, with its arguments."""
     return partial(
-        Stage, depends_on=depends_on, outputs=outputs, always=always, needs_spark=needs_spark
+        Stage,
+        depends_on=depends_on,
+        outputs=outputs,
+        always=always,
+        needs_spark=needs_spark,
+        logs_metrics=logs_metrics,
     )
 
 

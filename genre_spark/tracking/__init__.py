@@ -4,20 +4,42 @@ from genre_spark.extras import require
 
 require("mlflow", "matplotlib", "psutil", "yaml")
 
+from genre_spark.tracking.model_runs import (
+    DataInput,
+    find_model_run,
+    log_data_inputs,
+    log_headline,
+    model_run,
+)
 from genre_spark.tracking.networks import CurveLogger, TrialLogger, log_poster_model, system_metrics
+from genre_spark.tracking.ranked_view import (
+    COMPARED_IN,
+    describe_experiment,
+    experiment_address,
+    save_ranked_views,
+)
 from genre_spark.tracking.registry import register_champion
 from genre_spark.tracking.runs import TrackedRun, open_run
 from genre_spark.tracking.spark_models import log_spark_model
 from genre_spark.tracking.store import resolve_tracking_uri
 
 __all__ = [
+    "COMPARED_IN",
     "CurveLogger",
+    "DataInput",
     "TrackedRun",
     "TrialLogger",
+    "describe_experiment",
+    "experiment_address",
+    "find_model_run",
+    "log_data_inputs",
+    "log_headline",
     "log_poster_model",
     "log_spark_model",
+    "model_run",
     "open_run",
     "register_champion",
     "resolve_tracking_uri",
+    "save_ranked_views",
     "system_metrics",
 ]

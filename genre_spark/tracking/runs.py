@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 import logging
+import math
 import os
 import tempfile
 import time
@@ -15,7 +18,14 @@ import mlflow
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_LOGGED_ARTIFACTS,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_USER,
+)
 
 from genre_spark.config import Config
 from genre_spark.tracking.leftovers import end_leftovers, process_tags
@@ -24,8 +34,9 @@ from genre_spark.tracking.store import experiment_id, resolve_tracking_uri
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["TrackedRun", "flatten", "metric_name", "open_run", "temporary_folder"]
+__all__ = ["TrackedRun", "flatten", "metric_name", "now", "open_run", "temporary_folder"]
 
+_LONGEST_NOTE = 5000  # characters that a tag holds in every release
 _BATCH = 900  # a batch call of MLflow takes at most 1,000 metrics
 
 
@@ -36,26 +47,41 @@ class TrackedRun:
 
     Attributes:
         run_id: MLflow's id of the run.
+        parent: id of the run that this one belongs to, or None.
         digest: fingerprint of everything that the run's results depend on; the stage's tables carry
             it.
         force: whether to start anew where an earlier run with the same digest could be continued.
     """
 
     def __init__(
-        self, client: MlflowClient, run_id: str, experiment: str, tracking_uri: str
+        self,
+        client: MlflowClient,
+        run_id: str,
+        experiment: str,
+        tracking_uri: str,
+        *,
+        parent: str | None = None,
     ) -> None:
         self.client = client
         self.run_id = run_id
         self.experiment_id = experiment
         self.tracking_uri = tracking_uri
+        self.parent = parent
         self.digest = run_id
         self.force = False
 
+    @property
+    def top(self) -> TrackedRun:
+        """The pipeline's run that a stage's run belongs to, or this one where it stands alone."""
+        if self.parent is None:
+            return self
+        return TrackedRun(self.client, self.parent, self.experiment_id, self.tracking_uri)
+
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Log numbers; names such as `f1/Drama` group in the UI."""
-        now = int(time.time() * 1000)
+        at = now()
         items = [
-            Metric(metric_name(name), float(value), now, step) for name, value in metrics.items()
+            Metric(metric_name(name), float(value), at, step) for name, value in metrics.items()
         ]
         for start in range(0, len(items), _BATCH):
             self.client.log_batch(self.run_id, metrics=items[start : start + _BATCH])
@@ -72,6 +98,10 @@ class TrackedRun:
             self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()]
         )
 
+    def describe(self, text: str) -> None:
+        """Set the run's description, in Markdown; the UI shows it on the run's page."""
+        self.set_tags({MLFLOW_RUN_NOTE: text[:_LONGEST_NOTE]})
+
     def log_text(self, text: str, path: str) -> None:
         """Store a text as an artifact."""
         self.client.log_text(self.run_id, text, path)
@@ -81,8 +111,20 @@ class TrackedRun:
         self.client.log_dict(self.run_id, dict(value), path)
 
     def log_table(self, rows: Mapping[str, list[Any]], path: str) -> None:
-        """Store columns of equal length as a table (.json), which the UI compares between runs."""
-        self.client.log_table(self.run_id, dict(rows), path)
+        """Store columns of equal length as a table that the UI shows beside other runs' tables.
+
+        It takes the place of an earlier table of that path, where MLflow's own call would append.
+
+        Args:
+            rows: column -> values; NaN is shown as empty.
+            path: where to, ends in .json.
+        """
+        data = [[_json_value(value) for value in row] for row in zip(*rows.values(), strict=True)]
+        self.log_dict({"columns": list(rows), "data": data}, path)
+        known = self.client.get_run(self.run_id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]")
+        tables = [item for item in json.loads(known) if item["path"] != path]
+        shown = json.dumps([*tables, {"path": path, "type": "table"}])
+        self.set_tags({MLFLOW_LOGGED_ARTIFACTS: shown})
 
     def log_figure(self, figure: Figure, path: str) -> None:
         """Store a matplotlib figure as a picture (.png)."""
@@ -122,7 +164,8 @@ def open_run(
     Runs that a killed process of this host has left in the experiment end as KILLED.
 
     Args:
-        config: recipe, logged as `config.yaml`; its section `mlflow` names the store.
+        config: recipe; its section `mlflow` names the store. A run without a parent gets it as
+            `config.yaml`.
         name: name of the run, for a stage that of the stage.
         parent: id of the run that this one belongs to.
         tags: tags by which runs can be told apart in the UI.
@@ -136,7 +179,9 @@ def open_run(
     experiment = experiment_id(client, config.mlflow, config.paths.work)
     end_leftovers(client, experiment)
     with _open(client, experiment, uri, name, parent, tags or {}) as run:
-        run.log_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "config.yaml")
+        if parent is None:
+            text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+            run.log_text(text, "config.yaml")
         yield run
 
 
@@ -151,6 +196,8 @@ def _open(
 ) -> Iterator[TrackedRun]:
     merged = {
         MLFLOW_RUN_NAME: name,
+        MLFLOW_USER: getpass.getuser(),
+        MLFLOW_SOURCE_NAME: "genre_spark",
         **process_tags(),
         **tags,
         **({MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
@@ -158,7 +205,7 @@ def _open(
     run_id = client.create_run(experiment, tags=merged, run_name=name).info.run_id
     status = "FAILED"
     try:
-        yield TrackedRun(client, run_id, experiment, uri)
+        yield TrackedRun(client, run_id, experiment, uri, parent=parent)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -175,6 +222,15 @@ def _kept_environment(name: str) -> Iterator[None]:
     finally:
         if value is not None:
             os.environ[name] = value
+
+
+def now() -> int:
+    """Return the time as MLflow wants it: milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def metric_name(name: str) -> str:

@@ -85,7 +85,7 @@ def test_a_failing_job_gives_its_exit_code_to_spark_submit(finished) -> None:
     )  # spark-submit sends both streams of a Python job to this one
 
 
-def test_the_store_has_a_run_for_every_stage_with_its_configuration(finished) -> None:
+def test_the_store_has_one_run_for_every_stage_and_every_model(finished) -> None:
     client = MlflowClient(f"sqlite:///{finished.work}/mlflow.db")
     experiment = client.get_experiment_by_name("tiny")
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
@@ -95,10 +95,15 @@ def test_the_store_has_a_run_for_every_stage_with_its_configuration(finished) ->
     children = [
         run for run in runs if run.data.tags.get("mlflow.parentRunId") == pipeline.info.run_id
     ]
-    assert {run.info.run_name for run in children} == set(IN_RUN)
-    for child in children:
-        assert child.info.status == "FINISHED"
-        assert "config.yaml" in [item.path for item in client.list_artifacts(child.info.run_id)]
+    models = {*MODELS, "baseline_most_common", "baseline_random"}
+    assert sorted(run.info.run_name for run in children) == sorted([*IN_RUN, *models])
+    assert all(child.info.status == "FINISHED" for child in children)
+    assert "config.yaml" in [item.path for item in client.list_artifacts(pipeline.info.run_id)]
+    best = next(run for run in children if run.info.run_name == pipeline.data.tags["best_model"])
+    assert pipeline.data.metrics["f1_micro"] == best.data.metrics["f1_micro"]
+    assert best.data.params
+    assert best.inputs.dataset_inputs
+    assert best.outputs.model_outputs
 
 
 def test_the_forest_is_loaded_again_through_mlflow_in_a_fresh_process(finished) -> None:

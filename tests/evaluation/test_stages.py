@@ -1,22 +1,33 @@
-"""The stages evaluate and compare on two synthetic models: one knows something, one guesses."""
+"""The stages evaluate and compare on a model that knows something and one that guesses."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from sklearn.metrics import accuracy_score, f1_score, hamming_loss, jaccard_score
 
 from genre_spark.config import Config, build_config
 from genre_spark.errors import MissingTableError
+from genre_spark.evaluation.comparison import rule_name
+from genre_spark.evaluation.scores import RULES
 from genre_spark.pipelines import compare, evaluate
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import PREDICTIONS_SCHEMA, SAMPLES_WITHOUT_POSTERS_SCHEMA
 from genre_spark.tables import write_table
-from genre_spark.tracking import resolve_tracking_uri
+from genre_spark.tracking import experiment_address, resolve_tracking_uri
 
+SHORT = {
+    "f1_micro": "f1_micro",
+    "f1_macro": "f1_macro",
+    "jaccard": "jaccard_samples",
+    "exact_match": "subset_accuracy",
+    "hamming": "hamming_loss",
+}
 VOCABULARY = ["Comedy", "Drama", "Horror", "War"]
 ROWS = 80
 
@@ -28,10 +39,11 @@ def recipe(folder, **sections) -> Config:
 
 def made_up(model: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Truth and probabilities; `expert` knows something, `guess` does not. War is never true."""
-    random = np.random.default_rng([len(model), len(split)])
+    random = np.random.default_rng(len(split))
     truth = (random.random((ROWS, 4)) < [0.3, 0.5, 0.2, 0.0]).astype(np.float32)
-    known = 0.45 * truth if model == "expert" else 0.0
-    return truth, np.clip(0.1 + known + 0.35 * random.random((ROWS, 4)), 0, 1).astype(np.float32)
+    random = np.random.default_rng([len(model), len(split)])
+    known = 0.3 * truth if model == "expert" else 0.0
+    return truth, np.clip(0.1 + known + 0.5 * random.random((ROWS, 4)), 0, 1).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -128,31 +140,46 @@ def test_the_expert_beats_the_baselines(evaluated) -> None:
         )
 
 
-def test_each_model_is_a_child_run_with_metrics_tags_and_pictures(evaluated) -> None:
-    config, result, table = evaluated
+def chosen_rule(table, model: str) -> str:
+    """The first of the rules that are best for micro-F1 on validation."""
+    of_model = {"model": model, "split": "validation", "metric": "f1_micro", "label": None}
+    rules = ("fixed", "exact_match", "f1_micro", "f1_per_label")
+    return max(rules, key=lambda rule: lookup(table, rule=rule, **of_model))
+
+
+def model_runs(config: Config, **tags: str) -> dict[str, Run]:
     client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
-    experiment = client.get_run(result.run_id).info.experiment_id
-    children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{result.run_id}'")
-    assert {run.info.run_name for run in children} == {
-        "expert",
-        "guess",
-        "baseline_most_common",
-        "baseline_random",
-    }
-    run = next(run for run in children if run.info.run_name == "expert")
+    experiment = client.get_experiment_by_name(config.mlflow.experiment)
+    words = [f"tags.{key} = '{value}'" for key, value in {"kind": "model", **tags}.items()]
+    found = client.search_runs([experiment.experiment_id], " and ".join(words))
+    assert len({run.info.run_name for run in found}) == len(found)
+    return {run.info.run_name: run for run in found}
+
+
+def test_a_model_has_one_run_with_a_few_metrics_tables_and_pictures(evaluated) -> None:
+    config, _, table = evaluated
+    runs = model_runs(config)
+    assert set(runs) == {"expert", "guess", "baseline_most_common", "baseline_random"}
+    run = runs["expert"]
     assert run.data.tags["family"] == "multilabel"
-    fixed = lookup(table, model="expert", split="test", rule="fixed", metric="f1_micro", label=None)
-    assert run.data.metrics["test/f1_micro"] == pytest.approx(fixed)
-    assert {
-        "test_tuned/f1_micro",
-        "test_per_label/f1_micro",
-        "f1/Drama",
-        "f1_tuned_f1/Drama",
-    } <= run.data.metrics.keys()
-    pictures = {
-        file.path for file in client.list_artifacts(run.info.run_id) if file.path.endswith(".png")
+    assert set(run.data.metrics) == {
+        name if split == "test" else f"val_{name}" for name in SHORT for split in ("test", "val")
     }
-    assert pictures == {"f1.png", "thresholds.png", "precision_recall.png", "correlations.png"}
+    rule = chosen_rule(table, "expert")
+    assert run.data.tags["decision_rule"].startswith(RULES[rule])
+    for short, metric in SHORT.items():
+        value = lookup(table, model="expert", split="test", rule=rule, metric=metric, label=None)
+        assert run.data.metrics[short] == round(value, 4)
+    client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+    artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {
+        "metrics.json",
+        "per_genre.json",
+        *("f1.png", "thresholds.png", "precision_recall.png", "correlations.png"),
+    }
+    shown = client.load_table(run.info.experiment_id, "metrics.json", [run.info.run_id])
+    row = shown[(shown["split"] == "test") & (shown["metric"] == "f1_micro")].iloc[0]
+    assert round(row[rule_name(rule)], 4) == run.data.metrics["f1_micro"]
 
 
 def test_nothing_is_measured_twice(spark, evaluated) -> None:
@@ -160,20 +187,84 @@ def test_nothing_is_measured_twice(spark, evaluated) -> None:
     assert evaluate.run(spark, config).reused
 
 
-def test_compare_lays_models_side_by_side_and_names_the_best(spark, evaluated) -> None:
+def test_a_second_evaluation_writes_to_the_same_runs_and_logs_no_number_again(
+    spark, evaluated
+) -> None:
+    config, _, _ = evaluated
+    before = model_runs(config)
+    evaluate.run(spark, config, force=True)
+    after = model_runs(config)
+    assert {name: run.info.run_id for name, run in before.items()} == {
+        name: run.info.run_id for name, run in after.items()
+    }
+    client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+    for run in after.values():
+        assert len(client.get_metric_history(run.info.run_id, "f1_micro")) == 1
+        shown = client.load_table(run.info.experiment_id, "metrics.json", [run.info.run_id])
+        assert not shown.duplicated(["split", "metric"]).any()
+
+
+def test_intervals_are_in_the_table_and_the_expert_is_better_by_more_than_noise(evaluated) -> None:
+    _, _, table = evaluated
+    rule = chosen_rule(table, "expert")
+    of_expert = {"model": "expert", "split": "test", "rule": rule, "label": None}
+    low, value, high = (
+        lookup(table, metric=f"f1_micro{end}", **of_expert) for end in ("_low", "", "_high")
+    )
+    assert 0 < low < value < high < 1
+    for other in ("guess", "baseline_most_common", "baseline_random"):
+        (gain,) = [
+            row["value"]
+            for row in table
+            if (row["model"], row["metric"]) == (other, "best_gain_f1_micro_low")
+        ]
+        assert gain > 0
+
+
+def test_compare_ranks_the_models_and_names_the_best(spark, evaluated) -> None:
     config, _, _ = evaluated
     result = compare.run(spark, config)
     assert result.counts["models"] == 4
     assert [line.split()[0] for line in result.table.splitlines()[2:]] == [
         "baseline_most_common", "baseline_random", *["expert"] * 4, *["guess"] * 4
     ]  # fmt: skip
-    assert (
-        result.notes[0].startswith("best on validation by f1_micro") and "expert" in result.notes[0]
-    )
-    assert result.notes[1] == "expert is not registered: its predictions name no training run"
+    assert result.notes[0].startswith("Best of 2 models: expert, micro-F1 0.")
+    assert "beats the next model, guess, by +0." in result.notes[2]
+    assert result.notes[-1] == "expert is not registered: its predictions name no training run"
     client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+    run = client.get_run(result.run_id)
+    assert run.data.metrics["f1_micro"] == model_runs(config)["expert"].data.metrics["f1_micro"]
+    assert "**expert**" in run.data.tags["mlflow.note.content"]
     artifacts = {file.path for file in client.list_artifacts(result.run_id)}
-    assert {"comparison.txt", "comparison.json", "comparison.png", "genres.png"} <= artifacts
+    assert artifacts == {"config.yaml", "comparison.json", "comparison.png", "genres.png"}
+
+
+def test_the_saved_view_ranks_the_compared_models(spark, evaluated) -> None:
+    config, _, _ = evaluated
+    result = compare.run(spark, config, force=True)
+    client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+    experiment = client.get_experiment_by_name(config.mlflow.experiment)
+    views = {
+        json.loads(value)["name"]: json.loads(value)
+        for key, value in experiment.tags.items()
+        if key.startswith("mlflow.sharedViewState.")
+    }
+    assert set(views) == {"Models of the last comparison", "Models of all comparisons"}
+    for view in views.values():
+        state = json.loads(view["state"])
+        assert {key: view[key] for key in state} == state
+        order = f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"
+        found = client.search_runs(
+            [experiment.experiment_id], state["searchFilter"], order_by=[order]
+        )
+        assert found[0].info.run_name == "expert"
+        assert len(found) == 4
+        assert state["selectedColumns"][0] == "metrics.`f1_micro`"
+    assert result.run_id in views["Models of the last comparison"]["searchFilter"]
+    address = experiment_address(config, "http://127.0.0.1:5000/")
+    route = f"/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+    assert address.startswith(f"http://127.0.0.1:5000/#{route}&viewStateShareKey=models-")
+    assert address.split("#")[1] in experiment.tags["mlflow.note.content"]
 
 
 def test_models_of_different_test_movies_are_distinguished(spark, evaluated) -> None:

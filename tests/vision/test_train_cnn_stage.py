@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,12 @@ from tests.vision.conftest import link_tables, make_config
 from tests.vision.small import VOCABULARY, make_posters
 
 
+def model_run(config, name: str = "scratch_cnn_one"):
+    """The run that trained a network; its predictions name it."""
+    client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+    return client.get_run(read_manifest(config.paths.predictions(name, "test")).details["run_id"])
+
+
 @pytest.fixture(scope="module")
 def trained(spark, sample_tables):
     config = make_config(
@@ -40,7 +47,7 @@ def test_the_stage_learns_colours_and_writes_predictions_of_validation_and_test(
         assert manifest.details["vocabulary"] == list(VOCABULARY)
         assert manifest.details["family"] == "cnn"
         assert manifest.details["method"] == "scratch_cnn_one"
-        assert manifest.details["run_id"] == result.run_id
+        assert manifest.details["run_id"] == model_run(config).info.run_id
         rows = Catalogue(config).predictions("scratch_cnn_one", split).read(spark).collect()
         assert len(rows) == 16
         right = sum(row["prediction"] == row["labels"] for row in rows)
@@ -56,13 +63,14 @@ def test_a_second_run_reuses_the_first(spark, trained):
 
 
 def test_a_forced_run_trains_again_from_the_start(spark, trained):
-    config, result = trained
+    config, _ = trained
+    before = model_run(config)
     again = run(spark, config, force=True)
     assert not again.reused
     client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
     times = [
-        [point.value for point in client.get_metric_history(of.run_id, "epoch/seconds")]
-        for of in (result, again)
+        [point.value for point in client.get_metric_history(of.info.run_id, "epoch/seconds")]
+        for of in (before, model_run(config))
     ]
     assert len(times[0]) == len(times[1]) == 6
     assert (
@@ -74,12 +82,13 @@ def test_two_names_with_the_same_settings_are_two_trainings(spark, sample_tables
     """A stage records its last run: a model of another name must not be taken for its own."""
     work = link_tables(sample_tables, tmp_path / "names")
     settings = {"architecture": "scratch_cnn_one", "epochs": 1}
-    first = run(spark, make_config(work, name="a", **settings))
+    config = make_config(work, name="a", **settings)
+    run(spark, config)
+    first = model_run(config, "a").info.run_id
     run(spark, make_config(work, name="b", **settings, learning_rate=0.02))
     changed = run(spark, make_config(work, name="a", **settings, learning_rate=0.02))
     assert not changed.reused
-    table = read_manifest(make_config(work, name="a").paths.predictions("a", "test"))
-    assert table.details["run_id"] == changed.run_id != first.run_id
+    assert model_run(config, "a").info.run_id != first
 
 
 @pytest.mark.parametrize("settings", [{"label_weights": "balanced"}, {"negative_sampling": True}])
@@ -169,20 +178,20 @@ def test_samples_some_of_which_have_no_image_are_reported(spark, sample_tables, 
 
 
 def test_the_machines_load_is_logged_however_short_the_training(trained):
-    config, result = trained
-    client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
-    metrics = client.get_run(result.run_id).data.metrics
+    config, _ = trained
+    metrics = model_run(config).data.metrics
     assert "system/cpu_utilization_percentage" in metrics
     assert metrics["system/system_memory_usage_percentage"] > 0
 
 
-def test_curves_pictures_and_checkpoints_are_in_mlflow(trained):
-    config, result = trained
+def test_parameters_data_curves_pictures_and_checkpoints_are_in_the_models_run(trained):
+    config, _ = trained
     client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+    run_id = model_run(config).info.run_id
     artifacts = {
         file.path
         for folder in (None, "pictures", "checkpoints")
-        for file in client.list_artifacts(result.run_id, folder)
+        for file in client.list_artifacts(run_id, folder)
     }
     assert {
         "curves.png",
@@ -190,17 +199,25 @@ def test_curves_pictures_and_checkpoints_are_in_mlflow(trained):
         "checkpoints/best.pt",
         "checkpoints/last.pt",
     } <= artifacts
-    history = client.get_metric_history(result.run_id, "epoch/validation_loss")
+    history = client.get_metric_history(run_id, "epoch/validation_loss")
     assert [point.step for point in history] == list(range(6))
+    assert model_run(config).data.params["cnn.epochs"] == "6"
+    inputs = model_run(config).inputs.dataset_inputs
+    rows = {found.dataset.name: json.loads(found.dataset.profile)["num_rows"] for found in inputs}
+    assert rows["sample-validation"] == rows["sample-test"] == 16
+    digests = {found.dataset.name: found.dataset.digest for found in inputs}
+    sample = read_manifest(config.paths.samples("train"))
+    assert digests["sample-train"] == sample.fingerprint
+    assert rows["sample-train"] == sample.rows
     assert history[-1].value < history[0].value
 
 
 def test_the_model_gives_genres_of_png_bytes_and_of_pixels_in_a_process_without_spark(
     trained, tmp_path
 ):
-    config, result = trained
+    config, _ = trained
     uri = resolve_tracking_uri(config.mlflow, config.paths.work)
-    model = MlflowClient(uri).get_run(result.run_id).data.tags["model_uri"]
+    model = model_run(config).data.tags["model_uri"]
     images, labels = make_posters(3, seed=9)
     pixels = images.transpose(0, 2, 3, 1)
     np.save(tmp_path / "pixels.npy", pixels)

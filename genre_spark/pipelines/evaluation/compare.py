@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.evaluation.comparison import candidate_name, draw_comparison
 from genre_spark.evaluation.figures import draw_heat_map
+from genre_spark.evaluation.headline import SHORT_NAMES, choose_rules, headline, rank
 from genre_spark.evaluation.scores import (
-    RULES,
     SHOWN,
     Candidate,
     Score,
@@ -17,10 +20,18 @@ from genre_spark.evaluation.scores import (
     gather_candidates,
     label_matrix,
 )
+from genre_spark.evaluation.verdict import Compared, describe_comparison, summarize_comparison
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tables import TableManifest
-from genre_spark.tracking import TrackedRun, register_champion
+from genre_spark.tracking import (
+    COMPARED_IN,
+    TrackedRun,
+    describe_experiment,
+    find_model_run,
+    register_champion,
+    save_ranked_views,
+)
 
 SPLIT = "test"
 
@@ -30,30 +41,64 @@ def _depends_on(config: Config) -> list[object]:
     return [evaluated, config.evaluation.best_by, config.mlflow.registered_model]
 
 
-@stage(depends_on=_depends_on, outputs=lambda _: [])
+@stage(depends_on=_depends_on, outputs=lambda _: [], logs_metrics=False)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
-    """Compare all models in a table and pictures, and name the best by its validation metric."""
+    """Compare all models in a table and pictures, and name the best by its validation metric.
+
+    The pipeline's run gets the best model's numbers, what was found in words, and the pictures;
+    the experiment gets views that rank the models.
+    """
     evaluation = Catalogue(config).evaluation
     manifest = evaluation.manifest()
     rows = evaluation.read(spark).collect()  # some hundred numbers per model
     scores = [Score(**row.asDict()) for row in rows]
     candidates = gather_candidates(scores)
-    table = format_table(candidates, split=SPLIT)
-    tracked.log_text(table + "\n", "comparison.txt")
-    tracked.log_table(_columns(candidates), "comparison.json")
-    title = f"Models on {SPLIT}; thresholds tuned on validation"
-    tracked.log_figure(draw_comparison(candidates, split=SPLIT, title=title), "comparison.png")
-    _log_genres(tracked, scores, candidates, list(manifest.details["vocabulary"]))
-    best = choose_best(candidates, by=config.evaluation.best_by)
-    notes = [] if best is None else _name_best(config, tracked, best, manifest)
-    metrics = {} if best is None else {f"best/{name}": best.metric(SPLIT, name) for name in SHOWN}
+    by = config.evaluation.best_by
+    ranked = rank(choose_rules(candidates, by=by).values(), by=by)
+    best = choose_best(ranked, by=by)
+    tracked.top.log_table(_columns(candidates), "comparison.json")
+    _log_pictures(tracked.top, scores, ranked, list(manifest.details["vocabulary"]))
+    _mark_models(tracked, manifest)
+    save_ranked_views(tracked, config, _view_columns(by))
+    notes: list[str] = []
+    if best is not None:
+        found = Compared(
+            ranked, best, by, manifest.details["movies"], len(manifest.details["vocabulary"])
+        )
+        notes = [*_describe(config, tracked, found), *_register(config, tracked, best, manifest)]
     return StageResult(
         outputs={"evaluation": evaluation.path},
-        counts={"models": len({candidate.model for candidate in candidates})},
-        metrics=metrics,
+        counts={"models": len(ranked)},
+        metrics={} if best is None else headline(best),
         notes=tuple(notes),
-        table=table,
+        table=format_table(candidates, split=SPLIT),
     )
+
+
+def _view_columns(by: str) -> list[str]:
+    """Return the columns of the ranked view: the metric that decides first."""
+    first = SHORT_NAMES[by]
+    others = [name for name in SHORT_NAMES.values() if name != first]
+    return [first, *others, f"val_{first}"]
+
+
+def _mark_models(tracked: TrackedRun, manifest: TableManifest) -> None:
+    """Tag the runs of the compared models, by which the ranked view finds them."""
+    for model, place in manifest.details["runs"].items():
+        run = find_model_run(tracked, place["run"], name=model)
+        if run is not None:
+            run.set_tags({COMPARED_IN: tracked.run_id})
+
+
+def _describe(config: Config, tracked: TrackedRun, found: Compared) -> list[str]:
+    """Say in words what was found: in the pipeline's run, the experiment and the terminal."""
+    top = tracked.top
+    top.log_metrics(headline(found.best))
+    top.set_tags({"best_model": found.best.model, "best_rule": found.best.rule})
+    top.describe(describe_comparison(found))
+    lines = summarize_comparison(found)
+    describe_experiment(tracked, config, lines)
+    return [line.replace("**", "") for line in lines]
 
 
 def _columns(candidates: list[Candidate]) -> dict[str, list[object]]:
@@ -69,36 +114,37 @@ def _columns(candidates: list[Candidate]) -> dict[str, list[object]]:
     return columns
 
 
-def _log_genres(
-    run: TrackedRun, scores: list[Score], candidates: list[Candidate], labels: list[str]
+def _log_pictures(
+    run: TrackedRun, scores: list[Score], ranked: Sequence[Candidate], labels: list[str]
 ) -> None:
-    chosen = [(c.model, c.rule) for c in candidates]
-    values = label_matrix(scores, split=SPLIT, metric="f1", columns=chosen, labels=labels)
-    names = [candidate_name(c) for c in candidates]
+    title = "Models on test, each under the rule that is best on validation (lines: 95 % intervals)"
+    run.log_figure(draw_comparison(ranked, title=title), "comparison.png")
+    columns = [(c.model, c.rule) for c in ranked]
+    support = label_matrix(scores, split=SPLIT, metric="support", columns=columns, labels=labels)
+    order = np.argsort(-np.nan_to_num(support[:, 0]), kind="stable")
+    names = [labels[place] for place in order]
+    values = label_matrix(scores, split=SPLIT, metric="f1", columns=columns, labels=names)
     figure = draw_heat_map(
-        values.T, rows=names, columns=labels, title=f"F1 of each genre on {SPLIT}"
+        values.T,
+        rows=[candidate_name(c) for c in ranked],
+        columns=names,
+        title=f"F1 of each genre on {SPLIT}: the best model on top, the most frequent genre left",
     )
     run.log_figure(figure, "genres.png")
 
 
-def _name_best(
+def _register(
     config: Config, run: TrackedRun, best: Candidate, manifest: TableManifest
 ) -> list[str]:
-    """Tag the run with the best model, and register it where the recipe names a model for that."""
+    """Register the best model where the recipe names a model for that."""
     by = config.evaluation.best_by
-    value = best.metric("validation", by)
-    run.set_tags({"best_model": best.model, "best_rule": best.rule})
-    notes = [f"best on validation by {by} ({value:.4f}): {best.model}, {RULES[best.rule]}"]
     name = config.mlflow.registered_model
     training_run = str(manifest.details.get("training_runs", {}).get(best.model, ""))
-    if name and not training_run:
-        notes.append(f"{best.model} is not registered: its predictions name no training run")
-    elif name:
-        uri = register_champion(
-            run,
-            name,
-            training_run=training_run,
-            tags={"rule": best.rule, f"validation_{by}": f"{value:.6f}"},
-        )
-        notes.append(f"registered as {uri}")
-    return notes
+    if not name:
+        return []
+    if not training_run:
+        return [f"{best.model} is not registered: its predictions name no training run"]
+    value = best.metric("validation", by)
+    tags = {"rule": best.rule, f"validation_{by}": f"{value:.6f}"}
+    uri = register_champion(run, name, training_run=training_run, tags=tags)
+    return [f"registered as {uri}"]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import astuple
+from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -15,23 +20,33 @@ from genre_spark.evaluation.baseline_predictions import (
     predict_at_random,
     predict_most_common,
 )
-from genre_spark.evaluation.scores import MICRO_F1, NO_RULE, Score
-from genre_spark.files import filesystem
-from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
+from genre_spark.evaluation.group_sums import group_sums
+from genre_spark.evaluation.headline import SHORT_NAMES, bootstrap_scores, choose_rules
+from genre_spark.evaluation.scores import Candidate, choose_best, gather_candidates
+from genre_spark.files import filesystem, fingerprint
+from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.evaluation_log import log_evaluation
 from genre_spark.pipelines.evaluation.model_evaluation import (
+    EvaluatedModel,
     PredictedModel,
-    as_scores,
+    evaluate_decisions,
     evaluate_model,
-    finite_only,
 )
+from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import EVALUATION_SCHEMA, LABELS, MOVIE_ID, WEIGHT
-from genre_spark.tracking import TrackedRun
+from genre_spark.tables import read_manifest
+from genre_spark.tracking import TrackedRun, find_model_run, log_data_inputs, model_run
+
+Matrix = npt.NDArray[np.float64]
 
 logger = logging.getLogger("genre_spark")
 
 SPLITS = ("validation", "test")
+BASELINE = "baseline"
+_VERSION = 2  # of what the stage writes: a table of an older one is written again
+_JOBS_AT_ONCE = 3
 
 
 def predicted_models(config: Config) -> list[str]:
@@ -69,51 +84,134 @@ def _depends_on(config: Config) -> list[object]:
         for model in predicted_models(config)
     }
     return [
+        _VERSION,
         config.evaluation.threshold,
+        config.evaluation.best_by,
         predictions,
         tables.samples("train").manifest().fingerprint,
     ]
 
 
-@stage(depends_on=_depends_on, outputs=lambda config: [Catalogue(config).evaluation])
+@stage(
+    depends_on=_depends_on,
+    outputs=lambda config: [Catalogue(config).evaluation],
+    logs_metrics=False,
+)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
-    """Measure models and baselines on validation and test, each in a child run; write one table."""
+    """Measure models and baselines on validation and test, and write one table.
+
+    What is found is logged to the runs that trained the models; each baseline has a run of its own.
+    """
     models = [_open_model(spark, config, name) for name in predicted_models(config)]
-    scores: list[Score] = []
-    headline: dict[str, float] = {}
+    evaluated = []
     for model in models:
         logger.info("  %s: evaluating", model.name)
-        tags = {
-            "stage": run.name,
-            "family": model.family,
-            "method": model.method,
-            "training_run": model.run_id,
-        }
-        with tracked.child(model.name, tags) as child:
-            found = evaluate_model(model, threshold=config.evaluation.threshold, run=child)
-        scores += found
-        headline |= {
-            f"{model.name}/{s.metric}": s.value
-            for s in found
-            if (s.split, s.rule, s.label) == ("test", MICRO_F1, None)
-            and s.metric == "f1_micro"
-            and s.value is not None
-        }
-    scores += _evaluate_baselines(spark, config, tracked, models[0])
-    table = spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA)
-    details = {
-        "models": [model.name for model in models],
-        "vocabulary": list(models[0].vocabulary),
-        "training_runs": {model.name: model.run_id for model in models},
-    }
+        evaluated.append(evaluate_model(model, threshold=config.evaluation.threshold))
+    evaluated += [
+        evaluate_decisions(baseline) for baseline in _baselines(spark, config, like=models[0])
+    ]
+    scores = [score for found in evaluated for score in found.scores]
+    by = config.evaluation.best_by
+    chosen = choose_rules(gather_candidates(scores), by=by)
+    sums = _test_sums(spark, evaluated, chosen)
+    best = choose_best(list(chosen.values()), by=by)
+    scores += bootstrap_scores(
+        chosen, sums, best=None if best is None else best.model, seed=config.seed
+    )
+    runs = _log_models(config, tracked, evaluated, chosen)
     evaluation = Catalogue(config).evaluation
-    evaluation.write(table, fingerprint=tracked.digest, details=details, partitions=1)
+    evaluation.write(
+        spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA),
+        fingerprint=tracked.digest,
+        details={
+            "models": [model.name for model in models],
+            "vocabulary": list(models[0].vocabulary),
+            "training_runs": {model.name: model.run_id for model in models},
+            "runs": runs,
+            "movies": _movies(config, models[0]),
+        },
+        partitions=1,
+    )
     return StageResult(
         outputs={"evaluation": evaluation.path},
         counts={"models": len(models), "scores": len(scores)},
-        metrics=headline,
+        metrics={
+            f"{model.name}/{SHORT_NAMES[by]}": chosen[model.name].metric("test", by)
+            for model in models
+        },
         notes=_compare_movies(models),
     )
+
+
+def _movies(config: Config, model: PredictedModel) -> dict[str, int]:
+    """Return the number of movies of training, validation and test."""
+    tables = Catalogue(config)
+    read = {"training": tables.samples("train")}
+    read |= {split: tables.predictions(model.name, split) for split in SPLITS}
+    return {name: table.manifest().rows for name, table in read.items()}
+
+
+def _test_sums(
+    spark: SparkSession, evaluated: list[EvaluatedModel], chosen: Mapping[str, Candidate]
+) -> dict[str, Matrix]:
+    """Return what a bootstrap of the test metrics draws from, for each model under its rule."""
+
+    def add_up(found: EvaluatedModel) -> Matrix:
+        decided = found.decided("test", chosen[found.model.name].rule)
+        return group_sums(decided, labels=len(found.model.vocabulary))
+
+    sums = run_in_threads(
+        spark, [partial(add_up, found) for found in evaluated], parallelism=_JOBS_AT_ONCE
+    )
+    return {found.model.name: matrix for found, matrix in zip(evaluated, sums, strict=True)}
+
+
+def _log_models(
+    config: Config,
+    tracked: TrackedRun,
+    evaluated: list[EvaluatedModel],
+    chosen: Mapping[str, Candidate],
+) -> dict[str, dict[str, str]]:
+    """Log each model to its run; return model -> id of the run and digest of its predictions."""
+    earlier = read_manifest(Catalogue(config).evaluation.path)
+    known = {} if earlier is None else earlier.details.get("runs", {})
+    inputs = sample_inputs(config)
+    test = next((data for data in inputs if data.context == "test"), None)
+    runs = {}
+    for found in evaluated:
+        model, digest = (
+            found.model,
+            _predictions_digest(config, found.model, like=evaluated[0].model.name),
+        )
+        before = known.get(model.name, {})
+        again = before["run"] if before.get("digest") == digest else ""
+        with ExitStack() as stack:
+            run = next(
+                (
+                    there
+                    for run_id in (model.run_id, again)
+                    if (there := find_model_run(tracked, run_id, name=model.name))
+                ),
+                None,
+            )
+            if run is None:
+                run = stack.enter_context(
+                    model_run(tracked, model.name, family=model.family, method=model.method)
+                )
+                log_data_inputs(run, inputs)
+            log_evaluation(run, found, chosen[model.name], measured_on=test)
+        runs[model.name] = {"run": run.run_id, "digest": digest}
+    return runs
+
+
+def _predictions_digest(config: Config, model: PredictedModel, *, like: str) -> str:
+    """Return a digest of a model's predictions; baselines predict the movies that `like` did."""
+    tables = Catalogue(config)
+    if model.family == BASELINE:
+        read = [tables.samples("train"), *(tables.predictions(like, split) for split in SPLITS)]
+    else:
+        read = [tables.predictions(model.name, split) for split in SPLITS]
+    return fingerprint(model.method, config.seed, [table.manifest().fingerprint for table in read])
 
 
 def _compare_movies(models: list[PredictedModel]) -> tuple[str, ...]:
@@ -152,30 +250,19 @@ def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedMode
     )
 
 
-def _evaluate_baselines(
-    spark: SparkSession, config: Config, tracked: TrackedRun, like: PredictedModel
-) -> list[Score]:
-    """Measure predictions that look at no movie, on the rows that `like` predicted."""
+def _baselines(
+    spark: SparkSession, config: Config, *, like: PredictedModel
+) -> list[PredictedModel]:
+    """Return predictions that look at no movie, on the rows that `like` predicted."""
     train = Catalogue(config).samples("train").read(spark)
     prior = fit_label_prior(train.select(LABELS, WEIGHT))
-    scores: list[Score] = []
-    for method in ("most_common", "random"):
-        model = PredictedModel(f"baseline_{method}", "baseline", method, like.vocabulary, "", {})
-        with tracked.child(
-            model.name, {"stage": run.name, "family": "baseline", "method": method}
-        ) as child:
-            for split, rows in like.predictions.items():
-                truth = rows.select(MOVIE_ID, LABELS)
-                if method == "most_common":
-                    predictions = predict_most_common(truth, prior=prior)
-                else:
-                    predictions = predict_at_random(truth, prior=prior, seed=config.seed)
-                metrics = MultilabelEvaluator(probabilitiesCol="").evaluateAll(predictions)
-                scores += as_scores(model, split, NO_RULE, metrics)
-                child.log_metrics(
-                    {
-                        f"{split}/{name}": value
-                        for name, value in finite_only(metrics.values.items())
-                    }
-                )
-    return scores
+    truth = {split: rows.select(MOVIE_ID, LABELS) for split, rows in like.predictions.items()}
+    common = {split: predict_most_common(rows, prior=prior) for split, rows in truth.items()}
+    drawn = {
+        split: predict_at_random(rows, prior=prior, seed=config.seed)
+        for split, rows in truth.items()
+    }
+    return [
+        PredictedModel(f"baseline_{method}", BASELINE, method, like.vocabulary, "", predictions)
+        for method, predictions in (("most_common", common), ("random", drawn))
+    ]

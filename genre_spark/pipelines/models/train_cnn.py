@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config
 from genre_spark.files import join, write_json
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.models.network_pictures import log_pictures
 from genre_spark.pipelines.models.network_plan import (
     plan_training,
@@ -20,7 +21,14 @@ from genre_spark.pipelines.models.network_plan import (
 from genre_spark.pipelines.models.network_predictions import write_predictions
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tables import Table
-from genre_spark.tracking import CurveLogger, TrackedRun, log_poster_model, system_metrics
+from genre_spark.tracking import (
+    CurveLogger,
+    TrackedRun,
+    log_data_inputs,
+    log_poster_model,
+    model_run,
+    system_metrics,
+)
 from genre_spark.vision.figures.training_curves import draw_curves
 from genre_spark.vision.storage import local_copy, remove_folder
 from genre_spark.vision.training.distribution import launch
@@ -52,31 +60,17 @@ def _outputs(config: Config) -> list[Table]:
     return [Catalogue(config).predictions(config.cnn.model_name, split) for split in _SPLITS[1:]]
 
 
-@stage(depends_on=_depends_on, outputs=_outputs)
+@stage(depends_on=_depends_on, outputs=_outputs, logs_metrics=False)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Train the configured network, keep the best epoch, predict validation and test.
 
     Counts: samples, epochs, the best epoch. Metrics: the best epoch's on validation, at threshold
     0.5.
     """
-    name = config.cnn.model_name
-    tracked.set_tags({"family": "cnn", "method": config.cnn.architecture})
-    tracked.log_params({"cnn": config.cnn.model_dump(mode="json"), "seed": config.seed})
-    checkpoints = join(config.paths.table("checkpoints"), name)
-    if tracked.force:
-        remove_folder(join(checkpoints, tracked.digest))
-    job = plan_training(spark, config, digest=tracked.digest)
-    logger.info(
-        "  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary)
-    )
-    with system_metrics(tracked):
-        outcome = launch(job, report=EpochReport(CurveLogger(tracked.tracking_uri, tracked.run_id)))
-    write_json(training_note(config), {"run_id": tracked.run_id, "digest": tracked.digest})
+    name, method = config.cnn.model_name, config.cnn.architecture
+    with model_run(tracked, name, family="cnn", method=method, tags={"stage": run.name}) as child:
+        job, outcome, manifests = _train(spark, config, tracked, child)
     best = next(record for record in outcome.history if record.epoch == outcome.best_epoch)
-    _log_training(tracked, job, outcome, name)
-    manifests = write_predictions(spark, config, job, digest=tracked.digest, run_id=tracked.run_id)
-    log_pictures(spark, tracked, config, job)
-    remove_folder(checkpoints, keep=tracked.digest)
     metrics = {
         f"validation/{key}": getattr(best, key)
         for key in ("validation_loss", "hamming_loss", "micro_f1", "macro_f1")
@@ -94,6 +88,36 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         },
         metrics=metrics,
     )
+
+
+def _train(
+    spark: SparkSession, config: Config, tracked: TrackedRun, child: TrackedRun
+) -> tuple[TrainingJob, TrainingOutcome, dict[str, str]]:
+    """Train and predict; everything about the model goes to its own run, the child."""
+    name = config.cnn.model_name
+    child.log_params(
+        {
+            "cnn": config.cnn.model_dump(mode="json"),
+            "seed": config.seed,
+            "sampling": config.sampling.model_dump(mode="json"),
+        }
+    )
+    log_data_inputs(child, sample_inputs(config))
+    checkpoints = join(config.paths.table("checkpoints"), name)
+    if tracked.force:
+        remove_folder(join(checkpoints, tracked.digest))
+    job = plan_training(spark, config, digest=tracked.digest)
+    logger.info(
+        "  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary)
+    )
+    with system_metrics(child):
+        outcome = launch(job, report=EpochReport(CurveLogger(child.tracking_uri, child.run_id)))
+    write_json(training_note(config), {"run_id": child.run_id, "digest": tracked.digest})
+    _log_training(child, job, outcome, name)
+    manifests = write_predictions(spark, config, job, digest=tracked.digest, run_id=child.run_id)
+    log_pictures(spark, child, config, job)
+    remove_folder(checkpoints, keep=tracked.digest)
+    return job, outcome, manifests
 
 
 def _curves(outcome: TrainingOutcome, name: str) -> Figure:

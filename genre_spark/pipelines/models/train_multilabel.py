@@ -12,12 +12,13 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.models.multilabel_methods import make_estimator
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.class_weights import row_weight
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
 from genre_spark.tables import Table
-from genre_spark.tracking import TrackedRun, log_spark_model
+from genre_spark.tracking import TrackedRun, log_data_inputs, log_spark_model, model_run
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")
@@ -51,15 +52,17 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     counts: dict[str, float] = {"training_movies": train.count()}
     outputs: dict[str, str] = {}
     for method in config.multilabel.methods:
-        tags = {"stage": run.name, "family": "multilabel", "method": method}
-        with tracked.child(method, tags) as child:
+        with model_run(
+            tracked, method, family="multilabel", method=method, tags={"stage": run.name}
+        ) as child:
             logger.info(
                 "  %s: training on %s movies, %s genres",
                 method,
                 counts["training_movies"],
                 len(vocabulary),
             )
-            child.log_params({"method": method, **config.multilabel.model_dump(mode="json")})
+            child.log_params(_params(config, method))
+            log_data_inputs(child, [*sample_inputs(config), feature_input(config)])
             started = time.monotonic()
             model = make_estimator(
                 config.multilabel, method, seed=config.seed, names=vocabulary
@@ -83,6 +86,18 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         counts[f"seconds_{method}"] = seconds
         outputs[method] = config.paths.model(method)
     return StageResult(counts=counts, outputs=outputs)
+
+
+def _params(config: Config, method: str) -> dict[str, object]:
+    """Return the settings that tell this model from others: its own, the features, the sample."""
+    own = config.multilabel.model_dump(mode="json", exclude={"methods", "parallelism"})
+    return {
+        "method": method,
+        "seed": config.seed,
+        **own,
+        "features": config.features.model_dump(mode="json"),
+        "sampling": config.sampling.model_dump(mode="json"),
+    }
 
 
 def _with_features(spark: SparkSession, config: Config, split: str) -> DataFrame:

@@ -17,8 +17,9 @@ from genre_spark.fusion.stack_tables import (
     predict_stack,
 )
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.tracking import TrackedRun
+from genre_spark.tracking import TrackedRun, log_data_inputs, model_run
 
 __all__ = ["run"]
 
@@ -58,11 +59,13 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     counts: dict[str, float] = {}
     losses: dict[str, float] = {}
     for name, models in settings.models.items():
-        tags = {"stage": run.name, "family": "stack", "method": "stack"}
-        with tracked.child(name, tags) as child:
+        with model_run(
+            tracked, name, family="stack", method="stack", tags={"stage": run.name}
+        ) as child:
             logger.info("  %s: stacking %s", name, ", ".join(models))
             vocabulary = _vocabulary(config, models)
             child.log_params({"models": models, "folds": settings.folds, "seed": config.seed})
+            log_data_inputs(child, sample_inputs(config))
             started = time.monotonic()
             joined = {
                 split: join_predictions(
