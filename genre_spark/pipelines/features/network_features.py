@@ -13,7 +13,7 @@ from genre_spark.files import file_digest, fingerprint, join, read_json, write_j
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.session import job_progress
 from genre_spark.vision.feed.embedded import embed_samples
-from genre_spark.vision.inference.embedding_table import EmbeddedPosters, embed_posters
+from genre_spark.vision.inference.embedded_posters import EmbeddedPosters, embed_posters
 from genre_spark.vision.inference.network_file import PosterForm, save_network
 from genre_spark.vision.models import build_network, find_architecture
 from genre_spark.vision.models.weights import load_pretrained
