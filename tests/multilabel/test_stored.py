@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyspark
 import pytest
+from pyspark.loose_version import LooseVersion
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.tuning import CrossValidator
 from sklearn.neighbors import KNeighborsClassifier
@@ -95,6 +97,10 @@ def test_a_stored_fitted_pipeline_gives_the_same_scores(spark, data, folder):
     assert found == pytest.approx(read_golden(folder, "fitted_pipeline"), abs=1e-12)
 
 
+@pytest.mark.skipif(
+    LooseVersion(pyspark.__version__) >= LooseVersion("4.1"),
+    reason="PySpark 4.3 cannot read the grid of a search of any estimator that 4.0 stored",
+)
 @EVERY_FOLDER
 def test_a_stored_search_has_its_estimator_grid_and_evaluator(spark, folder):
     search = CrossValidator.load(str(folder / "search"))
