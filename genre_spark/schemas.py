@@ -81,6 +81,36 @@ DOWNLOADS_SCHEMA = StructType(
     ]
 )
 
+_PERSON = StructType(
+    [
+        StructField("ordering", IntegerType()),
+        StructField("name", StringType()),
+        StructField("category", StringType()),  # actor, director, composer, ...
+        StructField("job", StringType()),
+        StructField("characters", ArrayType(StringType())),
+    ]
+)
+_TITLE = StructType([StructField(name, StringType()) for name in ("title", "region", "language")])
+
+IMDB_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField("imdb_id", StringType(), False),
+        StructField("title_type", StringType()),  # movie, tvMovie, tvSeries, ...
+        StructField("title", StringType()),
+        StructField("original_title", StringType()),
+        StructField("year", IntegerType()),
+        StructField("minute", DoubleType()),
+        StructField("rating", DoubleType()),  # 1..10, weighted mean of IMDb's users
+        StructField("votes", LongType()),
+        StructField("imdb_genres", ArrayType(StringType())),  # at most 3; to compare, no feature
+        StructField("directors", ArrayType(StringType())),
+        StructField("writers", ArrayType(StringType())),
+        StructField("principals", ArrayType(_PERSON)),
+        StructField("titles", ArrayType(_TITLE)),  # in other countries, where they are read
+    ]
+)
+
 FEATURES_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),

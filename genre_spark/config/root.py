@@ -27,6 +27,7 @@ __all__ = [
 RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compares the two
     "make-sample",
     "collect-tmdb",
+    "collect-imdb",
     "download-posters",
     "group-genres",
     "prepare-posters",

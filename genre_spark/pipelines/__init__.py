@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from genre_spark.pipelines.evaluation import compare, evaluate
     from genre_spark.pipelines.features import build_features, poster_embeddings, text_embeddings
     from genre_spark.pipelines.ingestion import (
+        collect_imdb,
         collect_tmdb,
         download_posters,
         group_genres,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build_features",
+    "collect_imdb",
     "collect_tmdb",
     "compare",
     "download_posters",

@@ -13,6 +13,7 @@ from genre_spark.schemas import (
     EVALUATION_SCHEMA,
     FEATURES_SCHEMA,
     GENRES_SCHEMA,
+    IMDB_SCHEMA,
     POSTERS_SCHEMA,
     PREDICTIONS_SCHEMA,
     REJECTS_SCHEMA,
@@ -30,6 +31,7 @@ _REJECTS_OF = {
     "metadata": "build-features",
     "tmdb": "collect-tmdb",
     "downloads": "download-posters",
+    "imdb": "collect-imdb",
 }
 
 
@@ -60,6 +62,11 @@ class Catalogue:
     def posters(self) -> Table:
         """One row per readable poster."""
         return Table(self.config.paths.posters_table, POSTERS_SCHEMA, "prepare-posters")
+
+    @property
+    def imdb(self) -> Table:
+        """One row per movie that IMDb knows: its numbers and people there."""
+        return Table(self.config.paths.table("imdb"), IMDB_SCHEMA, "collect-imdb")
 
     @property
     def downloads(self) -> Table:

@@ -1,4 +1,4 @@
-"""CSV files line by line: every line becomes fields or stays known as unusable, and none is lost or merged unseen."""
+"""CSV files line by line: every line becomes fields or is known as unusable; none is lost."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class CsvLayout:
 
 
 def check_header(path: str, required: Sequence[str]) -> None:
-    """Look at the first lines of a CSV file, so that a wrong file is told before anything else starts.
+    """Look at the first lines of a CSV file, so that a wrong file is reported before all else.
 
     Raises:
         InvalidInputError: there is no such file, it is empty or holds a header alone, or the header
@@ -79,7 +79,7 @@ def read_header(path: str, required: Sequence[str]) -> tuple[tuple[str, ...], st
     were put together have both kinds of line ends.
 
     Raises:
-        InvalidInputError: there is no such file, it is empty, not UTF-8, or lacks a required column.
+        InvalidInputError: the file is missing, empty, not UTF-8, or lacks a required column.
     """
     head, _ = _open_ends(path, required, whole=False)
     _, names = _parse_header(path, head, required, lower=True)
@@ -184,7 +184,7 @@ def _read_ends(file: io.BufferedReader, size: int, *, gzipped: bool) -> tuple[by
 
 
 def split_fields(lines: DataFrame, layout: CsvLayout, *, columns: Sequence[str]) -> DataFrame:
-    """Add the named columns to lines: text without the quotes and blanks around it, null in malformed lines.
+    """Add the named columns to lines: text without quotes and blanks around it, null if malformed.
 
     A line is malformed when it has more or fewer fields than the header, or an unpaired quote (RFC
     4180; a field with a line break in it comes as two lines, both malformed).
