@@ -46,6 +46,9 @@ def run_without(*blocked: str, code: str) -> subprocess.CompletedProcess[str]:
         ("matplotlib", "genre_spark.evaluation.figures", "pipeline"),
         ("torch", "genre_spark.vision.training.loop", "cnn"),
         ("torch", "genre_spark.pipelines.models.train_cnn", "cnn"),
+        ("optuna", "genre_spark.pipelines.models.search_cnn", "cnn"),
+        ("aiohttp", "genre_spark.collect", "collect"),
+        ("transformers", "genre_spark.text", "text"),
         ("petastorm", "genre_spark.vision.feed.reader", "petastorm"),
     ],
 )

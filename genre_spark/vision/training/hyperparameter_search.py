@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from genre_spark.extras import require
+
+require("optuna")
+
 import optuna
 import pandas as pd
 from optuna.storages import JournalStorage
