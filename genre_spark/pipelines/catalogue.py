@@ -25,7 +25,7 @@ from genre_spark.tables import Table
 
 __all__ = ["Catalogue"]
 
-_REJECTS_OF = {
+REJECTS_OF = {
     "genres": "group-genres",
     "posters": "prepare-posters",
     "metadata": "build-features",
@@ -75,7 +75,7 @@ class Catalogue:
 
     def rejects(self, of: str) -> Table:
         """One row per input that could not be used, of genres, posters, metadata, ...."""
-        return Table(self.config.paths.rejects(of), REJECTS_SCHEMA, _REJECTS_OF[of])
+        return Table(self.config.paths.rejects(of), REJECTS_SCHEMA, REJECTS_OF[of])
 
     @property
     def features(self) -> Table:

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import build_config
 from genre_spark.errors import MissingTableError, StageFailedError
-from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.catalogue import REJECTS_OF, Catalogue
 from genre_spark.pipelines.stage_list import STAGES
 from genre_spark.schemas import FEATURES_SCHEMA
 from genre_spark.tables import Table, TableManifest, commit_table
@@ -29,7 +29,10 @@ def every_table(catalogue: Catalogue) -> list[Table]:
         catalogue.features,
         catalogue.embeddings,
         catalogue.evaluation,
-        *(catalogue.rejects(of) for of in ("genres", "posters", "metadata")),
+        catalogue.imdb,
+        catalogue.downloads,
+        catalogue.text_embeddings,
+        *(catalogue.rejects(of) for of in REJECTS_OF),
         *(catalogue.samples(split) for split in ("train", "validation", "test")),
         *(catalogue.predictions("rakel", split) for split in ("validation", "test")),
         *(catalogue.predictions("lenet", split) for split in ("validation", "test", "posters")),
