@@ -1,4 +1,4 @@
-"""`genre-spark init FOLDER`: copies of the recipes, jobs and notebooks in a folder of the user's."""
+"""`genre-spark init FOLDER`: copies of recipes, jobs and notebooks in a folder of the user's."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def copy_starter(folder: str | Path) -> list[Path]:
     """Copy recipes, Spark settings, jobs and notebooks, and return the files that are new.
 
     Args:
-        folder: where `conf`, `jobs` and `notebooks` go; it is made where it is not there. Files that
-            are there already, the same as the package's, are left.
+        folder: where `conf`, `jobs` and `notebooks` go; it is made where it is not there. Files
+            that are there already, the same as the package's, are left.
 
     Raises:
         InvalidInputError: a file is there with other content; nothing is copied then.

@@ -27,7 +27,8 @@ FILES = {
     "constraints-multilabel.txt": (
         ("spark", "test"),
         "# The newest releases with which genre_spark.multilabel has been tested, by `make\n"
-        "# test-multilabel`: no limit of the pipeline holds there. `make constraints` writes this file.\n",
+        "# test-multilabel`: no limit of the pipeline holds there. `make constraints` writes this\n"
+        "# file.\n",
     ),
 }
 PYTHONS = ("3.10", "3.11", "3.12")
