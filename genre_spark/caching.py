@@ -20,9 +20,9 @@ def cached(data: DataFrame, copies: int = 1) -> Iterator[DataFrame]:
     Release it at the end, also after a failure.
 
     Args:
-        data: to keep.
-        copies: executors that hold each partition, 1 or more; Spark knows up to 39, and more are
-            not made.
+        data: DataFrame to keep.
+        copies: number of executors that hold each partition, 1 or more; Spark knows up to 39, and
+            more are not made.
     """
     # MEMORY_AND_DISK_DESER, which DataFrame.persist takes by itself, with copies
     level = StorageLevel(

@@ -34,7 +34,7 @@ class MissingExtraError(UserError, ImportError):
     """A package that only some of genre_spark needs is not installed."""
 
 
-class InvalidLabelsError(UserError):
+class InvalidLabelsError(InvalidInputError):
     """Labels are not a multi-hot vector of the expected length."""
 
 

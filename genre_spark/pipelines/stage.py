@@ -19,6 +19,7 @@ from genre_spark.errors import MissingTableError
 from genre_spark.files import fingerprint, join, read_json, write_json
 from genre_spark.session import check_workers
 from genre_spark.tracking import TrackedRun, open_run
+from genre_spark.worker_errors import worker_errors
 
 __all__ = ["Body", "Output", "Stage", "StageResult", "git_commit", "stage"]
 
@@ -116,7 +117,8 @@ class Stage:
             force: run it even if nothing has changed.
 
         Raises:
-            UserError: something that the stage reads is missing or cannot be used.
+            UserError: something that the stage reads is missing or cannot be used, in this process
+                or in a Python worker.
         """
         return self.start(lambda: spark, config, parent=parent, force=force)
 
@@ -149,7 +151,8 @@ class Stage:
         tags = {"stage": self.name, "data_digest": digest, "git_commit": git_commit()}
         with open_run(config, self.name, parent=parent, tags=tags) as tracked:
             tracked.digest, tracked.force = digest, force
-            result = self._body(spark, config, tracked)
+            with worker_errors():
+                result = self._body(spark, config, tracked)
             seconds = round(time.monotonic() - started, 2)
             result = replace(result, stage=self.name, seconds=seconds, run_id=tracked.run_id)
             tracked.log_metrics({f"count/{key}": value for key, value in result.counts.items()})
