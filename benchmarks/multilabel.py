@@ -1,4 +1,4 @@
-"""Time the multi-label estimators against scikit-learn with joblib, against plain Spark ML loops, and across workers.
+"""Time the multi-label estimators: against scikit-learn, Spark ML loops, and on two workers.
 
     python benchmarks/multilabel.py --json > multilabel.json          # two cores, everything
     python benchmarks/multilabel.py --only br_local predict --rows 2000
@@ -20,17 +20,15 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyspark
 from joblib import cpu_count
+from multilabel_cluster import processor_seconds, standalone_cluster
+from multilabel_timing import compare, seconds
 from pyspark.ml.classification import RandomForestClassifier as SparkForest
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame, SparkSession
@@ -47,7 +45,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def synthetic(
     rows: int, features: int, labels: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and labels that depend on them and on each other: about three of 19 labels per row."""
+    """Return features, and labels that depend on them and on each other: about 3 of 19 per row."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, features)).astype(np.float32).astype(np.float64)
     hidden = np.tanh(x[:, : min(features, 30)] @ rng.normal(size=(min(features, 30), 8)) / 3)
@@ -67,32 +65,6 @@ def to_spark(spark: SparkSession, x: np.ndarray, y: np.ndarray, partitions: int)
     )
     data.count()
     return data
-
-
-def seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-class Comparison(NamedTuple):
-    """Medians of rounds: ours and theirs in seconds, and theirs over ours within a round."""
-
-    ours: float
-    theirs: float
-    speed: float
-
-
-def compare(
-    ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 3
-) -> Comparison:
-    """Time two works in turn after both have run once, for the JVM compiles while it works."""
-    theirs()
-    ours()
-    times = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
-    mine, others = zip(*times, strict=True)
-    ratio = statistics.median(other / own for own, other in times)
-    return Comparison(statistics.median(mine), statistics.median(others), ratio)
 
 
 @contextmanager
@@ -256,66 +228,6 @@ def cluster_fit(spark: SparkSession, options: argparse.Namespace) -> dict[str, f
     return found
 
 
-def processor_seconds() -> float:
-    """Return the processor time that the machine has worked, over all cores."""
-    user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
-    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def standalone_cluster(workers: int) -> Iterator[str]:
-    """Start a Spark master and single-core workers on loopback; yield the master's address."""
-    home = Path(pyspark.__file__).parent
-    environment = {**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
-    environment["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
-    )
-    port = 7000 + os.getpid() % 2000
-    master = f"spark://127.0.0.1:{port}"
-    classes = home / "bin" / "spark-class"
-    deploy = "org.apache.spark.deploy"
-    with tempfile.TemporaryDirectory() as folder:
-        log = (Path(folder) / "cluster.log").open("wb")
-        web = ["--webui-port", "0"]
-        commands = [
-            [
-                str(classes),
-                f"{deploy}.master.Master",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-                *web,
-            ]
-        ]
-        commands += [
-            [
-                str(classes),
-                f"{deploy}.worker.Worker",
-                "-c",
-                "1",
-                "-m",
-                "2g",
-                "-d",
-                f"{folder}/w{number}",
-                *web,
-                master,
-            ]
-            for number in range(workers)
-        ]
-        started = []
-        try:
-            for command in commands:
-                started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-                time.sleep(4)
-            yield master
-        finally:
-            for process in reversed(started):
-                process.terminate()
-                process.wait(timeout=30)
-            log.close()
-
-
 def cluster(_: SparkSession | None, options: argparse.Namespace) -> dict[str, float]:
     times = {}
     for workers in (1, 2):
@@ -356,7 +268,7 @@ PARTS = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
+def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -384,7 +296,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--json", action="store_true", help="print one object with all ratios and seconds"
     )
     parser.add_argument("--cluster-master", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = read_options(arguments)
     if options.cluster_master:
         with session(options.cluster_master) as spark:
             print(json.dumps(cluster_fit(spark, options)))
