@@ -5,7 +5,7 @@ VENV_MULTILABEL ?= $(ROOT)/.venv-multilabel
 BIN := $(VENV)/bin
 WORK ?= $(ROOT)/work/demo
 # of tests/multilabel what every method does: contract, stored models, the documentation's snippets
-MULTILABEL_TESTS ?= $(addprefix tests/multilabel/test_,contract.py stored.py page.py)
+MULTILABEL_TESTS ?= $(addprefix tests/multilabel/test_,contract.py stored.py page.py params.py worker_errors.py)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help

@@ -1,4 +1,4 @@
-"""Multi-label estimators for Spark ML: usable alone, by someone who never saw a movie."""
+"""Multi-label estimators for Spark ML, for any table with features and labels."""
 
 from genre_spark.extras import require
 
@@ -23,11 +23,10 @@ from genre_spark.multilabel.methods.chains import (
     EnsembleOfClassifierChainsModel,
 )
 from genre_spark.multilabel.methods.homer import HOMER, HOMERModel
-from genre_spark.multilabel.methods.label_powerset import (
+from genre_spark.multilabel.methods.label_powerset import LabelPowerset, LabelPowersetModel
+from genre_spark.multilabel.methods.pruned_sets import (
     EnsembleOfPrunedSets,
     EnsembleOfPrunedSetsModel,
-    LabelPowerset,
-    LabelPowersetModel,
     PrunedSets,
     PrunedSetsModel,
 )
@@ -71,8 +70,7 @@ __all__ = [
     "trust_types",
 ]
 
-# Stored models name their class by this: a file can move without breaking a model that was stored
-# before.
+# A stored model names its class by this: a file can move without breaking it.
 for _name in __all__:
     globals()[_name].__module__ = __name__
 alias_modules_of_0_1()

@@ -5,75 +5,54 @@ from __future__ import annotations
 import pickle
 import uuid
 from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.multilabel.classifiers import HasClassifier
 from genre_spark.multilabel.columns import (
     Labels,
-    array_column,
+    Matrix,
     check_features,
     feature_names,
-    number_column,
     vector_column,
 )
-from genre_spark.multilabel.fitting.cooccurrence import Cooccurrence, count_cooccurrence
-from genre_spark.multilabel.fitting.plan import Subproblem
-from genre_spark.multilabel.fitting.statistics import RowCheck, TrainingStatistics, summarise_rows
-from genre_spark.multilabel.fitting.training_data import (
-    pack_training,
-    summarise_blocks,
-    training_rows,
-)
-from genre_spark.multilabel.fitting.with_sklearn import fit_locally
-from genre_spark.multilabel.fitting.with_spark import fit_with_spark
-from genre_spark.multilabel.models.from_sklearn import compares_in_single
-from genre_spark.multilabel.models.parts import FittedPart, SparkModelScorer
+from genre_spark.multilabel.fitting.statistics import TrainingStatistics
+from genre_spark.multilabel.models.parts import FittedPart, Part
 from genre_spark.multilabel.models.predictors import Predictor, Structure
 from genre_spark.multilabel.models.scorers import Scorer
 from genre_spark.multilabel.models.transform import (
-    CHECKED,
-    HIDDEN,
     ScoringTask,
     append_scores,
     score_features,
     unfold_scores,
 )
 from genre_spark.multilabel.models.transform_spark import (
-    append_given_scores,
-    append_part_scores,
-    check_rows,
-    stand_in,
+    SparkTask,
+    append_scores_on_spark,
+    needs_spark,
 )
-from genre_spark.multilabel.params import MultilabelParams, set_params
 from genre_spark.multilabel.persistence import (
     EstimatorReader,
     EstimatorWriter,
     ModelReader,
     ModelWriter,
-    read_scorer,
 )
+from genre_spark.multilabel.shared_params import MultilabelParams
 from genre_spark.session import check_workers
+from genre_spark.worker_errors import worker_errors
 
 __all__ = ["MultilabelEstimator", "MultilabelModel"]
 
 E = TypeVar("E", bound="MultilabelEstimator")
 M = TypeVar("M", bound="MultilabelModel")
-T = TypeVar("T", bound="ProblemTransformation")
-Matrix = NDArray[np.float64]
 
 
 class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass=ABCMeta):
@@ -81,14 +60,14 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
 
     Attributes:
         parts: the fitted single-target models.
-        structure: how the method combines them, in JSON's types.
+        structure: how the method combines the parts, in JSON's types.
         numLabels: number of labels, L.
         numFeatures: length of the feature vectors.
     """
 
     def __init__(
         self,
-        parts: Sequence[FittedPart] = (),
+        parts: Sequence[Part] = (),
         structure: Structure | None = None,
         numLabels: int = 0,
         numFeatures: int = 0,
@@ -101,17 +80,15 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         self._token = uuid.uuid4().hex
 
     @abstractmethod
-    def _predictor(self) -> Predictor:
-        """Return the combination of the parts, as the model's Params want it."""
+    def _predictor(self, scorers: Sequence[Scorer]) -> Predictor:
+        """Return the combination of the parts' scorers, as the model's Params want it."""
 
     @property
     def models(self) -> list[Model | None]:
         """The fitted Spark ML models, in the order of the parts.
 
-        None where there is none (constant, scikit-learn).
-
-        Models that were turned into arrays are here only in the session that fitted them: they are
-        not stored.
+        None where there is none (constant, scikit-learn). Models that were turned into arrays are
+        here only in the session that fitted them: they are not stored.
         """
         return [part.model for part in self.parts]
 
@@ -119,22 +96,27 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         """Return the probabilities of rows without Spark.
 
         Args:
-            features: a vector (features,), a matrix (rows, features), or a pandas frame with a
-                column a feature.
+            features: a vector (features,), a matrix (rows, features), or a pandas frame with one
+                column per feature.
 
         Returns:
             (rows, labels), 0..1.
+
+        Raises:
+            InvalidInputError: the features have another length, or NaN or infinite ones are among
+                them; or parts of the model can only be applied by Spark.
         """
         return self._score_locally(features)[0]
 
     def predict(self, features: ArrayLike | pd.DataFrame) -> Matrix:
         """Return the predicted labels of rows without Spark, (rows, labels), 0 or 1.
 
-        Takes what predict_proba takes.
+        Takes what predict_proba takes, and raises what it raises.
         """
         return self._score_locally(features)[1]
 
     def _score_locally(self, features: ArrayLike | pd.DataFrame) -> tuple[Matrix, Matrix]:
+        self._check_params()
         matrix = np.atleast_2d(np.asarray(features, dtype=np.float64))
         if matrix.ndim != 2 or matrix.shape[1] != self.numFeatures:
             raise InvalidInputError(
@@ -142,75 +124,68 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
             )
         if self.getHandleInvalid() == "error":
             check_features(matrix, "features")
-        return score_features(self._predictor(), matrix, self.getThreshold())
+        return score_features(self._predictor(self._scorers()), matrix, self.getThreshold())
+
+    def _scorers(self) -> list[Any]:
+        """Return the scorers of the parts, which must all have a form in numpy."""
+        for part in self.parts:
+            if not isinstance(part, FittedPart):
+                raise InvalidInputError(
+                    f"{type(part.model).__name__}: can only be applied by Spark, use transform"
+                )
+        return [part.scorer for part in cast("list[FittedPart]", self.parts)]
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self._check_params()
-        check_workers(dataset.sparkSession)
         self._check_output(dataset)
-        if any(isinstance(part.scorer, SparkModelScorer) for part in self.parts):
-            return self._transform_on_spark(dataset)
-        task = ScoringTask(
-            token=f"{self._token}{sorted((p.name, repr(v)) for p, v in self.extractParamMap().items())}",
-            payload=pickle.dumps(self._predictor(), protocol=pickle.HIGHEST_PROTOCOL),
-            features=self.numFeatures,
-            threshold=self.getThreshold(),
-            role=self.getFeaturesCol(),
-            feature_names=feature_names(dataset, self.getFeaturesCol()),
-            allow_invalid=self.getHandleInvalid() == "keep",
-        )
-        return self._unfold(append_scores(dataset, task, features_col=self.getFeaturesCol()))
-
-    def _transform_on_spark(self, dataset: DataFrame) -> DataFrame:
-        """Apply Spark models that have no form in numpy, one after the other, and combine their answers."""
-        threshold = self.getThreshold()
-        checked = check_rows(
-            dataset,
-            self.getFeaturesCol(),
-            output=CHECKED,
-            size=self.numFeatures,
-            names=feature_names(dataset, self.getFeaturesCol()),
-            allow_invalid=self.getHandleInvalid() == "keep",
-        )
-        scored = append_part_scores(
-            checked,
-            self.parts,
-            self._links(),
-            inputs=CHECKED,
-            size=self.numFeatures,
-            passed=self._link_threshold() or threshold,
-        )
-        given = self.copy()
-        given.parts = [
-            replace(part, scorer=stand_in(part, index)) for index, part in enumerate(self.parts)
-        ]
-        combined = append_given_scores(
-            scored, given._predictor(), len(self.parts), threshold, HIDDEN
-        )
-        return self._unfold(combined.drop(CHECKED))
-
-    def _unfold(self, scored: DataFrame) -> DataFrame:
+        check_workers(dataset.sparkSession)
+        names = feature_names(dataset, self.getFeaturesCol())
+        score = self._score_on_spark if needs_spark(self.parts) else self._score_in_workers
         return unfold_scores(
-            scored,
+            score(dataset, names),
             probabilities_col=self.getProbabilitiesCol(),
             prediction_col=self.getPredictionCol(),
             names=self.getLabelNames(),
         )
 
-    def _links(self) -> dict[int, list[int]]:
-        """Return, for a part, the parts whose predictions are among its inputs (links of chains)."""
+    def _score_in_workers(self, dataset: DataFrame, names: list[str] | None) -> DataFrame:
+        values = sorted((param.name, repr(v)) for param, v in self.extractParamMap().items())
+        predictor = self._predictor(self._scorers())
+        task = ScoringTask(
+            token=f"{self._token}{values}",
+            payload=pickle.dumps(predictor, protocol=pickle.HIGHEST_PROTOCOL),
+            n_features=self.numFeatures,
+            threshold=self.getThreshold(),
+            role=self.getFeaturesCol(),
+            feature_names=names,
+            allow_invalid=self.getHandleInvalid() == "keep",
+        )
+        return append_scores(dataset, task, features_col=self.getFeaturesCol())
+
+    def _score_on_spark(self, dataset: DataFrame, names: list[str] | None) -> DataFrame:
+        task = SparkTask(
+            parts=self.parts,
+            links=self._links(),
+            combine=self._predictor,
+            features_col=self.getFeaturesCol(),
+            n_features=self.numFeatures,
+            feature_names=names,
+            threshold=self.getThreshold(),
+            link_threshold=self._link_threshold() or self.getThreshold(),
+            allow_invalid=self.getHandleInvalid() == "keep",
+        )
+        return append_scores_on_spark(dataset, task)
+
+    def _links(self) -> Mapping[int, Sequence[int]]:
+        """Return, per part, the parts whose predictions are among its inputs (links of chains)."""
         return {}
 
     def _link_threshold(self) -> float | None:
-        """Return from which probability on a link passes its label on.
+        """Return the smallest probability with which a link passes its label on as predicted.
 
         None takes the model's threshold.
         """
         return None
-
-    @property
-    def _scorers(self) -> list[Scorer]:
-        return [part.scorer for part in self.parts]  # type: ignore[misc]
 
     @property
     def _classes(self) -> list[Labels]:
@@ -220,7 +195,7 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         ]
 
     def _check_output(self, dataset: DataFrame) -> None:
-        """Refuse a DataFrame without features, or one that has the output columns already."""
+        """Check that a DataFrame has the features and has no column of an output's name."""
         vector_column(dataset, self.getFeaturesCol(), "featuresCol")
         for param in ("probabilitiesCol", "predictionCol"):
             name = self.getOrDefault(param)
@@ -240,9 +215,10 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
 
     @classmethod
     def loadLocal(cls: type[M], path: str) -> M:
-        """Load a model from a folder of this machine without Spark, to score vectors and pandas frames.
+        """Load a model from a folder of this machine without Spark.
 
-        Models that hold Spark ML classifiers without a form in numpy need `load`.
+        It scores vectors and pandas frames (`predict_proba`). Models that hold Spark ML classifiers
+        without a form in numpy need `load`.
         """
         return cast("M", ModelReader(cls).load_local(path))
 
@@ -252,45 +228,41 @@ class MultilabelEstimator(Estimator, MultilabelParams, MLReadable, MLWritable, m
 
     model_class: ClassVar[type[MultilabelModel]]
 
-    def __init__(self, **params: Any) -> None:
-        super().__init__()
-        set_params(self, params)
+    def fit(self, dataset: DataFrame, params: Any = None) -> Any:
+        """Fit a model, or one per param map.
 
-    @cached_property
-    def _name(self) -> str:
-        return type(self).__name__
+        Args:
+            dataset: training data.
+            params: a param map that goes before the estimator's own Params, or a list of them.
 
-    def _row_check(self, dataset: DataFrame) -> RowCheck:
-        return RowCheck(
-            features_role=self.getFeaturesCol(),
-            labels_role=self.getLabelsCol(),
-            feature_names=feature_names(dataset, self.getFeaturesCol()),
-            allow_invalid=self.getHandleInvalid() == "keep",
-        )
+        Raises:
+            InvalidConfigError: a Param has a value that cannot be used.
+            InvalidInputError: a column is missing or of the wrong type, or a row cannot be used.
+            InvalidLabelsError: a label is not 0 or 1, or labels differ in length.
+            StageFailedError: the base classifier raised an error.
+        """
+        with worker_errors():
+            return super().fit(dataset, params)
 
     def _check_label_names(self, statistics: TrainingStatistics) -> None:
         names = self.getLabelNames()
-        if names is not None and len(names) != statistics.labels:
+        if names is not None and len(names) != statistics.n_labels:
             raise InvalidConfigError(
-                f"{self._name}.labelNames: {len(names)} names, expected {statistics.labels}, one a "
-                "label"
+                f"{type(self).__name__}.labelNames: {len(names)} names, expected "
+                f"{statistics.n_labels}, one per label"
             )
 
     def _finish(
-        self, parts: Sequence[FittedPart], structure: Structure, statistics: TrainingStatistics
+        self, parts: Sequence[Part], structure: Structure, statistics: TrainingStatistics
     ) -> MultilabelModel:
         model = self.model_class(
             parts=parts,
             structure=structure,
-            numLabels=statistics.labels,
-            numFeatures=statistics.features,
+            numLabels=statistics.n_labels,
+            numFeatures=statistics.n_features,
         )
         model._resetUid(self.uid)
         return self._copyValues(model)
-
-    def setParams(self: E, **params: Any) -> E:
-        """Set Params by name."""
-        return set_params(self, params)
 
     def copy(self: E, extra: dict[Param, Any] | None = None) -> E:
         """Return a copy with the same uid and the extra Params."""
@@ -304,87 +276,3 @@ class MultilabelEstimator(Estimator, MultilabelParams, MLReadable, MLWritable, m
     def read(cls) -> MLReader[Any]:
         """Return the reader."""
         return EstimatorReader(cls)
-
-
-class ProblemTransformation(MultilabelEstimator, HasClassifier):
-    """A multi-label method that turns into single-target fits of a base classifier."""
-
-    def copy(self: T, extra: dict[Param, Any] | None = None) -> T:
-        """Return a copy with the same uid and the extra Params.
-
-        Those of a Spark ML base classifier reach it.
-        """
-        copied = super().copy(extra)
-        if copied.fits_on_spark:
-            copied.setClassifier(copied.getClassifier().copy(extra))
-        return copied
-
-    @abstractmethod
-    def _plan(
-        self, statistics: TrainingStatistics, cooccurrence: Cooccurrence
-    ) -> tuple[list[Subproblem], Structure]:
-        """Return the fits, and how the model combines them.
-
-        Args:
-            statistics: of the training data.
-            cooccurrence: counts, when called, how often two labels are on together, (labels,
-                labels).
-        """
-
-    def _fit(self, dataset: DataFrame) -> Any:
-        self._check_params()
-        check_workers(dataset.sparkSession)
-        fit = self._fit_on_spark if self.fits_on_spark else self._fit_locally
-        return fit(dataset, self._row_check(dataset))
-
-    def _fit_locally(self, dataset: DataFrame, check: RowCheck) -> MultilabelModel:
-        classifier = self.getClassifier()
-        with cached(
-            pack_training(
-                training_rows(dataset, self), check, single=compares_in_single(classifier)
-            )
-        ) as blocks:
-            statistics = summarise_blocks(blocks, check)
-            self._check_label_names(statistics)
-            subproblems, structure = self._plan(
-                statistics, lambda: count_cooccurrence(blocks, statistics.labels)
-            )
-            weighted = self.getWeightCol() is not None
-            parts = fit_locally(
-                blocks,
-                subproblems,
-                classifier,
-                read_scorer,
-                statistics=statistics,
-                weighted=weighted,
-            )
-        return self._finish(parts, structure, statistics)
-
-    def _fit_on_spark(self, dataset: DataFrame, check: RowCheck) -> MultilabelModel:
-        unwrapped = training_rows(dataset, self)
-        # the vectors themselves, for Spark's classifiers; their metadata says which features are
-        # categorical
-        vectors = F.col(f"`{self.getFeaturesCol()}`").alias("features")
-        others = [array_column(dataset, self.getLabelsCol(), "labelsCol").alias("labels")]
-        others.append(number_column(dataset, self.getWeightCol(), "weightCol").alias("weight"))
-        hashed = dataset.select(vectors, *others).withColumn(
-            "row_hash", F.xxhash64(F.unwrap_udt("features"), "labels")
-        )
-        with cached(hashed) as training:
-            rows = training.withColumn("features", F.unwrap_udt("features")).select(
-                *unwrapped.columns
-            )
-            statistics = summarise_rows(rows, check)
-            self._check_label_names(statistics)
-            subproblems, structure = self._plan(
-                statistics, lambda: count_cooccurrence(training, statistics.labels)
-            )
-            parts = fit_with_spark(
-                training,
-                subproblems,
-                self.getClassifier(),
-                statistics=statistics,
-                parallelism=self.getParallelism(),
-                weighted=self.getWeightCol() is not None,
-            )
-        return self._finish(parts, structure, statistics)

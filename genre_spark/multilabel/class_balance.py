@@ -1,4 +1,4 @@
-"""Params of methods whose fits are binary: what their positive and negative rows weigh, and how many they see."""
+"""Params of methods with binary fits: what positive and negative rows weigh in them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,14 @@ from typing import TypedDict, TypeVar
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
-from genre_spark.multilabel.classifiers import ClassifierParams, HasClassifier
+from genre_spark.multilabel.classifiers import HasClassifier
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.params import set_params
 from genre_spark.numeric.balancing import balanced_weights, negative_rate
 
-__all__ = ["Balance", "BinaryParams", "HasBalance"]
+__all__ = ["Balance", "HasBalance"]
 
 P = TypeVar("P", bound=Params)
-
-
-class BinaryParams(ClassifierParams, total=False):
-    """Keyword arguments of the estimators whose fits are binary."""
-
-    balanced: bool
-    negativesPerPositive: float
 
 
 class Balance(TypedDict):
@@ -32,21 +25,21 @@ class Balance(TypedDict):
 
 
 class HasBalance(HasClassifier):
-    """Weights of the positive and the negative rows of a binary fit, and the share of the negatives that it sees."""
+    """Weights of a binary fit's positive and negative rows, and the share of negatives it sees."""
 
     balanced: Param[bool] = Param(
         Params._dummy(),
         "balanced",
-        "in the fit of a label the rows that have it weigh as much, all together, as those that "
-        "have it not: n / (2 "
-        "n_positive) and n / (2 n_negative) each, as scikit-learn's class_weight='balanced'",
+        "in the fit of a label, the rows with it weigh as much in total as those without it: "
+        "n / (2 n_positive) and n / (2 n_negative) each, as scikit-learn's "
+        "class_weight='balanced'",
         TypeConverters.toBoolean,
     )
     negativesPerPositive: Param[float] = Param(
         Params._dummy(),
         "negativesPerPositive",
-        "the fit of a label sees about this many rows without it for each row with it, drawn at "
-        "random; 0: all of them",
+        "the fit of a label sees about this many rows without it per row with it, drawn at random; "
+        "0: all of them",
         TypeConverters.toFloat,
     )
 
@@ -63,11 +56,11 @@ class HasBalance(HasClassifier):
         return set_params(self, {"balanced": value})
 
     def getNegativesPerPositive(self) -> float:
-        """Return how many negative rows a fit sees for each positive one, 0: all."""
+        """Return how many negative rows a fit sees per positive one, 0: all."""
         return self.getOrDefault(self.negativesPerPositive)
 
     def setNegativesPerPositive(self: P, value: float) -> P:
-        """Set how many negative rows a fit sees for each positive one, 0: all."""
+        """Set how many negative rows a fit sees per positive one, 0: all."""
         return set_params(self, {"negativesPerPositive": value})
 
     def _check_params(self) -> None:
@@ -81,8 +74,8 @@ class HasBalance(HasClassifier):
         count = float(statistics.label_counts[label])
         on = float(statistics.label_weights[label])
         rate, ratio = 1.0, self.getNegativesPerPositive()
-        if ratio > 0.0 and 0.0 < count < statistics.rows:
-            rate = negative_rate(count, statistics.rows - count, per_positive=ratio)
+        if ratio > 0.0 and 0.0 < count < statistics.n_rows:
+            rate = negative_rate(count, statistics.n_rows - count, per_positive=ratio)
         off = (statistics.weight - on) * rate
         if not self.getBalanced() or on <= 0.0 or off <= 0.0:
             return Balance(positive_weight=1.0, negative_weight=1.0, negative_rate=rate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pyspark.ml import Estimator
 from pyspark.ml.param import Param, Params
@@ -12,32 +12,20 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from genre_spark.errors import InvalidConfigError
-from genre_spark.multilabel.params import CommonParams, HasParallelism, HasWeightCol, set_params
+from genre_spark.multilabel.params import set_params
+from genre_spark.multilabel.shared_params import HasParallelism, HasWeightCol
 
-__all__ = [
-    "Classifier",
-    "ClassifierParams",
-    "HasClassifier",
-    "weight_argument",
-]
+__all__ = ["Classifier", "HasClassifier", "weight_argument"]
 
-Classifier = (
-    Any  # pyspark.ml.Estimator, or a scikit-learn classifier, which has no common type with it
-)
+Classifier: TypeAlias = Estimator[Any] | BaseEstimator
 P = TypeVar("P", bound="HasClassifier")
 
 
-class ClassifierParams(CommonParams, total=False):
-    """Keyword arguments of the estimators that have a base classifier."""
-
-    classifier: Classifier
-    parallelism: int
-
-
 def weight_argument(classifier: Classifier) -> str | None:
-    """Return the argument of a scikit-learn classifier's `fit` that takes row weights, None where it takes none.
+    """Return the argument of a scikit-learn classifier's `fit` that takes row weights.
 
-    A Pipeline passes weights on to a step whose name stands in front: its last one.
+    None where it takes none. A Pipeline passes weights on to a step whose name stands in front: its
+    last one.
     """
     if isinstance(classifier, Pipeline):
         name, last = classifier.steps[-1]
@@ -49,20 +37,20 @@ def weight_argument(classifier: Classifier) -> str | None:
 class HasClassifier(HasWeightCol, HasParallelism):
     """The base classifier, and how many of its fits run at once."""
 
-    classifier: Param[Any] = Param(
+    classifier: Param[Classifier] = Param(
         Params._dummy(),
         "classifier",
         "base classifier: a probabilistic Spark ML estimator (each fit is a distributed job), or a "
-        "scikit-learn "
-        "classifier with predict_proba (each fit is one Spark task)",
+        "scikit-learn classifier with predict_proba (each fit is one Spark task); scikit-learn's "
+        "RandomForestClassifier(n_estimators=100) where it is not set",
     )
 
     def __init__(self) -> None:
         super().__init__()
         self._setDefault(classifier=RandomForestClassifier(n_estimators=100), parallelism=4)
 
-    def getClassifier(self) -> Classifier:
-        """Return the base classifier."""
+    def getClassifier(self) -> Any:
+        """Return the base classifier, a Spark ML or a scikit-learn one."""
         return self.getOrDefault(self.classifier)
 
     def setClassifier(self: P, value: Classifier) -> P:
@@ -81,7 +69,7 @@ class HasClassifier(HasWeightCol, HasParallelism):
             self._check_weights("weightCol", self.getWeightCol())
 
     def _check_weights(self, param: str, value: object) -> None:
-        """Refuse a base classifier that would ignore the weights of the rows, which a Param asks for."""
+        """Check that the classifier takes the weights of rows, which a Param needs."""
         classifier = self.getClassifier()
         if isinstance(classifier, Estimator):
             takes = classifier.hasParam("weightCol")
@@ -90,8 +78,7 @@ class HasClassifier(HasWeightCol, HasParallelism):
         if not takes:
             raise InvalidConfigError(
                 f"{type(self).__name__}.{param}: {value!r}, {type(classifier).__name__} takes no "
-                "weights, expected a "
-                "classifier that does"
+                "weights, expected a classifier that does"
             )
 
     def _check_classifier(self) -> None:
@@ -103,8 +90,7 @@ class HasClassifier(HasWeightCol, HasParallelism):
             if missing:
                 raise InvalidConfigError(
                     f"{name}: {type(classifier).__name__} has no {missing[0]}, expected a "
-                    "classifier "
-                    "that gives probabilities"
+                    "classifier that gives probabilities"
                 )
         elif not (isinstance(classifier, BaseEstimator) and is_classifier(classifier)):
             raise InvalidConfigError(
@@ -115,4 +101,3 @@ class HasClassifier(HasWeightCol, HasParallelism):
                 f"{name}: {type(classifier).__name__} has no predict_proba, expected a classifier "
                 "that gives probabilities (CalibratedClassifierCV gives it to any other)"
             )
-        self._require("parallelism", self.getParallelism() >= 1, "must be >= 1")

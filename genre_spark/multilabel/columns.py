@@ -29,20 +29,27 @@ __all__ = [
     "decode_vectors",
     "feature_names",
     "number_column",
+    "pack_labels",
     "require_column",
+    "unpack_labels",
     "vector_column",
 ]
 
 Matrix = NDArray[np.float64]
+Labels = NDArray[np.uint8]
 
-_DENSE = 1
+EXPECTED_FINITE = (
+    "expected finite numbers: impute them (pyspark.ml.feature.Imputer) or set handleInvalid='keep' "
+    "for a classifier that takes them"
+)
+_DENSE = 1  # type of a dense Vector in Spark's VectorUDT
 
 
 def require_column(data: DataFrame, name: str, role: str) -> None:
-    """Refuse a DataFrame that lacks the column.
+    """Check that a DataFrame has a column.
 
     Raises:
-        InvalidInputError: with the columns that are there.
+        InvalidInputError: it has not; the message has the columns that are there.
     """
     if name not in data.columns:
         raise InvalidInputError(f"{role}: no column {name!r}, the data has {data.columns}")
@@ -87,7 +94,7 @@ def decode_arrays(column: pa.Array, role: str) -> Matrix:
     """Return an Arrow column of lists of doubles as a matrix, (rows, length).
 
     Raises:
-        InvalidInputError: when a row or an element is null, or rows differ in length.
+        InvalidInputError: a row or an element is null, or rows differ in length.
     """
     if column.null_count:
         raise InvalidInputError(f"{role}: null in {column.null_count} rows")
@@ -108,10 +115,10 @@ def decode_arrays(column: pa.Array, role: str) -> Matrix:
 def decode_vector_struct(column: pa.StructArray, role: str, size: int | None = None) -> Matrix:
     """Return an Arrow column of unwrapped Vectors as a matrix, (rows, size).
 
-    Dense ones without a copy a row.
+    Where all are dense, no row is copied by itself.
 
     Raises:
-        InvalidInputError: when a row is null or the lengths differ.
+        InvalidInputError: a row is null or the lengths differ.
     """
     if column.null_count:
         raise InvalidInputError(f"{role}: null in {column.null_count} rows")
@@ -136,12 +143,12 @@ def decode_vectors(
 
     Args:
         parts: `type` (1 dense, 0 sparse), `size` (of a sparse one), `indices` and `values`: one
-            object a row.
+            object per row.
         role: name of the column in messages.
         size: the length that the vectors must have; None takes that of the first.
 
     Raises:
-        InvalidInputError: when a row is null or the lengths differ.
+        InvalidInputError: a row is null or the lengths differ.
     """
     kinds = np.asarray(parts["type"])
     if len(kinds) == 0:
@@ -176,18 +183,11 @@ def decode_vectors(
     return matrix
 
 
-EXPECTED_FINITE = (
-    "expected finite numbers: impute them (pyspark.ml.feature.Imputer) or set handleInvalid='keep' "
-    "for a classifier "
-    "that takes them"
-)
-
-
 def check_labels(labels: Matrix, role: str) -> None:
-    """Refuse labels other than 0 and 1.
+    """Check that labels are 0 or 1.
 
     Raises:
-        InvalidLabelsError: with the first such value and its position.
+        InvalidLabelsError: one is not; the message has the first such value and its position.
     """
     wrong = (labels != 0) & (labels != 1)
     if wrong.any():
@@ -198,15 +198,14 @@ def check_labels(labels: Matrix, role: str) -> None:
 
 
 def check_features(features: Matrix, role: str, names: list[str] | None = None) -> None:
-    """Refuse NaN and infinite features.
+    """Check that features are finite.
 
     Raises:
-        InvalidInputError: with the first such feature, by name where the column's metadata has
-            names.
+        InvalidInputError: one is not; the message has the first such feature, by name where the
+            column's metadata has names.
     """
-    if np.isfinite(
-        features.sum()
-    ):  # a sum is finite only without NaN and infinity; cheaper than a mask
+    # A sum is finite only without NaN and infinity; it is cheaper than a mask.
+    if np.isfinite(features.sum()):
         return
     wrong = ~np.isfinite(features)
     if not wrong.any():
@@ -218,12 +217,20 @@ def check_features(features: Matrix, role: str, names: list[str] | None = None) 
     )
 
 
-Labels = NDArray[np.uint8]
+def pack_labels(labels: Matrix) -> bytes:
+    """Return labels, 0 or 1, (rows, labels), as one bit each."""
+    return np.packbits(labels.astype(np.uint8)).tobytes()
+
+
+def unpack_labels(packed: bytes, n_rows: int, n_labels: int) -> Labels:
+    """Return the labels that `pack_labels` packed, (n_rows, n_labels)."""
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=n_rows * n_labels)
+    return bits.reshape(n_rows, n_labels)
 
 
 def feature_names(data: DataFrame, column: str) -> list[str] | None:
     """Return the names that VectorAssembler left in the metadata of a features column."""
-    if column not in data.columns:  # told by whoever reads the column
+    if column not in data.columns:  # an error of whoever reads the column
         return None
     groups = data.schema[column].metadata.get("ml_attr", {}).get("attrs", {})
     attributes = sorted(
@@ -245,8 +252,7 @@ def append_links(
         output: name of the new column.
         size: length of the feature vectors.
     """
-    # with NaN features VectorAssembler must be told the sizes, which the column's metadata may not
-    # have
+    # With NaN features VectorAssembler needs the sizes, which the column's metadata may lack.
     hint = VectorSizeHint(inputCol=inputs, size=size, handleInvalid="optimistic")
     assembler = VectorAssembler(inputCols=[inputs, *links], outputCol=output, handleInvalid="keep")
     return assembler.transform(hint.transform(data.withColumns(dict(links))))

@@ -6,16 +6,15 @@ from typing import TypeVar
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
-from genre_spark.multilabel.fitting.plan import RowSample
-from genre_spark.multilabel.params import _Checked, set_params
+from genre_spark.multilabel.fitting.plan import SAMPLES, RowSample
+from genre_spark.multilabel.params import CheckedParams, set_params
 
-__all__ = ["HasEnsemble", "HasScores"]
+__all__ = ["HasEnsemble", "HasNumModels", "HasScores"]
 
 P = TypeVar("P", bound=Params)
-_KINDS = {"all": "all", "bootstrap": "bootstrap", "subsample": "subsample"}
 
 
-class HasScores(_Checked):
+class HasScores(CheckedParams):
     """How the members' answers become a score."""
 
     scores: Param[str] = Param(
@@ -39,7 +38,7 @@ class HasScores(_Checked):
         self._require("scores", self.getScores() in ("mean", "votes"), "must be 'mean' or 'votes'")
 
 
-class HasNumModels(_Checked):
+class HasNumModels(CheckedParams):
     """How many members an ensemble has."""
 
     numModels: Param[int] = Param(
@@ -67,13 +66,25 @@ class HasEnsemble(HasScores, HasNumModels):
     sampleFraction: Param[float] = Param(
         Params._dummy(),
         "sampleFraction",
-        "share of the rows that a subsample keeps, 0..1",
+        "share of the rows that a subsample keeps, > 0 and <= 1",
         TypeConverters.toFloat,
     )
+
+    def getSample(self) -> str:
+        """Return which rows a member sees."""
+        return self.getOrDefault(self.sample)
+
+    def setSample(self: P, value: str) -> P:
+        """Set which rows a member sees: 'all', 'bootstrap' or 'subsample'."""
+        return set_params(self, {"sample": value})
 
     def getSampleFraction(self) -> float:
         """Return the share of the rows that a subsample keeps."""
         return self.getOrDefault(self.sampleFraction)
+
+    def setSampleFraction(self: P, value: float) -> P:
+        """Set the share of the rows that a subsample keeps, > 0 and <= 1."""
+        return set_params(self, {"sampleFraction": value})
 
     def _sample(self, seed: int) -> RowSample:
         """Return the rows of a member."""
@@ -82,11 +93,7 @@ class HasEnsemble(HasScores, HasNumModels):
     def _check_params(self) -> None:
         super()._check_params()
         self._require("numModels", self.getNumModels() >= 1, "must be >= 1")
-        self._require(
-            "sample",
-            self.getOrDefault(self.sample) in _KINDS,
-            f"expected one of {', '.join(_KINDS)}",
-        )
-        self._require(
-            "sampleFraction", 0.0 < self.getSampleFraction() <= 1.0, "must be in 0..1, not 0"
-        )
+        known = self.getSample() in SAMPLES
+        self._require("sample", known, f"expected one of {', '.join(SAMPLES)}")
+        fits = 0.0 < self.getSampleFraction() <= 1.0
+        self._require("sampleFraction", fits, "must be in 0..1, not 0")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyspark
 from pyarrow import parquet
-from pyspark.ml import Estimator, Model
+from pyspark.ml import Estimator
 from pyspark.ml.util import (
     DefaultParamsReader,
     DefaultParamsWriter,
@@ -16,15 +16,18 @@ from pyspark.ml.util import (
     MLReader,
     MLWriter,
 )
-from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.models import archives
-from genre_spark.multilabel.models.archives import load_sklearn, pack_arrays, unpack_arrays
+from genre_spark.multilabel.models.archives import (
+    dump_sklearn,
+    load_sklearn,
+    pack_arrays,
+    unpack_arrays,
+)
 from genre_spark.multilabel.models.forests import ForestScorer
 from genre_spark.multilabel.models.from_sklearn import SkopsScorer
-from genre_spark.multilabel.models.parts import FittedPart, SparkModelScorer
-from genre_spark.multilabel.models.scorers import ConstantScorer, LinearScorer, Scorer
+from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart
+from genre_spark.multilabel.models.scorers import ConstantScorer, LinearScorer, StoredScorer
 from genre_spark.multilabel.stored_names import check_stored_class
 
 __all__ = [
@@ -50,7 +53,7 @@ FORMAT = 1
 
 
 def _handle(io: MLWriter | MLReader) -> Any:
-    """Return what DefaultParamsWriter and -Reader want: a SparkSession since 4.0, a SparkContext before."""
+    """Return what Spark's default reader and writer take: a SparkSession, before 4.0 a context."""
     return io.sparkSession if int(pyspark.__version__.split(".")[0]) >= 4 else io.sc
 
 
@@ -100,7 +103,7 @@ class EstimatorWriter(MLWriter):
         if kind == "spark":
             classifier.write().session(self.sparkSession).save(f"{path}/classifier")
             return
-        row = (0, "skops", bytearray(archives.dumps(classifier)), None)
+        row = (0, "skops", bytearray(dump_sklearn(classifier)), None)
         self.sparkSession.createDataFrame([row], _PARTS).coalesce(1).write.parquet(
             f"{path}/classifier_skops"
         )
@@ -155,7 +158,7 @@ class EstimatorReader(ParamsReader):
 
 
 class ModelWriter(MLWriter):
-    """Write a model: Params, its structure as JSON, and one row of Parquet for each fitted part.
+    """Write a model: Params, its structure as JSON, and one row of Parquet per fitted part.
 
     Parts are arrays or skops archives. Only classifiers that have no such form are written by their
     own writers.
@@ -180,20 +183,12 @@ class ModelWriter(MLWriter):
         table = self.sparkSession.createDataFrame(rows, _PARTS).coalesce(1 + size // _FILE)
         table.write.parquet(f"{path}/parts")
         for index, part in enumerate(model.parts):
-            if isinstance(part.scorer, SparkModelScorer):
-                _write_spark_model(part.scorer.model, f"{path}/models/{index}", self.sparkSession)
+            part.save_beside(f"{path}/models/{index}", self.sparkSession)
 
 
-def _write_spark_model(model: Model, path: str, spark: SparkSession) -> None:
-    model.write().session(spark).save(path)  # type: ignore[attr-defined]
-
-
-def _part_row(index: int, part: FittedPart) -> tuple[int, str, bytearray, bytearray | None]:
-    scorer = part.scorer
+def _part_row(index: int, part: Part) -> tuple[int, str, bytearray, bytearray | None]:
     classes = None if part.classes is None else bytearray(pack_arrays({"classes": part.classes}))
-    if isinstance(scorer, SparkModelScorer):
-        return index, scorer.kind, bytearray(str(scorer.n_classes).encode()), classes
-    return index, scorer.kind, bytearray(scorer.to_bytes()), classes
+    return index, part.kind, bytearray(part.to_bytes()), classes
 
 
 class ModelReader(MLReader[Any]):
@@ -234,20 +229,17 @@ class ModelReader(MLReader[Any]):
         DefaultParamsReader.getAndSetParams(model, metadata)
         return model
 
-    def _part(self, path: str, row: Any) -> FittedPart:
-        classes = (
-            None if row["classes"] is None else unpack_arrays(bytes(row["classes"]))["classes"]
-        )
-        payload = bytes(row["payload"])
-        if row["kind"] == "spark":
-            model: Any = DefaultParamsReader.loadParamsInstance(
-                f"{path}/models/{row['part']}", _handle(self)
-            )
-            return FittedPart(SparkModelScorer(model, int(payload)), classes, model)
+    def _part(self, path: str, row: Any) -> Part:
+        packed, payload = row["classes"], bytes(row["payload"])
+        classes = None if packed is None else unpack_arrays(bytes(packed))["classes"]
+        if row["kind"] == SparkPart.kind:
+            place = f"{path}/models/{row['part']}"
+            model: Any = DefaultParamsReader.loadParamsInstance(place, _handle(self))
+            return SparkPart(model, int(payload), classes)
         return FittedPart(read_scorer(row["kind"], payload), classes)
 
 
-def read_scorer(kind: str, payload: bytes) -> Scorer:
+def read_scorer(kind: str, payload: bytes) -> StoredScorer:
     """Build a scorer from its kind and bytes."""
-    scorer: Scorer = _SCORERS[kind].from_bytes(payload)
+    scorer: StoredScorer = _SCORERS[kind].from_bytes(payload)
     return scorer

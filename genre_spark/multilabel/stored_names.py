@@ -1,9 +1,10 @@
-"""Names under which version 0.1 stored its classes: the modules they were in, which have moved since."""
+"""Names under which version 0.1 stored its classes: the modules they were in."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from types import ModuleType
 
 from genre_spark.errors import InvalidInputError
 
@@ -11,16 +12,16 @@ __all__ = ["alias_modules_of_0_1", "check_stored_class"]
 
 _PACKAGE = __package__ or "genre_spark.multilabel"
 _MOVED = {
-    "baselines": "methods.baselines",
-    "chains": "methods.chains",
-    "homer": "methods.homer",
-    "labelsets": "methods.label_powerset",
-    "native": "methods.random_forest",
-    "rakel": "methods.rakel",
-    "relevance": "methods.binary_relevance",
-    "thresholds": "evaluation.threshold_tuner",
+    "baselines": ["methods.baselines"],
+    "chains": ["methods.chains"],
+    "evaluation": ["evaluation.evaluator"],  # a package now
+    "homer": ["methods.homer"],
+    "labelsets": ["methods.label_powerset", "methods.pruned_sets"],
+    "native": ["methods.random_forest"],
+    "rakel": ["methods.rakel"],
+    "relevance": ["methods.binary_relevance"],
+    "thresholds": ["evaluation.threshold_tuner"],
 }
-_EVALUATION = f"{_PACKAGE}.evaluation"  # a module in 0.1, a package now
 
 
 def alias_modules_of_0_1() -> None:
@@ -29,12 +30,13 @@ def alias_modules_of_0_1() -> None:
     A stored Pipeline imports its stages by the names in their metadata.
     """
     package = sys.modules[_PACKAGE]
-    for old, new in _MOVED.items():
-        module = import_module(f"{_PACKAGE}.{new}")
-        sys.modules[f"{_PACKAGE}.{old}"] = module
+    for old, places in _MOVED.items():
+        name = f"{_PACKAGE}.{old}"
+        module = sys.modules.setdefault(name, ModuleType(name, "Names of version 0.1."))
         setattr(package, old, module)
-    evaluator = import_module(f"{_EVALUATION}.evaluator").MultilabelEvaluator
-    vars(sys.modules[_EVALUATION])["MultilabelEvaluator"] = evaluator
+        for place in places:
+            moved = import_module(f"{_PACKAGE}.{place}")
+            vars(module).update({public: getattr(moved, public) for public in moved.__all__})
 
 
 def check_stored_class(stored: str, wanted: type, path: str) -> None:
@@ -51,7 +53,7 @@ def check_stored_class(stored: str, wanted: type, path: str) -> None:
     module, _, name = stored.rpartition(".")
     modules = {wanted.__module__}
     if wanted.__module__ == _PACKAGE:
-        modules |= {_EVALUATION, *(f"{_PACKAGE}.{old}" for old in _MOVED)}
+        modules |= {f"{_PACKAGE}.{old}" for old in _MOVED}
     if name != wanted.__name__ or module not in modules:
         raise InvalidInputError(
             f"{path}: holds a {stored}, expected a {wanted.__module__}.{wanted.__name__}"

@@ -1,4 +1,4 @@
-"""Run functions at once from threads that carry Spark's local properties, in a pool that is always closed."""
+"""Run functions at once in threads that carry Spark's local properties, and close their pool."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_in_threads(
     """
     if parallelism == 1 or len(functions) <= 1:
         return [function() for function in functions]
-    # before 4.0 the session is only taken on Spark Connect
+    # before 4.0 the session is taken on Spark Connect only
     takes_session = is_remote() or int(pyspark.__version__.split(".")[0]) >= 4
     with ThreadPoolExecutor(
         max_workers=min(parallelism, len(functions)), thread_name_prefix="multilabel"
@@ -49,8 +49,6 @@ def run_in_threads(
             for future in done:
                 future.result()
             return [future.result() for future in futures]
-        except (
-            BaseException
-        ):  # KeyboardInterrupt too: leaving the block alone would run all that wait
+        except BaseException:  # Ctrl-C too: at its end, the block would run all that wait
             pool.shutdown(wait=True, cancel_futures=True)
             raise

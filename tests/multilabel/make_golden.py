@@ -1,4 +1,4 @@
-"""Write the golden models that are not there yet: `python tests/multilabel/make_golden.py [FOLDER]`.
+"""Write the golden models that are missing: `python tests/multilabel/make_golden.py [FOLDER]`.
 
 tests/golden/multilabel-0.1 was written by version 0.1 with this file, tests/golden/multilabel by
 the version that stores `genre_spark.multilabel.X` as the class of a stage.
@@ -39,7 +39,7 @@ GOLDEN = {
 
 
 def stages():
-    """Return one unfitted stage of every module of version 0.1, with values that are no defaults."""
+    """Return an unfitted stage of every module of version 0.1, with values that are no defaults."""
     return [
         ml.BinaryRelevance(
             classifier=GaussianNB(), threshold=0.4, balanced=True, labelNames=[*"abcd"]

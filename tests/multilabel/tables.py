@@ -8,10 +8,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 
 import genre_spark.multilabel as ml
+from genre_spark.multilabel.fitting.multilabel_trees import grow_trees
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.fitting.training_data import TrainingMatrix
 from genre_spark.multilabel.fitting.with_sklearn import fit_part
-from genre_spark.multilabel.methods.random_forest import grow_trees
 from genre_spark.multilabel.models.parts import FittedPart
 
 LABELS = 4
@@ -100,7 +100,7 @@ def fit_in_process(estimator, x, y, weights=None):
     """Make the fits of a local estimator here, by the code of its Spark tasks."""
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
     statistics = TrainingStatistics(
-        len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(w.sum()), w @ y
+        len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(w.sum()), w @ y, lambda: y.T @ y
     )
     matrix = TrainingMatrix(
         x.astype(np.float32), y.astype(np.uint8), None if weights is None else w
@@ -109,7 +109,7 @@ def fit_in_process(estimator, x, y, weights=None):
     if isinstance(estimator, ml.MultilabelRandomForest):
         scorer = grow_trees(classifier, matrix, range(classifier.n_estimators), estimator.getSeed())
         return estimator._finish([FittedPart(scorer)], {}, statistics)
-    fits, structure = estimator._plan(statistics, lambda: y.T @ y)
+    fits, structure = estimator._plan(statistics)
     return estimator._finish(
         [FittedPart(*fit_part(fit, matrix, classifier)) for fit in fits], structure, statistics
     )

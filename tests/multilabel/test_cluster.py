@@ -1,4 +1,4 @@
-"""Every method on a standalone cluster of two workers gives the model that it gives in this process's local session."""
+"""Every method gives the same model on a cluster of two workers as in a local session."""
 
 from __future__ import annotations
 
@@ -29,10 +29,16 @@ import json, os, sys
 from genre_spark.session import spark_session
 from tests.multilabel.test_cluster import METHODS, answers, busy
 
-loopback = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}
-settings = loopback | {"spark.executor.memory": "512m", "spark.ui.showConsoleProgress": "false"}
-with spark_session(app_name="methods", master=os.environ["SPARK_MASTER"], settings=settings) as spark:
-    while busy(spark).keys() < {"0", "1"}:  # the second executor may register after the session is there
+settings = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.executor.memory": "512m",
+}
+master = os.environ["SPARK_MASTER"]
+with spark_session(app_name="methods", master=master, settings=settings) as spark:
+    while busy(spark).keys() < {"0", "1"}:  # the second executor may register later
         spark.range(100, numPartitions=8).count()
     found = {name: answers(spark, name) for name in METHODS}
     before = busy(spark)

@@ -213,8 +213,6 @@ def test_tuner_and_evaluator_are_saved_and_copied_with_their_params(spark, tmp_p
             }
     assert evaluator.copy({evaluator.metricName: "f1_macro"}).isLargerBetter()
     assert not evaluator.isLargerBetter()
-    with pytest.raises(InvalidConfigError, match=r"ThresholdTuner\.colour: no such Param"):
-        tuner.setParams(colour="red")
 
 
 def test_a_label_without_positives_keeps_the_fixed_threshold(spark):

@@ -42,7 +42,7 @@ def stored_class(folder: Path) -> str:
 
 
 def params_by_name(stage):
-    """Return the values of all Params by name, a classifier as what prints of it without its uid."""
+    """Return the values of all Params by name, of a classifier its type."""
     return {
         param.name: type(value).__name__ if param.name == "classifier" else value
         for param, value in stage.extractParamMap().items()

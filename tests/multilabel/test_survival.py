@@ -1,4 +1,4 @@
-"""Tables that break other libraries: rare, constant and missing labels, odd sizes, weights, missing values."""
+"""Tables that break other libraries: rare and constant labels, odd sizes, missing values."""
 
 import numpy as np
 import pytest
@@ -206,7 +206,7 @@ def test_spark_classifiers_without_a_form_in_numpy_are_applied_by_spark(spark, t
     y[:, 2] = 0
     data = frame(spark, x, y)
     model = method(classifier=NaiveBayes(modelType="gaussian")).fit(data)
-    assert any(part.scorer.kind == "spark" for part in model.parts)
+    assert any(part.kind == "spark" for part in model.parts)
     result = model.transform(data)
     assert result.columns == [*data.columns, "probabilities", "prediction"]
     probabilities, prediction = scored(result)

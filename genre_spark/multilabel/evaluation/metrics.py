@@ -1,4 +1,4 @@
-"""Multi-label metrics as sums over rows and as points of curves: batches can be added up in any order.
+"""Multi-label metrics as sums over rows and points of curves, added up in any order of batches.
 
 Conventions are those of scikit-learn with zero_division=0: a row or label without true and without
 predicted labels counts 0 in precision, recall, F1 and Jaccard; average precision of a label that is
@@ -59,8 +59,8 @@ class MultilabelMetrics:
     """All metrics of a table of predictions.
 
     Attributes:
-        values: metric by name, each in 0..1 except coverage and the label cardinalities.
-        per_label: by name, an array with one entry a label: precision, recall, f1, jaccard,
+        values: metrics by name, each in 0..1 except coverage and the label cardinalities.
+        per_label: metrics by name, one entry per label: precision, recall, f1, jaccard,
             average_precision, roc_auc, support (true rows, or their weight).
         rows: number of rows, or their total weight.
     """
@@ -86,7 +86,7 @@ def prediction_sums(truth: Matrix, prediction: Matrix, weight: Vector) -> dict[s
     Args:
         truth: 0 or 1, (rows, labels).
         prediction: 0 or 1, (rows, labels).
-        weight: of each row, (rows,).
+        weight: weight of each row, (rows,).
     """
     hits = (truth * prediction).sum(axis=1)
     true, predicted = truth.sum(axis=1), prediction.sum(axis=1)
@@ -120,7 +120,7 @@ def ranking_sums(truth: Matrix, scores: Matrix, weight: Vector) -> dict[str, flo
     Args:
         truth: 0 or 1, (rows, labels).
         scores: higher is more probable, (rows, labels).
-        weight: of each row, (rows,).
+        weight: weight of each row, (rows,).
     """
     rows, labels = truth.shape
     order = np.argsort(-scores, axis=1, kind="stable")
@@ -128,8 +128,7 @@ def ranking_sums(truth: Matrix, scores: Matrix, weight: Vector) -> dict[str, flo
     ranked = np.take_along_axis(scores, order, axis=1)
     new = ranked[:, 1:] != ranked[:, :-1]
     position = np.arange(labels)
-    # the first position of each run of equal scores, and the first position behind it (the shared,
-    # worst rank)
+    # first position of each run of equal scores, and first one behind it (the shared, worst rank)
     starts = np.maximum.accumulate(
         np.where(np.pad(new, ((0, 0), (1, 0)), constant_values=True), position, 0), axis=1
     )
@@ -140,9 +139,8 @@ def ranking_sums(truth: Matrix, scores: Matrix, weight: Vector) -> dict[str, flo
     within = np.take_along_axis(reached, rank, axis=1)
     above = np.take_along_axis(reached, starts, axis=1)
     partial = (true > 0) & (true < labels)
-    misordered = ((1 - on) * (true[:, None] - above)).sum(
-        axis=1
-    )  # false labels not strictly below a true one
+    # false labels that are not strictly below a true one
+    misordered = ((1 - on) * (true[:, None] - above)).sum(axis=1)
     precision = _ratio((on * within / rank).sum(axis=1), true)
     values = {
         "one_error": 1.0 - on[:, 0] if labels else np.zeros(rows),
@@ -156,7 +154,7 @@ def ranking_sums(truth: Matrix, scores: Matrix, weight: Vector) -> dict[str, flo
 def curve_points(
     truth: Matrix, scores: Matrix, weight: Vector
 ) -> tuple[NDArray[np.int64], Vector, Vector, Vector]:
-    """Return the points of the labels' curves: curve, score, weight of the positives, weight of the negatives.
+    """Return the points of the labels' curves: curve, score, weights of positives and negatives.
 
     Curve j is label j's, curve L pools all labels (micro average). Equal scores are one point.
     """
@@ -197,9 +195,9 @@ def finish_metrics(
 
     Args:
         rows: number of rows, or their total weight, > 0.
-        sums: of `prediction_sums` and `ranking_sums`, those that were asked for.
-        counts: of `label_counts`; empty where there are no predictions.
-        curves: `average_precision` and `roc_auc` of each label and, last, of all pooled: (labels +
+        sums: results of `prediction_sums` and `ranking_sums`, those that were asked for.
+        counts: result of `label_counts`; empty where there are no predictions.
+        curves: `average_precision` and `roc_auc` of each label and, last, of all pooled, (labels +
             1,); may be empty.
     """
     values = {name: total / rows for name, total in sums.items()}

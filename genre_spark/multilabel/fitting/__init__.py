@@ -1,1 +1,1 @@
-"""How a plan of fits is carried out: in scikit-learn on executors, or by Spark ML."""
+"""How a plan of fits is carried out: by scikit-learn on executors, or by Spark ML."""

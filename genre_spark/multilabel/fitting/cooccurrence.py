@@ -10,59 +10,57 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from genre_spark.multilabel.columns import decode_arrays
+from genre_spark.multilabel.columns import Labels, Matrix, decode_arrays, unpack_labels
 from genre_spark.workers import short_task
 
-__all__ = ["Cooccurrence", "balanced_kmeans", "count_cooccurrence"]
-
-Matrix = NDArray[np.float64]
-Cooccurrence = Callable[[], Matrix]
+__all__ = ["balanced_kmeans", "count_cooccurrence", "count_packed_cooccurrence"]
 
 
-def count_cooccurrence(data: DataFrame, labels: int) -> Matrix:
-    """Return the number of rows in which labels i and j are both on, (labels, labels): one distributed pass.
+def count_cooccurrence(rows: DataFrame, n_labels: int) -> Matrix:
+    """Return in how many rows labels i and j are both on, (n_labels, n_labels).
 
     Args:
-        data: training data, either with `labels` as array<double> or packed (`y`, `rows`).
-        labels: number of labels, L.
+        rows: training data with `labels`, array<double>.
+        n_labels: number of labels, L.
     """
-    packed = "y" in data.columns
-    chosen = data.select("y", "rows") if packed else data.select("labels")
+
+    def decode(batch: pa.RecordBatch) -> list[Matrix]:
+        return [decode_arrays(batch.column(0), "labels")]
+
+    return _count(rows.select("labels"), decode, n_labels)
+
+
+def count_packed_cooccurrence(blocks: DataFrame, n_labels: int) -> Matrix:
+    """Return the same of training data that `pack_training` packed."""
+
+    def decode(batch: pa.RecordBatch) -> list[Labels]:
+        return [unpack_labels(row["y"], row["n_rows"], n_labels) for row in batch.to_pylist()]
+
+    return _count(blocks.select("y", "n_rows"), decode, n_labels)
+
+
+def _count(
+    data: DataFrame,
+    decode: Callable[[pa.RecordBatch], Iterable[NDArray[np.generic]]],
+    n_labels: int,
+) -> Matrix:
+    """Add up the products of the label matrices of all batches, in one distributed pass."""
 
     def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        total = np.zeros((labels, labels))
+        total = np.zeros((n_labels, n_labels))
         for batch in batches:
-            for block in (
-                _packed_labels(batch, labels)
-                if packed
-                else [decode_arrays(batch.column(0), "labels")]
-            ):
-                single = block.astype(np.float32)  # counts of a block are far below 2^24
+            for labels in decode(batch):
+                single = labels.astype(np.float32)  # counts of a block are far below 2^24
                 total += single.T @ single if len(single) else 0.0
         i, j = np.nonzero(total)
-        names = ["i", "j", "n"]
-        yield pa.RecordBatch.from_arrays(
-            [pa.array(i), pa.array(j), pa.array(total[i, j])], names=names
-        )
+        columns = [pa.array(i), pa.array(j), pa.array(total[i, j])]
+        yield pa.RecordBatch.from_arrays(columns, names=["i", "j", "n"])
 
-    pairs = (
-        chosen.mapInArrow(short_task(count), "i long, j long, n double")
-        .groupBy("i", "j")
-        .agg(F.sum("n").alias("n"))
-    )
-    counts = np.zeros((labels, labels))
-    for row in pairs.collect():  # L x L at most
+    pairs = data.mapInArrow(short_task(count), "i long, j long, n double")
+    counts = np.zeros((n_labels, n_labels))
+    for row in pairs.groupBy("i", "j").agg(F.sum("n").alias("n")).collect():  # L x L at most
         counts[row["i"], row["j"]] = row["n"]
     return counts
-
-
-def _packed_labels(batch: pa.RecordBatch, labels: int) -> list[NDArray[np.uint8]]:
-    return [
-        np.unpackbits(np.frombuffer(row["y"], np.uint8), count=row["rows"] * labels).reshape(
-            row["rows"], labels
-        )
-        for row in batch.to_pylist()
-    ]
 
 
 def balanced_kmeans(
@@ -72,20 +70,18 @@ def balanced_kmeans(
     generator: np.random.Generator,
     iterations: int = 10,
 ) -> list[list[int]]:
-    """Split labels into clusters of nearly equal size whose columns are alike (Tsoumakas et al.
-
-    2008).
+    """Split labels into clusters of nearly equal size whose columns are alike.
 
     A cluster holds at most ceil(n / clusters) labels; a full one passes its farthest member on to
-    the next nearest. Squared distances between a label's column and a mean of columns follow from
-    the co-occurrence counts.
+    the next nearest (Tsoumakas et al. 2008). Squared distances between a label's column and a mean
+    of columns follow from the co-occurrence counts.
 
     Args:
-        counts: of `count_cooccurrence`, (L, L).
+        counts: how often two labels are on together, (L, L).
         labels: those to split.
         clusters: number of clusters, >= 2.
         generator: draws the first centres.
-        iterations: of assigning and averaging.
+        iterations: number of times that members are assigned and centres averaged, at most.
 
     Returns:
         the clusters that are not empty, each sorted.
@@ -113,7 +109,15 @@ def balanced_kmeans(
 
 
 def _assign(distance: Matrix, bucket: int) -> list[list[int]]:
-    """Give every item to its nearest cluster that keeps it, (items, clusters) -> members of each cluster."""
+    """Give every item to its nearest cluster that keeps it.
+
+    Args:
+        distance: (items, clusters).
+        bucket: most members of a cluster.
+
+    Returns:
+        members of each cluster.
+    """
     preferences = np.argsort(distance, axis=1, kind="stable")
     members: list[list[int]] = [[] for _ in range(distance.shape[1])]
     for item in range(len(distance)):
@@ -123,7 +127,7 @@ def _assign(distance: Matrix, bucket: int) -> list[list[int]]:
             members[cluster].append(waiting)
             if len(members[cluster]) <= bucket:
                 break
-            farthest = max((distance[member, cluster], member) for member in members[cluster])[1]
+            _, farthest = max((distance[member, cluster], member) for member in members[cluster])
             members[cluster].remove(farthest)
             waiting = farthest
             choice = _next_choice(preferences[waiting], cluster)

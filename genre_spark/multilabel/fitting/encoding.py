@@ -36,7 +36,7 @@ class Encoded:
 
     Attributes:
         rows: positions of the training rows, with repetitions, (n,).
-        target: class of each of them, 0..C-1, (n,).
+        target: class of each of these rows, 0..C-1, (n,).
         classes: label combination of each class, (C, labels of the target); None for a binary
             target.
     """
@@ -81,8 +81,8 @@ def choose_subsets(
 
     Args:
         sets: distinct labelsets, (S, labels).
-        frequent: those that are kept, (F, labels).
-        counts: how often each of them occurs, (F,).
+        frequent: labelsets that are kept, (F, labels).
+        counts: number of rows of each frequent labelset, (F,).
         pruning: the rule.
     """
     position = {row.tobytes(): index for index, row in enumerate(frequent)}
@@ -93,9 +93,8 @@ def choose_subsets(
     becomes: list[NDArray[np.int64]] = []
     for start in range(0, len(sets), 1024):
         chunk = sets[start : start + 1024]
-        outside = (1 - chunk).astype(
-            np.float32
-        ) @ ordered.T  # labels of the frequent set that the labelset lacks
+        # labels of the frequent set that the labelset lacks
+        outside = (1 - chunk).astype(np.float32) @ ordered.T
         for labelset, lacking in zip(chunk, outside, strict=True):
             itself = position.get(labelset.tobytes())
             if itself is not None:
@@ -107,7 +106,14 @@ def choose_subsets(
 
 
 def frequent_threshold(pruning: Pruning, most: int) -> int:
-    """Return how often a labelset must at least occur, less one: where none is frequent, the most frequent ones are."""
+    """Return the number of rows that a frequent labelset exceeds.
+
+    Where no labelset exceeds the rule's threshold, the most frequent ones count as frequent.
+
+    Args:
+        pruning: the rule.
+        most: number of rows of the most frequent labelset.
+    """
     return min(pruning.threshold, most - 1)
 
 
@@ -116,7 +122,7 @@ def encode(subproblem: Subproblem, labels: Labels) -> Encoded:
 
     Args:
         subproblem: the fit.
-        labels: of all training rows, 0 or 1, (rows, labels).
+        labels: labels of all training rows, 0 or 1, (rows, labels).
     """
     rows = sample_rows(subproblem.sample, labels)
     target = subproblem.target
@@ -145,7 +151,7 @@ def _encode_labelsets(target: Labelsets, rows: Rows, chosen: Labels) -> Encoded:
 
 
 def keep_negatives(encoded: Encoded, subproblem: Subproblem) -> Encoded:
-    """Return the rows of a binary fit with all its positives and a share of its negatives, at least one.
+    """Return the rows of a binary fit: all positives and a share of the negatives, at least one.
 
     Which ones depends on the fit's seed and on the rows' order, which depends on their content.
     """

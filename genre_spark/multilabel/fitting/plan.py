@@ -1,4 +1,4 @@
-"""A multi-label method as a list of single-target fits: what each fit sees and what it learns, whoever fits it."""
+"""A multi-label method as a list of single-target fits: what each fit sees and what it learns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 __all__ = [
+    "SAMPLES",
     "AnyLabel",
     "Labelsets",
     "Pruning",
@@ -19,13 +20,22 @@ __all__ = [
 
 
 def derive_seed(*parts: int) -> int:
-    """Return a seed in 0..2^31-1 for one fit out of many: a hash, so that neighbours share nothing."""
+    """Return a seed in 0..2^31-1 for one fit of many.
+
+    It is a hash, so that the seeds of neighbours have nothing in common.
+    """
     return int(np.random.SeedSequence([part % 2**63 for part in parts]).generate_state(1)[0] >> 1)
 
 
 def plain_seed(seed: int) -> int:
-    """Return a seed that numpy and scikit-learn take, 0..2^32-1: any other one that Spark takes becomes a hash."""
+    """Return a seed that numpy and scikit-learn take, 0..2^32-1.
+
+    Spark takes others too: they become a hash.
+    """
     return seed if 0 <= seed < 2**32 else derive_seed(seed)
+
+
+SAMPLES = ("all", "bootstrap", "subsample")
 
 
 @dataclass(frozen=True)
@@ -35,9 +45,9 @@ class RowSample:
     Attributes:
         kind: all rows; a bootstrap (N draws with replacement); or a subsample without replacement.
         fraction: share of the rows that a subsample keeps, 0..1.
-        seed: of the draws.
-        any_of: keep only rows with at least one of these labels on (a node of HOMER); empty keeps
-            every row.
+        seed: seed of the draws.
+        any_of: labels of which a row must have at least one (a node of HOMER); empty keeps every
+            row.
     """
 
     kind: Literal["all", "bootstrap", "subsample"] = "all"
@@ -48,22 +58,23 @@ class RowSample:
 
 @dataclass(frozen=True)
 class AnyLabel:
-    """Binary target: 1 where at least one of the labels is on (a label itself, or HOMER's meta-label)."""
+    """Binary target: 1 where at least one of the labels is on.
+
+    A single label is the target itself, several are a meta-label of HOMER.
+    """
 
     labels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """How pruned sets treat rows whose labelset occurs at most `threshold` times (Read et al.
-
-    2008).
+    """How pruned sets treat rows of rare labelsets (Read et al. 2008).
 
     Attributes:
-        threshold: p, a labelset is kept when it occurs more often.
-        strategy: "A" keeps the `keep` best frequent subsets by size, then count; "B" all those
-            larger than `keep`.
-        keep: b.
+        threshold: p, a labelset is frequent where it occurs more often.
+        strategy: which frequent subsets a rare labelset becomes: "A" the `keep` best by size, then
+            count; "B" all those larger than `keep`.
+        keep: b, see strategy.
     """
 
     threshold: int = 3
@@ -73,7 +84,7 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Labelsets:
-    """Multi-class target: the combination of these labels, each distinct one in training being a class."""
+    """Multi-class target: each distinct combination of these labels in training is a class."""
 
     labels: tuple[int, ...]
     pruning: Pruning | None = None
@@ -84,11 +95,11 @@ class Subproblem:
     """One fit of the base classifier.
 
     Attributes:
-        target: what it learns.
-        sample: from which rows.
+        target: what the fit learns.
+        sample: rows that it sees.
         appended: labels that follow the features as further inputs, in this order (a link of a
             classifier chain).
-        seed: of the base classifier, and of the negatives that a fit keeps.
+        seed: seed of the base classifier, and of the negatives that the fit keeps.
         positive_weight: factor of the weights of rows whose binary target is 1, > 0.
         negative_weight: factor of the weights of rows whose binary target is 0, > 0.
         negative_rate: share of the rows with a binary target of 0 that the fit sees, 0..1.

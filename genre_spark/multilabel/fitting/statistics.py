@@ -1,9 +1,10 @@
-"""What a fit must know of its training data before it starts, from one pass that also checks every row."""
+"""What a fit must know of its training data, from one pass that also checks every row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from genre_spark.errors import InvalidInputError, InvalidLabelsError, UserError
+from genre_spark.errors import InvalidInputError, InvalidLabelsError
 from genre_spark.multilabel.columns import (
     Matrix,
     check_features,
@@ -19,21 +20,22 @@ from genre_spark.multilabel.columns import (
     decode_arrays,
     decode_vector_struct,
 )
+from genre_spark.multilabel.fitting.cooccurrence import count_cooccurrence
 from genre_spark.workers import short_task
 
 __all__ = [
+    "SUMMARY_SCHEMA",
     "PartitionSummary",
+    "RowCheck",
     "TrainingStatistics",
     "merge_summaries",
     "summarise_rows",
 ]
 
 SUMMARY_SCHEMA = (
-    "rows long, features long, labels long, label_counts array<double>, weight double, "
-    "label_weights array<double>, "
-    "refused string, message string"
+    "n_rows long, n_features long, n_labels long, label_counts array<double>, weight double, "
+    "label_weights array<double>"
 )
-_ERRORS: dict[str, type[UserError]] = {"labels": InvalidLabelsError, "input": InvalidInputError}
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,32 @@ class TrainingStatistics:
     """Size of the training data and how often each label is on.
 
     Attributes:
-        rows: number of rows, N.
-        features: length of the feature vectors.
-        labels: number of labels, L.
-        label_counts: rows in which a label is on, (L,).
+        n_rows: number of rows, N.
+        n_features: length of the feature vectors.
+        n_labels: number of labels, L.
+        label_counts: number of rows in which a label is on, (L,).
         weight: total weight of the rows, > 0; their number where rows are not weighted.
         label_weights: total weight of the rows in which a label is on, (L,).
+        count_together: counts how often two labels are on together, in a pass over the data.
     """
 
-    rows: int
-    features: int
-    labels: int
+    n_rows: int
+    n_features: int
+    n_labels: int
     label_counts: NDArray[np.float64]
     weight: float
     label_weights: NDArray[np.float64]
+    count_together: Callable[[], Matrix] = field(repr=False, compare=False)
 
     @property
     def cardinality(self) -> float:
-        """Mean number of labels a row (label cardinality), rows counted with their weights."""
+        """Mean number of labels per row (label cardinality), rows counted with their weights."""
         return float(self.label_weights.sum() / self.weight)
+
+    @cached_property
+    def cooccurrence(self) -> Matrix:
+        """Number of rows in which two labels are on together, (L, L); counted when first used."""
+        return self.count_together()
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class RowCheck:
         features_role: name of the features column in messages.
         labels_role: name of the labels column in messages.
         feature_names: names of the features, where known.
-        allow_invalid: NaN and infinite features pass.
+        allow_invalid: whether NaN and infinite features pass.
     """
 
     features_role: str
@@ -85,7 +94,7 @@ class RowCheck:
         try:
             labels = decode_arrays(columns["labels"], self.labels_role)
         except InvalidInputError as error:
-            raise InvalidLabelsError(str(error)) from error
+            raise InvalidLabelsError(str(error)) from None
         check_labels(labels, self.labels_role)
         if not self.allow_invalid:
             check_features(features, self.features_role, self.feature_names)
@@ -102,9 +111,9 @@ class RowCheck:
 class PartitionSummary:
     """Counts of the rows seen so far, in one partition or over all of them."""
 
-    rows: int = 0
-    features: int = 0
-    labels: int = 0
+    n_rows: int = 0
+    n_features: int = 0
+    n_labels: int = 0
     label_counts: NDArray[np.float64] | None = None
     weight: float = 0.0
     label_weights: NDArray[np.float64] | None = None
@@ -114,9 +123,9 @@ class PartitionSummary:
         cls, features: Matrix, labels: Matrix, weights: NDArray[np.float64]
     ) -> PartitionSummary:
         """Return the counts of a batch of rows."""
-        rows, width = features.shape
-        counts = labels.sum(axis=0)
-        return cls(rows, width, labels.shape[1], counts, float(weights.sum()), weights @ labels)
+        n_rows, n_features = features.shape
+        counts, weight = labels.sum(axis=0), float(weights.sum())
+        return cls(n_rows, n_features, labels.shape[1], counts, weight, weights @ labels)
 
     @classmethod
     def of_row(cls, row: Any) -> PartitionSummary:
@@ -124,73 +133,59 @@ class PartitionSummary:
         counts, weights = (
             np.asarray(row[name], dtype=np.float64) for name in ("label_counts", "label_weights")
         )
-        return cls(row["rows"], row["features"], row["labels"], counts, row["weight"], weights)
+        return cls(
+            row["n_rows"], row["n_features"], row["n_labels"], counts, row["weight"], weights
+        )
 
     def add(self, other: PartitionSummary, check: RowCheck) -> None:
-        """Add a batch or a partition.
+        """Add the counts of a batch or of a partition.
 
         Raises:
-            InvalidInputError, InvalidLabelsError: when its vectors have other lengths than those
-                before.
+            InvalidInputError, InvalidLabelsError: its vectors have other lengths than those before.
         """
-        if other.rows == 0 or other.label_counts is None or other.label_weights is None:
+        if other.n_rows == 0 or other.label_counts is None or other.label_weights is None:
             return
         if self.label_counts is None or self.label_weights is None:
-            self.rows, self.features, self.labels, self.weight = (
-                other.rows,
-                other.features,
-                other.labels,
-                other.weight,
-            )
-            self.label_counts, self.label_weights = (
-                other.label_counts.copy(),
-                other.label_weights.copy(),
-            )
-            return
-        if other.features != self.features:
+            self.n_features, self.n_labels = other.n_features, other.n_labels
+            self.label_counts = np.zeros(other.n_labels)
+            self.label_weights = np.zeros(other.n_labels)
+        if other.n_features != self.n_features:
             raise InvalidInputError(
-                f"{check.features_role}: vectors of length {self.features} and {other.features}, "
-                "expected one length"
+                f"{check.features_role}: vectors of length {self.n_features} and "
+                f"{other.n_features}, expected one length"
             )
-        if other.labels != self.labels:
+        if other.n_labels != self.n_labels:
             raise InvalidLabelsError(
-                f"{check.labels_role}: vectors of length {self.labels} and {other.labels}, "
+                f"{check.labels_role}: vectors of length {self.n_labels} and {other.n_labels}, "
                 "expected one length"
             )
-        self.rows += other.rows
+        self.n_rows += other.n_rows
         self.weight += other.weight
-        self.label_counts += other.label_counts
-        self.label_weights += other.label_weights
+        self.label_counts = self.label_counts + other.label_counts
+        self.label_weights = self.label_weights + other.label_weights
 
-    def to_batch(self, error: UserError | None = None) -> pa.RecordBatch:
-        """Return the one row that a partition sends to the driver."""
-        refused = (
-            None
-            if error is None
-            else "labels"
-            if isinstance(error, InvalidLabelsError)
-            else "input"
-        )
+    def to_batch(self) -> pa.RecordBatch:
+        """Return the counts as one row of SUMMARY_SCHEMA."""
         counts, weights = (
             [] if part is None else part.tolist()
             for part in (self.label_counts, self.label_weights)
         )
         return pa.RecordBatch.from_pydict(
             {
-                "rows": pa.array([self.rows], pa.int64()),
-                "features": pa.array([self.features], pa.int64()),
-                "labels": pa.array([self.labels], pa.int64()),
+                "n_rows": pa.array([self.n_rows], pa.int64()),
+                "n_features": pa.array([self.n_features], pa.int64()),
+                "n_labels": pa.array([self.n_labels], pa.int64()),
                 "label_counts": pa.array([counts], pa.list_(pa.float64())),
                 "weight": pa.array([self.weight], pa.float64()),
                 "label_weights": pa.array([weights], pa.list_(pa.float64())),
-                "refused": pa.array([refused], pa.string()),
-                "message": pa.array([None if error is None else str(error)], pa.string()),
             }
         )
 
 
 def summarise_rows(projected: DataFrame, check: RowCheck) -> TrainingStatistics:
-    """Check every row of the projected training data and count labels, in one pass that returns a row a partition.
+    """Check every row of the projected training data and count labels.
+
+    One pass; one row per partition comes to the driver.
 
     Raises:
         InvalidInputError, InvalidLabelsError: for the first bad row; also when there is no row.
@@ -198,38 +193,42 @@ def summarise_rows(projected: DataFrame, check: RowCheck) -> TrainingStatistics:
 
     def summarise(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         summary = PartitionSummary()
-        try:
-            for batch in batches:
-                if batch.num_rows:
-                    summary.add(PartitionSummary.of_rows(*check.decode(batch)), check)
-        except UserError as error:  # sent as a value: as an exception it would reach the user as a trace of the worker
-            yield summary.to_batch(error)
-            return
+        for batch in batches:
+            if batch.num_rows:
+                summary.add(PartitionSummary.of_rows(*check.decode(batch)), check)
         yield summary.to_batch()
 
-    return merge_summaries(projected.mapInArrow(short_task(summarise), SUMMARY_SCHEMA), check)
+    summaries = projected.mapInArrow(short_task(summarise), SUMMARY_SCHEMA)
+    return merge_summaries(summaries, check, partial(count_cooccurrence, projected))
 
 
-def merge_summaries(summaries: DataFrame, check: RowCheck) -> TrainingStatistics:
-    """Add up the partitions' rows of SUMMARY_SCHEMA."""
+def merge_summaries(
+    summaries: DataFrame, check: RowCheck, count_together: Callable[[int], Matrix]
+) -> TrainingStatistics:
+    """Add up the partitions' rows of SUMMARY_SCHEMA.
+
+    Args:
+        summaries: one row per partition.
+        check: names of the columns in messages.
+        count_together: takes the number of labels.
+    """
     total = PartitionSummary()
     for row in summaries.collect():
-        if row["message"] is not None:
-            raise _ERRORS[row["refused"]](row["message"])
         total.add(PartitionSummary.of_row(row), check)
     if total.label_counts is None or total.label_weights is None:
         raise InvalidInputError("training data: no rows, expected at least one")
-    if total.labels == 0:
+    if total.n_labels == 0:
         raise InvalidLabelsError(
             f"{check.labels_role}: vectors of length 0, expected at least one label"
         )
     if not total.weight > 0:
         raise InvalidInputError("weights: 0 in every row, expected at least one > 0")
     return TrainingStatistics(
-        total.rows,
-        total.features,
-        total.labels,
+        total.n_rows,
+        total.n_features,
+        total.n_labels,
         total.label_counts,
         total.weight,
         total.label_weights,
+        partial(count_together, total.n_labels),
     )

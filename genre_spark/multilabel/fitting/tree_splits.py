@@ -1,10 +1,12 @@
-"""Spare Spark ML's trees most of their search for splits: fits on the same small table make the same one again.
+"""Spare Spark ML's trees most of their search for splits, which all fits on a table repeat.
 
-A tree of Spark ML looks for at most maxBins - 1 thresholds a feature, by sorting its distinct
-values. On ten thousand rows this takes longer than growing twenty trees. Where thresholds lie
-depends only on the values next to them and on how many rows are below. So any other value can be
-replaced by the smallest one between the same two thresholds: Spark finds the same thresholds, grows
-the same trees, and has few values to sort.
+Gains: on ten thousand rows the search takes longer than growing twenty trees. To switch it off, let
+`searched_bins` return None.
+
+A tree of Spark ML looks for at most maxBins - 1 thresholds per feature, by sorting its distinct
+values. Where thresholds lie depends only on the values next to them and on how many rows are below.
+So any other value can be replaced by the smallest one between the same two thresholds: Spark finds
+the same thresholds, grows the same trees, and has few values to sort.
 """
 
 from __future__ import annotations
@@ -30,14 +32,16 @@ _SEARCHED_ROWS = 10_000  # of more, or of more than maxBins^2, Spark searches a 
 
 
 def searched_bins(
-    classifier: Estimator, subproblems: Sequence[Subproblem], rows: int
+    classifier: Estimator, subproblems: Sequence[Subproblem], n_rows: int
 ) -> int | None:
-    """Return how many bins the fits make of a feature, None where they do not all search the same rows, or no tree.
+    """Return how many bins the fits make of a feature.
+
+    None where the fits are of no trees, or do not all search the same rows.
 
     Args:
-        classifier: fitted on every subproblem.
+        classifier: the classifier that is fitted on every subproblem.
         subproblems: the fits.
-        rows: of the training table, all of weight 1.
+        n_rows: number of rows of the training table, all of weight 1.
     """
     if not isinstance(classifier, RandomForestClassifier | DecisionTreeClassifier | GBTClassifier):
         return None
@@ -49,11 +53,8 @@ def searched_bins(
         and getattr(sub.target, "pruning", None) is None
         for sub in subproblems
     )
-    return (
-        min(bins, rows)
-        if same and len(subproblems) > 1 and rows <= max(bins**2, _SEARCHED_ROWS)
-        else None
-    )
+    searched = n_rows <= max(bins**2, _SEARCHED_ROWS)
+    return min(bins, n_rows) if same and searched and len(subproblems) > 1 else None
 
 
 def merge_values(features: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
@@ -63,7 +64,7 @@ def merge_values(features: NDArray[np.float64], bins: int) -> NDArray[np.float64
     are nearer to the next multiple of rows / bins than the rows up to it.
 
     Args:
-        features: of all rows, (rows, features).
+        features: features of all rows, (rows, features).
         bins: most bins of a feature.
     """
     rows = len(features)
@@ -85,18 +86,14 @@ def merge_values(features: NDArray[np.float64], bins: int) -> NDArray[np.float64
         starts, ends = np.array(cuts), np.array([*cuts[1:], len(values)]) - 1
         becomes = values[np.repeat(starts, ends - starts + 1)]
         becomes[ends] = values[ends]
-        if (
-            len(np.union1d(starts, ends)) > bins
-        ):  # Spark would put a threshold between any two of fewer values
+        # Spark would put a threshold between any two of fewer values
+        if len(np.union1d(starts, ends)) > bins:
             merged[:, column] = becomes[number.ravel()]
     return merged
 
 
 def with_few_values(table: DataFrame, bins: int) -> DataFrame:
-    """Return the table, of one partition, with the values of `features` (Vector) merged.
-
-    See merge_values.
-    """
+    """Return a table of one partition with the values of `features` (Vector) merged."""
     names = table.columns
     plain = table.withColumn("features", vector_to_array(F.col("features")))
 

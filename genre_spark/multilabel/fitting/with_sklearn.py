@@ -1,4 +1,4 @@
-"""Fit a plan with a scikit-learn classifier: each fit one Spark task, the whole ensemble in one job.
+"""Fit a plan with a scikit-learn classifier: each fit one Spark task, an ensemble one job.
 
 The training data is packed into a few binary blocks and broadcast: it reaches each executor once,
 whatever the number of fits. Workers put the rows in an order that depends on their content alone,
@@ -23,9 +23,7 @@ from genre_spark.multilabel.classifiers import weight_argument
 from genre_spark.multilabel.columns import Labels
 from genre_spark.multilabel.fitting.encoding import encode, keep_negatives
 from genre_spark.multilabel.fitting.plan import AnyLabel, Subproblem, derive_seed
-from genre_spark.multilabel.fitting.statistics import (
-    TrainingStatistics,
-)
+from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.fitting.training_data import (
     Payload,
     TrainingMatrix,
@@ -40,15 +38,13 @@ from genre_spark.multilabel.models.from_sklearn import (
     tree_nodes,
 )
 from genre_spark.multilabel.models.parts import FittedPart
-from genre_spark.multilabel.models.scorers import ConstantScorer, Scorer
+from genre_spark.multilabel.models.scorers import ConstantScorer, StoredScorer
+from genre_spark.worker_errors import describe_error
 from genre_spark.workers import short_task
 
-__all__ = [
-    "fit_locally",
-    "fit_part",
-    "run_tasks",
-]
+__all__ = ["fit_locally", "fit_part", "fit_scorer", "run_tasks"]
 
+_RESULTS = "id long, kind string, payload binary, classes binary"
 _LARGEST = 2**31 - 2**20  # bytes of a binary column of one Arrow batch
 _LEAF_MEMORY = 2**28  # bytes of leaf values that scikit-learn may hold at a time
 
@@ -65,15 +61,14 @@ def run_tasks(
     """Call `task` for 0..count-1, each in a Spark task of its own, with the whole training matrix.
 
     Raises:
-        InvalidInputError: when the training data is too large for one task.
-        StageFailedError: when a call failed, with its number and message.
+        InvalidInputError: the training data is too large for one task.
+        StageFailedError: a call failed; the message has its number and what it raised.
     """
-    held = statistics.rows * statistics.features * (4 if single else 8)
+    held = statistics.n_rows * statistics.n_features * (4 if single else 8)
     if held > _LARGEST:
         raise InvalidInputError(
             f"training data: {held / 2**30:.1f} GiB of features, a scikit-learn classifier takes "
-            "up to 2 GiB: "
-            "use a Spark ML classifier"
+            "up to 2 GiB: use a Spark ML classifier"
         )
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -82,33 +77,22 @@ def run_tasks(
             return
         index = rows[0]["id"]
         try:
+            matrix = unpack_training(rows, single=single, weighted=weighted)
             with threadpool_limits(1):  # a task has one core
-                kind, payload, classes = task(
-                    index, unpack_training(rows, single=single, weighted=weighted)
-                )
-        except Exception as error:  # sent as a value: retrying a fit that cannot work helps nobody
-            kind, payload, classes = "error", f"{type(error).__name__}: {error}".encode(), None
-        yield pa.RecordBatch.from_arrays(
-            [
-                pa.array([index], pa.int64()),
-                pa.array([kind], pa.string()),
-                pa.array([payload], pa.binary()),
-                pa.array([classes], pa.binary()),
-            ],
-            names=["id", "kind", "payload", "classes"],
+                kind, payload, classes = task(index, matrix)
+        except Exception as error:  # whatever a classifier raises
+            raise StageFailedError(f"fit {index} of {count}: {describe_error(error)}") from error
+        yield pa.RecordBatch.from_pydict(
+            {
+                "id": pa.array([index], pa.int64()),
+                "kind": pa.array([kind], pa.string()),
+                "payload": pa.array([payload], pa.binary()),
+                "classes": pa.array([classes], pa.binary()),
+            }
         )
 
-    results = (
-        with_matrix(blocks, count)
-        .mapInArrow(short_task(run), "id long, kind string, payload binary, classes binary")
-        .collect()
-    )
+    results = with_matrix(blocks, count).mapInArrow(short_task(run), _RESULTS).collect()
     found = {row["id"]: row for row in results}
-    failed = [row for row in results if row["kind"] == "error"]
-    if failed:
-        raise StageFailedError(
-            f"fit {failed[0]['id']} of {count}: {bytes(failed[0]['payload']).decode()}"
-        )
     return [
         (
             row["kind"],
@@ -123,7 +107,7 @@ def fit_locally(
     blocks: DataFrame,
     subproblems: Sequence[Subproblem],
     classifier: Any,
-    read: Callable[[str, bytes], Scorer],
+    read: Callable[[str, bytes], StoredScorer],
     *,
     statistics: TrainingStatistics,
     weighted: bool,
@@ -133,10 +117,10 @@ def fit_locally(
     Args:
         blocks: of `pack_training`, cached.
         subproblems: the fits.
-        classifier: not fitted.
+        classifier: the classifier, not fitted.
         read: builds a scorer from its kind and bytes.
         statistics: of the training data.
-        weighted: rows have weights.
+        weighted: whether rows have weights.
     """
     fits = list(subproblems)
 
@@ -162,7 +146,7 @@ def fit_locally(
 
 def fit_part(
     subproblem: Subproblem, matrix: TrainingMatrix, classifier: Any
-) -> tuple[Scorer, Labels | None]:
+) -> tuple[StoredScorer, Labels | None]:
     """Fit one subproblem on the training matrix, in this process."""
     encoded = keep_negatives(encode(subproblem, matrix.labels), subproblem)
     binary = isinstance(subproblem.target, AnyLabel)
@@ -171,12 +155,10 @@ def fit_part(
         if binary:
             on = float(len(present) == 1 and present[0] == 1)
             return ConstantScorer(np.array([1.0 - on, on])), None
-        return ConstantScorer(
-            np.ones(1)
-        ), encoded.classes if encoded.classes is None else encoded.classes[:1]
-    everything = (
-        len(encoded.rows) == len(matrix.labels) and subproblem.sample.kind == "all"
-    )  # in their order
+        classes = None if encoded.classes is None else encoded.classes[:1]
+        return ConstantScorer(np.ones(1)), classes
+    # all rows in their order need no copy
+    everything = len(encoded.rows) == len(matrix.labels) and subproblem.sample.kind == "all"
     features = matrix.features if everything and binary else matrix.features[encoded.rows]
     if subproblem.appended:
         links = matrix.labels[encoded.rows][:, list(subproblem.appended)]
@@ -195,40 +177,41 @@ def fit_scorer(
     target: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     seed: int,
-) -> Scorer:
+) -> StoredScorer:
     """Fit a clone of the classifier and return it as a scorer."""
     argument = None if weights is None else weight_argument(classifier)
     extra = {} if argument is None else {argument: weights}
-    classes = int(target.max()) + 1
+    n_classes = int(target.max()) + 1
     kind = type(classifier)
-    bytes_a_tree = 16 * len(target) * classes
+    bytes_per_tree = 16 * len(target) * n_classes
     if (
         kind in (RandomForestClassifier, ExtraTreesClassifier)
-        and bytes_a_tree * classifier.n_estimators > _LEAF_MEMORY
+        and bytes_per_tree * classifier.n_estimators > _LEAF_MEMORY
     ):
-        # scikit-learn keeps a number for each class in each node; a few trees at a time, stored by
-        # what they hold
-        trees, step = [], max(1, _LEAF_MEMORY // bytes_a_tree)
+        # scikit-learn keeps a number per class in each node: grow a few trees at a time, and store
+        # the classes that their leaves hold
+        trees, step = [], max(1, _LEAF_MEMORY // bytes_per_tree)
         for start in range(0, classifier.n_estimators, step):
-            part = seeded(classifier, derive_seed(seed, start))
+            part = _seeded(classifier, derive_seed(seed, start))
             part.set_params(
                 n_estimators=min(step, classifier.n_estimators - start), oob_score=False
             )
             trees += [
                 tree_nodes(tree.tree_) for tree in part.fit(features, target, **extra).estimators_
             ]
-        return ForestScorer(ForestArrays.from_trees(trees, features.shape[1]), n_classes=classes)
-    return export_sklearn(
-        seeded(classifier, seed).fit(features, target, **extra), features.shape[1]
-    )
+        return ForestScorer(ForestArrays.from_trees(trees, features.shape[1]), n_classes=n_classes)
+    fitted = _seeded(classifier, seed).fit(features, target, **extra)
+    return export_sklearn(fitted, features.shape[1])
 
 
-def seeded(classifier: Any, seed: int) -> Any:
-    """Return a clone whose random states are the seed's and that works in this thread alone, nested parts too."""
+def _seeded(classifier: Any, seed: int) -> Any:
+    """Return a clone with the seed as random state and one thread, in its nested parts too."""
     copy = clone(classifier)
     names = copy.get_params(deep=True)
     values: dict[str, Any] = {
         name: seed for name in names if name.split("__")[-1] == "random_state"
     }
-    values |= {name: 1 for name in names if name.split("__")[-1] == "n_jobs"}
+    # where it is not one thread anyway: scikit-learn warns of n_jobs where it has no effect
+    jobs = {name: value for name, value in names.items() if name.split("__")[-1] == "n_jobs"}
+    values |= {name: 1 for name, value in jobs.items() if value not in (None, 1)}
     return copy.set_params(**values)

@@ -1,11 +1,11 @@
-"""Fit a plan with a Spark ML classifier: each fit a distributed job, several at once, for data of any size.
+"""Fit a plan with a Spark ML classifier: each fit a distributed job, several at once.
 
-Rows are drawn by a hash of their content and the seed, never by `rand`: the same rows whatever the
-partitions. Rows that are equal in features and labels are therefore drawn together. Spark ML's
-forests draw their bootstrap partition by partition, so the training table is dealt out to a number
-of partitions that depends on its size alone, and sorted: the same seed gives the same trees on any
-number of cores. Small tables make one partition: a fit then is a chain of jobs of one task each,
-and fits at once use as many cores.
+For data of any size. Rows are drawn by a hash of their content and the seed, never by `rand`: the
+same rows whatever the partitions. Rows that are equal in features and labels are therefore drawn
+together. Spark ML's forests draw their bootstrap partition by partition, so the training table is
+dealt out to a number of partitions that depends on its size alone, and sorted: the same seed gives
+the same trees on any number of cores. Small tables make one partition: a fit then is a chain of
+jobs of one task each, and fits at once use as many cores.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from genre_spark.multilabel.fitting.plan import AnyLabel, Labelsets, Pruning, Ro
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.fitting.tree_splits import searched_bins, with_few_values
 from genre_spark.multilabel.models.from_spark import export_model, fitted_model
-from genre_spark.multilabel.models.parts import FittedPart, SparkModelScorer
+from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart
 from genre_spark.multilabel.models.scorers import ConstantScorer
 from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.session import count_executors
@@ -57,7 +57,7 @@ def fit_with_spark(
     statistics: TrainingStatistics,
     parallelism: int,
     weighted: bool,
-) -> list[FittedPart]:
+) -> list[Part]:
     """Fit every subproblem with a copy of the classifier.
 
     Args:
@@ -65,15 +65,15 @@ def fit_with_spark(
             released from memory where it was cached.
         subproblems: the fits.
         classifier: a Spark ML probabilistic classifier.
-        statistics: of the training data.
-        parallelism: fits at once.
-        weighted: rows have weights, so the classifier must take them.
+        statistics: size and label counts of the training data.
+        parallelism: number of fits at once.
+        weighted: whether rows have weights; the classifier must then take them.
     """
     spark = training.sparkSession
-    partitions = max(1, math.ceil(statistics.rows * statistics.features / _VALUES))
+    partitions = max(1, math.ceil(statistics.n_rows * statistics.n_features / _VALUES))
     ordered = _in_order(training, partitions)
     bins = (
-        searched_bins(classifier, subproblems, statistics.rows)
+        searched_bins(classifier, subproblems, statistics.n_rows)
         if partitions == 1 and not weighted
         else None
     )
@@ -87,9 +87,8 @@ def fit_with_spark(
         table.count()
         training.unpersist()  # the table does not need it any more
         # without a length in the metadata, each fit makes a pass for it
-        metadata = {"ml_attr": {"num_attrs": statistics.features}} | table.schema[
-            "features"
-        ].metadata
+        known = table.schema["features"].metadata
+        metadata = {"ml_attr": {"num_attrs": statistics.n_features}} | known
         fit = _Fit(table, classifier, statistics, weighted, metadata)
         fits = [
             partial(_fit_binary, fit, sub, drawn)
@@ -101,7 +100,10 @@ def fit_with_spark(
 
 
 def _in_order(training: DataFrame, partitions: int) -> DataFrame:
-    """Deal rows out to partitions by their hash and sort them, so that nothing depends on where they came from."""
+    """Return the rows dealt out to partitions by their hash, and sorted.
+
+    So nothing depends on where they came from.
+    """
     dealt = (
         training.repartition(partitions)
         if partitions == 1
@@ -112,13 +114,17 @@ def _in_order(training: DataFrame, partitions: int) -> DataFrame:
 
 @dataclass(frozen=True)
 class _Fit:
-    """What all fits of a plan share; see fit_with_spark."""
+    """What all fits of a plan share; see fit_with_spark.
+
+    Attributes:
+        metadata: metadata of the features column.
+    """
 
     training: DataFrame
     classifier: Estimator
     statistics: TrainingStatistics
     weighted: bool
-    metadata: dict[str, Any]  # of the features
+    metadata: dict[str, Any]
 
 
 def label(index: int) -> Column:
@@ -149,29 +155,34 @@ def _draws(sample: RowSample) -> Column:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Rows of a fit, those of them with a binary target of 1, and the first that is kept of the others (see _kept)."""
+    """Which rows a fit sees.
 
-    rows: float
+    Attributes:
+        n_rows: number of rows.
+        positives: number of rows with a binary target of 1.
+        first_kept: smallest number of `_kept` among the others.
+    """
+
+    n_rows: float
     positives: float
     first_kept: float = 0.0
 
     @property
     def share(self) -> float | None:
-        return self.positives / self.rows if self.rows else None
+        """Share of the positives, None without rows."""
+        return self.positives / self.n_rows if self.n_rows else None
 
 
 def _with_rows(
     table: DataFrame, subproblems: Sequence[Subproblem], statistics: TrainingStatistics
 ) -> list[tuple[Subproblem, _Drawn]]:
-    """Return the subproblems with what they draw.
-
-    One whose sample has no row takes all rows instead.
+    """Return the subproblems with what they draw; one whose sample is empty takes all rows.
 
     Equal rows are drawn together, so that a sample of a table with few distinct rows can be empty.
     """
     drawn = _count_draws(table, subproblems, statistics)
     filled = [
-        sub if count.rows or sub.sample.any_of else replace(sub, sample=RowSample())
+        sub if count.n_rows or sub.sample.any_of else replace(sub, sample=RowSample())
         for sub, count in zip(subproblems, drawn, strict=True)
     ]
     if filled != list(subproblems):
@@ -182,7 +193,10 @@ def _with_rows(
 def _count_draws(
     table: DataFrame, subproblems: Sequence[Subproblem], statistics: TrainingStatistics
 ) -> list[_Drawn]:
-    """Count what each subproblem draws: from the statistics where they say it, else in one pass for many of them."""
+    """Count what each subproblem draws, in one pass for many of them.
+
+    No pass where the statistics know it.
+    """
     known = [_known_draws(sub, statistics) for sub in subproblems]
     found = {index: drawn for index, drawn in enumerate(known) if drawn is not None}
     rest = [index for index, drawn in enumerate(known) if drawn is None]
@@ -210,20 +224,19 @@ def _known_draws(sub: Subproblem, statistics: TrainingStatistics) -> _Drawn | No
     if sub.sample.kind != "all" or sub.sample.any_of or sub.negative_rate < 1.0:
         return None
     if not isinstance(sub.target, AnyLabel):
-        return _Drawn(float(statistics.rows), 0.0)
+        return _Drawn(float(statistics.n_rows), 0.0)
     if len(sub.target.labels) > 1:
         return None
-    return _Drawn(float(statistics.rows), float(statistics.label_counts[sub.target.labels[0]]))
+    return _Drawn(float(statistics.n_rows), float(statistics.label_counts[sub.target.labels[0]]))
 
 
 def _inputs(fit: _Fit, data: DataFrame, appended: Sequence[int]) -> DataFrame:
-    """Return the data with the inputs of a fit: the features and the labels that a link of a chain sees."""
+    """Return the data with the inputs of a fit: the features, and the labels that a link sees."""
     if not appended:
         return data.withColumn(_INPUTS, F.col("features").alias(_INPUTS, metadata=fit.metadata))
     links = {f"_label{position}": label(index) for position, index in enumerate(appended)}
-    return append_links(
-        data, links, inputs="features", output=_INPUTS, size=fit.statistics.features
-    )
+    size = fit.statistics.n_features
+    return append_links(data, links, inputs="features", output=_INPUTS, size=size)
 
 
 def _sampled(data: DataFrame, sample: RowSample) -> DataFrame:
@@ -249,9 +262,12 @@ def _configured(classifier: Estimator, seed: int, weighted: bool) -> Estimator:
     return copy._set(**values)
 
 
-def _fit(fit: _Fit, data: DataFrame, sub: Subproblem, classes: int) -> FittedPart:
+def _fit(
+    fit: _Fit, data: DataFrame, sub: Subproblem, n_classes: int, classes: Labels | None = None
+) -> Part:
     # with the number of classes in its metadata, the target needs no pass to count them
-    metadata = {"ml_attr": {"type": "nominal", "vals": [str(number) for number in range(classes)]}}
+    names = [str(number) for number in range(n_classes)]
+    metadata = {"ml_attr": {"type": "nominal", "vals": names}}
     columns = [F.col(_INPUTS), F.col(_TARGET).cast("double").alias(_TARGET, metadata=metadata)]
     balanced = (sub.positive_weight, sub.negative_weight) != (1.0, 1.0)
     if balanced:
@@ -263,7 +279,9 @@ def _fit(fit: _Fit, data: DataFrame, sub: Subproblem, classes: int) -> FittedPar
         _configured(fit.classifier, sub.seed, fit.weighted or balanced), data.select(*columns)
     )
     scorer = export_model(model)
-    return FittedPart(SparkModelScorer(model, classes) if scorer is None else scorer, model=model)
+    if scorer is None:
+        return SparkPart(model, n_classes, classes)
+    return FittedPart(scorer, classes, model)
 
 
 def _kept(sub: Subproblem) -> Column:
@@ -273,22 +291,20 @@ def _kept(sub: Subproblem) -> Column:
     ) / float(2**52)
 
 
-def _fit_binary(fit: _Fit, sub: Subproblem, drawn: _Drawn) -> FittedPart:
+def _fit_binary(fit: _Fit, sub: Subproblem, drawn: _Drawn) -> Part:
     share = drawn.share
     if share is None or share in (0.0, 1.0):
-        return FittedPart(
-            ConstantScorer(np.array([0.0, 1.0]) if share == 1.0 else np.array([1.0, 0.0]))
-        )
+        return FittedPart(ConstantScorer(np.array([0.0, 1.0] if share == 1.0 else [1.0, 0.0])))
     inputs = _inputs(fit, fit.training, sub.appended)
     data = _sampled(inputs, sub.sample).withColumn(_TARGET, _on(sub.target.labels))
     if sub.negative_rate < 1.0:
-        # never without a negative: a label would be learnt as always on
+        # at least one negative: without any, a label would be learnt as always on
         kept = (_kept(sub) < sub.negative_rate) | (_kept(sub) <= drawn.first_kept)
         data = data.where((F.col(_TARGET) > 0) | kept)
-    return _fit(fit, data, sub, classes=2)
+    return _fit(fit, data, sub, n_classes=2)
 
 
-def _fit_labelsets(fit: _Fit, sub: Subproblem) -> FittedPart:
+def _fit_labelsets(fit: _Fit, sub: Subproblem) -> Part:
     target = sub.target
     if not isinstance(target, Labelsets):
         raise TypeError(f"target: {type(target).__name__}, expected Labelsets")
@@ -308,11 +324,14 @@ def _fit_labelsets(fit: _Fit, sub: Subproblem) -> FittedPart:
         return pd.Series([chosen[index].astype(np.int32) for index in number])
 
     copies = _inputs(fit, data, sub.appended).withColumn(_TARGET, F.explode(become("_labelset")))
-    return replace(_fit(fit, copies, sub, classes=len(frequent)), classes=frequent)
+    return _fit(fit, copies, sub, len(frequent), frequent)
 
 
 def _frequent_labelsets(data: DataFrame, pruning: Pruning) -> tuple[Labels, NDArray[np.int64]]:
-    """Return the labelsets that occur often enough, in lexical order, and how often: the classes of the fit."""
+    """Return the classes of a fit: the labelsets that occur often enough, and how often.
+
+    In lexical order.
+    """
     found = data.groupBy("_labelset").count()
     most = found.agg(F.max("count")).first()
     threshold = frequent_threshold(pruning, int(most[0] or 1) if most else 1)

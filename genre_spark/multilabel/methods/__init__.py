@@ -1,1 +1,1 @@
-"""The multi-label methods, one file per family: how each turns labels into fits and answers into scores."""
+"""The multi-label methods: how each turns labels into fits, and answers into scores."""

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark import keyword_only
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.multilabel.base import MultilabelEstimator, MultilabelModel
-from genre_spark.multilabel.evaluation.threshold_tuner import apply_thresholds
+from genre_spark.multilabel.columns import Matrix
 from genre_spark.multilabel.fitting.plan import plain_seed
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics, summarise_rows
-from genre_spark.multilabel.fitting.training_data import training_rows
+from genre_spark.multilabel.fitting.training_data import row_check, training_rows
 from genre_spark.multilabel.models.feature_block import FeatureBlock
-from genre_spark.multilabel.models.predictors import Predictor, Structure, decide
+from genre_spark.multilabel.models.predictors import Predictor, apply_thresholds, decide
 from genre_spark.multilabel.models.scorers import Scorer
-from genre_spark.multilabel.params import CommonParams, _Checked
+from genre_spark.multilabel.params import CheckedParams, params_setter, set_params
 from genre_spark.numeric.splitmix import mix64
 from genre_spark.session import check_workers
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 __all__ = [
     "LabelPrior",
@@ -36,7 +34,7 @@ __all__ = [
     "RandomLabelsModel",
 ]
 
-Matrix = NDArray[np.float64]
+P = TypeVar("P", bound=Params)
 
 
 @dataclass(frozen=True)
@@ -44,76 +42,75 @@ class ConstantPredictor:
     """The same scores for every row.
 
     Attributes:
-        scores: (labels,).
-        top: the number of best labels that is predicted; None leaves it to the threshold.
+        scores: score of each label, (labels,).
+        scorers: none, there are no fitted models.
+        top: number of best labels that are predicted; None leaves it to the threshold.
     """
 
     scores: NDArray[np.float64]
+    scorers: Sequence[Scorer] = ()
     top: int | None = None
     room: int = 0
-    scorers: Sequence[Scorer] = ()
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
-        scores = np.tile(self.scores, (block.rows, 1))
+        scores = np.tile(self.scores, (block.n_rows, 1))
         if self.top is None:
             return scores, decide(scores, threshold)
-        return scores, apply_thresholds(
-            scores, threshold, top=self.top
-        ) if self.top else np.zeros_like(scores)
+        if self.top == 0:
+            return scores, np.zeros_like(scores)
+        return scores, apply_thresholds(scores, threshold, top=self.top)
 
 
 @dataclass(frozen=True)
 class RandomPredictor:
-    """Each label on with the same probability: a hash of the row's features and the seed, not a generator.
+    """Each label on with the same probability: by a hash of the row's features and the seed.
 
     Attributes:
-        labels: number of labels.
-        probability: of each label, 0..1.
-        seed: of the hash.
+        n_labels: number of labels.
+        probability: probability of each label, 0..1.
+        seed: seed of the hash.
+        scorers: none, there are no fitted models.
     """
 
-    labels: int
+    n_labels: int
     probability: float
     seed: int
-    room: int = 0
     scorers: Sequence[Scorer] = ()
+    room: int = 0
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return draws, 0.0 or 1.0, and predictions, each (rows, labels)."""
-        bits = np.ascontiguousarray(block.double() + 0.0).view(
-            np.uint64
-        )  # + 0.0 makes -0.0 the same as 0.0
+        double = np.ascontiguousarray(block.double() + 0.0)  # -0.0 becomes 0.0
         generator = np.random.default_rng(self.seed)
-        factors = generator.integers(1, 2**63, block.width, dtype=np.uint64) * np.uint64(
-            2
-        ) + np.uint64(1)
-        salts = generator.integers(0, 2**63, self.labels, dtype=np.uint64)
-        hashed = mix64(mix64((mix64(bits) * factors).sum(axis=1))[:, None] ^ salts)
-        scores = (hashed >> np.uint64(11)) * 2.0**-53 < self.probability
-        return scores.astype(np.float64), decide(scores.astype(np.float64), threshold)
+        drawn = generator.integers(1, 2**63, block.n_features, dtype=np.uint64)
+        factors = drawn * np.uint64(2) + np.uint64(1)
+        salts = generator.integers(0, 2**63, self.n_labels, dtype=np.uint64)
+        rows = mix64((mix64(double.view(np.uint64)) * factors).sum(axis=1))
+        hashed = mix64(rows[:, None] ^ salts)
+        scores = ((hashed >> np.uint64(11)) * 2.0**-53 < self.probability).astype(np.float64)
+        return scores, decide(scores, threshold)
 
 
 class _Baseline(MultilabelEstimator):
     """An estimator that counts labels and fits nothing."""
 
-    def _structure(self, statistics: TrainingStatistics, rows: DataFrame) -> Structure:
-        raise NotImplementedError
-
-    def _fit(self, dataset: DataFrame) -> Any:
+    def _count(self, dataset: DataFrame) -> tuple[DataFrame, TrainingStatistics]:
+        """Check the training data and return its projected rows and their statistics."""
         self._check_params()
         check_workers(dataset.sparkSession)
-        rows = training_rows(dataset, self)
-        statistics = summarise_rows(rows.drop("row_hash"), self._row_check(dataset))
+        rows = training_rows(dataset, self).drop("row_hash")
+        statistics = summarise_rows(rows, row_check(dataset, self))
         self._check_label_names(statistics)
-        return self._finish([], self._structure(statistics, rows), statistics)
+        return rows, statistics
 
 
 class MostCommonLabelsetModel(MultilabelModel):
     """Predicts `structure["labelset"]`."""
 
-    def _predictor(self) -> Predictor:
-        return ConstantPredictor(np.asarray(self.structure["labelset"], dtype=np.float64))
+    def _predictor(self, scorers: Sequence[Scorer]) -> Predictor:
+        labelset = np.asarray(self.structure["labelset"], dtype=np.float64)
+        return ConstantPredictor(labelset, scorers)
 
 
 class MostCommonLabelset(_Baseline):
@@ -124,23 +121,40 @@ class MostCommonLabelset(_Baseline):
 
     model_class: ClassVar[type[MultilabelModel]] = MostCommonLabelsetModel
 
-    def __init__(self, **params: Unpack[CommonParams]) -> None:
-        super().__init__(**params)
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        featuresCol: str = "features",
+        labelsCol: str = "labels",
+        probabilitiesCol: str = "probabilities",
+        predictionCol: str = "prediction",
+        weightCol: str | None = None,
+        labelNames: list[str] | None = None,
+        threshold: float = 0.5,
+        handleInvalid: str = "error",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self._set_given()
 
-    def _structure(self, statistics: TrainingStatistics, rows: DataFrame) -> Structure:  # noqa: ARG002
+    setParams = params_setter(__init__)
+
+    def _fit(self, dataset: DataFrame) -> Any:
+        rows, statistics = self._count(dataset)
         labelset = F.col("labels").cast("array<tinyint>").alias("labels")
         weights = rows.groupBy(labelset).agg(F.sum("weight").alias("weight"))
         best = weights.orderBy(F.col("weight").desc(), "labels").first()
-        return {"labelset": [int(value) for value in best["labels"]] if best else []}
+        most_common = [int(value) for value in best["labels"]] if best else []
+        return self._finish([], {"labelset": most_common}, statistics)
 
 
 class RandomLabelsModel(MultilabelModel):
     """Draws labels with `structure["probability"]`."""
 
-    def _predictor(self) -> Predictor:
-        return RandomPredictor(
-            self.numLabels, self.structure["probability"], self.structure["seed"]
-        )
+    def _predictor(self, scorers: Sequence[Scorer]) -> Predictor:
+        probability, seed = self.structure["probability"], self.structure["seed"]
+        return RandomPredictor(self.numLabels, probability, seed, scorers)
 
 
 class RandomLabels(_Baseline):
@@ -152,37 +166,50 @@ class RandomLabels(_Baseline):
 
     model_class: ClassVar[type[MultilabelModel]] = RandomLabelsModel
 
-    def __init__(self, **params: Unpack[CommonParams]) -> None:
-        super().__init__(**params)
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        featuresCol: str = "features",
+        labelsCol: str = "labels",
+        probabilitiesCol: str = "probabilities",
+        predictionCol: str = "prediction",
+        weightCol: str | None = None,
+        labelNames: list[str] | None = None,
+        threshold: float = 0.5,
+        handleInvalid: str = "error",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self._set_given()
 
-    def _structure(self, statistics: TrainingStatistics, rows: DataFrame) -> Structure:  # noqa: ARG002
-        return {
-            "probability": statistics.cardinality / statistics.labels,
-            "seed": plain_seed(self.getSeed()),
-        }
+    setParams = params_setter(__init__)
+
+    def _fit(self, dataset: DataFrame) -> Any:
+        _, statistics = self._count(dataset)
+        probability = statistics.cardinality / statistics.n_labels
+        structure = {"probability": probability, "seed": plain_seed(self.getSeed())}
+        return self._finish([], structure, statistics)
 
 
-class PriorParams(CommonParams, total=False):
-    """Keyword arguments of LabelPrior."""
-
-    decision: str
-
-
-class HasPriorDecision(_Checked):
+class HasPriorDecision(CheckedParams):
     """What the prediction of LabelPrior follows from."""
 
     decision: Param[str] = Param(
         Params._dummy(),
         "decision",
         "'threshold': labels whose share in training is >= threshold; 'cardinality': the "
-        "round(label cardinality) most "
-        "frequent labels",
+        "round(label cardinality) most frequent labels",
         TypeConverters.toString,
     )
 
     def getDecision(self) -> str:
         """Return what the prediction follows from."""
         return self.getOrDefault(self.decision)
+
+    def setDecision(self: P, value: str) -> P:
+        """Set what the prediction follows from: 'threshold' or 'cardinality'."""
+        return set_params(self, {"decision": value})
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -193,10 +220,10 @@ class HasPriorDecision(_Checked):
 class LabelPriorModel(MultilabelModel, HasPriorDecision):
     """Answers with `structure["prior"]`."""
 
-    def _predictor(self) -> Predictor:
+    def _predictor(self, scorers: Sequence[Scorer]) -> Predictor:
         prior = np.asarray(self.structure["prior"], dtype=np.float64)
         top = round(float(prior.sum())) if self.getDecision() == "cardinality" else None
-        return ConstantPredictor(prior, top)
+        return ConstantPredictor(prior, scorers, top)
 
 
 class LabelPrior(_Baseline, HasPriorDecision):
@@ -204,10 +231,28 @@ class LabelPrior(_Baseline, HasPriorDecision):
 
     model_class: ClassVar[type[MultilabelModel]] = LabelPriorModel
 
-    def __init__(self, **params: Unpack[PriorParams]) -> None:
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        decision: str = "threshold",
+        featuresCol: str = "features",
+        labelsCol: str = "labels",
+        probabilitiesCol: str = "probabilities",
+        predictionCol: str = "prediction",
+        weightCol: str | None = None,
+        labelNames: list[str] | None = None,
+        threshold: float = 0.5,
+        handleInvalid: str = "error",
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self._setDefault(decision="threshold")
-        self._set_params(params)
+        self._set_given()
 
-    def _structure(self, statistics: TrainingStatistics, rows: DataFrame) -> Structure:  # noqa: ARG002
-        return {"prior": (statistics.label_weights / statistics.weight).tolist()}
+    setParams = params_setter(__init__)
+
+    def _fit(self, dataset: DataFrame) -> Any:
+        _, statistics = self._count(dataset)
+        prior = (statistics.label_weights / statistics.weight).tolist()
+        return self._finish([], {"prior": prior}, statistics)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, TypeVar
 
 import numpy as np
+from pyspark import keyword_only
 from pyspark.ml.param import Param, Params, TypeConverters
 
 from genre_spark.errors import InvalidConfigError
-from genre_spark.multilabel.base import MultilabelModel, ProblemTransformation
-from genre_spark.multilabel.class_balance import Balance, BinaryParams, HasBalance
+from genre_spark.multilabel.base import MultilabelModel
+from genre_spark.multilabel.class_balance import Balance, HasBalance
+from genre_spark.multilabel.classifiers import Classifier
 from genre_spark.multilabel.ensembles import HasEnsemble
-from genre_spark.multilabel.fitting.cooccurrence import Cooccurrence
 from genre_spark.multilabel.fitting.plan import (
     AnyLabel,
     RowSample,
@@ -22,9 +23,9 @@ from genre_spark.multilabel.fitting.plan import (
 )
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.models.predictors import ChainsPredictor, Predictor, Structure
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from genre_spark.multilabel.models.scorers import Scorer
+from genre_spark.multilabel.params import params_setter, set_params
+from genre_spark.multilabel.problem_transformation import ProblemTransformation
 
 __all__ = [
     "ClassifierChain",
@@ -33,26 +34,16 @@ __all__ = [
     "EnsembleOfClassifierChainsModel",
 ]
 
-
-class ChainParams(BinaryParams, total=False):
-    """Keyword arguments of ClassifierChain."""
-
-    order: list[int]
-
-
-class ChainsParams(BinaryParams, total=False):
-    """Keyword arguments of EnsembleOfClassifierChains."""
-
-    numModels: int
-    scores: str
-    sample: str
-    sampleFraction: float
+C = TypeVar("C", bound="ClassifierChain")
 
 
 def chain_fits(
     order: list[int], sample: RowSample, seed: int, balance: Sequence[Balance]
 ) -> list[Subproblem]:
-    """Return the fits of one chain: link j sees the features and the true labels of the links before it."""
+    """Return the fits of one chain.
+
+    Link j sees the features and the true labels of the links before it.
+    """
     return [
         Subproblem(
             AnyLabel((label,)),
@@ -71,29 +62,29 @@ class _ChainModel(MultilabelModel):
     `structure["orders"]` has their labels.
     """
 
-    def _links(self) -> dict[int, list[int]]:
-        labels = self.numLabels
+    def _links(self) -> Mapping[int, Sequence[int]]:
+        n_labels = self.numLabels
         return {
-            part: list(range(part - part % labels, part))
+            part: range(part - part % n_labels, part)
             for part in range(len(self.parts))
-            if part % labels
+            if part % n_labels
         }
 
 
 class ClassifierChainModel(_ChainModel):
-    """A fitted chain."""
+    """A fitted chain; `structure["orders"]` has the labels of its links."""
 
-    def _predictor(self) -> Predictor:
-        return ChainsPredictor(self.structure["orders"], self._scorers)
+    def _predictor(self, scorers: Sequence[Scorer]) -> Predictor:
+        return ChainsPredictor(self.structure["orders"], scorers)
 
 
 class ClassifierChain(ProblemTransformation, HasBalance):
-    """Classifier chain: each link learns one label from the features and the labels of the links before it.
+    """Classifier chain: a link learns one label from the features and the labels before it.
 
     Links are trained with the true labels and predict with the predicted ones, by the model's
     `threshold`. Labels come out in the order of the input, whatever the order of the chain. Good
     where labels depend on each other and exact match counts; one unlucky order can spoil it, which
-    the ensemble mends. L fits, all at once.
+    the ensemble repairs. L fits, all at once.
     """
 
     model_class: ClassVar[type[MultilabelModel]] = ClassifierChainModel
@@ -101,40 +92,66 @@ class ClassifierChain(ProblemTransformation, HasBalance):
     order: Param[list[int]] = Param(
         Params._dummy(),
         "order",
-        "labels in the order of the links; random from the seed where not set",
+        "labels in the order of the links, each of 0..L-1 once; random from the seed where it is "
+        "not set",
         TypeConverters.toListInt,
     )
 
-    def __init__(self, **params: Unpack[ChainParams]) -> None:
-        super().__init__(**params)
-
-    def _plan(
+    @keyword_only
+    def __init__(
         self,
-        statistics: TrainingStatistics,
-        cooccurrence: Cooccurrence,  # noqa: ARG002
-    ) -> tuple[list[Subproblem], Structure]:
-        labels = statistics.labels
-        if self.isSet(self.order):
-            order: list[int] = list(self.getOrDefault("order"))
-            if sorted(order) != list(range(labels)):
-                raise InvalidConfigError(
-                    f"ClassifierChain.order: {order}, expected each of 0..{labels - 1} once"
-                )
-        else:
-            order = np.random.default_rng(plain_seed(self.getSeed())).permutation(labels).tolist()
-        balance = [self._balance(statistics, label) for label in range(labels)]
+        *,
+        classifier: Classifier | None = None,
+        order: list[int] | None = None,
+        featuresCol: str = "features",
+        labelsCol: str = "labels",
+        probabilitiesCol: str = "probabilities",
+        predictionCol: str = "prediction",
+        weightCol: str | None = None,
+        labelNames: list[str] | None = None,
+        threshold: float = 0.5,
+        balanced: bool = False,
+        negativesPerPositive: float = 0.0,
+        handleInvalid: str = "error",
+        parallelism: int = 4,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self._set_given()
+
+    setParams = params_setter(__init__)
+
+    def getOrder(self) -> list[int] | None:
+        """Return the labels in the order of the links, None where it is random."""
+        found: list[int] | None = self._if_defined("order")
+        return found
+
+    def setOrder(self: C, value: list[int]) -> C:
+        """Set the labels in the order of the links, each of 0..L-1 once."""
+        return set_params(self, {"order": value})
+
+    def _plan(self, statistics: TrainingStatistics) -> tuple[list[Subproblem], Structure]:
+        n_labels, order = statistics.n_labels, self.getOrder()
+        if order is None:
+            generator = np.random.default_rng(plain_seed(self.getSeed()))
+            order = generator.permutation(n_labels).tolist()
+        elif sorted(order) != list(range(n_labels)):
+            raise InvalidConfigError(
+                f"ClassifierChain.order: {order}, expected each of 0..{n_labels - 1} once"
+            )
+        balance = [self._balance(statistics, label) for label in range(n_labels)]
         return chain_fits(order, RowSample(), self.getSeed(), balance), {"orders": [order]}
 
 
 class EnsembleOfClassifierChainsModel(_ChainModel, HasEnsemble):
-    """Fitted chains."""
+    """Fitted chains; `structure["orders"]` has the labels of their links."""
 
-    def _predictor(self) -> Predictor:
+    def _predictor(self, scorers: Sequence[Scorer]) -> Predictor:
         return ChainsPredictor(
             self.structure["orders"],
-            self._scorers,
-            self.getScores() == "votes",
-            self._link_threshold(),
+            scorers,
+            votes=self.getScores() == "votes",
+            link_threshold=self._link_threshold(),
         )
 
     def _link_threshold(self) -> float | None:
@@ -142,7 +159,7 @@ class EnsembleOfClassifierChainsModel(_ChainModel, HasEnsemble):
 
 
 class EnsembleOfClassifierChains(ProblemTransformation, HasBalance, HasEnsemble):
-    """Ensemble of classifier chains: each with a random order of its own and a bootstrap of the rows.
+    """Ensemble of classifier chains, each with a random order and a bootstrap of the rows.
 
     A label's score is the mean of the chains' probabilities (`scores="mean"`) or their share of
     votes (`scores="votes"`). Within a chain a label is passed on as predicted from probability 0.5.
@@ -151,21 +168,41 @@ class EnsembleOfClassifierChains(ProblemTransformation, HasBalance, HasEnsemble)
 
     model_class: ClassVar[type[MultilabelModel]] = EnsembleOfClassifierChainsModel
 
-    def __init__(self, **params: Unpack[ChainsParams]) -> None:
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        classifier: Classifier | None = None,
+        numModels: int = 10,
+        scores: str = "mean",
+        sample: str = "bootstrap",
+        sampleFraction: float = 0.75,
+        featuresCol: str = "features",
+        labelsCol: str = "labels",
+        probabilitiesCol: str = "probabilities",
+        predictionCol: str = "prediction",
+        weightCol: str | None = None,
+        labelNames: list[str] | None = None,
+        threshold: float = 0.5,
+        balanced: bool = False,
+        negativesPerPositive: float = 0.0,
+        handleInvalid: str = "error",
+        parallelism: int = 4,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self._setDefault(numModels=10, scores="mean", sample="bootstrap", sampleFraction=0.75)
-        self._set_params(params)
+        self._set_given()
 
-    def _plan(
-        self,
-        statistics: TrainingStatistics,
-        cooccurrence: Cooccurrence,  # noqa: ARG002
-    ) -> tuple[list[Subproblem], Structure]:
+    setParams = params_setter(__init__)
+
+    def _plan(self, statistics: TrainingStatistics) -> tuple[list[Subproblem], Structure]:
         fits: list[Subproblem] = []
         orders: list[list[int]] = []
-        balance = [self._balance(statistics, label) for label in range(statistics.labels)]
+        n_labels = statistics.n_labels
+        balance = [self._balance(statistics, label) for label in range(n_labels)]
         for member in range(self.getNumModels()):
             seed = derive_seed(self.getSeed(), member)
-            orders.append(np.random.default_rng(seed).permutation(statistics.labels).tolist())
+            orders.append(np.random.default_rng(seed).permutation(n_labels).tolist())
             fits += chain_fits(orders[-1], self._sample(seed), seed, balance)
         return fits, {"orders": orders}

@@ -1,4 +1,4 @@
-"""How fitted models become bytes: arrays as npz, scikit-learn estimators as skops archives, never pickle.
+"""How models become bytes: arrays as npz, scikit-learn estimators as skops archives, never pickle.
 
 skops is imported when it is needed: it imports torch where that is installed, which costs 500 MB
 and several seconds in every Spark worker that only scores arrays.
@@ -18,39 +18,16 @@ from genre_spark.errors import InvalidInputError
 
 __all__ = [
     "Arrays",
-    "dumps",
-    "get_untrusted_types",
+    "dump_sklearn",
     "load_sklearn",
-    "loads",
     "pack_arrays",
     "trust_types",
     "trusted_types",
     "unpack_arrays",
 ]
 
-
-def dumps(model: Any) -> bytes:
-    """Return a model as a skops archive."""
-    import skops.io  # noqa: PLC0415
-
-    return bytes(skops.io.dumps(model))
-
-
-def loads(archive: bytes, trusted: list[str]) -> Any:
-    """Return the model of a skops archive, building only types of scikit-learn and those that are trusted."""
-    import skops.io  # noqa: PLC0415
-
-    return skops.io.loads(archive, trusted=trusted)
-
-
-def get_untrusted_types(archive: bytes) -> list[str]:
-    """Return the full names of types in an archive that skops does not trust by itself."""
-    import skops.io  # noqa: PLC0415
-
-    return list(skops.io.get_untrusted_types(data=archive))
-
-
 Arrays = Mapping[str, NDArray[Any]]
+_trusted: set[str] = set()
 
 
 def pack_arrays(arrays: Arrays) -> bytes:
@@ -61,12 +38,9 @@ def pack_arrays(arrays: Arrays) -> bytes:
 
 
 def unpack_arrays(payload: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays of npz bytes; refuses pickled objects."""
+    """Return the arrays of npz bytes; pickled objects are rejected (ValueError)."""
     with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
-
-
-_trusted: set[str] = set()
 
 
 def trust_types(*names: str) -> None:
@@ -86,10 +60,17 @@ def trusted_types() -> tuple[str, ...]:
 def load_sklearn(payload: bytes, role: str) -> BaseEstimator:
     """Return the scikit-learn estimator of a skops archive.
 
+    Args:
+        payload: the archive.
+        role: name of the model in messages.
+
     Raises:
-        InvalidInputError: when it holds a type that nobody trusts.
+        InvalidInputError: it holds a type that is not of scikit-learn, numpy or scipy and that
+            `trust_types` has not allowed.
     """
-    types = get_untrusted_types(payload)
+    import skops.io  # noqa: PLC0415
+
+    types = list(skops.io.get_untrusted_types(data=payload))
     known = ("sklearn", "numpy", "scipy")
     unknown = [name for name in types if name.split(".")[0] not in known and name not in _trusted]
     if unknown:
@@ -98,4 +79,11 @@ def load_sklearn(payload: bytes, role: str) -> BaseEstimator:
             "right, allow them with "
             f"genre_spark.multilabel.trust_types({', '.join(map(repr, unknown))})"
         )
-    return loads(payload, trusted=types)
+    return skops.io.loads(payload, trusted=types)
+
+
+def dump_sklearn(estimator: Any) -> bytes:
+    """Return a scikit-learn estimator as a skops archive."""
+    import skops.io  # noqa: PLC0415
+
+    return bytes(skops.io.dumps(estimator))

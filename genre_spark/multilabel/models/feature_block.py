@@ -1,4 +1,4 @@
-"""A block of rows on its way through many scorers: each conversion of its features is made once for all of them."""
+"""A block of rows on its way through many scorers, which share each conversion of its features."""
 
 from __future__ import annotations
 
@@ -18,10 +18,18 @@ class FeatureBlock:
 
     Chains append predicted labels to the features; the room for them is part of the block from the
     start, so that a link sees its inputs as a view and nothing is copied.
+
+    Args:
+        features: (rows, features).
+        room: number of label columns.
+
+    Attributes:
+        n_rows: number of rows.
+        n_features: number of features, without the label columns.
     """
 
     def __init__(self, features: NDArray[np.floating], room: int = 0) -> None:
-        self.rows, self.width = features.shape
+        self.n_rows, self.n_features = features.shape
         self._room = room
         self._base = features
         self._double: NDArray[np.float64] | None = None
@@ -35,25 +43,24 @@ class FeatureBlock:
             if self._room == 0:
                 self._double = np.asarray(self._base, dtype=np.float64)
             else:
-                self._double = np.zeros((self.rows, self.width + self._room))
-                self._double[:, : self.width] = self._base
-        return self._double[:, : self.width if width is None else width]
+                self._double = np.zeros((self.n_rows, self.n_features + self._room))
+                self._double[:, : self.n_features] = self._base
+        return self._double[:, : self.n_features if width is None else width]
 
     def single(self, width: int | None = None) -> NDArray[np.float32]:
         """Return the first `width` columns as float32, a view."""
         if self._single is None:
-            self._single = np.zeros((self.rows, self.width + self._room), dtype=np.float32)
-            self._single[:, : self.width] = self._base
-        return self._single[:, : self.width if width is None else width]
+            self._single = np.zeros((self.n_rows, self.n_features + self._room), dtype=np.float32)
+            self._single[:, : self.n_features] = self._base
+        return self._single[:, : self.n_features if width is None else width]
 
     def ranks(self, grid: ThresholdGrid) -> NDArray[Any]:
         """Return the ranks of the features among the grid's thresholds, (grid columns, rows)."""
         found = self._ranks.get(id(grid))
         if found is None:
-            ranks = np.zeros((grid.columns, self.rows), dtype=grid.kind)
-            features = np.ascontiguousarray(
-                self.double(min(self.width + self._room, grid.features)).T
-            )
+            ranks = np.zeros((grid.n_columns, self.n_rows), dtype=grid.kind)
+            width = min(self.n_features + self._room, grid.n_features)
+            features = np.ascontiguousarray(self.double(width).T)
             for column, values in enumerate(features):
                 grid.rank(ranks, column, values)
             found = self._ranks[id(grid)] = (grid, ranks)
@@ -70,14 +77,14 @@ class FeatureBlock:
 
     def append(self, position: int, column: NDArray[np.floating]) -> None:
         """Write a label column to the room behind the features, `position` 0 being the first."""
-        index = self.width + position
+        index = self.n_features + position
         self.double()
         self.single()
         for matrix in (self._double, self._single):
             if matrix is not None:
                 matrix[:, index] = column
         for grid, ranks in self._ranks.values():
-            if index < grid.features:
+            if index < grid.n_features:
                 grid.rank(ranks, index, np.asarray(column, dtype=np.float64))
         for key, matrix in self._single_ranks.items():
             matrix[:, index : index + 1] = self._ranks[key][1][index : index + 1].T

@@ -19,13 +19,15 @@ _MANY_CLASSES = 32  # from here on leaves store the few classes that they hold i
 
 @dataclass
 class TreeNodes:
-    """Nodes of a tree in preorder: the left child follows its parent, so that only the right one is stored.
+    """Nodes of a tree in preorder.
+
+    The left child follows its parent, so that only the right one is stored.
 
     Attributes:
         feature: index of the feature that is compared, -1 at a leaf.
-        threshold: a row goes left where its feature is <= this.
+        threshold: largest value of the feature with which a row goes left.
         right: index of the right child in this tree.
-        values: of the leaves in the order of the nodes, (leaves, width).
+        values: values of the leaves in the order of the nodes, (leaves, width).
         missing_left: 1 where a row goes left whose feature is NaN; None where such rows go right.
     """
 
@@ -38,11 +40,13 @@ class TreeNodes:
 
 @dataclass
 class CategoricalSplits:
-    """Splits by category sets, as additional 0/1 features: the k-th is 0 where `feature[k]` is in the k-th set.
+    """Splits by category sets, as additional 0/1 features.
+
+    The k-th of them is 0 where `feature[k]` is in the k-th set.
 
     Attributes:
-        feature: the feature that is looked at, (K,).
-        starts: where each set starts in `members`, (K + 1,).
+        feature: index of the feature of each set, (K,).
+        starts: position in `members` at which each set starts, (K + 1,).
         members: category numbers of the sets that go left, one set after the other.
     """
 
@@ -56,19 +60,19 @@ class ForestArrays:
     """All trees of a forest behind each other.
 
     Attributes:
-        features: number of inputs; node features from here on are categorical splits.
+        n_features: number of inputs; node features from here on are categorical splits.
         starts: index of each tree's first node, (trees + 1,).
-        feature: see TreeNodes, (nodes,).
-        threshold: see TreeNodes, (nodes,); float32 where rows are compared in float32
-            (scikit-learn).
-        right: see TreeNodes, (nodes,).
-        values: of the leaves, (leaves, width): p(class 1), p of each class, or the share of each
-            label; sparse where there are many classes.
+        feature: feature of each node as in TreeNodes, (nodes,).
+        threshold: threshold of each node as in TreeNodes, (nodes,); float32 where rows are compared
+            in float32 (scikit-learn).
+        right: right child of each node as in TreeNodes, (nodes,).
+        values: values of the leaves, (leaves, width): p(class 1), p of each class, or the share of
+            each label; sparse where there are many classes.
         categories: splits by category sets, None without any.
-        missing_left: see TreeNodes, (nodes,).
+        missing_left: direction of missing values as in TreeNodes, (nodes,).
     """
 
-    features: int
+    n_features: int
     starts: NDArray[np.int64]
     feature: NDArray[np.int32]
     threshold: NDArray[np.floating]
@@ -79,7 +83,7 @@ class ForestArrays:
 
     @classmethod
     def from_trees(
-        cls, trees: list[TreeNodes], features: int, categories: CategoricalSplits | None = None
+        cls, trees: list[TreeNodes], n_features: int, categories: CategoricalSplits | None = None
     ) -> ForestArrays:
         """Put trees behind each other, in the smallest types that lose nothing."""
         values: NDArray[np.floating] | csr_matrix
@@ -92,7 +96,7 @@ class ForestArrays:
         missing = [tree.missing_left for tree in trees]
         feature = np.concatenate([tree.feature for tree in trees])
         return cls(
-            features=features,
+            n_features=n_features,
             starts=np.cumsum([0, *(len(tree.feature) for tree in trees)], dtype=np.int64),
             feature=feature.astype(np.int16) if feature.max(initial=0) < 2**15 else feature,
             threshold=np.concatenate([tree.threshold for tree in trees]),
@@ -103,15 +107,15 @@ class ForestArrays:
         )
 
     @property
-    def trees(self) -> int:
+    def n_trees(self) -> int:
         """Number of trees."""
         return len(self.starts) - 1
 
     def to_bytes(self) -> bytes:
-        """Return the arrays as npz bytes: thresholds of inner nodes only, the rest would be padding."""
+        """Return the arrays as npz bytes, thresholds and children of inner nodes only."""
         inner = self.feature != LEAF
         arrays: dict[str, NDArray[Any]] = {
-            "features": np.array(self.features),
+            "features": np.array(self.n_features),
             "starts": self.starts,
             "feature": self.feature,
             "threshold": self.threshold[inner],
@@ -149,7 +153,7 @@ class ForestArrays:
             )
         missing = arrays.get("missing_left")
         return cls(
-            features=int(arrays["features"]),
+            n_features=int(arrays["features"]),
             starts=arrays["starts"],
             feature=feature,
             threshold=threshold,

@@ -1,8 +1,8 @@
-"""Walk rows down forests: with scikit-learn's compiled trees, or, for shallow trees, all trees and rows at once.
+"""Walk rows down forests: with scikit-learn's compiled trees, or all trees and rows at once.
 
-Thresholds that were fitted on doubles (Spark) are replaced by their ranks among all thresholds of
-their feature, and features by theirs: small integers, so that comparing them is exact, and a byte
-is enough for the usual 32 bins.
+The second is for shallow trees. Thresholds that were fitted on doubles (Spark) are replaced by
+their ranks among all thresholds of their feature, and features by theirs: small integers, so that
+comparing them is exact, and a byte is enough for the usual 32 bins.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class CompiledForest(Protocol):
     """A forest ready to score."""
 
     def sums(self, block: FeatureBlock) -> NDArray[np.float64]:
-        """Return the sum over the trees of the values of the leaves that the rows reach, (rows, width)."""
+        """Return the sum over the trees of the values of the leaves that the rows reach."""
         ...
 
 
 def needs_grid(arrays: ForestArrays) -> bool:
-    """Tell whether a forest compares doubles or categories, which scikit-learn's trees cannot."""
+    """Return whether a forest compares doubles or categories, which scikit-learn's trees cannot."""
     return arrays.threshold.dtype != np.float32 or arrays.categories is not None
 
 
@@ -105,13 +105,13 @@ class WalkedForest:
             values = np.zeros((count, arrays.values.shape[1]))
             values[~inner] = arrays.values
             self._values = [values[first:last] for first, last in bounds]
-        width = arrays.features if grid is None else grid.columns
+        width = arrays.n_features if grid is None else grid.n_columns
         self._trees = [_make_tree(nodes[first:last], width) for first, last in bounds]
 
     def leaves(self, block: FeatureBlock) -> Iterator[NDArray[np.int64]]:
-        """Yield the number of the leaf that each row reaches, tree after tree, (rows,)."""
+        """Yield the number of the leaf that each row reaches, tree by tree, (rows,)."""
         inputs = (
-            block.single(self._arrays.features)
+            block.single(self._arrays.n_features)
             if self._grid is None
             else block.single_ranks(self._grid)
         )
@@ -119,7 +119,7 @@ class WalkedForest:
             yield tree.apply(inputs)
 
     def each_tree(self, block: FeatureBlock) -> Iterator[NDArray[np.float64]]:
-        """Yield the values of the leaves that the rows reach, tree after tree, (rows, width)."""
+        """Yield the values of the leaves that the rows reach, tree by tree, (rows, width)."""
         values = self._arrays.values
         for number, leaves in enumerate(self.leaves(block)):
             if isinstance(values, csr_matrix):
@@ -130,11 +130,11 @@ class WalkedForest:
                 yield self._values[number][leaves]
 
     def sums(self, block: FeatureBlock) -> NDArray[np.float64]:
-        """Return the sum over the trees of the values of the leaves that the rows reach, (rows, width)."""
+        """Return the sum over the trees of the values of the leaves that the rows reach."""
         values = self._arrays.values
         if isinstance(values, csr_matrix):
             return self._sparse_sums(block, values)
-        total = np.zeros((block.rows, values.shape[1]))
+        total = np.zeros((block.n_rows, values.shape[1]))
         column = total[:, 0]
         for leaves, answers in zip(self.leaves(block), self._values, strict=True):
             if total.shape[1] == 1:
@@ -148,14 +148,14 @@ class WalkedForest:
         leaves = self._leaf_numbers[reached]
         starts = np.arange(0, leaves.size + 1, leaves.shape[1])
         visits = csr_matrix(
-            (np.ones(leaves.size), leaves.ravel(), starts), shape=(block.rows, values.shape[0])
+            (np.ones(leaves.size), leaves.ravel(), starts), shape=(block.n_rows, values.shape[0])
         )
         return np.asarray((visits @ values).toarray())
 
 
-def _make_tree(nodes: NDArray[Any], features: int) -> Any:
+def _make_tree(nodes: NDArray[Any], n_features: int) -> Any:
     """Return a compiled Tree; its own values are not used, the leaves' numbers index ours."""
-    tree = _tree.Tree(features, np.array([1], dtype=np.intp), 1)
+    tree = _tree.Tree(n_features, np.array([1], dtype=np.intp), 1)
     tree.__setstate__(
         {
             "max_depth": 1,  # only reported, never used to walk
@@ -168,7 +168,9 @@ def _make_tree(nodes: NDArray[Any], features: int) -> Any:
 
 
 class ShallowForest:
-    """Shallow trees, filled up to complete ones: every node is tested for all trees and rows at once.
+    """Shallow trees, filled up to complete ones: every node is tested for all rows at once.
+
+    Gains: several times the speed of walking. To switch it off, set `_SHALLOW` to -1.
 
     The number of a leaf is the path to it, a bit a level. From the lowest level up, a node takes
     the path of its left or right child by its own test: a few operations on bytes, which processors
@@ -179,7 +181,7 @@ class ShallowForest:
     def __init__(self, arrays: ForestArrays, grid: ThresholdGrid) -> None:
         self._grid = grid
         self._levels = max(1, _depth(arrays))
-        self._trees = arrays.trees
+        self._trees = arrays.n_trees
         column, rank = grid.node_tests(arrays)
         right, leaf = _right(arrays), arrays.feature == LEAF
         never = np.iinfo(grid.kind).max  # no rank is above: such a node always goes left
@@ -197,12 +199,12 @@ class ShallowForest:
         self._values = np.ascontiguousarray(values[level.T])  # (trees, leaves, width)
 
     def sums(self, block: FeatureBlock) -> NDArray[np.float64]:
-        """Return the sum over the trees of the values of the leaves that the rows reach, (rows, width)."""
+        """Return the sum over the trees of the values of the leaves that the rows reach."""
         ranks = block.ranks(self._grid)
-        total = np.zeros((block.rows, self._values.shape[2]))
+        total = np.zeros((block.n_rows, self._values.shape[2]))
         offsets = np.arange(self._trees)[:, None] * self._values.shape[1]
         flat = self._values.reshape(-1, self._values.shape[2])
-        for start in range(0, block.rows, _SLICE):
+        for start in range(0, block.n_rows, _SLICE):
             paths = self._paths(ranks[:, start : start + _SLICE], 0, 0)
             leaves = paths + offsets
             if flat.shape[1] == 1:
@@ -212,7 +214,7 @@ class ShallowForest:
         return total
 
     def _paths(self, ranks: NDArray[Any], level: int, node: int) -> NDArray[np.uint8]:
-        """Return the path from a node down to the leaf that each row reaches in each tree, (trees, rows)."""
+        """Return the path from a node to the leaf of each row in each tree, (trees, rows)."""
         column, rank = self._tests[2**level - 1 + node]
         goes_right = (ranks.take(column, axis=0) > rank).view(np.uint8)
         below = self._levels - 1 - level

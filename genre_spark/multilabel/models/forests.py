@@ -1,4 +1,4 @@
-"""Decision trees and forests as flat arrays, whoever grew them, scored without the library that grew them.
+"""Decision trees and forests as flat arrays, scored without the library that grew them.
 
 A forest of scikit-learn or of Spark ML becomes a few arrays: small to ship and store, independent
 of the version of either library.
@@ -21,14 +21,14 @@ from genre_spark.multilabel.models.forest_walks import (
     compile_forest,
     needs_grid,
 )
-from genre_spark.multilabel.models.scorers import Scorer
+from genre_spark.multilabel.models.scorers import Scorer, sigmoid
 from genre_spark.multilabel.models.threshold_grid import ThresholdGrid
 
 __all__ = ["CategoricalSplits", "ForestArrays", "ForestScorer", "TreeNodes", "share_grid"]
 
 
 def share_grid(scorers: Iterable[Scorer]) -> None:
-    """Compile forests that will score the same rows, so that features are ranked once for all of them."""
+    """Compile forests that score the same rows, so that these are ranked once for all of them."""
     waiting = [
         scorer for scorer in scorers if isinstance(scorer, ForestScorer) and not scorer._compiled
     ]
@@ -42,7 +42,7 @@ class ForestScorer:
     """A forest that answers with the mean of its leaves' values, or with a boosted sum of them.
 
     Attributes:
-        arrays: the trees.
+        arrays: nodes of the trees.
         n_classes: number of classes; 2 where the values are p(class 1).
         link: "mean" of the leaves (random forest), or "boosted": sigmoid of twice their sum
             (Spark's GBTClassifier).
@@ -64,19 +64,23 @@ class ForestScorer:
         }
 
     def leaf_means(self, block: FeatureBlock) -> NDArray[np.float64]:
-        """Return the mean (or, boosted, the sum) of the leaves' values that the rows reach, (rows, width)."""
+        """Return the mean (boosted: the sum) of the leaves' values that the rows reach.
+
+        Returns:
+            (rows, width).
+        """
         total = self.compile().sums(block)
-        return total if self.link == "boosted" else total / self.arrays.trees
+        return total if self.link == "boosted" else total / self.arrays.n_trees
 
     def each_tree(self, block: FeatureBlock) -> Iterator[NDArray[np.float64]]:
-        """Return the values of the leaves that the rows reach, tree after tree, each (rows, width)."""
+        """Yield the values of the leaves that the rows reach, tree by tree, each (rows, width)."""
         return WalkedForest(self.arrays, None).each_tree(block)
 
     def probabilities(self, block: FeatureBlock) -> NDArray[np.float64]:
         """Return p(class | row), (rows, n_classes)."""
         means = self.leaf_means(block)
         if self.link == "boosted":
-            means = 0.5 * (1.0 + np.tanh(means))
+            means = sigmoid(2.0 * means)
         return np.column_stack([1.0 - means[:, 0], means[:, 0]]) if means.shape[1] == 1 else means
 
     def to_bytes(self) -> bytes:
@@ -93,7 +97,8 @@ class ForestScorer:
     def compile(self, grid: ThresholdGrid | None = None) -> CompiledForest:
         """Return the trees as they are walked, made once.
 
-        `grid` is that of forests that score the same rows.
+        Args:
+            grid: ranks that are shared with forests which score the same rows.
         """
         compiled = self._compiled.get("forest")
         if compiled is None:

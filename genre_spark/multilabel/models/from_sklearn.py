@@ -1,4 +1,4 @@
-"""Turn fitted scikit-learn classifiers into scorers: forests into arrays, everything else into a skops archive."""
+"""Turn fitted scikit-learn classifiers into scorers: forests into arrays, others into archives."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from genre_spark.multilabel.models import archives
-from genre_spark.multilabel.models.archives import load_sklearn, trust_types, trusted_types
+from genre_spark.multilabel.models.archives import (
+    dump_sklearn,
+    load_sklearn,
+    trust_types,
+    trusted_types,
+)
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forests import ForestArrays, ForestScorer, TreeNodes
-from genre_spark.multilabel.models.scorers import Scorer
+from genre_spark.multilabel.models.scorers import StoredScorer
 
 __all__ = ["SkopsScorer", "compares_in_single", "export_sklearn", "label_tree", "tree_nodes"]
 
@@ -27,26 +31,26 @@ class SkopsScorer:
     """A fitted scikit-learn classifier, stored as a skops archive.
 
     Attributes:
-        archive: what skops wrote.
+        archive: the classifier as skops writes it.
         n_classes: number of classes.
-        features: number of inputs.
+        n_features: number of inputs.
     """
 
     archive: bytes
     n_classes: int
-    features: int
+    n_features: int
     kind: ClassVar[str] = "skops"
     _loaded: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Travel as the archive, with the types that this process trusts: a worker has not been told."""
-        state = {
+        """Travel as the archive, with the types that this process trusts: a worker knows none."""
+        return {
             "archive": self.archive,
             "n_classes": self.n_classes,
-            "features": self.features,
+            "n_features": self.n_features,
             "_loaded": {},
+            "trusted": trusted_types(),
         }
-        return {**state, "trusted": trusted_types()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrive, trusting what the sender trusts."""
@@ -63,39 +67,38 @@ class SkopsScorer:
     def probabilities(self, block: FeatureBlock) -> Matrix:
         """Return p(class | row), (rows, n_classes)."""
         return np.asarray(
-            self.estimator.predict_proba(block.double(self.features)), dtype=np.float64
+            self.estimator.predict_proba(block.double(self.n_features)), dtype=np.float64
         )
 
     def to_bytes(self) -> bytes:
         """Return the archive, the sizes in front."""
-        return f"{self.n_classes},{self.features}\n".encode() + self.archive
+        return f"{self.n_classes},{self.n_features}\n".encode() + self.archive
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> SkopsScorer:
         """Read what `to_bytes` wrote."""
         head, _, archive = payload.partition(b"\n")
-        classes, _, features = head.decode().partition(",")
-        return cls(archive, int(classes), int(features))
+        n_classes, _, n_features = head.decode().partition(",")
+        return cls(archive, int(n_classes), int(n_features))
 
 
 def compares_in_single(classifier: BaseEstimator) -> bool:
-    """Tell whether a classifier works on float32 anyway, so that its training matrix can travel as such."""
+    """Return whether a classifier works on float32 anyway: its training matrix travels as such."""
     return isinstance(
         classifier, RandomForestClassifier | ExtraTreesClassifier | DecisionTreeClassifier
     )
 
 
-def export_sklearn(classifier: Any, features: int) -> Scorer:
+def export_sklearn(classifier: Any, n_features: int) -> StoredScorer:
     """Return the scorer of a classifier fitted on classes 0..C-1."""
+    n_classes = len(classifier.classes_)
     if type(classifier) in (RandomForestClassifier, ExtraTreesClassifier):
         trees = [tree_nodes(tree.tree_) for tree in classifier.estimators_]
-        return ForestScorer(
-            ForestArrays.from_trees(trees, features), n_classes=len(classifier.classes_)
-        )
-    if type(classifier) is DecisionTreeClassifier:
-        arrays = ForestArrays.from_trees([tree_nodes(classifier.tree_)], features)
-        return ForestScorer(arrays, n_classes=len(classifier.classes_))
-    return SkopsScorer(archives.dumps(classifier), len(classifier.classes_), features)
+    elif type(classifier) is DecisionTreeClassifier:
+        trees = [tree_nodes(classifier.tree_)]
+    else:
+        return SkopsScorer(dump_sklearn(classifier), n_classes, n_features)
+    return ForestScorer(ForestArrays.from_trees(trees, n_features), n_classes=n_classes)
 
 
 def tree_nodes(tree: Any) -> TreeNodes:
@@ -106,7 +109,10 @@ def tree_nodes(tree: Any) -> TreeNodes:
 
 
 def label_tree(tree: Any) -> TreeNodes:
-    """Return the nodes of a fitted tree whose outputs are labels, 0 or 1: leaves hold the share of each label."""
+    """Return the nodes of a fitted tree whose outputs are labels, 0 or 1.
+
+    Leaves hold the share of each label.
+    """
     classes = [tree.classes_] if tree.n_outputs_ == 1 else tree.classes_
     value = tree.tree_.value
     second = value[:, :, min(1, value.shape[2] - 1)] / value.sum(axis=2)
@@ -140,7 +146,7 @@ def _nodes(tree: Any, shares: Matrix) -> TreeNodes:
 
 
 def _floor_to_single(threshold: Matrix) -> NDArray[np.float32]:
-    """Return the largest float32 that is not above: for float32 features, x <= t holds exactly as before."""
+    """Return the largest float32 that is not above: for float32 features, x <= t stays the same."""
     single = threshold.astype(np.float32)
     return np.where(single > threshold, np.nextafter(single, np.float32(-np.inf)), single)
 

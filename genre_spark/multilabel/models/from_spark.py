@@ -1,4 +1,4 @@
-"""Turn fitted Spark ML classifiers into scorers, so that predicting takes one pass and no plan node a model."""
+"""Turn fitted Spark ML classifiers into scorers: predicting takes one pass, however many models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from genre_spark.multilabel.models.forests import (
     ForestScorer,
     TreeNodes,
 )
-from genre_spark.multilabel.models.scorers import LinearScorer, Scorer
+from genre_spark.multilabel.models.scorers import LinearScorer, StoredScorer
 from genre_spark.session import json_of_java
 
 __all__ = ["export_model", "fitted_model"]
@@ -55,10 +55,11 @@ _ENSEMBLES: dict[type[Estimator], type[Model]] = {
 def fitted_model(classifier: Estimator, data: DataFrame) -> Model:
     """Return `classifier.fit(data)`, without a Python object for each tree of a forest.
 
+    Gains a third of the fit of a small forest of 100 trees. To switch it off, empty `_ENSEMBLES`.
+
     PySpark looks for a new model's Params in all its attributes. Since 4.0 `trees` is one of them
-    (SPARK-50843 made it a cached_property), and takes 5 ms a tree: of a small forest of 100 trees
-    that is a third of the fit. While the model is made, an empty list stands in the place of its
-    trees; they appear when they are asked for.
+    (SPARK-50843 made it a cached_property), and takes 5 ms per tree. While the model is made, an
+    empty list stands in the place of its trees; they appear when they are asked for.
     """
     kind = _ENSEMBLES.get(type(classifier))
     if kind is None or is_remote():
@@ -70,12 +71,12 @@ def fitted_model(classifier: Estimator, data: DataFrame) -> Model:
     return classifier._copyValues(model)
 
 
-def export_model(model: Model) -> Scorer | None:
+def export_model(model: Model) -> StoredScorer | None:
     """Return the scorer that gives the same probabilities as a fitted Spark ML classifier.
 
-    Returns None for classifiers that have no such form here (they are then kept and applied as they
-    are), and where the JVM cannot be asked for the trees (Spark Connect, or a Spark whose inside
-    has changed).
+    None for classifiers that have no such form here (they are kept and applied as they are), and
+    where the JVM cannot be asked for the trees (Spark Connect, or a Spark whose inside has
+    changed).
     """
     if isinstance(model, LogisticRegressionModel):
         return LinearScorer(_dense(model.coefficientMatrix), model.interceptVector.toArray())
@@ -87,7 +88,7 @@ def export_model(model: Model) -> Scorer | None:
     ):
         try:
             return _export_trees(model)
-        except Exception as error:  # any failure inside the JVM's private classes means the same: apply it as it is
+        except Exception as error:  # whatever the JVM's private classes raise: apply it as it is
             _logger.warning(
                 "%s: cannot read its trees (%s), it is applied by Spark itself", model.uid, error
             )
@@ -95,7 +96,9 @@ def export_model(model: Model) -> Scorer | None:
 
 
 def _dense(matrix: Matrix) -> np.ndarray:
-    return (matrix if isinstance(matrix, DenseMatrix) else matrix.toDense()).toArray()  # type: ignore[attr-defined]
+    if isinstance(matrix, DenseMatrix):
+        return matrix.toArray()
+    return matrix.toDense().toArray()  # type: ignore[attr-defined]
 
 
 def _export_trees(
@@ -106,29 +109,27 @@ def _export_trees(
     boosted = isinstance(model, GBTClassificationModel)
     single = isinstance(model, DecisionTreeClassificationModel)
     weights = model.treeWeights if isinstance(model, GBTClassificationModel) else repeat(1.0)
-    features, sets = model.numFeatures, dict[tuple[int, tuple[float, ...]], int]()
+    n_features, sets = model.numFeatures, dict[tuple[int, tuple[float, ...]], int]()
     java: Any = model._java_obj
-    # not model.trees, which makes a Python object with all Params of each tree: 100 trees took 5.8
-    # s, not 0.5
+    # not model.trees, which makes a Python object with all Params of each tree (10 times slower)
     parts = [java] if single else list(java.trees())
     roots = _roots(parts, java.numNodes() if single else java.totalNumNodes())
     trees = [
-        _flatten(root, features, sets, weight, boosted)
+        _flatten(root, n_features, sets, weight, boosted)
         for root, weight in zip(roots, weights, strict=False)
     ]
-    arrays = ForestArrays.from_trees(trees, features, _categories(sets))
+    arrays = ForestArrays.from_trees(trees, n_features, _categories(sets))
     return ForestScorer(arrays, n_classes=model.numClasses, link="boosted" if boosted else "mean")
 
 
-def _roots(parts: list[Any], nodes: int) -> Iterator[dict[str, Any]]:
-    """Yield the nodes of each tree, nested: a call to the JVM for many small trees, one for each large one."""
-    at_once = max(1, len(parts) * _NODES // max(nodes, 1))
+def _roots(parts: list[Any], n_nodes: int) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of each tree, nested: one call per large tree, or per many small ones."""
+    at_once = max(1, len(parts) * _NODES // max(n_nodes, 1))
     for start in range(0, len(parts), at_once):
         roots = [one.rootNode() for one in parts[start : start + at_once]]
         text, end = json_of_java(roots, without=_UNREAD), 0
-        for _ in (
-            roots
-        ):  # one at a time: Python's collector visits all nodes again and again while they are many
+        # one at a time: Python's collector visits all nodes again and again while they are many
+        for _ in roots:
             root, end = _decoder.raw_decode(text, end + 1)  # after the bracket or a comma
             yield root
 
@@ -145,7 +146,7 @@ def _categories(sets: dict[tuple[int, tuple[float, ...]], int]) -> CategoricalSp
 
 def _flatten(
     root: dict[str, Any],
-    features: int,
+    n_features: int,
     sets: dict[tuple[int, tuple[float, ...]], int],
     weight: float,
     boosted: bool,
@@ -153,11 +154,11 @@ def _flatten(
     """Return the nodes of a tree in preorder.
 
     Args:
-        root: the fields of Spark's node classes, children nested.
-        features: number of features; categorical splits are numbered from there on.
+        root: fields of Spark's node classes, children nested.
+        n_features: number of features; categorical splits are numbered from there on.
         sets: (feature, categories that go left) -> number of the split; grows.
-        weight: of the tree in a boosted sum.
-        boosted: leaves answer with a number instead of with class counts.
+        weight: weight of the tree in a boosted sum.
+        boosted: whether leaves answer with a number instead of class counts.
     """
     feature: list[int] = []
     threshold: list[float] = []
@@ -185,7 +186,7 @@ def _flatten(
             threshold.append(split["threshold"])
         else:
             key = (split["featureIndex"], tuple(sorted(split["_leftCategories"])))
-            feature.append(features + sets.setdefault(key, len(sets)))
+            feature.append(n_features + sets.setdefault(key, len(sets)))
             threshold.append(0.5)
         waiting.append((node["rightChild"], index))
         waiting.append((node["leftChild"], -1))  # popped first: the left child follows its parent

@@ -1,53 +1,74 @@
-"""What a fit leaves behind: a scorer, the classes it knows, and the Spark ML model where there is one."""
+"""What a fit leaves behind: a model in numpy, or a Spark ML model that Spark applies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.ml import Model
+from pyspark.sql import SparkSession
 
 from genre_spark.multilabel.columns import Labels
-from genre_spark.multilabel.models.scorers import Scorer
+from genre_spark.multilabel.models.scorers import StoredScorer
 
-__all__ = ["FittedPart", "SparkModelScorer"]
-
-
-@dataclass(frozen=True)
-class SparkModelScorer:
-    """A fitted Spark ML classifier that has no form in numpy: it is applied by Spark itself.
-
-    Attributes:
-        model: the fitted model.
-        n_classes: number of classes.
-    """
-
-    model: Model
-    n_classes: int
-    kind = "spark"
-
-    def probabilities(self, block: Any) -> Any:
-        """Refuse: the model needs Spark."""
-        raise NotImplementedError(
-            f"{type(self.model).__name__} can only be applied by Spark, use transform"
-        )
-
-    def to_bytes(self) -> bytes:
-        """Refuse: the model has a writer of its own."""
-        raise NotImplementedError(f"{type(self.model).__name__} is stored by its own writer")
+__all__ = ["FittedPart", "Part", "SparkPart"]
 
 
 @dataclass(frozen=True)
 class FittedPart:
-    """What became of a Subproblem.
+    """What became of a Subproblem, where the model has a form in numpy.
 
     Attributes:
-        scorer: gives p(class | row).
-        classes: the label combination of each class of a multi-class target, (classes, labels of
-            the target).
+        scorer: the model, which gives p(class | row).
+        classes: label combination of each class of a multi-class target, (classes, labels of the
+            target).
         model: the fitted Spark ML model, where one was fitted in this session.
     """
 
-    scorer: Scorer | SparkModelScorer
+    scorer: StoredScorer
     classes: Labels | None = None
     model: Model | None = None
+
+    @property
+    def kind(self) -> str:
+        """Name of the scorer's type in a stored model."""
+        return self.scorer.kind
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return self.scorer.n_classes
+
+    def to_bytes(self) -> bytes:
+        """Return what a stored model keeps in its table of parts."""
+        return self.scorer.to_bytes()
+
+    def save_beside(self, path: str, spark: SparkSession) -> None:
+        """Write what the table of parts cannot hold: nothing."""
+
+
+@dataclass(frozen=True)
+class SparkPart:
+    """What became of a Subproblem, where the model has no form in numpy: Spark applies it.
+
+    Attributes:
+        model: the fitted Spark ML model.
+        n_classes: number of classes.
+        classes: label combination of each class of a multi-class target, (classes, labels of the
+            target).
+    """
+
+    model: Model
+    n_classes: int
+    classes: Labels | None = None
+    kind = "spark"
+
+    def to_bytes(self) -> bytes:
+        """Return what a stored model keeps in its table of parts."""
+        return str(self.n_classes).encode()
+
+    def save_beside(self, path: str, spark: SparkSession) -> None:
+        """Write what the table of parts cannot hold: the model, by its own writer."""
+        self.model.write().session(spark).save(path)  # type: ignore[attr-defined]
+
+
+Part = FittedPart | SparkPart

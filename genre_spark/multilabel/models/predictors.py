@@ -1,4 +1,4 @@
-"""What a fitted multi-label model does with a block of rows: ask its scorers, combine their answers. No Spark here."""
+"""What a fitted model does with a block of rows, without Spark: combine its scorers' answers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from genre_spark.multilabel.columns import Labels
+from genre_spark.multilabel.columns import Labels, Matrix
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forests import ForestScorer
 from genre_spark.multilabel.models.scorers import Scorer
@@ -22,10 +22,10 @@ __all__ = [
     "Predictor",
     "RelevancePredictor",
     "Structure",
+    "apply_thresholds",
     "decide",
 ]
 
-Matrix = NDArray[np.float64]
 Structure = dict[str, Any]  # how a method combines its parts, in JSON's types
 
 
@@ -52,12 +52,35 @@ def decide(probabilities: Matrix, threshold: float) -> Matrix:
     return (probabilities >= threshold).astype(np.float64)
 
 
+def apply_thresholds(
+    scores: Matrix, thresholds: ArrayLike, *, top: int = 0, never_empty: bool = False
+) -> Matrix:
+    """Return predictions, 0 or 1, from scores.
+
+    Args:
+        scores: scores of the labels, (rows, labels).
+        thresholds: smallest score with which each label is on, (labels,); not used where `top` > 0.
+        top: number of best labels to switch on in every row; the first of equals win.
+        never_empty: whether a row without any label gets its best one.
+    """
+    if top > 0:
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+        chosen = np.zeros_like(scores)
+        np.put_along_axis(chosen, best, 1.0, axis=1)
+        return chosen
+    chosen = (scores >= np.asarray(thresholds)).astype(np.float64)
+    if never_empty and scores.shape[1]:
+        empty = np.flatnonzero(chosen.sum(axis=1) == 0)
+        chosen[empty, scores[empty].argmax(axis=1)] = 1.0
+    return chosen
+
+
 @dataclass(frozen=True)
 class RelevancePredictor:
     """Binary relevance: each label has a scorer of its own.
 
     Attributes:
-        scorers: one a label.
+        scorers: one per label.
     """
 
     scorers: Sequence[Scorer]
@@ -74,12 +97,12 @@ class ChainsPredictor:
     """One classifier chain, or the mean of several.
 
     Attributes:
-        orders: the labels of each chain in the order of its links.
-        scorers: of the links, one chain after the other.
-        votes: the score is the share of chains that predict a label, not the mean of their
+        orders: labels of each chain in the order of its links.
+        scorers: one per link, one chain after the other.
+        votes: whether the score is the share of chains that predict a label, not the mean of their
             probabilities.
-        link_threshold: from which probability on a link passes a label on as predicted; None takes
-            the model's.
+        link_threshold: smallest probability with which a link passes its label on as predicted;
+            None takes the model's threshold.
     """
 
     orders: Sequence[Sequence[int]]
@@ -94,12 +117,12 @@ class ChainsPredictor:
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
-        labels = len(self.orders[0])
+        n_labels = len(self.orders[0])
         passed = threshold if self.link_threshold is None else self.link_threshold
-        total = np.zeros((block.rows, labels))
+        total = np.zeros((block.n_rows, n_labels))
         for chain, order in enumerate(self.orders):
             for position, label in enumerate(order):
-                score = self.scorers[chain * labels + position].probabilities(block)[:, 1]
+                score = self.scorers[chain * n_labels + position].probabilities(block)[:, 1]
                 predicted = (score >= passed).astype(np.float64)
                 block.append(position, predicted)
                 total[:, label] += predicted if self.votes else score
@@ -112,18 +135,17 @@ class LabelsetsPredictor:
     """Label powersets over all labels or over subsets of them, one or several.
 
     Attributes:
-        labels: number of labels, L.
-        subsets: the labels of each member.
-        scorers: p(class | row) of each member.
-        classes: the label combination of each class of each member, (classes, labels of the
-            member).
-        votes: a member's score is that of its most probable combination, 0 or 1, not the sum of
-            p(class).
-        whole: the prediction is the most probable combination itself, whatever the threshold (for a
-            single member).
+        n_labels: number of labels, L.
+        subsets: labels of each member.
+        scorers: one per member, giving p(class | row).
+        classes: label combination of each class of each member, (classes, labels of the member).
+        votes: whether a member's score is that of its most probable combination, 0 or 1, not the
+            sum of p(class).
+        whole: whether the prediction is the most probable combination itself, whatever the
+            threshold (for a single member).
     """
 
-    labels: int
+    n_labels: int
     subsets: Sequence[Sequence[int]]
     scorers: Sequence[Scorer]
     classes: Sequence[Labels]
@@ -133,8 +155,8 @@ class LabelsetsPredictor:
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
-        total = np.zeros((block.rows, self.labels))
-        members = np.zeros(self.labels)
+        total = np.zeros((block.n_rows, self.n_labels))
+        members = np.zeros(self.n_labels)
         winner = total
         for subset, scorer, classes in zip(self.subsets, self.scorers, self.classes, strict=True):
             columns = list(subset)
@@ -153,20 +175,20 @@ class HierarchyPredictor:
     A label is then predicted exactly where every node on its path is on.
 
     Attributes:
-        labels: number of labels.
+        n_labels: number of labels, L.
         nodes: for each scorer the number of its parent's scorer (-1 at the root) and the labels
             below it.
-        scorers: p(meta-label | row) of each child of each node, parents before children.
+        scorers: one per node below the root, giving p(meta-label | row), parents before children.
     """
 
-    labels: int
+    n_labels: int
     nodes: Sequence[tuple[int, Sequence[int]]]
     scorers: Sequence[Scorer]
     room: int = 0
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
-        scores = np.zeros((block.rows, self.labels))
+        scores = np.zeros((block.n_rows, self.n_labels))
         paths: list[NDArray[np.float64]] = []
         for (parent, below), scorer in zip(self.nodes, self.scorers, strict=True):
             score = scorer.probabilities(block)[:, 1]
@@ -178,7 +200,7 @@ class HierarchyPredictor:
 
 @dataclass(frozen=True)
 class ForestPredictor:
-    """A multi-label forest grown in pieces: the mean over all trees of the label shares in their leaves.
+    """A multi-label forest in pieces: the mean over all trees of the label shares in their leaves.
 
     Attributes:
         scorers: forests whose leaves hold the share of each label.
@@ -189,7 +211,7 @@ class ForestPredictor:
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
-        trees = [piece.arrays.trees for piece in self.scorers]
+        trees = [piece.arrays.n_trees for piece in self.scorers]
         total = sum(
             piece.leaf_means(block) * count
             for piece, count in zip(self.scorers, trees, strict=True)

@@ -1,4 +1,4 @@
-"""Fitted single-target models in the form in which they are shipped, stored and asked for class probabilities.
+"""Fitted single-target models as they are shipped, stored and asked for class probabilities.
 
 None of them needs Spark. What a scorer stores is plain arrays (npz without pickle) or a skops
 archive.
@@ -11,23 +11,18 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from genre_spark.multilabel.models.archives import pack_arrays, unpack_arrays
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 
-__all__ = [
-    "ConstantScorer",
-    "LinearScorer",
-    "Scorer",
-]
+__all__ = ["ConstantScorer", "LinearScorer", "Scorer", "StoredScorer", "sigmoid"]
 
 Matrix = NDArray[np.float64]
 
 
 class Scorer(Protocol):
     """A fitted single-target model."""
-
-    kind: ClassVar[str]
 
     @property
     def n_classes(self) -> int:
@@ -37,6 +32,12 @@ class Scorer(Protocol):
     def probabilities(self, block: FeatureBlock) -> Matrix:
         """Return p(class | row), (rows, n_classes), each row summing to 1."""
         ...
+
+
+class StoredScorer(Scorer, Protocol):
+    """A scorer that can be stored."""
+
+    kind: ClassVar[str]
 
     def to_bytes(self) -> bytes:
         """Return the model as bytes without pickle."""
@@ -48,7 +49,7 @@ class ConstantScorer:
     """The answer where training had one class only: that class, whatever the features.
 
     Attributes:
-        distribution: p(class), (n_classes,).
+        distribution: probability of each class, (n_classes,).
     """
 
     distribution: NDArray[np.float64]
@@ -61,7 +62,7 @@ class ConstantScorer:
 
     def probabilities(self, block: FeatureBlock) -> Matrix:
         """Return the same distribution for every row."""
-        return np.tile(self.distribution, (block.rows, 1))
+        return np.tile(self.distribution, (block.n_rows, 1))
 
     def to_bytes(self) -> bytes:
         """Return the distribution as npz bytes."""
@@ -73,13 +74,22 @@ class ConstantScorer:
         return cls(unpack_arrays(payload)["distribution"])
 
 
+def sigmoid(margins: Matrix) -> Matrix:
+    """Return 1 / (1 + exp(-margin)).
+
+    scipy's expit differs in the last bit, and a stored model must answer as it always did.
+    """
+    return 0.5 * (1.0 + np.tanh(0.5 * margins))
+
+
 @dataclass(frozen=True)
 class LinearScorer:
     """Logistic regression: sigmoid for two classes, softmax over the classes otherwise.
 
     Attributes:
-        coefficients: (1, features) for two classes, else (classes, features).
-        intercepts: (1,) or (classes,).
+        coefficients: weights of the features, (1, features) for two classes, else (classes,
+            features).
+        intercepts: constant part of the margins, (1,) or (classes,).
     """
 
     coefficients: Matrix
@@ -95,10 +105,9 @@ class LinearScorer:
         """Return p(class | row)."""
         margins = block.double(self.coefficients.shape[1]) @ self.coefficients.T + self.intercepts
         if margins.shape[1] == 1:
-            positive = 0.5 * (1.0 + np.tanh(0.5 * margins[:, 0]))  # the sigmoid, without overflow
+            positive = sigmoid(margins[:, 0])
             return np.column_stack([1.0 - positive, positive])
-        weights = np.exp(margins - margins.max(axis=1, keepdims=True))
-        return weights / weights.sum(axis=1, keepdims=True)
+        return np.asarray(softmax(margins, axis=1))
 
     def to_bytes(self) -> bytes:
         """Return the coefficients as npz bytes."""

@@ -15,19 +15,21 @@ __all__ = ["ThresholdGrid"]
 
 
 class ThresholdGrid:
-    """The thresholds of each feature and the category sets of some forests: what a feature's value comes down to.
+    """The thresholds of each feature and the category sets of some forests.
+
+    What a forest knows of a feature's value is its rank among them.
 
     Attributes:
-        features: number of features; category sets are columns behind them.
+        n_features: number of features; category sets are columns behind them.
         kind: integer type that holds every rank.
     """
 
     def __init__(self, forests: Sequence[ForestArrays]) -> None:
-        self.features = max((arrays.features for arrays in forests), default=0)
+        self.n_features = max((arrays.n_features for arrays in forests), default=0)
         self._sets: dict[tuple[int, tuple[float, ...]], int] = {}
         pairs = []
         for arrays in forests:
-            used = (arrays.feature != LEAF) & (arrays.feature < arrays.features)
+            used = (arrays.feature != LEAF) & (arrays.feature < arrays.n_features)
             pair = np.zeros(
                 int(used.sum()), dtype=[("feature", np.int64), ("threshold", np.float64)]
             )
@@ -48,35 +50,36 @@ class ThresholdGrid:
         self.kind: Any = np.uint8 if most < 2**8 else np.uint16 if most < 2**16 else np.int32
 
     @property
-    def columns(self) -> int:
+    def n_columns(self) -> int:
         """Number of features and category sets."""
-        return self.features + len(self._sets)
+        return self.n_features + len(self._sets)
 
     def node_tests(self, arrays: ForestArrays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return for each node the column that it compares and the rank k: a row goes left where its rank is <= k."""
-        column, rank = (
-            arrays.feature.astype(np.int64),
-            np.zeros(len(arrays.feature), dtype=np.int64),
-        )
+        """Return for each node the column that it compares and a rank.
+
+        A row goes left where its own rank in that column is not above.
+        """
+        column = arrays.feature.astype(np.int64)
+        rank = np.zeros(len(arrays.feature), dtype=np.int64)
         for feature, thresholds in self._thresholds.items():
             at = arrays.feature == feature
-            if feature < arrays.features and at.any():
+            if feature < arrays.n_features and at.any():
                 rank[at] = np.searchsorted(thresholds, arrays.threshold[at])
         for number, key in enumerate(_category_sets(arrays)):
-            column[arrays.feature == arrays.features + number] = self.features + self._sets[key]
+            column[arrays.feature == arrays.n_features + number] = self.n_features + self._sets[key]
         return column, rank
 
     def rank(self, ranks: NDArray[Any], column: int, values: NDArray[np.float64]) -> None:
-        """Write the ranks of a feature's values: the number of thresholds below.
+        """Write the ranks of a feature's values.
 
-        And 1 outside each category set.
+        They are the number of thresholds below, and 1 outside each category set.
         """
         thresholds = self._thresholds.get(column)
         if thresholds is not None:
             ranks[column] = np.searchsorted(thresholds, values, side="left")
         for (feature, members), number in self._sets.items():
             if feature == column:
-                ranks[self.features + number] = ~np.isin(values, members)
+                ranks[self.n_features + number] = ~np.isin(values, members)
 
 
 def _category_sets(arrays: ForestArrays) -> list[tuple[int, tuple[float, ...]]]:

@@ -21,11 +21,17 @@ from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forests import share_grid
 from genre_spark.multilabel.models.predictors import Predictor
 
-__all__ = ["CHECKED", "HIDDEN", "ScoringTask", "append_scores", "score_features", "unfold_scores"]
+__all__ = [
+    "HIDDEN",
+    "SCORES",
+    "ScoringTask",
+    "append_scores",
+    "score_features",
+    "unfold_scores",
+]
 
-_SCORES = "probabilities array<double>, prediction array<double>"
+SCORES = "probabilities array<double>, prediction array<double>"
 HIDDEN = "_multilabel_scores"
-CHECKED = "_multilabel_features"
 _ROWS = 8192  # a block and its intermediate results stay in the processor's cache
 _loaded: OrderedDict[str, Predictor] = OrderedDict()
 
@@ -35,25 +41,25 @@ class ScoringTask:
     """Everything that a worker needs to score rows.
 
     Attributes:
-        token: names the fitted model, so that a worker unpacks it once for all its tasks.
-        payload: the pickled predictor: on its way to workers, never stored.
-        features: length of the feature vectors.
-        threshold: a label is predicted where its score is >= this.
+        token: name of the fitted model, so that a worker unpacks it once for all its tasks.
+        payload: the predictor, pickled on its way to workers, never stored.
+        n_features: length of the feature vectors.
+        threshold: smallest score with which a label is predicted.
         role: name of the features column in messages.
         feature_names: names of the features, where known.
-        allow_invalid: NaN and infinite features pass.
+        allow_invalid: whether NaN and infinite features pass.
     """
 
     token: str
     payload: bytes
-    features: int
+    n_features: int
     threshold: float
     role: str
     feature_names: list[str] | None
     allow_invalid: bool
 
     def predictor(self) -> Predictor:
-        """Return the predictor, unpacked once a worker process; the last two models are kept."""
+        """Return the predictor, unpacked once per worker process, which keeps the last two."""
         found = _loaded.get(self.token)
         if found is None:
             found = _loaded[self.token] = pickle.loads(self.payload)
@@ -63,8 +69,12 @@ class ScoringTask:
         return found
 
     def score(self, parts: pd.DataFrame) -> pd.DataFrame:
-        """Return probabilities and predictions of unwrapped feature Vectors."""
-        features = decode_vectors(parts, self.role, self.features)
+        """Return probabilities and predictions of unwrapped feature Vectors.
+
+        Raises:
+            InvalidInputError: a vector is null, has another length, or holds NaN or infinity.
+        """
+        features = decode_vectors(parts, self.role, self.n_features)
         if not self.allow_invalid:
             check_features(features, self.role, self.feature_names)
         probabilities, prediction = score_features(self.predictor(), features, self.threshold)
@@ -80,15 +90,18 @@ def score_features(
         predictor.predict(FeatureBlock(features[start : start + _ROWS], predictor.room), threshold)
         for start in range(0, max(1, len(features)), _ROWS)
     ]
-    return np.concatenate([part[0] for part in scored]), np.concatenate(
-        [part[1] for part in scored]
-    )
+    probabilities, predictions = zip(*scored, strict=True)
+    return np.concatenate(probabilities), np.concatenate(predictions)
 
 
 def append_scores(data: DataFrame, task: ScoringTask, *, features_col: str) -> DataFrame:
-    """Return the data with the struct of probabilities and prediction, two arrays, in the hidden column."""
+    """Return the data with a hidden column: a struct of the arrays probabilities and prediction.
 
-    @pandas_udf(_SCORES)  # type: ignore[call-overload, untyped-decorator]
+    A row that cannot be scored raises an InvalidInputError in its worker; `worker_errors` around an
+    action raises it here.
+    """
+
+    @pandas_udf(SCORES)  # type: ignore[call-overload, untyped-decorator]
     def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             yield task.score(batch)
@@ -99,13 +112,13 @@ def append_scores(data: DataFrame, task: ScoringTask, *, features_col: str) -> D
 def unfold_scores(
     data: DataFrame, *, probabilities_col: str, prediction_col: str, names: list[str] | None = None
 ) -> DataFrame:
-    """Return the data with the two arrays of the struct in the hidden column as Vectors in its place.
+    """Return the data with the two arrays of the hidden column as Vectors in its place.
 
     Args:
-        data: of `append_scores`.
-        probabilities_col: name of a column; "" leaves it out.
-        prediction_col: name of the other; "" leaves it out.
-        names: of the labels, for the columns' metadata.
+        data: result of `append_scores`.
+        probabilities_col: name of the column of probabilities; "" leaves it out.
+        prediction_col: name of the column of predictions; "" leaves it out.
+        names: names of the labels, for the columns' metadata.
     """
     wanted = {"probabilities": probabilities_col, "prediction": prediction_col}
     others = [F.col(f"`{name}`") for name in data.columns if name != HIDDEN]

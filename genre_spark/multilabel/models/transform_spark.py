@@ -1,214 +1,209 @@
-"""Apply base classifiers that have no form in numpy by Spark itself, a plan node a model."""
+"""Apply base classifiers without a form in numpy by Spark itself: one plan node per model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pyspark.ml import Model
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
+from genre_spark.errors import InvalidInputError
 from genre_spark.multilabel.columns import EXPECTED_FINITE, append_links
 from genre_spark.multilabel.models.feature_block import FeatureBlock
-from genre_spark.multilabel.models.parts import FittedPart, SparkModelScorer
+from genre_spark.multilabel.models.parts import Part, SparkPart
 from genre_spark.multilabel.models.predictors import Predictor
 from genre_spark.multilabel.models.scorers import ConstantScorer, Scorer
+from genre_spark.multilabel.models.transform import HIDDEN, SCORES
+from genre_spark.worker_errors import raise_on_executor
 
-__all__ = ["GivenScorer", "append_given_scores", "append_part_scores", "check_rows"]
+__all__ = ["SparkTask", "append_scores_on_spark", "needs_spark"]
+
+_CHECKED = "_multilabel_features"
 
 
 @dataclass(frozen=True)
-class GivenScorer:
-    """Probabilities that Spark computed before: stands for a part in its predictor.
+class SparkTask:
+    """How parts are applied by Spark and their answers combined.
 
     Attributes:
-        part: number of the part.
-    """
-
-    part: int
-    n_classes: int
-    kind: ClassVar[str] = "given"
-
-    def probabilities(self, block: FeatureBlock) -> NDArray[np.float64]:
-        """Return what the block brings."""
-        return _given(block)[self.part]
-
-    def to_bytes(self) -> bytes:
-        """Refuse: it stands for another scorer."""
-        raise NotImplementedError("probabilities of a block are not stored")
-
-
-@dataclass
-class _GivenBlock(FeatureBlock):
-    """A block without features that brings the answers of the parts."""
-
-    answers: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
-
-    def __init__(self, rows: int, room: int, answers: Mapping[int, NDArray[np.float64]]) -> None:
-        super().__init__(np.zeros((rows, 0)), room)
-        self.answers = answers
-
-
-def _given(block: FeatureBlock) -> Mapping[int, NDArray[np.float64]]:
-    if not isinstance(block, _GivenBlock):
-        raise TypeError(
-            f"{type(block).__name__}: no answers, the model can only be applied by Spark: use "
-            "transform"
-        )
-    return block.answers
-
-
-def stand_in(part: FittedPart, index: int) -> Scorer:
-    """Return the scorer that stands for a part: itself where it is constant."""
-    scorer = part.scorer
-    return scorer if isinstance(scorer, ConstantScorer) else GivenScorer(index, scorer.n_classes)
-
-
-def check_rows(
-    data: DataFrame,
-    features: str,
-    *,
-    output: str,
-    size: int,
-    names: Sequence[str] | None,
-    allow_invalid: bool,
-) -> DataFrame:
-    """Return the data with a copy of the features column that stops at a row that no model was fitted for.
-
-    Spark's models read what they get: a shorter vector as one with zeros, NaN as any number.
-
-    Args:
-        data: with a Vector column `features`.
-        features: name of the column.
-        output: name of the copy.
-        size: the length that the vectors must have.
-        names: of the features, where known.
-        allow_invalid: NaN and infinite features pass.
-    """
-    column = F.col(f"`{features}`")
-    values = vector_to_array(column)
-    checks: list[tuple[Column, Column]] = [
-        (column.isNull(), F.lit(f"{features}: null, expected a vector of length {size}")),
-        (
-            F.size(values) != size,
-            F.concat(
-                F.lit(f"{features}: a vector of length "),
-                F.size(values),
-                F.lit(f", expected {size}"),
-            ),
-        ),
-    ]
-    if not allow_invalid:
-        wrong = F.filter(
-            F.transform(values, lambda value, index: F.struct(index.alias("i"), value.alias("v"))),
-            lambda entry: _invalid(entry["v"]),
-        )[0]
-        shown = F.when(F.isnan(wrong["v"]), "nan").when(wrong["v"] > 0, "inf").otherwise("-inf")
-        called: Column = F.lit("")
-        if names:
-            called = F.concat(F.lit(" ("), F.array(*map(F.lit, names))[wrong["i"]], F.lit(")"))
-        text = F.concat(
-            F.lit(f"{features}: "),
-            shown,
-            F.lit(" in feature "),
-            wrong["i"],
-            called,
-            F.lit(f", {EXPECTED_FINITE}"),
-        )
-        checks.append((F.exists(values, _invalid), text))
-    (first, message), *others = checks
-    checked = F.when(first, F.raise_error(message))
-    for holds, text in others:
-        checked = checked.when(holds, F.raise_error(text))
-    return data.withColumn(output, checked.otherwise(column))
-
-
-def _invalid(value: Column) -> Column:
-    return F.isnan(value) | (F.abs(value) == float("inf"))
-
-
-def append_part_scores(
-    data: DataFrame,
-    parts: Sequence[FittedPart],
-    links: Mapping[int, Sequence[int]],
-    *,
-    inputs: str,
-    size: int,
-    passed: float,
-) -> DataFrame:
-    """Return the data with a column `_part<i>` of p(class), array<double>, for each part that is not constant.
-
-    Args:
-        data: with features.
         parts: all of them Spark models or constant.
         links: for a part, the parts whose predictions follow the features in its inputs.
-        inputs: name of the features column.
-        size: length of the feature vectors.
-        passed: a part passes its label on as predicted where its probability is >= this.
+        combine: the model's predictor for the scorers of the parts.
+        features_col: name of the features column.
+        n_features: length of the feature vectors.
+        feature_names: names of the features, where known.
+        threshold: smallest score with which a label is predicted.
+        link_threshold: smallest probability with which a part passes its label on as predicted.
+        allow_invalid: whether NaN and infinite features pass.
     """
+
+    parts: Sequence[Part]
+    links: Mapping[int, Sequence[int]]
+    combine: Callable[[Sequence[Scorer]], Predictor]
+    features_col: str
+    n_features: int
+    feature_names: Sequence[str] | None
+    threshold: float
+    link_threshold: float
+    allow_invalid: bool
+
+
+def needs_spark(parts: Sequence[Part]) -> bool:
+    """Return whether a model has parts without a form in numpy."""
+    return any(isinstance(part, SparkPart) for part in parts)
+
+
+def append_scores_on_spark(data: DataFrame, task: SparkTask) -> DataFrame:
+    """Return the data with the hidden column of `transform.append_scores`."""
     names = list(data.columns)
-    for index, part in enumerate(parts):
-        if isinstance(part.scorer, ConstantScorer):
-            data = data.withColumn(
-                f"_part{index}", F.array(*map(F.lit, part.scorer.distribution.tolist()))
-            )
-        elif isinstance(part.scorer, SparkModelScorer):
-            linked, before = inputs, links.get(index, ())
-            if before:
-                linked = "_linked"
-                passed_on = {
-                    f"_link{one}": (F.col(f"_part{one}")[1] >= passed).cast("double")
-                    for one in before
-                }
-                data = append_links(data, passed_on, inputs=inputs, output=linked, size=size)
-            data = _apply(data, part.scorer.model, index, linked)
+    data = _check_rows(data, task)
+    scorers: list[Scorer] = []
+    for index, part in enumerate(task.parts):
+        answer = f"_part{index}"
+        if isinstance(part, SparkPart):
+            data = _append_links(data, task, index)
+            data = _apply(data, part.model, answer, f"_inputs{index}")
+            scorers.append(_GivenScorer(index, part.n_classes))
+        elif isinstance(part.scorer, ConstantScorer):
+            data = data.withColumn(answer, F.array(*map(F.lit, part.scorer.distribution.tolist())))
+            scorers.append(part.scorer)
         else:
             raise TypeError(f"part {index}: {type(part.scorer).__name__}, expected a Spark model")
-        names.append(f"_part{index}")
-        data = data.select(*(F.col(f"`{name}`") for name in names))
-    return data
+        kept = [*names, _CHECKED, *(f"_part{one}" for one in range(index + 1))]
+        data = data.select(*(F.col(f"`{name}`") for name in kept))
+    combined = _combine(data, task.combine(scorers), len(task.parts), task.threshold)
+    return combined.select(*(F.col(f"`{name}`") for name in [*names, HIDDEN]))
 
 
-def _apply(data: DataFrame, model: Any, index: int, inputs: str) -> DataFrame:
+def _append_links(data: DataFrame, task: SparkTask, index: int) -> DataFrame:
+    """Return the data with the inputs of a part: the features, and the labels that a link sees."""
+    output, before = f"_inputs{index}", task.links.get(index, ())
+    if not before:
+        return data.withColumn(output, F.col(_CHECKED))
+    passed_on = {
+        f"_link{one}": (F.col(f"_part{one}")[1] >= task.link_threshold).cast("double")
+        for one in before
+    }
+    return append_links(data, passed_on, inputs=_CHECKED, output=output, size=task.n_features)
+
+
+def _apply(data: DataFrame, model: Model, output: str, inputs: str) -> DataFrame:
+    """Return the data with p(class), array<double>, of a Spark model."""
     outputs = {
         "probabilityCol": "_probability",
         "rawPredictionCol": "_raw",
         "predictionCol": "_class",
     }
     copy = model.copy()
-    copy._set(
-        featuresCol=inputs,
-        **{name: value for name, value in outputs.items() if copy.hasParam(name)},
-    )
-    return copy.transform(data).withColumn(f"_part{index}", vector_to_array(F.col("_probability")))
+    known = {name: value for name, value in outputs.items() if copy.hasParam(name)}
+    copy._set(featuresCol=inputs, **known)
+    return copy.transform(data).withColumn(output, vector_to_array(F.col("_probability")))
 
 
-def append_given_scores(
-    data: DataFrame, predictor: Predictor, count: int, threshold: float, hidden: str
-) -> DataFrame:
-    """Return the data with the struct of probabilities and prediction that follows from the `_part<i>` columns."""
+@dataclass(frozen=True)
+class _GivenScorer:
+    """Probabilities that Spark computed before: stands for a part in its predictor.
 
-    @pandas_udf("probabilities array<double>, prediction array<double>")  # type: ignore[call-overload, untyped-decorator]
+    Attributes:
+        part: number of the part.
+        n_classes: number of classes.
+    """
+
+    part: int
+    n_classes: int
+
+    def probabilities(self, block: FeatureBlock) -> NDArray[np.float64]:
+        """Return what the block brings."""
+        if not isinstance(block, _GivenBlock):
+            raise TypeError(f"{type(block).__name__}: expected a block with the parts' answers")
+        return block.answers[self.part]
+
+
+class _GivenBlock(FeatureBlock):
+    """A block without features that brings the answers of the parts."""
+
+    def __init__(self, n_rows: int, room: int, answers: Mapping[int, NDArray[np.float64]]) -> None:
+        super().__init__(np.zeros((n_rows, 0)), room)
+        self.answers = answers
+
+
+def _combine(data: DataFrame, predictor: Predictor, n_parts: int, threshold: float) -> DataFrame:
+    """Return the data with the hidden column that follows from the `_part<i>` columns."""
+
+    @pandas_udf(SCORES)  # type: ignore[call-overload, untyped-decorator]
     def combine(parts: pd.DataFrame) -> pd.DataFrame:
-        answers = (
-            {index: np.stack(parts[f"_part{index}"].to_list()) for index in range(count)}
-            if len(parts)
-            else {}
-        )
-        if not answers:
+        if not len(parts):
             return pd.DataFrame({"probabilities": [], "prediction": []})
-        scores, prediction = predictor.predict(
-            _GivenBlock(len(parts), predictor.room, answers), threshold
-        )
+        answers = {index: np.stack(parts[f"_part{index}"].to_list()) for index in range(n_parts)}
+        block = _GivenBlock(len(parts), predictor.room, answers)
+        scores, prediction = predictor.predict(block, threshold)
         return pd.DataFrame({"probabilities": list(scores), "prediction": list(prediction)})
 
-    columns = [F.col(f"_part{index}") for index in range(count)]
-    return data.withColumn(hidden, combine(F.struct(*columns))).drop(
-        *(f"_part{index}" for index in range(count))
+    columns = [F.col(f"_part{index}") for index in range(n_parts)]
+    return data.withColumn(HIDDEN, combine(F.struct(*columns)))
+
+
+def _check_rows(data: DataFrame, task: SparkTask) -> DataFrame:
+    """Return the data with a copy of the features that raises an error for rows that are none.
+
+    Spark's models read what they get: a shorter vector as one with zeros, NaN as any number.
+    """
+    column, role = F.col(f"`{task.features_col}`"), task.features_col
+    values = vector_to_array(column)
+    size = F.lit(task.n_features)
+    checks: list[tuple[Column, Column]] = [
+        (
+            column.isNull(),
+            F.lit(f"{role}: null, expected a vector of length {task.n_features}"),
+        ),
+        (
+            F.size(values) != size,
+            F.concat(
+                F.lit(f"{role}: a vector of length "), F.size(values), F.lit(", expected "), size
+            ),
+        ),
+    ]
+    if not task.allow_invalid:
+        checks.append((F.exists(values, _invalid), _describe_invalid(values, task)))
+    (first, message), *others = checks
+    checked = F.when(first, raise_on_executor(InvalidInputError, message))
+    for holds, text in others:
+        checked = checked.when(holds, raise_on_executor(InvalidInputError, text))
+    return data.withColumn(_CHECKED, checked.otherwise(column))
+
+
+def _describe_invalid(values: Column, task: SparkTask) -> Column:
+    """Return the message about the first NaN or infinite feature of a row."""
+
+    def number(value: Column, index: Column) -> Column:
+        return F.struct(index.alias("i"), value.alias("v"))
+
+    def is_invalid(entry: Column) -> Column:
+        return _invalid(entry["v"])
+
+    wrong: Any = F.filter(F.transform(values, number), is_invalid)[0]
+    shown = F.when(F.isnan(wrong["v"]), "nan").when(wrong["v"] > 0, "inf").otherwise("-inf")
+    called: Column = F.lit("")
+    if task.feature_names:
+        names = F.array(*map(F.lit, task.feature_names))
+        called = F.concat(F.lit(" ("), names[wrong["i"]], F.lit(")"))
+    return F.concat(
+        F.lit(f"{task.features_col}: "),
+        shown,
+        F.lit(" in feature "),
+        wrong["i"],
+        called,
+        F.lit(f", {EXPECTED_FINITE}"),
     )
+
+
+def _invalid(value: Column) -> Column:
+    return F.isnan(value) | (F.abs(value) == float("inf"))

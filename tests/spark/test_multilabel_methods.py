@@ -79,3 +79,23 @@ def test_models_are_measured_at_0_5_by_their_own_predictions_and_elsewhere_by_th
     assert _measure(model, {FIXED: [0.5]})["test", FIXED]["subset_accuracy"] == 1.0
     assert _measure(model, {FIXED: [0.55]})["test", FIXED]["subset_accuracy"] == 0.5
     assert _measure(model, {EXACT_MATCH: [0.5]})["test", EXACT_MATCH]["subset_accuracy"] == 0.0
+
+
+def test_a_recipe_balances_binary_fits_and_no_others():
+    config = MultilabelConfig(
+        methods=["binary_relevance", "classifier_chain", "label_prior"],
+        weights="balanced",
+        negatives_per_positive=3,
+        forest=ForestConfig(backend="sklearn"),
+    )
+    for method in config.methods[:2]:
+        estimator = make_estimator(config, method, seed=1, names=["a"])
+        assert (estimator.getBalanced(), estimator.getNegativesPerPositive()) == (True, 3.0)
+        assert estimator.getWeightCol() is None
+    assert make_estimator(config, "label_prior", seed=1, names=["a"]).getWeightCol() is None
+    with pytest.raises(
+        ValueError, match="weights: 'balanced' with rakel, homer, expected only binary_relevance"
+    ):
+        MultilabelConfig(methods=["binary_relevance", "rakel", "homer"], weights="balanced")
+    with pytest.raises(ValueError, match=r"negatives_per_positive: 2\.0 with label_powerset"):
+        MultilabelConfig(methods="label_powerset", negatives_per_positive=2)

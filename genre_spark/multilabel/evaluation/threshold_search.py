@@ -1,0 +1,179 @@
+"""Find the thresholds that a rule asks for: exact, in one distributed pass.
+
+Equal scores are grouped, running sums over the sorted scores give the measure at every possible
+threshold, and the best is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame, Row, Window
+from pyspark.sql import functions as F
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.multilabel.columns import check_labels, decode_arrays
+from genre_spark.multilabel.evaluation.metrics import curve_points
+from genre_spark.multilabel.evaluation.score_curves import with_running_sums
+from genre_spark.workers import short_task
+
+__all__ = ["RULES", "BestThresholds", "find_thresholds"]
+
+Vector = NDArray[np.float64]
+
+RULES = ("fixed", "exact_match", "f1_micro", "f1_per_label", "cardinality", "top")
+_POINTS = "curve int, score double, positive double, negative double, weight double, n_labels int"
+
+
+@dataclass(frozen=True)
+class BestThresholds:
+    """What a rule finds.
+
+    Attributes:
+        thresholds: best threshold of each curve; None where no score is better than another.
+        cardinality: label cardinality that was asked for, or that of the rows.
+    """
+
+    thresholds: list[float | None]
+    cardinality: float
+
+
+def find_thresholds(rows: DataFrame, rule: str, cardinality: float | None) -> BestThresholds:
+    """Return the best threshold of each curve: one job, one row per curve comes back.
+
+    Args:
+        rows: truth, scores (array<double>) and weight (double).
+        rule: one of RULES.
+        cardinality: label cardinality to reproduce; None takes that of the rows.
+
+    Raises:
+        InvalidInputError: there is no row, or one that cannot be used.
+    """
+
+    def points(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch.num_rows:
+                yield _batch_points(batch, rule)
+
+    found = _best_points(rows.mapInArrow(short_task(points), _POINTS), rule, cardinality).collect()
+    if not found:
+        raise InvalidInputError("predictions: no rows to fit thresholds on, expected at least one")
+    by_curve = {row["curve"]: _threshold(row, rule, cardinality) for row in found}
+    if rule == "f1_per_label":
+        curves: list[int] = list(range(max(row["n_labels"] for row in found)))
+    else:
+        curves = [found[0]["curve"]]
+    first = found[0]
+    mean = first["total"] / first["all_rows"] if first["all_rows"] else 0.0
+    thresholds = [by_curve.get(curve) for curve in curves]
+    return BestThresholds(thresholds, mean if cardinality is None else cardinality)
+
+
+def _batch_points(batch: pa.RecordBatch, rule: str) -> pa.RecordBatch:
+    """Return the points of a rule's curves: the weights that each score switches on."""
+    truth = decode_arrays(batch.column(0), "labelsCol")
+    scores = decode_arrays(batch.column(1), "probabilitiesCol")
+    weight = batch.column(2).to_numpy(zero_copy_only=False)
+    check_labels(truth, "labelsCol")
+    if truth.shape != scores.shape:
+        raise InvalidInputError(
+            f"probabilitiesCol: {scores.shape[1]} scores, expected {truth.shape[1]} as in labelsCol"
+        )
+    if not np.isfinite(scores).all() or not np.isfinite(weight).all():
+        raise InvalidInputError(
+            "probabilitiesCol, weightCol: NaN or infinite, expected finite numbers"
+        )
+    n_labels = truth.shape[1]
+    if rule == "exact_match":
+        # a row is right for thresholds above its best false label up to its worst true one
+        lowest_true = np.where(truth == 1, scores, np.inf).min(axis=1)
+        highest_false = np.where(truth == 0, scores, -np.inf).max(axis=1)
+        possible = lowest_true > highest_false
+        # the infinite score stands for the batch where no row can be right
+        score = np.r_[lowest_true[possible], highest_false[possible], np.inf]
+        nothing = np.zeros(int(possible.sum()))
+        on, off = np.r_[weight[possible], nothing, 0.0], np.r_[nothing, weight[possible], 0.0]
+        curve = np.zeros(len(score), dtype=np.int64)
+    else:
+        curve, score, on, off = curve_points(truth, scores, weight)
+        kept = curve < n_labels if rule == "f1_per_label" else curve == n_labels
+        curve, score, on, off = curve[kept], score[kept], on[kept], off[kept]
+    whole = np.zeros(len(curve))
+    whole[:1] = float(weight.sum())  # the weight of the batch, once
+    return pa.RecordBatch.from_pydict(
+        {
+            "curve": pa.array(curve.astype(np.int32)),
+            "score": pa.array(score),
+            "positive": pa.array(on),
+            "negative": pa.array(off),
+            "weight": pa.array(whole),
+            "n_labels": pa.array(np.full(len(curve), n_labels, dtype=np.int32)),
+        }
+    )
+
+
+def _best_points(points: DataFrame, rule: str, cardinality: float | None) -> DataFrame:
+    """Return the best point of each curve, and its totals."""
+    grouped = points.groupBy("curve", "score").agg(
+        F.sum("positive").alias("positive"),
+        F.sum("negative").alias("negative"),
+        F.sum("weight").alias("weight"),
+        F.max("n_labels").alias("n_labels"),
+    )
+    curve = Window.partitionBy("curve")
+    running = with_running_sums(grouped, "curve").withColumns(
+        {
+            "next": F.lead("score").over(curve.orderBy(F.col("score").desc())),
+            "total": F.sum("positive").over(curve),
+            "all_rows": F.sum("weight").over(curve),
+        }
+    )
+    finite = F.abs("score") != float("inf")
+    # between a score and the next lower one nothing changes; halfway is farthest from both
+    halfway = (F.col("score") + F.col("next")) / 2
+    threshold = F.when(F.col("next") > float("-inf"), halfway).otherwise(F.col("score"))
+    value = _objective(rule, cardinality)
+    ranked = F.when(finite, F.struct(value.alias("value"), threshold.alias("threshold")))
+    infinite = F.when(F.col("score") == float("inf"), F.col("positive")).otherwise(0.0)
+    return running.groupBy("curve").agg(
+        F.max(F.when(ranked["value"].isNotNull(), ranked)).alias("best"),
+        F.max(F.when(finite, F.col("score"))).alias("highest"),
+        F.sum(infinite).alias("empty"),
+        F.max("n_labels").alias("n_labels"),
+        F.max("total").alias("total"),
+        F.max("all_rows").alias("all_rows"),
+    )
+
+
+def _objective(rule: str, cardinality: float | None) -> Column:
+    """Return what a rule makes as large as possible, from the sums above a threshold."""
+    on, off, total = F.col("tp"), F.col("fp"), F.col("total")
+    if rule == "exact_match":
+        return on - off
+    if rule in ("cardinality", "top"):
+        wanted = total if cardinality is None else F.col("all_rows") * F.lit(cardinality)
+        return -F.abs(on + off - wanted)
+    return F.when(total > 0, 2 * on / (on + off + total))
+
+
+def _threshold(row: Row, rule: str, cardinality: float | None) -> float | None:
+    """Return the best threshold of a curve.
+
+    The one above all scores only where no other is as good.
+    """
+    if row["best"] is None:
+        return None
+    # what predicting nothing is worth; to F1 it is worth nothing
+    wanted = row["total"] if cardinality is None else row["all_rows"] * cardinality
+    nothing = {"exact_match": row["empty"], "cardinality": -abs(wanted)}.get(rule, -math.inf)
+    return _above(row["highest"]) if nothing > row["best"]["value"] else row["best"]["threshold"]
+
+
+def _above(score: float) -> float:
+    """Return a threshold that no score up to this one reaches: midway to 1 where there is room."""
+    return (score + 1.0) / 2 if score < 1.0 else float(np.nextafter(score, np.inf))
