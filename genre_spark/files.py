@@ -9,6 +9,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ import fsspec
 from genre_spark.errors import InvalidInputError
 
 __all__ = [
+    "copy_folder",
     "file_digest",
     "filesystem",
     "fingerprint",
@@ -28,6 +30,7 @@ __all__ = [
     "join",
     "read_json",
     "remove_drafts",
+    "remove_folder",
     "whole_file",
     "write_json",
 ]
@@ -129,3 +132,29 @@ def write_json(path: str, value: Mapping[str, Any]) -> None:
     content = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str)
     with whole_file(path) as file:
         file.write(content.encode("utf-8"))
+
+
+def copy_folder(source: str, target: str) -> None:
+    """Copy a file, or all files below a folder, from any file system to any other.
+
+    Raises:
+        InvalidInputError: there is no such file or folder.
+    """
+    system, inner = filesystem(source)
+    if not system.exists(inner):
+        raise InvalidInputError(f"{source}: no such file or folder")
+    if system.isfile(inner):
+        found = {target: inner}
+    else:
+        names = (str(name) for name in system.find(inner))
+        found = {join(target, name[len(inner.rstrip("/")) + 1 :]): name for name in names}
+    for to, name in found.items():
+        with system.open(name, "rb") as original, whole_file(to) as copy:
+            shutil.copyfileobj(original, copy, 2**20)
+
+
+def remove_folder(path: str) -> None:
+    """Remove a folder and all that is in it; nothing happens where there is none."""
+    system, inner = filesystem(path)
+    if system.exists(inner):
+        system.rm(inner, recursive=True)

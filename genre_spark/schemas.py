@@ -11,9 +11,11 @@ from pyspark.sql.types import (
     FloatType,
     IntegerType,
     LongType,
+    MapType,
     StringType,
     StructField,
     StructType,
+    TimestampType,
 )
 
 MOVIE_ID = "movie_id"
@@ -179,6 +181,20 @@ EVALUATION_SCHEMA = StructType(
         StructField("metric", StringType(), False),
         StructField("label", StringType(), True),  # the genre, or null for all together
         StructField("value", DoubleType(), True),  # null where the metric is not defined
+    ]
+)
+
+MOVIE_PREDICTIONS_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField("name", StringType(), True),
+        StructField(GENRES, ArrayType(StringType(), False), False),  # the most probable first
+        StructField("probabilities", MapType(StringType(), DoubleType(), False), False),  # 0..1
+        StructField("notes", ArrayType(StringType(), False), False),  # what could not be used
+        StructField("model", StringType(), False),
+        StructField("model_version", StringType(), False),
+        StructField("predicted_at", TimestampType(), False),
+        StructField("row_hash", LongType(), False),  # of what was known of the movie
     ]
 )
 

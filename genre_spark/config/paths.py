@@ -27,6 +27,16 @@ class PathsConfig(Section):
         "folder, or a folder of Parquet with its columns; null: the work folder's posters table",
     )
 
+    new: str | None = Field(
+        None,
+        description="movies that `predict` reads: a folder in the same layout without genres, its "
+        "posters in a folder `posters`, either may be missing; or a folder of Parquet with "
+        "movie_id and raw fields",
+    )
+    new_csv: str | None = Field(
+        None, description="folder that `predict` writes its answers to as CSV; null: no CSV"
+    )
+
     def table(self, *names: str) -> str:
         """Return the folder of a table under the work folder."""
         return "/".join([self.work.rstrip("/"), *names])

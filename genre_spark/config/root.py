@@ -38,6 +38,7 @@ RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compa
     "train-stack",
     "evaluate",
     "compare",
+    "package-models",
 ]
 
 
@@ -73,3 +74,8 @@ class Config(Section):
     text_embeddings: TextEmbeddingsConfig = TextEmbeddingsConfig()
     search: SearchConfig = SearchConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    model: str | None = Field(
+        None,
+        description="model that `predict` uses: the name of a packaged one, the folder of a "
+        "package, or an MLflow URI such as models:/genres@champion; null: the best on validation",
+    )

@@ -45,3 +45,6 @@ class MlflowConfig(Section):
         description="name under which the best model is registered, with the alias champion; null: "
         "register none",
     )
+    log_movie_models: bool = Field(
+        True, description="log packaged models, which take movies, with the runs that trained them"
+    )

@@ -10,7 +10,7 @@ from genre_spark.features.blocks import PosterForm, PosterSummaryBlock
 from genre_spark.imaging import decode_stored, store_poster
 from genre_spark.imaging.rejected import RejectedImage
 
-__all__ = ["summarise_bytes", "summarise_image"]
+__all__ = ["restore_poster", "summarise_bytes", "summarise_image"]
 
 
 def summarise_image(image: NDArray[np.uint8], *, thumbnail: int, bins: int) -> NDArray[np.float32]:
@@ -50,7 +50,21 @@ def summarise_bytes(data: bytes, block: PosterSummaryBlock) -> NDArray[np.float3
     Raises:
         RejectedImage: it cannot be read.
     """
-    form: PosterForm = block.form
+    return summarise_image(
+        restore_poster(data, block.form), thumbnail=block.thumbnail, bins=block.bins
+    )
+
+
+def restore_poster(data: bytes, form: PosterForm) -> NDArray[np.uint8]:
+    """Return the pixels that a poster has after it was stored; uint8 (3, H, W), RGB.
+
+    Args:
+        data: a JPEG, PNG, WebP or GIF file.
+        form: the form that the training movies' posters had.
+
+    Raises:
+        RejectedImage: it cannot be read.
+    """
     if len(data) > form.max_bytes:
         raise RejectedImage("too large", f"{len(data)} bytes, at most {form.max_bytes}")
     poster = store_poster(
@@ -64,5 +78,4 @@ def summarise_bytes(data: bytes, block: PosterSummaryBlock) -> NDArray[np.float3
         max_pixels=form.max_pixels,
         min_side=form.min_side,
     )
-    pixels = decode_stored(poster.content, form.encoding, form.height, form.width)
-    return summarise_image(pixels, thumbnail=block.thumbnail, bins=block.bins)
+    return decode_stored(poster.content, form.encoding, form.height, form.width)

@@ -14,6 +14,7 @@ from genre_spark.schemas import (
     FEATURES_SCHEMA,
     GENRES_SCHEMA,
     IMDB_SCHEMA,
+    MOVIE_PREDICTIONS_SCHEMA,
     POSTERS_SCHEMA,
     PREDICTIONS_SCHEMA,
     REJECTS_SCHEMA,
@@ -32,6 +33,7 @@ REJECTS_OF = {
     "tmdb": "collect-tmdb",
     "downloads": "download-posters",
     "imdb": "collect-imdb",
+    "new": "predict",
 }
 
 
@@ -104,6 +106,13 @@ class Catalogue:
         """One row per movie that a model predicted: of validation, test, or all posters."""
         producer = "predict-posters" if split == "posters" else self._trained_by(model)
         return Table(self.config.paths.predictions(model, split), PREDICTIONS_SCHEMA, producer)
+
+    @property
+    def movie_predictions(self) -> Table:
+        """One row per new movie: its genres by a packaged model."""
+        return Table(
+            self.config.paths.table("movie_predictions"), MOVIE_PREDICTIONS_SCHEMA, "predict"
+        )
 
     @property
     def evaluation(self) -> Table:

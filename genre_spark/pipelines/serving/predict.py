@@ -1,0 +1,180 @@
+"""Stage predict: the genres of new movies, by a packaged model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from genre_spark.config import Config
+from genre_spark.errors import InvalidConfigError
+from genre_spark.files import file_digest, filesystem, remove_folder
+from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.serving.find_model import find_movie_model
+from genre_spark.pipelines.serving.new_movies import IMAGE_FILE, ROW_HASH, new_movies
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.schemas import MOVIE_ID, MOVIE_PREDICTIONS_SCHEMA, REASON
+from genre_spark.serving.description import ModelDescription
+from genre_spark.serving.local_copy import local_package
+from genre_spark.serving.movie_model import INPUTS, MovieModel
+from genre_spark.session import job_progress
+from genre_spark.tables import Table
+from genre_spark.tracking import TrackedRun
+from genre_spark.transforms.metadata import metadata_files
+from genre_spark.transforms.metadata_rejects import rejected_metadata
+from genre_spark.worker_errors import worker_errors
+from genre_spark.workers import short_task
+
+__all__ = ["run"]
+
+_VERSION, _NOTES = "model_version", "notes"
+_ROWS = 256  # movies whose posters a worker holds at once
+_loaded: dict[str, MovieModel] = {}  # of this worker
+
+
+def _depends_on(config: Config) -> list[object]:
+    if config.paths.new is None:
+        raise InvalidConfigError(
+            "paths.new: not set, expected a folder of movies without genres, or a Parquet table"
+        )
+    system, inner = filesystem(config.paths.new)
+    stamp = file_digest(config.paths.new) if system.exists(inner) else "missing"
+    return [config.paths.new, stamp, config.model]
+
+
+@stage(
+    depends_on=_depends_on,
+    outputs=lambda config: [Catalogue(config).movie_predictions],
+    always=True,
+)
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
+    """Predict the movies that are new or changed, or that another model has predicted before.
+
+    Counts: movies; those that were predicted now; those with something that could not be used.
+    """
+    place, started = str(config.paths.new), datetime.now(timezone.utc)
+    folder = find_movie_model(config)
+    description = ModelDescription.load(folder)
+    tracked.log_params({"model": description.name, "model_version": description.version})
+    tracked.log_params({"rule": description.rule, "new": place})
+    movies = new_movies(spark, place)
+    table = Catalogue(config).movie_predictions
+    kept, wanted = _what_is_left(spark, movies, table, description.version)
+    with job_progress(spark, f"genres by {description.name}"), worker_errors():
+        predicted = _predict(wanted, folder, description)
+        written = predicted if kept is None else kept.unionByName(predicted)
+        manifest = table.write(
+            written, fingerprint=tracked.digest, details={"model_version": description.version}
+        )
+    whole = table.read(spark)
+    facts = whole.agg(
+        F.count_if(F.col("predicted_at") >= F.lit(started)).alias("now"),
+        F.count_if(F.size(_NOTES) > 0).alias("noted"),
+    ).first()
+    rejected = _write_rejects(spark, config, place, tracked.digest)
+    outputs = {"predictions": table.path, "rejects": config.paths.rejects("new")}
+    if config.paths.new_csv is not None:
+        _write_csv(whole, config.paths.new_csv)
+        outputs["csv"] = config.paths.new_csv
+    now, noted = (int(facts["now"]), int(facts["noted"])) if facts else (0, 0)
+    return StageResult(
+        outputs=outputs,
+        counts={
+            "movies": manifest.rows,
+            "predicted": now,
+            "with notes": noted,
+            **{f"rejected/{reason}": count for reason, count in rejected.items()},
+        },
+        notes=(f"model {description.name}, version {description.version}",),
+        reused=now == 0,
+    )
+
+
+def _what_is_left(
+    spark: SparkSession, movies: DataFrame, table: Table, version: str
+) -> tuple[DataFrame | None, DataFrame]:
+    """Return the predictions that stand, None where there are none, and the movies to predict."""
+    if not table.is_whole():
+        return None, movies
+    standing = table.read(spark).where(F.col(_VERSION) == version)
+    keys = movies.select(MOVIE_ID, ROW_HASH)
+    kept = standing.join(keys, [MOVIE_ID, ROW_HASH], "left_semi")
+    return kept, movies.join(kept.select(MOVIE_ID, ROW_HASH), [MOVIE_ID, ROW_HASH], "left_anti")
+
+
+def _predict(movies: DataFrame, folder: str, description: ModelDescription) -> DataFrame:
+    name, version = description.name, description.version
+
+    def predict(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        model = _loaded.get(version)
+        if model is None:
+            _loaded.clear()
+            model = _loaded[version] = MovieModel(local_package(folder, version))
+        for batch in batches:
+            for start in range(0, len(batch), _ROWS):
+                rows = batch.iloc[start : start + _ROWS].reset_index(drop=True)
+                yield _answer(model, rows, name)
+
+    return movies.mapInPandas(short_task(predict), MOVIE_PREDICTIONS_SCHEMA)
+
+
+def _answer(model: MovieModel, rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    fields = rows[[column for column in INPUTS if column in rows.columns]]
+    if IMAGE_FILE in rows.columns:
+        images = [_read_image(file) for file in rows[IMAGE_FILE]]
+        fields = fields.assign(image=pd.Series(images, fields.index, dtype=object))
+    answers = model.predict(fields).as_frame()
+    return pd.DataFrame(
+        {
+            MOVIE_ID: rows[MOVIE_ID],
+            "name": rows["name"] if "name" in rows.columns else None,
+            "genres": answers["genres"],
+            "probabilities": answers["probabilities"],
+            _NOTES: answers["notes"],
+            "model": name,
+            _VERSION: answers["model_version"],
+            "predicted_at": pd.Timestamp.now(tz="UTC"),
+            ROW_HASH: rows[ROW_HASH],
+        }
+    )
+
+
+def _read_image(file: object) -> bytes | None:
+    if file is None:
+        return None
+    path = str(file["path"])  # type: ignore[index]  # a Row or a dict, by Spark's version
+    system, inner = filesystem(path.removeprefix("file:"))
+    with system.open(inner, "rb") as stream:
+        return bytes(stream.read())
+
+
+def _write_rejects(
+    spark: SparkSession, config: Config, place: str, fingerprint: str
+) -> dict[str, int]:
+    """Write the rows of the folder's CSV files that could not be used; return them by reason."""
+    table = Catalogue(config).rejects("new")
+    system, inner = filesystem(place)
+    has_csv = any(".csv" in str(name) for name in system.ls(inner, detail=False))
+    if not has_csv or not metadata_files(place):
+        remove_folder(table.path)
+        return {}
+    table.write(rejected_metadata(spark, place), fingerprint=fingerprint)
+    counted = table.read(spark).groupBy(REASON).count().orderBy(REASON).collect()
+    return {row[REASON]: row["count"] for row in counted}
+
+
+def _write_csv(predictions: DataFrame, folder: str) -> None:
+    flat = predictions.select(
+        MOVIE_ID,
+        "name",
+        F.array_join("genres", "|").alias("genres"),
+        F.to_json("probabilities").alias("probabilities"),
+        F.array_join(_NOTES, "; ").alias(_NOTES),
+        "model",
+        _VERSION,
+        "predicted_at",
+    )
+    flat.write.mode("overwrite").options(header=True, escape='"').csv(folder)

@@ -1,0 +1,1 @@
+"""Models that take movies: raw fields and posters in, genres and probabilities out; no Spark."""

@@ -1,0 +1,167 @@
+"""What computes the probabilities of a packaged model: a multi-label model, a network, a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.features.frame_engine import FeatureRows
+from genre_spark.files import filesystem, join
+from genre_spark.serving.description import ModelDescription
+
+__all__ = ["KINDS", "Movies", "Part", "Scored", "open_part"]
+
+Matrix = NDArray[np.float64]
+_BATCH = 32
+
+
+@dataclass
+class Movies:
+    """The movies of one call, with what several parts would compute twice.
+
+    Attributes:
+        frame: raw fields, one row per movie.
+        notes: what could not be used, per movie.
+        features: returns the feature vectors; computed once.
+    """
+
+    frame: pd.DataFrame
+    notes: list[list[str]]
+    features: Callable[[], FeatureRows]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Probabilities of some movies.
+
+    Attributes:
+        probabilities: (movies, L), 0..1, rounded to float32 as predictions tables store them.
+        decided: 0 or 1, (movies, L), where the model decides by itself at its own threshold.
+    """
+
+    probabilities: Matrix
+    decided: Matrix | None = None
+
+
+class Part(Protocol):
+    """Computes probabilities of movies."""
+
+    def score(self, movies: Movies) -> Scored:
+        """Return probabilities, and decisions where the model makes its own."""
+        ...
+
+
+class MultilabelPart:
+    """A multi-label model over feature vectors.
+
+    Args:
+        folder: folder of the stored model, on this machine.
+        class_name: its class in `genre_spark.multilabel`.
+    """
+
+    def __init__(self, folder: str, class_name: str) -> None:
+        from genre_spark import multilabel  # noqa: PLC0415 - pyspark, half a second
+
+        if class_name not in multilabel.__all__ or not class_name.endswith("Model"):
+            raise InvalidInputError(f"{folder}: class {class_name}, expected a multi-label model")
+        self._model = getattr(multilabel, class_name).loadLocal(folder)
+
+    def score(self, movies: Movies) -> Scored:
+        """Return the model's probabilities and its own decisions."""
+        rows = movies.features().dense()
+        return Scored(_rounded(self._model.predict_proba(rows)), self._model.predict(rows))
+
+
+class NetworkPart:
+    """A poster network; movies without a readable poster get the genres' shares in training.
+
+    Args:
+        file: file of `save_network`.
+        description: of the packaged model.
+    """
+
+    def __init__(self, file: str, description: ModelDescription) -> None:
+        from genre_spark.vision.devices import choose_device  # noqa: PLC0415 - torch, seconds
+        from genre_spark.vision.inference.network_file import load_network  # noqa: PLC0415
+
+        self._network = load_network(file, device=choose_device("auto"))
+        self._prior = np.array(description.prior)
+        self._form = description.posters
+
+    def score(self, movies: Movies) -> Scored:
+        """Return the network's probabilities."""
+        from genre_spark.serving.posters import read_posters  # noqa: PLC0415 - OpenCV
+
+        count = len(movies.frame)
+        found = np.tile(self._prior, (count, 1))
+        images = movies.frame["image"] if "image" in movies.frame else [None] * count
+        for start in range(0, count, _BATCH):
+            notes = movies.notes[start : start + _BATCH]
+            chunk = list(images[start : start + _BATCH])
+            pixels, rows = read_posters(chunk, self._form, notes)
+            if len(rows):
+                found[start + rows] = self._network.probabilities(pixels)
+            for row in set(range(len(chunk))) - set(rows.tolist()):
+                notes[row].append("no poster: the network answers with the genres' frequencies")
+        return Scored(_rounded(found))
+
+
+class StackPart:
+    """A model on top of what other models predict.
+
+    Args:
+        file: file of the stack.
+        parts: the models that it reads, in its order.
+    """
+
+    def __init__(self, file: str, parts: Sequence[Part]) -> None:
+        from genre_spark.fusion.stacking import StackedModel  # noqa: PLC0415
+
+        system, inner = filesystem(file)
+        with system.open(inner, "rb") as stream:
+            self._stack = StackedModel.from_bytes(stream.read())
+        self._parts = list(parts)
+
+    def score(self, movies: Movies) -> Scored:
+        """Return the stack's probabilities."""
+        from genre_spark.fusion.stacking import log_odds  # noqa: PLC0415
+
+        inputs = log_odds([part.score(movies).probabilities for part in self._parts])
+        return Scored(_rounded(self._stack.probabilities(inputs)))
+
+
+def _rounded(probabilities: Matrix) -> Matrix:
+    """Round to what a predictions table stores: thresholds were tuned on such numbers."""
+    return probabilities.astype(np.float32).astype(np.float64)
+
+
+KINDS = ("multilabel", "network", "stack")
+"""Kinds of parts that can be packaged."""
+
+
+def open_part(folder: str, part: Mapping[str, Any], description: ModelDescription) -> Part:
+    """Load a part of a packaged model.
+
+    Args:
+        folder: folder of the package, on this machine.
+        part: its entry in the description.
+        description: of the whole model.
+
+    Raises:
+        InvalidInputError: the part is of an unknown kind, or its files cannot be used.
+    """
+    kind = part.get("kind")
+    if kind == "multilabel":
+        return MultilabelPart(join(folder, part["folder"]), part["class"])
+    if kind == "network":
+        return NetworkPart(join(folder, part["file"]), description)
+    if kind == "stack":
+        parts = [open_part(folder, each, description) for each in part["models"]]
+        return StackPart(join(folder, part["file"]), parts)
+    raise InvalidInputError(f"{folder}: a part of kind {kind!r}, expected {', '.join(KINDS)}")

