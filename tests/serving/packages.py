@@ -1,0 +1,69 @@
+"""Small packages of models, made without Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from genre_spark.features.blocks import (
+    CategoriesBlock,
+    NumbersBlock,
+    PosterForm,
+)
+from genre_spark.features.specification import FeatureSpecification
+from genre_spark.fusion.logistic import LogisticFit
+from genre_spark.fusion.stacking import Penalty, StackedModel
+from genre_spark.serving.description import ModelDescription
+from genre_spark.serving.packaging import package_model
+from genre_spark.vision.inference.network_file import PosterForm as NetworkForm
+from genre_spark.vision.inference.network_file import save_network
+from genre_spark.vision.models import build_network
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "multilabel" / "native"
+GENRES = ("Comedy", "Drama", "Horror", "Western")
+FORM = PosterForm(80, 76, "stretch", "png", 90, False, 10**6, 10**6, 8)
+SPECIFICATION = FeatureSpecification(
+    (NumbersBlock(("year",), (1990.0,)), CategoriesBlock("countries", ("UK", "USA", "France"))),
+    training_movies=80,
+)
+FOREST = {"kind": "multilabel", "folder": "parts/forest", "class": "MultilabelRandomForestModel"}
+NETWORK = {"kind": "network", "file": "parts/network.pt"}
+
+
+def describe(part, *, rule="f1_micro", thresholds=(0.3,)) -> ModelDescription:
+    return ModelDescription(
+        name="small",
+        version="abc",
+        vocabulary=GENRES,
+        rule=rule,
+        thresholds=thresholds,
+        prior=(0.4, 0.5, 0.2, 0.1),
+        part=part,
+        posters=FORM,
+    )
+
+
+def write_package(folder: Path, part, **settings) -> str:
+    """Write a package of the golden forest, a random network, or a stack of both."""
+    sources = folder / "sources"
+    sources.mkdir(parents=True)
+    network = build_network("scratch_cnn_one", len(GENRES), 80, 76, seed=1)
+    save_network(str(sources / "network.pt"), network, GENRES, NetworkForm(80, 76))
+    weights = np.vstack([np.eye(len(GENRES)), np.eye(len(GENRES)) * 0.5])
+    stack = StackedModel(
+        ("forest", "network"), LogisticFit(weights, np.full(4, -0.1)), Penalty(1.0, None)
+    )
+    (sources / "stack.npz").write_bytes(stack.to_bytes())
+    package_model(
+        str(folder / "package"),
+        describe(part, **settings),
+        files={
+            "parts/forest": str(GOLDEN),
+            "parts/network.pt": str(sources / "network.pt"),
+            "parts/stack.npz": str(sources / "stack.npz"),
+        },
+        features=SPECIFICATION,
+        backbone=None,
+    )
+    return str(folder / "package")
