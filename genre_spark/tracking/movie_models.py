@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import warnings
 from pathlib import Path
 
 import mlflow
@@ -67,7 +68,9 @@ def log_movie_model(
             ColSpec(DataType.string, "model_version"),
         ]
     )
-    with trained.as_active():
+    with trained.as_active(), warnings.catch_warnings():
+        # MLflow advises type hints, which it would read as another schema than this one
+        warnings.filterwarnings("ignore", message=".*type hints.*")
         info = mlflow.pyfunc.log_model(
             name="movie_model",
             python_model=str(Path(__file__).with_name("movie_model_code.py")),
