@@ -10,6 +10,7 @@ from genre_spark.config.section import Section
 
 __all__ = [
     "EvaluationConfig",
+    "PromotionConfig",
 ]
 
 
@@ -25,3 +26,15 @@ class EvaluationConfig(Section):
     best_by: Literal[
         "f1_micro", "f1_macro", "jaccard_samples", "subset_accuracy", "hamming_loss"
     ] = Field("f1_micro", description="validation metric by which `compare` chooses the best model")
+
+
+class PromotionConfig(Section):
+    """When the challenger of the registered model takes the champion's place."""
+
+    in_run: bool = Field(
+        False, description="promote at the end of a whole run; else `genre-spark promote` does it"
+    )
+    dry_run: bool = Field(False, description="compare and report, but change nothing")
+    rollback: bool = Field(
+        False, description="make the version before the present champion the champion again"
+    )

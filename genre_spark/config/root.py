@@ -9,7 +9,7 @@ from pydantic import Field
 from genre_spark.config.cnn import CnnConfig, SearchConfig
 from genre_spark.config.collect import CollectConfig
 from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
-from genre_spark.config.evaluation import EvaluationConfig
+from genre_spark.config.evaluation import EvaluationConfig, PromotionConfig
 from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.fusion import StackConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
@@ -39,6 +39,7 @@ RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compa
     "evaluate",
     "compare",
     "package-models",
+    "promote",
 ]
 
 
@@ -79,3 +80,4 @@ class Config(Section):
         description="model that `predict` uses: the name of a packaged one, the folder of a "
         "package, or an MLflow URI such as models:/genres@champion; null: the best on validation",
     )
+    promotion: PromotionConfig = PromotionConfig()

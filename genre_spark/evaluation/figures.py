@@ -15,7 +15,7 @@ from genre_spark.evaluation.style import (
     INK,
     SEQUENTIAL,
     SERIES,
-    add_legend,
+    add_legend_below,
     name_axes,
     new_figure,
 )
@@ -28,6 +28,9 @@ __all__ = [
     "draw_precision_recall",
     "draw_threshold_curves",
 ]
+
+_MARKS = (":", "--", "-.")
+"""Lines that mark the chosen thresholds."""
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -63,7 +66,7 @@ def draw_f1_bars(
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
     name_axes(ax, x="F1 (in brackets: rows that have the genre)")
-    add_legend(ax)
+    add_legend_below(figure, [ax], columns=2)
     return figure
 
 
@@ -77,7 +80,7 @@ def draw_threshold_curves(
         chosen: name -> threshold to mark.
         title: title of the picture.
     """
-    figure, (quality, loss, size) = new_figure(12, 3.6, title=title, columns=3)
+    figure, (quality, loss, size) = new_figure(12, 4.0, title=title, columns=3)
     for number, (name, values) in enumerate(
         {
             "exact match": curves.subset_accuracy,
@@ -90,27 +93,20 @@ def draw_threshold_curves(
     loss.plot(curves.thresholds, curves.hamming_loss, color=SERIES[0], linewidth=1.6)
     size.plot(curves.thresholds, curves.cardinality, color=SERIES[0], linewidth=1.6)
     size.axhline(
-        curves.support.sum() / curves.rows, color=SERIES[1], linewidth=1.2, label="in truth"
+        curves.support.sum() / curves.rows,
+        color=SERIES[4],
+        linewidth=1.2,
+        label="true genres per movie",
     )
     name_axes(quality, title="higher is better", x="threshold")
     name_axes(loss, title="Hamming loss, lower is better", x="threshold")
     name_axes(size, title="predicted genres per movie", x="threshold")
     for ax in (quality, loss, size):
         ax.set_ylim(0, None)
-        for name, threshold in chosen.items():
-            ax.axvline(threshold, color=INK, linewidth=0.8, linestyle=":")
-            ax.annotate(
-                f"{name} {threshold:.3f}",
-                (threshold, ax.get_ylim()[1]),
-                (3, -4),
-                textcoords="offset points",
-                fontsize=8,
-                color=INK,
-                rotation=90,
-                va="top",
-            )
-    add_legend(size)
-    add_legend(quality)
+        for (name, threshold), line in zip(chosen.items(), _MARKS, strict=False):
+            label = f"threshold {name}: {threshold:.3f}"
+            ax.axvline(threshold, color=INK, linewidth=1.0, linestyle=line, label=label)
+    add_legend_below(figure, (quality, size), columns=4)
     return figure
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "format_table",
     "gather_candidates",
     "label_matrix",
+    "thresholds_of",
 ]
 
 FIXED, EXACT_MATCH, MICRO_F1 = "fixed", "exact_match", "f1_micro"
@@ -151,6 +152,20 @@ def label_matrix(
         ):
             values[row, column] = math.nan if score.value is None else score.value
     return values
+
+
+def thresholds_of(
+    scores: Iterable[Score], candidate: Candidate, labels: Sequence[str]
+) -> list[float]:
+    """Return the thresholds of a model's rule: one for all labels, or one per label."""
+    found = {
+        score.label: score.value
+        for score in scores
+        if (score.model, score.rule, score.metric) == (candidate.model, candidate.rule, "threshold")
+    }
+    if None in found:
+        return [float(found[None] or 0.0)]
+    return [float(found[label] or 0.0) for label in labels if label in found]
 
 
 def format_table(candidates: Sequence[Candidate], *, split: str) -> str:

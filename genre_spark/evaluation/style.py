@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,6 +17,7 @@ __all__ = [
     "SEQUENTIAL",
     "SERIES",
     "add_legend",
+    "add_legend_below",
     "name_axes",
     "new_figure",
     "tidy_axes",
@@ -60,6 +64,23 @@ def name_axes(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
 def add_legend(ax: Axes, *, columns: int = 1) -> None:
     """Add a legend without a frame, where it covers least."""
     ax.legend(fontsize=_SMALL, frameon=False, ncols=columns, loc="best", labelcolor=INK)
+
+
+def add_legend_below(figure: Figure, axes: Sequence[Axes], *, columns: int) -> None:
+    """Add one legend for several axes below them, where it covers nothing."""
+    entries: dict[str, Artist] = {}
+    for ax in axes:
+        handles, names = ax.get_legend_handles_labels()
+        entries |= {str(name): handle for name, handle in zip(names, handles, strict=True)}
+    figure.legend(
+        handles=list(entries.values()),
+        labels=list(entries),
+        loc="outside lower left",
+        ncols=columns,
+        fontsize=_SMALL,
+        frameon=False,
+        labelcolor=INK,
+    )
 
 
 def write_figure(figure: Figure, path: str) -> None:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genre_spark.pipelines.evaluation import compare, evaluate
+    from genre_spark.pipelines.evaluation import compare, evaluate, promote
     from genre_spark.pipelines.features import build_features, poster_embeddings, text_embeddings
     from genre_spark.pipelines.ingestion import (
         collect_imdb,
@@ -42,6 +42,7 @@ __all__ = [
     "poster_embeddings",
     "predict_posters",
     "prepare_posters",
+    "promote",
     "sample",
     "search_cnn",
     "text_embeddings",

@@ -78,6 +78,7 @@ def _sections(config: Config) -> dict[str, object]:
         "collect-tmdb": collect.tmdb,
         "collect-imdb": collect.imdb,
         "download-posters": collect.downloads,
+        "promote": config.promotion if config.promotion.in_run else None,
         "train-stack": config.stack,
     }
 

@@ -64,6 +64,9 @@ STAGES = {
         StageEntry("serving.package_models", "each model as a folder that takes movies"),
         StageEntry("serving.predict", "genres of new movies, by a packaged model", in_run=False),
         StageEntry(
+            "evaluation.promote", "the challenger becomes the champion if it is better", in_run=True
+        ),
+        StageEntry(
             "features.poster_embeddings",
             "features of all posters from a pretrained network",
             in_run=False,

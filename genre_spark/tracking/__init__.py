@@ -18,28 +18,48 @@ from genre_spark.tracking.ranked_view import (
     experiment_address,
     save_ranked_views,
 )
-from genre_spark.tracking.registry import register_champion
+from genre_spark.tracking.registry import (
+    CHALLENGER,
+    CHAMPION,
+    RegisteredVersion,
+    describe_version,
+    find_version,
+    has_model,
+    make_champion,
+    register_challenger,
+    roll_back,
+)
 from genre_spark.tracking.runs import TrackedRun, open_run
+from genre_spark.tracking.scoring import score_registered
 from genre_spark.tracking.spark_models import log_spark_model
 from genre_spark.tracking.store import resolve_tracking_uri
 
 __all__ = [
+    "CHALLENGER",
+    "CHAMPION",
     "COMPARED_IN",
     "CurveLogger",
     "DataInput",
+    "RegisteredVersion",
     "TrackedRun",
     "TrialLogger",
     "describe_experiment",
+    "describe_version",
     "experiment_address",
     "find_model_run",
+    "find_version",
+    "has_model",
     "log_data_inputs",
     "log_headline",
     "log_poster_model",
     "log_spark_model",
+    "make_champion",
     "model_run",
     "open_run",
-    "register_champion",
+    "register_challenger",
     "resolve_tracking_uri",
+    "roll_back",
     "save_ranked_views",
+    "score_registered",
     "system_metrics",
 ]

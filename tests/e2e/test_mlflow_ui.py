@@ -14,13 +14,27 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
 
-from genre_spark.config import build_config, load_config
-from genre_spark.tracking import open_run, resolve_tracking_uri
+from genre_spark.config import Config, build_config, load_config
+from genre_spark.tracking import (
+    COMPARED_IN,
+    describe_experiment,
+    experiment_address,
+    log_headline,
+    model_run,
+    open_run,
+    resolve_tracking_uri,
+    save_ranked_views,
+)
+from genre_spark.tracking.model_runs import logged_model_id
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +51,25 @@ FLAGS = (
     "--disable-sync",
     "--window-size=1400,1600",
 )
-RUNS = {"binary_relevance": 0.432, "lenet": 0.299}
+SCORES = {"lenet": 0.2993, "binary_relevance": 0.4321}
+SIGNATURE = ModelSignature(
+    Schema([ColSpec("double", "features")]), Schema([ColSpec("double", "prediction")])
+)
+
+
+class Echo(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store with two models: recipe, experiment, model -> run, and the last logged model."""
+
+    config: Config
+    experiment: str
+    runs: dict[str, str]
+    model: str
 
 
 @contextmanager
@@ -94,15 +126,36 @@ def _wait_for(
     pytest.fail(f"the MLflow server did not answer within {seconds} s:\n{log.read_text()[-2000:]}")
 
 
+def _find_browser() -> tuple[str, str] | None:
+    binary = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    driver = shutil.which("chromedriver")
+    return None if binary is None or driver is None else (binary, driver)
+
+
+def _install_browser() -> None:
+    """Try quietly to install Debian's Chromium: only as root, only where apt is there."""
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        return
+    settings = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["install", "-y", "chromium", "chromium-driver"]):
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                [apt, "-qq", *words], env=settings, capture_output=True, timeout=240, check=False
+            )
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     """A headless Chromium with a profile of its own."""
-    binary = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
+    if _find_browser() is None:
+        _install_browser()
+    found = _find_browser()
+    if found is None:
         pytest.skip(
             "no Chromium with chromedriver on PATH (apt-get install chromium chromium-driver)"
         )
+    binary, driver = found
     selenium = pytest.importorskip(
         "selenium.webdriver", reason="selenium is not installed (pip install -e .[dev])"
     )
@@ -161,41 +214,96 @@ def _compared(
     return _text_with(browser, words)
 
 
-@pytest.mark.timeout(600)
-def test_the_comparison_page_shows_two_runs_with_their_metrics(browser, tmp_path) -> None:
-    paths = {"genres_csv": "g.csv", "posters": "p", "metadata": "m", "work": str(tmp_path)}
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Two models in runs of their own, compared and ranked, in a store on disk."""
+    work = tmp_path_factory.mktemp("work")
+    paths = {"genres_csv": "g.csv", "posters": "p", "metadata": "m", "work": str(work)}
     config = build_config({"paths": paths, "mlflow": {"experiment": "two models"}})
-    runs = []
-    with open_run(config, "evaluate", tags={"stage": "evaluate"}) as parent:
-        for name, f1 in RUNS.items():
-            with parent.child(name, {"family": "test"}) as run:
-                run.log_params({"threshold": 0.5})
-                run.log_metrics({"test/f1_micro": f1, "f1/Drama": f1 / 2})
-                runs.append(run.run_id)
-    expected = (*RUNS, "test/f1_micro", "f1/Drama", *(str(value) for value in RUNS.values()))
-    with _served(resolve_tracking_uri(config.mlflow, config.paths.work), tmp_path) as server:
-        text = _compared(browser, server, runs, parent.experiment_id, expected)
-        _keep_screenshot(browser, "comparison.png")
+    runs = {}
+    with open_run(config, "pipeline") as pipeline:
+        for name, f1 in SCORES.items():
+            with model_run(pipeline, name, family="test", method=name) as run:
+                run.log_params({"trees": 20, "method": name})
+                with run.as_active():
+                    mlflow.pyfunc.log_model(
+                        name=name, python_model=Echo(), signature=SIGNATURE, pip_requirements=[]
+                    )
+                log_headline(run, {"f1_micro": f1, "f1_macro": round(f1 / 2, 4)})
+                run.set_tags({COMPARED_IN: pipeline.run_id, "decision_rule": "for micro-F1"})
+                runs[name] = run.run_id
+                model = logged_model_id(run)
+        save_ranked_views(pipeline, config, ["f1_micro", "f1_macro"])
+        describe_experiment(pipeline, config, ["Best of 2 models: **binary_relevance**."])
+    return Store(config, str(pipeline.experiment_id), runs, str(model))
+
+
+@pytest.fixture(scope="module")
+def server(store: Store) -> Iterator[str]:
+    work = store.config.paths.work
+    with _served(resolve_tracking_uri(store.config.mlflow, work), Path(work)) as address:
+        yield address
+
+
+@pytest.mark.timeout(600)
+def test_the_printed_address_opens_a_table_whose_first_row_is_the_best_model(
+    browser, store: Store, server: str
+) -> None:
+    browser.get(experiment_address(store.config, server))
+    expected = (*SCORES, *(str(value) for value in SCORES.values()), "Best of 2 models")
+    text = _text_with(browser, expected)
+    _keep_screenshot(browser, "ranked.png")
+    assert [word for word in expected if word not in text] == [], text
+    best, other = sorted(SCORES, key=lambda name: -SCORES[name])
+    table = text.rsplit("Run Name", 1)[-1]
+    assert table.index(best) < table.index(other)
+    assert "pipeline" not in table
+
+
+@pytest.mark.timeout(600)
+def test_the_comparison_page_shows_f1_and_parameters_of_two_models_side_by_side(
+    browser, store: Store, server: str
+) -> None:
+    expected = (*SCORES, "f1_micro", "trees", *(str(value) for value in SCORES.values()))
+    text = _compared(browser, server, list(store.runs.values()), store.experiment, expected)
+    _keep_screenshot(browser, "comparison.png")
+    assert [word for word in expected if word not in text] == [], text
+
+
+@pytest.mark.timeout(600)
+def test_the_page_of_a_model_shows_its_signature_and_its_f1(
+    browser, store: Store, server: str
+) -> None:
+    page = f"{server}/#/experiments/{store.experiment}/models/{store.model}"
+    browser.get(page)
+    score = str(list(SCORES.values())[-1])
+    assert score in _text_with(browser, (score,))
+    _keep_screenshot(browser, "model.png")
+    browser.get("about:blank")
+    browser.get(f"{page}/artifacts")
+    expected = ("features", "prediction", "double")
+    text = _text_with(browser, expected)
+    _keep_screenshot(browser, "signature.png")
     assert [word for word in expected if word not in text] == [], text
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.slow
-def test_the_comparison_page_shows_the_pipelines_models(finished, browser, tmp_path) -> None:
+def test_the_address_of_a_whole_run_opens_its_models_ranked(finished, browser, tmp_path) -> None:
     config = load_config(finished.recipe)
     uri = resolve_tracking_uri(config.mlflow, config.paths.work)
     client = MlflowClient(uri)
-    parent = client.get_run(finished.stages["evaluate"]["run_id"])
-    experiment = parent.info.experiment_id
-    children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
-    models = {run.info.run_name: run for run in children if run.data.tags["family"] != "baseline"}
-    assert len(models) >= 2
-    expected = (*models, "test/f1_micro", "test_tuned/f1_micro", "f1/Drama")
+    experiment = client.get_experiment_by_name(config.mlflow.experiment)
+    runs = client.search_runs(
+        [experiment.experiment_id], "tags.kind = 'model'", order_by=["metrics.f1_micro DESC"]
+    )
+    expected = [str(run.data.metrics["f1_micro"]) for run in runs]
+    expected += [run.info.run_name for run in runs]
     with _served(uri, tmp_path) as server:
-        text = _compared(
-            browser, server, [run.info.run_id for run in models.values()], experiment, expected
-        )
+        browser.get(experiment_address(config, server))
+        text = _text_with(browser, tuple(expected))
         _keep_screenshot(browser, "pipeline.png")
     assert [word for word in expected if word not in text] == [], text
-    for run in models.values():
-        assert f"{run.data.metrics['test/f1_micro']:.3f}".rstrip("0").rstrip(".") in text
+    table = text.rsplit("Run Name", 1)[-1]
+    places = [table.index(run.info.run_name) for run in runs]
+    assert places == sorted(places)

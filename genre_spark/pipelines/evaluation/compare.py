@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from genre_spark.evaluation.scores import (
     format_table,
     gather_candidates,
     label_matrix,
+    thresholds_of,
 )
 from genre_spark.evaluation.verdict import Compared, describe_comparison, summarize_comparison
 from genre_spark.pipelines.catalogue import Catalogue
@@ -29,7 +31,8 @@ from genre_spark.tracking import (
     TrackedRun,
     describe_experiment,
     find_model_run,
-    register_champion,
+    has_model,
+    register_challenger,
     save_ranked_views,
 )
 
@@ -65,7 +68,10 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         found = Compared(
             ranked, best, by, manifest.details["movies"], len(manifest.details["vocabulary"])
         )
-        notes = [*_describe(config, tracked, found), *_register(config, tracked, best, manifest)]
+        notes = [
+            *_describe(config, tracked, found),
+            *_register(config, tracked, best, manifest, scores),
+        ]
     return StageResult(
         outputs={"evaluation": evaluation.path},
         counts={"models": len(ranked)},
@@ -134,7 +140,11 @@ def _log_pictures(
 
 
 def _register(
-    config: Config, run: TrackedRun, best: Candidate, manifest: TableManifest
+    config: Config,
+    run: TrackedRun,
+    best: Candidate,
+    manifest: TableManifest,
+    scores: Sequence[Score],
 ) -> list[str]:
     """Register the best model where the recipe names a model for that."""
     by = config.evaluation.best_by
@@ -145,6 +155,19 @@ def _register(
     if not training_run:
         return [f"{best.model} is not registered: its predictions name no training run"]
     value = best.metric("validation", by)
-    tags = {"rule": best.rule, f"validation_{by}": f"{value:.6f}"}
-    uri = register_champion(run, name, training_run=training_run, tags=tags)
-    return [f"registered as {uri}"]
+    genres = list(manifest.details["vocabulary"])
+    tags = {
+        "model": best.model,
+        "rule": best.rule,
+        "thresholds": json.dumps(thresholds_of(scores, best, genres)),
+        "genres": json.dumps(genres),
+        f"validation_{by}": f"{value:.6f}",
+    }
+    trained = find_model_run(run, training_run, name=best.model)
+    if trained is None or not has_model(trained):
+        return [f"{best.model} is not registered: its run has no model in MLflow"]
+    version = register_challenger(run, name, training_run=training_run, tags=tags)
+    return [
+        f"registered as version {version.version} of {name}, alias challenger; "
+        "`genre-spark promote` compares it with the champion"
+    ]
