@@ -208,4 +208,7 @@ LIST_CSVS = {
     "actors": ("id", "name"),
     "crew": ("id", "role", "name"),
 }
+# what collect-tmdb knows beside movies.csv; dollars, votes, and TMDb's measure of interest
+NUMBERS_CSV = ("id", "budget", "revenue", "votes", "popularity")
+METADATA_CSVS = {"movies": MOVIES_CSV, **LIST_CSVS, "numbers": NUMBERS_CSV}
 GENRES_CSV = ("id", "genre")

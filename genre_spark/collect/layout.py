@@ -17,7 +17,7 @@ from typing import BinaryIO, TextIO, cast
 
 from genre_spark.collect.tmdb_answers import MovieAnswer
 from genre_spark.files import join, whole_file
-from genre_spark.schemas import GENRES_CSV, LIST_CSVS, MOVIES_CSV
+from genre_spark.schemas import GENRES_CSV, LIST_CSVS, MOVIES_CSV, NUMBERS_CSV
 
 __all__ = ["COLUMNS", "LayoutWriter", "iso_time", "layout_paths", "layout_rows"]
 
@@ -31,7 +31,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "movies": (*MOVIES_CSV, "collected_at"),
     **LIST_CSVS,
     "releases": ("id", "country", "date", "type", "rating"),
-    "numbers": ("id", "budget", "revenue", "votes", "popularity"),
+    "numbers": NUMBERS_CSV,
     "ids": ("id", "imdb_id", "wikidata_id"),
     "posters": ("id", "link"),
 }

@@ -32,7 +32,10 @@ _EARLIER = {
 class FeatureBlocks(Section):
     """Which blocks a feature vector has; each is switched on and off by itself."""
 
-    numbers: bool = Field(True, description="year, minutes, rating, and which of them are missing")
+    numbers: bool = Field(
+        True,
+        description="year, minutes, rating, those of numbers.csv, and which of them are missing",
+    )
     decade: bool = Field(False, description="the decade of the year, one of several")
     countries: bool = Field(True, description="countries of production")
     languages: bool = Field(True, description="languages with their roles")

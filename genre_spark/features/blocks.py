@@ -37,7 +37,7 @@ __all__ = [
     "WordsBlock",
 ]
 
-NUMBERS = ("year", "minute", "rating")
+NUMBERS = ("year", "minute", "rating", "budget", "revenue", "votes", "popularity")
 DECADE = "decade"
 LISTS = ("countries", "languages", "studios", "themes", "people")
 CATEGORIES = (DECADE, *LISTS)

@@ -9,9 +9,9 @@ from genre_spark.extras import require
 require("cv2", "PIL")
 
 from genre_spark.imaging.decoding import check_image, decode_bgr
-from genre_spark.imaging.fitting import fit_pixels
 from genre_spark.imaging.headers import ImageHeader, read_header
 from genre_spark.imaging.rejected import RejectedImage
+from genre_spark.imaging.resizing import fit_pixels
 from genre_spark.imaging.storing import (
     StoredPoster,
     decode_stored,

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.imaging.decoding import Pixels, check_image, decode_bgr
-from genre_spark.imaging.fitting import Fit, fit_pixels
 from genre_spark.imaging.headers import ImageHeader
+from genre_spark.imaging.resizing import Fit, fit_pixels
 
 __all__ = [
     "CHANNELS",

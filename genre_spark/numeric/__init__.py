@@ -1,1 +1,1 @@
-"""Arithmetic that samples, fits and networks share; no Spark."""
+"""Arithmetic that several packages share; no Spark."""

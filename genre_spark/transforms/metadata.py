@@ -10,7 +10,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, join
-from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIES_CSV
+from genre_spark.schemas import LIST_CSVS, METADATA_CSVS, MOVIE_ID, MOVIES_CSV, NUMBERS_CSV
 from genre_spark.transforms.csv import literal_path, read_header
 from genre_spark.transforms.raw_columns import read_id, read_number, read_year, strip_blanks
 
@@ -53,11 +53,10 @@ def metadata_files(folder: str) -> dict[str, str]:
     Raises:
         InvalidInputError: the folder has none of them.
     """
-    names = ("movies", *LIST_CSVS)
-    found = {name: path for name in names if (path := find_csv(folder, name)) is not None}
+    found = {name: path for name in METADATA_CSVS if (path := find_csv(folder, name)) is not None}
     if not found:
         raise InvalidInputError(
-            f"paths.metadata: {folder} has none of {', '.join(f'{name}.csv' for name in names)} "
+            f"paths.metadata: {folder} has none of {', '.join(f'{name}.csv' for name in METADATA_CSVS)} "
             "(nor .csv.gz)"
         )
     return found
@@ -136,6 +135,8 @@ def list_categories(rows: DataFrame, column: str, *, name: str) -> DataFrame:
 def read_metadata(spark: SparkSession, folder: str, movies: DataFrame) -> DataFrame:
     """Join what is known of some movies: movie_id, TEXTS (or null), LISTS (arrays, never null).
 
+    Where there is a numbers.csv, also its budget, revenue, votes and popularity (text or null).
+
     Args:
         spark: the session.
         folder: of movies.csv, countries.csv, languages.csv, studios.csv, themes.csv, actors.csv,
@@ -161,7 +162,14 @@ def read_metadata(spark: SparkSession, folder: str, movies: DataFrame) -> DataFr
         result = result.join(lists, MOVIE_ID, "left")
     empty = F.array().cast("array<string>")
     known = [F.coalesce(name, empty).alias(name) for name in LISTS]
-    return result.select(MOVIE_ID, *TEXTS, *known)
+    if "numbers" not in files:
+        return result.select(MOVIE_ID, *TEXTS, *known)
+    fields = NUMBERS_CSV[1:]
+    rows = read_text_csv(spark, files["numbers"], NUMBERS_CSV).withColumn(MOVIE_ID, movie_id())
+    one = rows.groupBy(MOVIE_ID).agg(F.max(F.struct(*fields)).alias("row"))
+    numbers = one.select(MOVIE_ID, *[F.col(f"row.{name}") for name in fields])
+    result = result.join(numbers.join(ids, MOVIE_ID, "left_semi"), MOVIE_ID, "left")
+    return result.select(MOVIE_ID, *TEXTS, *fields, *known)
 
 
 def _list_rows(spark: SparkSession, files: dict[str, str], name: str) -> DataFrame | None:

@@ -10,9 +10,8 @@ from pyspark.sql import functions as F
 from genre_spark.schemas import (
     CONTENT,
     CONTENT_CHARS,
-    LIST_CSVS,
+    METADATA_CSVS,
     MOVIE_ID,
-    MOVIES_CSV,
     REASON,
     SOURCE,
 )
@@ -37,7 +36,7 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
     """
     parts = []
     for name, path in metadata_files(folder).items():
-        columns = MOVIES_CSV if name == "movies" else LIST_CSVS[name]
+        columns = METADATA_CSVS[name]
         rows = read_text_csv(spark, path, columns, raw=_RAW).withColumn(MOVIE_ID, movie_id())
         line = F.coalesce(
             _RAW, F.concat_ws(",", *[F.coalesce(column, F.lit("")) for column in columns])

@@ -15,7 +15,7 @@ from genre_spark.evaluation.baseline_predictions import (
     predict_most_common,
 )
 from genre_spark.evaluation.decisions import decide_labels
-from genre_spark.evaluation.label_correlation import correlate_labels
+from genre_spark.numeric.label_correlation import correlate_labels
 from genre_spark.pipelines.evaluation.evaluation_log import count_pairs
 
 LABELS = "movie_id long, labels array<float>, weight float"

@@ -9,6 +9,7 @@ import pytest
 from pyspark.testing import assertDataFrameEqual
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.features.spark_columns import PREFIX, Preparation, prepare_columns
 from genre_spark.transforms.metadata import (
     describe_movies,
     metadata_files,
@@ -193,3 +194,21 @@ def test_what_cannot_be_used_is_told_with_its_file_and_reason(spark, tmp_path: P
             (countries, "malformed row", "2"),
         ]
     )
+
+
+def test_numbers_csv_gives_number_features_where_it_is_there(spark, tmp_path) -> None:
+    (tmp_path / "movies.csv").write_text(",".join(COLUMNS) + "\n1,One,2001,,,100,3\n2,Two,,,,,\n")
+    movies = spark.createDataFrame([(1,), (2,)], "movie_id long")
+    assert "budget" not in read_metadata(spark, str(tmp_path), movies).columns
+    (tmp_path / "numbers.csv").write_text(
+        "id,budget,revenue,votes,popularity\n1,1000,,7,2.5\n9,5,5,5,5\n"
+    )
+    known = read_metadata(spark, str(tmp_path), movies)
+    fields = ("movie_id", "budget", "revenue", "votes", "popularity")
+    assert sorted(known.select(*fields).collect()) == [
+        (1, "1000", None, "7", "2.5"),
+        (2, None, None, None, None),
+    ]
+    prepared = prepare_columns(known, Preparation(fields=("year", "budget", "votes")))
+    found = {row["movie_id"]: row for row in prepared.collect()}
+    assert [found[1][f"{PREFIX}{name}"] for name in ("year", "budget", "votes")] == [2001, 1000, 7]

@@ -17,7 +17,6 @@ from genre_spark.evaluation.figures import (
     draw_threshold_curves,
 )
 from genre_spark.evaluation.headline import headline
-from genre_spark.evaluation.label_correlation import correlate_labels
 from genre_spark.evaluation.scores import (
     EXACT_MATCH,
     FIXED,
@@ -28,6 +27,7 @@ from genre_spark.evaluation.scores import (
 )
 from genre_spark.evaluation.threshold_curves import ThresholdCurves, count_thresholds
 from genre_spark.multilabel.fitting.cooccurrence import count_cooccurrence
+from genre_spark.numeric.label_correlation import correlate_labels
 from genre_spark.pipelines.evaluation.model_evaluation import EvaluatedModel
 from genre_spark.schemas import LABELS, PREDICTION
 from genre_spark.tracking import DataInput, TrackedRun, log_headline
