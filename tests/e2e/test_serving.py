@@ -1,0 +1,200 @@
+"""A finished run's models take new movies: by the stage, by MLflow, over HTTP and in a terminal."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from genre_spark.serving.movie_model import MovieModel
+from tests.e2e.running import environment, run_json, table_rows
+
+pytestmark = pytest.mark.e2e
+HEADER = "id,name,date,tagline,description,minute,rating\n"
+
+
+@pytest.fixture(scope="module")
+def new_folder(finished, tmp_path_factory) -> Path:
+    """Three movies: one with text and poster, one with text alone, one with a poster alone."""
+    folder = tmp_path_factory.mktemp("new")
+    posters = sorted((finished.recipe.parent / "data" / "posters").glob("1*.jpg"))
+    (folder / "posters").mkdir()
+    for movie in (1, 3):
+        shutil.copy(posters[movie], folder / "posters" / f"{movie}.jpg")
+    rows = '1,One,1959,,"A detective, a moor.",87,3.5\n2,Two,2001,Love again,,101,\nx,Bad,,,,,\n'
+    (folder / "movies.csv").write_text(HEADER + rows)
+    (folder / "countries.csv").write_text("id,country\n1,UK\n2,USA\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predicted(finished, new_folder) -> dict:
+    words = [f"paths.new={new_folder}", f"paths.new_csv={new_folder}/answers"]
+    return run_json("predict", finished.recipe, *words)
+
+
+@pytest.fixture(scope="module")
+def answers(finished, predicted) -> dict[int, dict]:
+    rows = table_rows(finished.work / "movie_predictions")
+    return {row["movie_id"]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def best(finished) -> str:
+    return json.loads((finished.work / "movie_models" / "best.json").read_text())["model"]
+
+
+@pytest.fixture(scope="module")
+def frame(new_folder) -> pd.DataFrame:
+    """The same movies as raw fields."""
+    images = [(new_folder / "posters" / f"{movie}.jpg") for movie in (1, 2, 3)]
+    return pd.DataFrame(
+        {
+            "name": ["One", "Two", None],
+            "date": ["1959", "2001", None],
+            "tagline": [None, "Love again", None],
+            "description": ["A detective, a moor.", None, None],
+            "minute": [87.0, 101.0, np.nan],
+            "rating": [3.5, np.nan, np.nan],
+            "countries": [["UK"], ["USA"], None],
+            "image": [file.read_bytes() if file.exists() else None for file in images],
+        }
+    )
+
+
+def test_every_movie_is_predicted_and_bad_rows_are_rejected(predicted, answers):
+    assert sorted(answers) == [1, 2, 3]
+    assert predicted["counts"]["predicted"] == 3
+    assert predicted["counts"]["rejected/id is not a number"] == 1
+    for row in answers.values():
+        named = dict(row["probabilities"])
+        assert all(0 <= value <= 1 for value in named.values())
+        assert set(row["genres"]) <= set(named)
+    assert answers[1]["name"] == "One"
+
+
+def test_answers_are_written_as_csv_where_asked_for(predicted, new_folder, answers):
+    files = list((new_folder / "answers").glob("*.csv"))
+    rows = [row for file in files for row in csv.DictReader(file.open())]
+    assert {int(row["movie_id"]) for row in rows} == set(answers)
+
+
+def test_only_new_and_changed_movies_are_predicted_again(finished, new_folder, predicted, answers):
+    words = [f"paths.new={new_folder}"]
+    assert run_json("predict", finished.recipe, *words)["counts"]["predicted"] == 0
+    changed = new_folder.parent / "changed"
+    shutil.copytree(new_folder, changed)
+    with (changed / "countries.csv").open("a") as file:
+        file.write("2,France\n")
+    again = run_json("predict", finished.recipe, f"paths.new={changed}", "paths.new_csv=null")
+    # the posters of a copy have other paths: their movies are read again too
+    assert again["counts"]["predicted"] >= 1
+    assert again["counts"]["movies"] == 3
+
+
+def test_the_packaged_model_gives_what_the_stage_gives(finished, answers, best, frame):
+    model = MovieModel(finished.work / "movie_models" / best)
+    check(model.predict(frame).as_frame(), answers)
+
+
+@pytest.fixture(scope="module")
+def uri(finished, best) -> str:
+    store = f"sqlite:///{finished.work}/mlflow.db"
+    mlflow.set_tracking_uri(store)
+    manifest = finished.work / "predictions" / best / "test" / "_manifest.json"
+    run_id = json.loads(manifest.read_text())["details"]["run_id"]
+    return MlflowClient(store).get_run(run_id).data.tags["movie_model_uri"]
+
+
+def test_the_model_in_mlflow_gives_what_the_stage_gives(uri, answers, frame):
+    model = mlflow.pyfunc.load_model(uri)
+    assert [column.name for column in model.metadata.signature.outputs] == [
+        "genres",
+        "probabilities",
+        "notes",
+        "model_version",
+    ]
+    check(model.predict(frame), answers)
+
+
+def test_the_model_served_over_http_gives_what_the_stage_gives(finished, uri, answers, frame):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "-p", str(port)]
+    server = subprocess.Popen(
+        [*command, "--env-manager", "local", "--host", "127.0.0.1"],
+        env={**environment(), "MLFLOW_TRACKING_URI": f"sqlite:///{finished.work}/mlflow.db"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/ping", server)
+        found = [ask(port, row) for row in frame.to_dict("records")]
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(30)
+    check(pd.DataFrame(found), answers)
+
+
+def test_guess_gives_what_the_stage_gives(finished, new_folder, answers):
+    words = ["--name", "Two", "--date", "2001", "--tagline", "Love again", "--minute", "101"]
+    command = [sys.executable, "-m", "genre_spark", "guess", *words, "--countries", "USA"]
+    done = subprocess.run(
+        [*command, "--model", str(finished.work), "--json"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    check(pd.DataFrame(json.loads(done.stdout)), {2: answers[2]})
+
+
+def check(frame: pd.DataFrame, expected: dict[int, dict]) -> None:
+    for row, movie in zip(frame.to_dict("records"), sorted(expected), strict=True):
+        assert list(row["genres"]) == list(expected[movie]["genres"])
+        assert dict(row["probabilities"]) == pytest.approx(
+            dict(expected[movie]["probabilities"]), abs=1e-9
+        )
+        assert row["model_version"] == expected[movie]["model_version"]
+
+
+def wait_for(url: str, server: subprocess.Popen) -> None:
+    for _ in range(240):
+        assert server.poll() is None, "the server has ended"
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise AssertionError(f"{url} did not answer within two minutes")
+
+
+def ask(port: int, movie: dict) -> dict:
+    known = {key: value for key, value in movie.items() if isinstance(value, list | str | bytes)}
+    known |= {k: v for k, v in movie.items() if isinstance(v, float) and np.isfinite(v)}
+    if "image" in known:
+        known["image"] = base64.b64encode(known["image"]).decode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations",
+        data=json.dumps({"dataframe_records": [known]}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read())["predictions"][0]
