@@ -102,6 +102,7 @@ def _what_is_left(
     standing = table.read(spark).where(F.col(_VERSION) == version)
     keys = movies.select(MOVIE_ID, ROW_HASH)
     kept = standing.join(keys, [MOVIE_ID, ROW_HASH], "left_semi")
+    kept = kept.select(*MOVIE_PREDICTIONS_SCHEMA.fieldNames())
     return kept, movies.join(kept.select(MOVIE_ID, ROW_HASH), [MOVIE_ID, ROW_HASH], "left_anti")
 
 
