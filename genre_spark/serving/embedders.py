@@ -11,7 +11,7 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.features.blocks import POSTER_EMBEDDING, TEXT_EMBEDDING
 from genre_spark.features.raw_fields import to_text
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.serving.description import ModelDescription
+from genre_spark.serving.package_description import ModelDescription
 
 __all__ = ["Embedders"]
 
@@ -87,7 +87,7 @@ class Embedders:
     def _embed_posters(
         self, frame: pd.DataFrame, notes: list[list[str]]
     ) -> list[np.ndarray | None]:
-        from genre_spark.serving.posters import read_posters  # noqa: PLC0415 - OpenCV
+        from genre_spark.serving.poster_pixels import read_posters  # noqa: PLC0415 - OpenCV
 
         found: list[np.ndarray | None] = [None] * len(frame)
         images = frame["image"] if "image" in frame.columns else [None] * len(frame)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from genre_spark.features.frame_engine import FeatureRows, FrameEngine
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.serving.description import ModelDescription
 from genre_spark.serving.embedders import Embedders
-from genre_spark.serving.parts import Movies, Scored, open_part
+from genre_spark.serving.model_parts import Movies, Scored, open_part
+from genre_spark.serving.package_description import ModelDescription
 
 __all__ = ["INPUTS", "MovieAnswers", "MovieModel"]
 

@@ -17,8 +17,8 @@ from mlflow.types.schema import Array, Map
 import genre_spark
 from genre_spark.config import MlflowConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.serving.description import ModelDescription
 from genre_spark.serving.movie_model import INPUTS
+from genre_spark.serving.package_description import ModelDescription
 from genre_spark.tracking.runs import TrackedRun
 from genre_spark.tracking.store import resolve_tracking_uri
 

@@ -14,7 +14,7 @@ from genre_spark.features.blocks import (
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.logistic import LogisticFit
 from genre_spark.fusion.stacking import Penalty, StackedModel
-from genre_spark.serving.description import ModelDescription
+from genre_spark.serving.package_description import ModelDescription
 from genre_spark.serving.packaging import package_model
 from genre_spark.vision.inference.network_file import PosterForm as NetworkForm
 from genre_spark.vision.inference.network_file import save_network

@@ -25,7 +25,7 @@ from genre_spark.files import fingerprint, join, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS, WEIGHT
-from genre_spark.serving.description import ModelDescription, TextSource
+from genre_spark.serving.package_description import ModelDescription, TextSource
 from genre_spark.serving.packaging import package_model, stored_class
 from genre_spark.tracking import TrackedRun
 from genre_spark.tracking.movie_models import log_movie_model

@@ -17,9 +17,9 @@ from genre_spark.pipelines.serving.find_model import find_movie_model
 from genre_spark.pipelines.serving.new_movies import IMAGE_FILE, ROW_HASH, new_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import MOVIE_ID, MOVIE_PREDICTIONS_SCHEMA, REASON
-from genre_spark.serving.description import ModelDescription
 from genre_spark.serving.local_copy import local_package
 from genre_spark.serving.movie_model import INPUTS, MovieModel
+from genre_spark.serving.package_description import ModelDescription
 from genre_spark.session import job_progress
 from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun

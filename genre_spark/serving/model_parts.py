@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.frame_engine import FeatureRows
 from genre_spark.files import filesystem, join
-from genre_spark.serving.description import ModelDescription
+from genre_spark.serving.package_description import ModelDescription
 
 __all__ = ["KINDS", "Movies", "Part", "Scored", "open_part"]
 
@@ -96,7 +96,7 @@ class NetworkPart:
 
     def score(self, movies: Movies) -> Scored:
         """Return the network's probabilities."""
-        from genre_spark.serving.posters import read_posters  # noqa: PLC0415 - OpenCV
+        from genre_spark.serving.poster_pixels import read_posters  # noqa: PLC0415 - OpenCV
 
         count = len(movies.frame)
         found = np.tile(self._prior, (count, 1))
