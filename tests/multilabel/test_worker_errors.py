@@ -5,6 +5,7 @@ import traceback
 import numpy as np
 import pytest
 from pyspark.ml.classification import NaiveBayes
+from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from sklearn.linear_model import LogisticRegression
@@ -83,9 +84,8 @@ def test_what_a_classifier_raises_is_one_line_with_the_number_of_the_fit(holes):
 def test_a_written_table_of_scores_raises_what_was_wrong_with_a_row(
     models, holes, short, tmp_path, kind
 ):
-    empty = holes.withColumn("features", F.when(holes["id"] != 2, holes["features"]))
-    null = "features: null"
-    for data, message in ((holes, NAN), (short, SHORT), (empty, null)):
+    nulls = short.withColumn("features", F.lit(None).cast(VectorUDT()))
+    for data, message in ((holes, NAN), (short, SHORT), (nulls, "features: null")):
         with pytest.raises(InvalidInputError) as raised, worker_errors():
             models[kind].transform(data).write.mode("overwrite").parquet(str(tmp_path / "scored"))
         assert_quiet(raised, message)
