@@ -35,7 +35,6 @@ from genre_spark.features.raw_fields import (
 )
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.features.tokens import join_words, tokenise
-from genre_spark.imaging.rejected import RejectedImage
 
 __all__ = ["HASH_SEED", "FeatureRows", "FrameEngine"]
 
@@ -230,7 +229,9 @@ def _embeddings(
 def _summaries(
     part: PosterSummaryBlock, frame: pd.DataFrame, notes: list[list[str]]
 ) -> Iterable[Vector | None]:
-    from genre_spark.features.poster_summary import summarise_bytes  # noqa: PLC0415 - OpenCV
+    # both bring OpenCV, which vectors without posters do not need
+    from genre_spark.features.poster_summary import summarise_bytes  # noqa: PLC0415
+    from genre_spark.imaging.rejected import RejectedImage  # noqa: PLC0415
 
     for row, data in enumerate(_read(frame, IMAGE, to_bytes)):
         if data is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,21 @@ def test_every_feature_has_a_name_of_its_own_and_a_block() -> None:
         "poster_summary: blue 0 to 127",
         "poster_summary: blue 128 to 255",
     )
+
+
+def test_the_frame_engine_needs_no_spark_and_without_posters_no_opencv() -> None:
+    script = (
+        "import sys; import pandas; from genre_spark.features import FrameEngine; "
+        "from tests.features.specifications import make_specification; "
+        "engine = FrameEngine(make_specification().select(['numbers', 'words', 'people'])); "
+        "print(engine.transform(pandas.DataFrame({'name': ['Ghost']})).matrix.nnz); "
+        "print([name for name in ('pyspark', 'pydantic', 'cv2', 'torch') if name in sys.modules])"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=False
+    )
+    assert done.stdout.split("\n")[:2] == ["7", "[]"], done.stderr
 
 
 def test_a_part_of_the_blocks_is_a_specification_and_its_columns_are_found() -> None:
