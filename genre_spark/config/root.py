@@ -11,7 +11,7 @@ from genre_spark.config.collect import CollectConfig
 from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
 from genre_spark.config.evaluation import EvaluationConfig, PromotionConfig
 from genre_spark.config.features import FeaturesConfig
-from genre_spark.config.fusion import StackConfig
+from genre_spark.config.fusion import LinearConfig, StackConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
 from genre_spark.config.multilabel import MultilabelConfig
 from genre_spark.config.paths import PathsConfig, SampleDataConfig
@@ -34,6 +34,7 @@ RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compa
     "build-features",
     "sample",
     "train-multilabel",
+    "train-linear",
     "train-cnn",
     "train-stack",
     "evaluate",
@@ -67,6 +68,9 @@ class Config(Section):
     split: SplitConfig = SplitConfig()
     sampling: SamplingConfig = SamplingConfig()
     multilabel: MultilabelConfig = MultilabelConfig()
+    linear: LinearConfig | None = Field(
+        None, description="linear models; without this section train-linear is not part of a run"
+    )
     cnn: CnnConfig = CnnConfig()
     stack: StackConfig | None = Field(
         None, description="stacks of models; without this section train-stack is not part of a run"

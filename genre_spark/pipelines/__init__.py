@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         predict_posters,
         search_cnn,
         train_cnn,
+        train_linear,
         train_multilabel,
         train_stack,
     )
@@ -47,6 +48,7 @@ __all__ = [
     "search_cnn",
     "text_embeddings",
     "train_cnn",
+    "train_linear",
     "train_multilabel",
     "train_stack",
 ]

@@ -123,6 +123,8 @@ class Catalogue:
         """Return the stage that trains a model and predicts validation and test."""
         if model in get_args(Method):
             return "train-multilabel"
+        if self.config.linear is not None and model in self.config.linear.models:
+            return "train-linear"
         if self.config.stack is not None and model in self.config.stack.models:
             return "train-stack"
         return "train-cnn"

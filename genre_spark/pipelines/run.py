@@ -79,6 +79,7 @@ def _sections(config: Config) -> dict[str, object]:
         "collect-imdb": collect.imdb,
         "download-posters": collect.downloads,
         "promote": config.promotion if config.promotion.in_run else None,
+        "train-linear": config.linear,
         "train-stack": config.stack,
     }
 

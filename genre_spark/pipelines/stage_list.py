@@ -57,6 +57,9 @@ STAGES = {
         StageEntry(
             "models.train_multilabel", "train the multi-label models on the features, and predict"
         ),
+        StageEntry(
+            "models.train_linear", "train linear models on blocks of the features, and predict"
+        ),
         StageEntry("models.train_cnn", "train the poster network, and predict"),
         StageEntry("models.train_stack", "train stacks of models, and predict"),
         StageEntry("evaluation.evaluate", "metrics of every model that has predictions"),

@@ -112,8 +112,9 @@ def _settings(config: Config) -> StackConfig:
         raise InvalidConfigError(
             "stack: no such section, expected stack.models with the models that each stack reads"
         )
+    linear = config.linear.models if config.linear is not None else {}
     for name in config.stack.models:
-        if name == config.cnn.model_name:
+        if name in linear or name == config.cnn.model_name:
             raise InvalidConfigError(
                 f"stack.models.{name}: another model's name, expected one of its own"
             )

@@ -1,0 +1,138 @@
+"""Stage train-linear: logistic regressions on chosen blocks of the features."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+
+from pyspark.sql import DataFrame, SparkSession
+
+from genre_spark.caching import cached
+from genre_spark.config import Config, LinearConfig
+from genre_spark.errors import InvalidConfigError
+from genre_spark.features.specification import FeatureSpecification
+from genre_spark.files import join, whole_file
+from genre_spark.fusion.linear_model import LinearModel
+from genre_spark.fusion.linear_tables import fit_in_task, predict_linear
+from genre_spark.multilabel.threads import run_in_threads
+from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.schemas import LABELS, MOVIE_ID
+from genre_spark.tables import Table
+from genre_spark.tracking import TrackedRun
+
+__all__ = ["run"]
+
+logger = logging.getLogger("genre_spark")
+_SPLITS = ("train", "validation", "test")
+
+
+def _depends_on(config: Config) -> list[object]:
+    tables = Catalogue(config)
+    read = [tables.features, *(tables.samples(split) for split in _SPLITS)]
+    fingerprints = [table.manifest().fingerprint for table in read]
+    return [_settings(config).model_dump(mode="json"), fingerprints]
+
+
+def _outputs(config: Config) -> list[Table]:
+    return [
+        Catalogue(config).predictions(name, split)
+        for name in _settings(config).models
+        for split in _SPLITS[1:]
+    ]
+
+
+@stage(depends_on=_depends_on, outputs=_outputs)
+def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
+    """Fit every configured model on the training sample, save it, and predict validation and test.
+
+    Counts: training movies, and seconds of fitting.
+    """
+    settings, tables = _settings(config), Catalogue(config)
+    vocabulary = list(tables.samples("train").manifest().details["vocabulary"])
+    specification = FeatureSpecification.load(config.paths.model("features"))
+    places = specification.blocks
+    _check_blocks(settings, specification)
+    rows = {split: _with_features(spark, config, split) for split in _SPLITS}
+    with cached(rows["train"]) as train:
+        counts: dict[str, float] = {"training_movies": train.count()}
+        started = time.monotonic()
+        fits = [
+            partial(
+                fit_in_task,
+                train,
+                places,
+                model.blocks,
+                size=specification.size,
+                penalty=model.penalty,
+            )
+            for model in settings.models.values()
+        ]
+        logger.info(
+            "  %s: training on %s movies", ", ".join(settings.models), counts["training_movies"]
+        )
+        fitted = run_in_threads(spark, fits, parallelism=config.multilabel.parallelism)
+        counts["seconds"] = round(time.monotonic() - started, 2)
+    for name, model in zip(settings.models, fitted, strict=True):
+        themes = str("themes" in settings.models[name].blocks).lower()
+        tags = {"stage": run.name, "family": "linear", "method": "logistic_regression"}
+        with tracked.child(name, {**tags, "themes": themes}) as child:
+            child.log_params({**settings.models[name].model_dump(mode="json"), "seed": config.seed})
+            _save(config, name, model)
+            details = {
+                "vocabulary": vocabulary,
+                "family": "linear",
+                "method": "logistic_regression",
+                "run_id": child.run_id,
+                "blocks": list(settings.models[name].blocks),
+            }
+            for split in _SPLITS[1:]:
+                tables.predictions(name, split).write(
+                    predict_linear(rows[split], model, size=specification.size),
+                    fingerprint=tracked.digest,
+                    details=details,
+                )
+    outputs = {name: config.paths.model(name) for name in settings.models}
+    return StageResult(counts=counts, outputs=outputs)
+
+
+def _settings(config: Config) -> LinearConfig:
+    """Return the section, checked against the rest of the recipe."""
+    if config.linear is None:
+        raise InvalidConfigError(
+            "linear: no such section, expected linear.models with the blocks that each model reads"
+        )
+    for name, model in config.linear.models.items():
+        if name == config.cnn.model_name:
+            raise InvalidConfigError(
+                f"linear.models.{name}: the network's name, expected one of its own"
+            )
+        off = [block for block in model.blocks if block not in config.features.on]
+        if off:
+            raise InvalidConfigError(
+                f"linear.models.{name}.blocks: {off[0]}, expected blocks that are switched on in "
+                f"features.blocks: {', '.join(config.features.on)}"
+            )
+    return config.linear
+
+
+def _check_blocks(settings: LinearConfig, specification: FeatureSpecification) -> None:
+    for name, model in settings.models.items():
+        empty = [block for block in model.blocks if block not in specification.blocks]
+        if empty:
+            raise InvalidConfigError(
+                f"linear.models.{name}.blocks: {empty[0]} has no feature, expected one of "
+                f"{', '.join(specification.blocks)}"
+            )
+
+
+def _with_features(spark: SparkSession, config: Config, split: str) -> DataFrame:
+    tables = Catalogue(config)
+    samples = tables.samples(split).read(spark).select(MOVIE_ID, LABELS)
+    return samples.join(tables.features.read(spark), MOVIE_ID)
+
+
+def _save(config: Config, name: str, model: LinearModel) -> None:
+    with whole_file(join(config.paths.model(name), "linear.npz")) as file:
+        file.write(model.to_bytes())

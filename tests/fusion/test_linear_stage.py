@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.ml.linalg import Vectors
+from pyspark.sql import functions as F
+
+from genre_spark.config import build_config
+from genre_spark.errors import InvalidConfigError
+from genre_spark.fusion.vectors import decode_vectors
+from genre_spark.pipelines import build_features, group_genres, sample, train_linear
+from genre_spark.pipelines.catalogue import Catalogue
+
+MOVIES = 150
+KNOWN = {"Drama": "tears", "Comedy": "jokes", "War": "soldiers"}
+
+
+def write_movies(folder, *, leak=None):
+    """Movies whose description mostly names the genre; countries know nothing."""
+    rng = np.random.default_rng(3)
+    genres, movies, countries, themes = ["id,genre"], [], ["id,country"], ["id,theme"]
+    movies.append("id,name,date,tagline,description,minute,rating")
+    for movie in range(MOVIES):
+        mine = [name for name in KNOWN if rng.random() < 0.4] or ["Drama"]
+        genres += [f"{movie},{name}" for name in mine]
+        told = [KNOWN[name] for name in mine if rng.random() < 0.9]
+        movies.append(f"{movie},Movie,{1990 + movie % 30},,{' '.join(told)} film,90,3")
+        countries.append(f"{movie},{'France' if rng.random() < 0.5 else 'Italy'}")
+        if leak is None or movie in leak:
+            themes += [f"{movie},about {name}" for name in mine]
+    for name, lines in (
+        ("genres", genres),
+        ("movies", movies),
+        ("countries", countries),
+        ("themes", themes),
+    ):
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+
+
+def recipe(folder, **changes):
+    off = dict.fromkeys(("languages", "studios", "people", "poster_summary"), False)
+    values = {
+        "paths": {
+            "genres_csv": str(folder / "genres.csv"),
+            "posters": str(folder),
+            "metadata": str(folder),
+            "work": str(folder / "work"),
+        },
+        "split": {"test": 0.3, "validation": 0.2},
+        "sampling": {"require_poster": False},
+        "features": {"blocks": off, "min_count": 2},
+        "linear": {
+            "models": {
+                "text": {"blocks": {"words": 1}},
+                "places": {"blocks": {"countries": 1}},
+                "themes": {"blocks": {"words": 1, "themes": 1}},
+            }
+        },
+    }
+    return build_config({**values, **changes})
+
+
+def run_all(spark, config):
+    for stage in (group_genres, build_features, sample, train_linear):
+        stage.run(spark, config)
+
+
+def hamming(spark, config, model):
+    rows = Catalogue(config).predictions(model, "test").read(spark).collect()
+    wrong = [np.not_equal(row.labels, row.prediction).mean() for row in rows]
+    return float(np.mean(wrong))
+
+
+def probabilities(spark, config, model):
+    rows = Catalogue(config).predictions(model, "test").read(spark).orderBy("movie_id").collect()
+    return np.array([row.probabilities for row in rows])
+
+
+@pytest.fixture(scope="module")
+def trained(spark, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("linear")
+    write_movies(folder)
+    config = recipe(folder)
+    run_all(spark, config)
+    return config
+
+
+def test_models_are_as_good_as_their_blocks(spark, trained):
+    text, places, themes = (hamming(spark, trained, m) for m in ("text", "places", "themes"))
+    assert text < 0.15 < places
+    assert themes < text + 0.02
+    details = Catalogue(trained).predictions("text", "test").manifest().details
+    assert (details["family"], details["blocks"]) == ("linear", ["words"])
+    assert train_linear.run(spark, trained).reused
+
+
+def test_a_block_that_gives_labels_away_helps_only_the_models_that_read_it(spark, trained):
+    """Themes equal the labels here: what they do to a model says which blocks it reads."""
+    assert hamming(spark, trained, "themes") < 0.03
+    assert hamming(spark, trained, "text") > 0.03
+
+
+def test_what_only_test_movies_have_moves_no_score(spark, trained, tmp_path):
+    """Themes equal the labels, but for test movies alone: nothing can be learnt from them."""
+    test = {row.movie_id for row in Catalogue(trained).samples("test").read(spark).collect()}
+    write_movies(tmp_path, leak=test)
+    with_leak = recipe(tmp_path)
+    models = {name: model for name, model in with_leak.linear.models.items() if name != "themes"}
+    with_leak = with_leak.model_copy(
+        update={"linear": with_leak.linear.model_copy(update={"models": models})}
+    )
+    run_all(spark, with_leak)
+    for model in models:
+        assert np.array_equal(
+            probabilities(spark, trained, model), probabilities(spark, with_leak, model)
+        )
+
+
+def test_a_block_that_no_training_movie_knows_is_named(spark, trained, tmp_path):
+    write_movies(tmp_path, leak=())
+    config = recipe(tmp_path)
+    for stage in (group_genres, build_features, sample):
+        stage.run(spark, config)
+    with pytest.raises(InvalidConfigError, match=r"linear.models.themes.blocks: themes"):
+        train_linear.run(spark, config)
+
+
+def test_the_same_figures_whatever_the_partitions(spark, trained):
+    before = probabilities(spark, trained, "text")
+    features = Catalogue(trained).features
+    details = features.manifest().details
+    rows = spark.createDataFrame(features.read(spark).collect(), features.schema)
+    features.write(rows.repartition(5), fingerprint="dealt otherwise", details=details)
+    assert not train_linear.run(spark, trained).reused
+    assert np.array_equal(before, probabilities(spark, trained, "text"))
+
+
+def test_blocks_that_are_off_are_rejected(tmp_path):
+    write_movies(tmp_path)
+    config = recipe(tmp_path, linear={"models": {"people": {"blocks": {"people": 1}}}})
+    with pytest.raises(InvalidConfigError, match=r"linear.models.people.blocks: people, expected"):
+        train_linear.run.check(config)
+
+
+@pytest.mark.parametrize("weight", [0, -1])
+def test_weights_must_be_positive(tmp_path, weight):
+    with pytest.raises(InvalidConfigError, match="must be > 0"):
+        recipe(tmp_path, linear={"models": {"text": {"blocks": {"words": weight}}}})
+
+
+def test_sparse_and_dense_vectors_become_one_matrix(spark):
+    vectors = [
+        Vectors.sparse(4, {1: 2.0, 3: 1.0}),
+        Vectors.dense([1, 0, 0, 5]),
+        Vectors.sparse(4, {}),
+    ]
+    frame = spark.createDataFrame(list(enumerate(vectors)), ["n", "v"]).coalesce(1)
+
+    def decode(batches):
+        for batch in batches:
+            matrix = decode_vectors(batch.column(0), size=4).toarray()
+            yield pa.RecordBatch.from_pydict({"row": pa.array(matrix.tolist())})
+
+    rows = frame.select(F.unwrap_udt("v").alias("v")).mapInArrow(decode, "row array<double>")
+    assert [row.row for row in rows.collect()] == [[0, 2, 0, 1], [1, 0, 0, 5], [0, 0, 0, 0]]
