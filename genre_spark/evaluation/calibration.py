@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from matplotlib.figure import Figure
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.evaluation.style import FAINT, INK, SERIES, name_axes, new_figure
-from genre_spark.schemas import LABELS, PROBABILITIES
-from genre_spark.workers import short_task
+from genre_spark.evaluation.threshold_curves import ThresholdCurves
 
-__all__ = ["BINS", "Reliability", "draw_reliability", "measure_reliability"]
+__all__ = ["BINS", "Reliability", "draw_reliability", "reliability_of"]
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 
-BINS = 15
-"""As many as Guo et al. use (On calibration of modern neural networks, 2017)."""
+BINS = 20
+"""Guo et al. use 15 (On calibration of modern neural networks, 2017); 20 divides the curves' grid."""
 
 
 @dataclass(frozen=True)
@@ -58,56 +54,32 @@ class Reliability:
         return wrong / self.count.sum(axis=1)
 
 
-def measure_reliability(predictions: DataFrame, *, labels: int, bins: int = BINS) -> Reliability:
-    """Count decisions by probability in one distributed pass; 3 L bins numbers come back.
+def reliability_of(curves: ThresholdCurves, *, bins: int = BINS) -> Reliability:
+    """Return the reliability that the counts at every threshold hold; no further pass is needed.
+
+    A probability counts as the middle of its interval of the curves' grid, which is less than half
+    an interval away.
 
     Args:
-        predictions: rows with array columns `labels` (0 or 1) and `probabilities` (0..1), (L,) per
-            row.
-        labels: number of labels, L.
-        bins: number of bins of equal width.
+        curves: of `count_thresholds`.
+        bins: number of bins of equal width; a divisor of the number of intervals.
 
     Raises:
-        InvalidInputError: there is no row.
+        InvalidInputError: the number of intervals is no multiple of it.
     """
+    steps = len(curves.thresholds) - 1
+    if steps % bins:
+        raise InvalidInputError(f"bins: {bins}, expected a divisor of {steps}")
+    centres = (curves.thresholds[:-1] + curves.thresholds[1:]) / 2
 
-    def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        found = np.zeros((3, labels * bins))
-        for batch in batches:
-            truth, odds = (
-                column.flatten().to_numpy(zero_copy_only=False).reshape(-1, labels)
-                for column in batch.columns
-            )
-            place = np.clip((odds * bins).astype(np.int64), 0, bins - 1)
-            place = (place + np.arange(labels) * bins).ravel()
-            for row, weights in enumerate((None, truth.ravel(), odds.ravel())):
-                found[row] += np.bincount(place, weights, minlength=labels * bins)
-        yield pa.RecordBatch.from_pydict(
-            {
-                "place": pa.array(np.arange(labels * bins), pa.int32()),
-                "count": pa.array(found[0]),
-                "positive": pa.array(found[1]),
-                "total": pa.array(found[2]),
-            }
-        )
+    def in_intervals(reached: Matrix) -> Matrix:
+        counts = reached[:, :-1] - reached[:, 1:]
+        counts[:, -1] += reached[:, -1]  # probability 1
+        return counts
 
-    columns = predictions.select(
-        F.col(LABELS).cast("array<double>"), F.col(PROBABILITIES).cast("array<double>")
-    )
-    schema = "place int, count double, positive double, total double"
-    sums = (
-        columns.mapInArrow(short_task(count), schema)
-        .groupBy("place")
-        .agg(*(F.sum(name).alias(name) for name in ("count", "positive", "total")))
-        .orderBy("place")
-        .collect()  # a row per label and bin
-    )
-    if not sums or not sum(row["count"] for row in sums):
-        raise InvalidInputError("predictions: no rows, expected at least one")
-    parts = [
-        np.array([row[name] for row in sums]).reshape(labels, bins)
-        for name in ("count", "positive", "total")
-    ]
+    count, positive = in_intervals(curves.predicted), in_intervals(curves.true_positives)
+    shape = (len(count), bins, steps // bins)
+    parts = (part.reshape(shape).sum(axis=2) for part in (count, positive, count * centres))
     return Reliability(*parts)
 
 
@@ -115,7 +87,7 @@ def draw_reliability(found: Reliability, *, labels: Sequence[str], title: str) -
     """Draw the share of true labels against the mean probability of each bin.
 
     Args:
-        found: of `measure_reliability`.
+        found: of `reliability_of`.
         labels: names of the labels; each is a faint line behind all labels together.
         title: title of the picture.
     """

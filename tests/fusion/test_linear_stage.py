@@ -6,7 +6,7 @@ import pytest
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import functions as F
 
-from genre_spark.config import build_config
+from genre_spark.config import LinearConfig, LinearModelConfig, build_config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.fusion.vectors import decode_vectors
 from genre_spark.pipelines import build_features, group_genres, sample, train_linear
@@ -136,11 +136,10 @@ def test_the_same_figures_whatever_the_partitions(spark, trained):
     assert np.array_equal(before, probabilities(spark, trained, "text"))
 
 
-def test_blocks_that_are_off_are_rejected(tmp_path):
-    write_movies(tmp_path)
-    config = recipe(tmp_path, linear={"models": {"people": {"blocks": {"people": 1}}}})
+def test_blocks_that_are_off_are_rejected(spark, trained):
+    linear = LinearConfig(models={"people": LinearModelConfig(blocks={"people": 1})})
     with pytest.raises(InvalidConfigError, match=r"linear.models.people.blocks: people, expected"):
-        train_linear.run.check(config)
+        train_linear.run(spark, trained.model_copy(update={"linear": linear}))
 
 
 @pytest.mark.parametrize("weight", [0, -1])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from genre_spark.evaluation.calibration import draw_reliability, reliability_of
 from genre_spark.evaluation.comparison import rule_name
 from genre_spark.evaluation.figures import (
     draw_correlations,
@@ -131,6 +132,10 @@ def _log_pictures(run: TrackedRun, evaluated: EvaluatedModel, chosen: Candidate)
     test = _curves(evaluated, "test")
     title = f"{model.name}: precision and recall on test (dotted: share of the genre)"
     run.log_figure(draw_precision_recall(test, labels=labels, title=title), "precision_recall.png")
+    reliability = reliability_of(test)
+    run.log_metrics({"calibration_error": round(reliability.error, _DIGITS)})
+    title = f"{model.name}: what its probabilities mean on test"
+    run.log_figure(draw_reliability(reliability, labels=labels, title=title), "reliability.png")
     decided = evaluated.decided("test", chosen.rule)
     actual, predicted = (
         correlate_labels(count_pairs(decided, column, labels=len(labels)), rows=test.rows)
