@@ -163,7 +163,12 @@ def test_a_model_has_one_run_with_a_few_metrics_tables_and_pictures(evaluated) -
     run = runs["expert"]
     assert run.data.tags["family"] == "multilabel"
     assert set(run.data.metrics) == {
-        name if split == "test" else f"val_{name}" for name in SHORT for split in ("test", "val")
+        "calibration_error",
+        *(
+            name if split == "test" else f"val_{name}"
+            for name in SHORT
+            for split in ("test", "val")
+        ),
     }
     rule = chosen_rule(table, "expert")
     assert run.data.tags["decision_rule"].startswith(RULES[rule])
@@ -176,6 +181,7 @@ def test_a_model_has_one_run_with_a_few_metrics_tables_and_pictures(evaluated) -
         "metrics.json",
         "per_genre.json",
         *("f1.png", "thresholds.png", "precision_recall.png", "correlations.png"),
+        "reliability.png",
     }
     shown = client.load_table(run.info.experiment_id, "metrics.json", [run.info.run_id])
     row = shown[(shown["split"] == "test") & (shown["metric"] == "f1_micro")].iloc[0]

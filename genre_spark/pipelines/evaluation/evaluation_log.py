@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -53,12 +54,17 @@ def log_evaluation(
         chosen: the model under the rule that is best on validation.
         measured_on: the test sample, where it is known.
     """
-    log_headline(run, headline(chosen), data=measured_on)
+    numbers = headline(chosen)
+    curves = {}
+    if evaluated.thresholds:
+        curves = {split: _curves(evaluated, split) for split in ("validation", "test")}
+        numbers["calibration_error"] = round(reliability_of(curves["test"]).error, 4)
+    log_headline(run, numbers, data=measured_on)
     run.set_tags({DECISION_RULE: _describe_rule(evaluated, chosen)})
     run.log_table(_metrics_table(evaluated), "metrics.json")
     run.log_table(_genres_table(evaluated), "per_genre.json")
-    if evaluated.thresholds:
-        _log_pictures(run, evaluated, chosen)
+    if curves:
+        _log_pictures(run, evaluated, chosen, curves)
 
 
 def _describe_rule(evaluated: EvaluatedModel, chosen: Candidate) -> str:
@@ -111,7 +117,12 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, _DIGITS)
 
 
-def _log_pictures(run: TrackedRun, evaluated: EvaluatedModel, chosen: Candidate) -> None:
+def _log_pictures(
+    run: TrackedRun,
+    evaluated: EvaluatedModel,
+    chosen: Candidate,
+    curves: Mapping[str, ThresholdCurves],
+) -> None:
     model, labels = evaluated.model, evaluated.model.vocabulary
     limits = {rule: found[0] for rule, found in evaluated.thresholds.items() if len(found) == 1}
     names = {
@@ -127,15 +138,14 @@ def _log_pictures(run: TrackedRun, evaluated: EvaluatedModel, chosen: Candidate)
     run.log_figure(draw_f1_bars(bars, labels=labels, support=support, title=title), "f1.png")
     marked = {rule_name(rule): limit for rule, limit in limits.items()}
     title = f"{model.name}: one threshold for all genres, on validation"
-    curves = _curves(evaluated, "validation")
-    run.log_figure(draw_threshold_curves(curves, chosen=marked, title=title), "thresholds.png")
-    test = _curves(evaluated, "test")
+    figure = draw_threshold_curves(curves["validation"], chosen=marked, title=title)
+    run.log_figure(figure, "thresholds.png")
+    test = curves["test"]
     title = f"{model.name}: precision and recall on test (dotted: share of the genre)"
     run.log_figure(draw_precision_recall(test, labels=labels, title=title), "precision_recall.png")
-    reliability = reliability_of(test)
-    run.log_metrics({"calibration_error": round(reliability.error, _DIGITS)})
     title = f"{model.name}: what its probabilities mean on test"
-    run.log_figure(draw_reliability(reliability, labels=labels, title=title), "reliability.png")
+    figure = draw_reliability(reliability_of(test), labels=labels, title=title)
+    run.log_figure(figure, "reliability.png")
     decided = evaluated.decided("test", chosen.rule)
     actual, predicted = (
         correlate_labels(count_pairs(decided, column, labels=len(labels)), rows=test.rows)

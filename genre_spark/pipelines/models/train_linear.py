@@ -17,10 +17,11 @@ from genre_spark.fusion.linear_model import LinearModel
 from genre_spark.fusion.linear_tables import fit_in_task, predict_linear
 from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS, MOVIE_ID
 from genre_spark.tables import Table
-from genre_spark.tracking import TrackedRun
+from genre_spark.tracking import TrackedRun, log_data_inputs, model_run
 
 __all__ = ["run"]
 
@@ -75,17 +76,20 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         fitted = run_in_threads(spark, fits, parallelism=config.multilabel.parallelism)
         counts["seconds"] = round(time.monotonic() - started, 2)
     for name, model in zip(settings.models, fitted, strict=True):
-        themes = str("themes" in settings.models[name].blocks).lower()
-        tags = {"stage": run.name, "family": "linear", "method": "logistic_regression"}
-        with tracked.child(name, {**tags, "themes": themes}) as child:
-            child.log_params({**settings.models[name].model_dump(mode="json"), "seed": config.seed})
+        chosen = settings.models[name]
+        tags = {"stage": run.name, "themes": str("themes" in chosen.blocks).lower()}
+        with model_run(
+            tracked, name, family="linear", method="logistic_regression", tags=tags
+        ) as child:
+            child.log_params({**chosen.model_dump(mode="json"), "seed": config.seed})
+            log_data_inputs(child, [*sample_inputs(config), feature_input(config)])
             _save(config, name, model)
             details = {
                 "vocabulary": vocabulary,
                 "family": "linear",
                 "method": "logistic_regression",
                 "run_id": child.run_id,
-                "blocks": list(settings.models[name].blocks),
+                "blocks": list(chosen.blocks),
             }
             for split in _SPLITS[1:]:
                 tables.predictions(name, split).write(
