@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         prepare_posters,
     )
     from genre_spark.pipelines.models import (
+        package_models,
         predict_posters,
         search_cnn,
         train_cnn,
@@ -40,6 +41,7 @@ __all__ = [
     "evaluate",
     "group_genres",
     "make_sample",
+    "package_models",
     "poster_embeddings",
     "predict_posters",
     "prepare_posters",
