@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         prepare_posters,
     )
     from genre_spark.pipelines.models import (
-        package_models,
         predict_posters,
         search_cnn,
         train_cnn,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         train_stack,
     )
     from genre_spark.pipelines.sampling import sample
+    from genre_spark.pipelines.serving import package_models
 
 __all__ = [
     "build_features",
