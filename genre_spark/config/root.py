@@ -38,8 +38,8 @@ RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compa
     "train-cnn",
     "train-stack",
     "evaluate",
-    "compare",
     "package-models",
+    "compare",
     "promote",
 ]
 

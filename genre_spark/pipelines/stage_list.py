@@ -63,12 +63,12 @@ STAGES = {
         StageEntry("models.train_cnn", "train the poster network, and predict"),
         StageEntry("models.train_stack", "train stacks of models, and predict"),
         StageEntry("evaluation.evaluate", "metrics of every model that has predictions"),
-        StageEntry("evaluation.compare", "all models side by side"),
         StageEntry("serving.package_models", "each model as a folder that takes movies"),
-        StageEntry("serving.predict", "genres of new movies, by a packaged model", in_run=False),
+        StageEntry("evaluation.compare", "all models side by side"),
         StageEntry(
             "evaluation.promote", "the challenger becomes the champion if it is better", in_run=True
         ),
+        StageEntry("serving.predict", "genres of new movies, by a packaged model", in_run=False),
         StageEntry(
             "features.poster_embeddings",
             "features of all posters from a pretrained network",

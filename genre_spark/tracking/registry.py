@@ -32,7 +32,9 @@ __all__ = [
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_URI = "model_uri"
 """Tag of a training run: the address of the model that it logged."""
-_TRAINED_BY = "training_run"
+MOVIE_MODEL_URI = "movie_model_uri"
+"""Tag of a training run: the address of the model that takes movies, where it was packaged."""
+_TRAINED_BY, _SCORED_BY = "training_run", "scored_by"
 _BEFORE = "champion_before"
 """Tag of a version that became the champion: the version that was it until then."""
 
@@ -53,6 +55,11 @@ class RegisteredVersion:
     uri: str
     tags: Mapping[str, str]
 
+    @property
+    def scored_by(self) -> str:
+        """Address of the model with its weights that reads the tables of the pipeline."""
+        return self.tags.get(_SCORED_BY, self.uri)
+
 
 def register_challenger(
     run: TrackedRun, name: str, *, training_run: str, tags: Mapping[str, str]
@@ -70,8 +77,8 @@ def register_challenger(
     Raises:
         StageFailedError: the training run logged no model, or the store has no registry.
     """
-    source = _model_source(run, training_run)
-    if source is None:
+    sources = _sources(run, training_run)
+    if sources is None:
         raise StageFailedError(
             f"run {training_run}: it logged no model, expected the run that trained the best model"
         )
@@ -79,8 +86,9 @@ def register_challenger(
         number = _version_of(run.client, name, training_run)
         if number is None:
             mlflow.set_tracking_uri(run.tracking_uri)
-            number = str(mlflow.register_model(source, name).version)
+            number = str(mlflow.register_model(sources[0], name).version)
             known = {_TRAINED_BY: training_run, "compared_in_run": run.run_id}
+            known[_SCORED_BY] = sources[1]
             for key, value in {**tags, **known}.items():
                 run.client.set_model_version_tag(name, number, key, value)
         run.client.set_registered_model_alias(name, CHALLENGER, number)
@@ -93,7 +101,7 @@ def register_challenger(
 
 def has_model(run: TrackedRun) -> bool:
     """Tell whether a training run logged a model that can be registered."""
-    return _model_source(run, run.run_id) is not None
+    return _sources(run, run.run_id) is not None
 
 
 def find_version(run: TrackedRun, name: str, alias: str) -> RegisteredVersion | None:
@@ -143,13 +151,18 @@ def roll_back(run: TrackedRun, name: str) -> tuple[RegisteredVersion, Registered
     return present, find_version(run, name, CHAMPION) or _missing(name, CHAMPION)
 
 
-def _model_source(run: TrackedRun, training_run: str) -> str | None:
-    """Return the address of the model that a run logged, or None."""
+def _sources(run: TrackedRun, training_run: str) -> tuple[str, str] | None:
+    """Return what to register, the model that takes movies where there is one, and what to score.
+
+    Both have the same weights; the one that training logged reads the tables of the pipeline.
+    """
+    tags = run.client.get_run(training_run).data.tags
     trained = TrackedRun(run.client, training_run, run.experiment_id, run.tracking_uri)
-    model_id = logged_model_id(trained)
-    if model_id is not None:
-        return f"models:/{model_id}"
-    return run.client.get_run(training_run).data.tags.get(MODEL_URI)
+    scored = tags.get(MODEL_URI)
+    if scored is None:
+        model_id = logged_model_id(trained)
+        scored = None if model_id is None else f"models:/{model_id}"
+    return None if scored is None else (tags.get(MOVIE_MODEL_URI, scored), scored)
 
 
 def _version_of(client: MlflowClient, name: str, training_run: str) -> str | None:

@@ -54,7 +54,7 @@ def score_registered(
         InvalidInputError: the movies lack what the model reads.
     """
     mlflow.set_tracking_uri(run.tracking_uri)
-    spark_model = "spark" in get_model_info(version.uri).flavors
+    spark_model = "spark" in get_model_info(version.scored_by).flavors
     needed = [FEATURES] if spark_model else _POSTER
     missing = [name for name in needed if name not in movies.columns]
     if missing:
@@ -65,7 +65,7 @@ def score_registered(
     if not spark_model:
         return _score_posters(run, version, movies.select(MOVIE_ID, LABELS, *_POSTER), genres)
     with temporary_folder() as folder:
-        model = mlflow.spark.load_model(version.uri, dfs_tmpdir=folder)
+        model = mlflow.spark.load_model(version.scored_by, dfs_tmpdir=folder)
         scored = model.transform(movies.select(MOVIE_ID, LABELS, FEATURES))
         probabilities = vector_to_array(F.col(PROBABILITIES), "float32").alias(PROBABILITIES)
         return scored.select(MOVIE_ID, LABELS, probabilities)
@@ -74,7 +74,7 @@ def score_registered(
 def _score_posters(
     run: TrackedRun, version: RegisteredVersion, posters: DataFrame, genres: Sequence[str]
 ) -> DataFrame:
-    uri, store = version.uri, run.tracking_uri
+    uri, store = version.scored_by, run.tracking_uri
 
     def score(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         mlflow.set_tracking_uri(store)

@@ -63,7 +63,8 @@ def fit(spark, *, wrong: float):
 def register(config: Config, model, name: str, thresholds: str = "[0.5]") -> str:
     tags = {"model": name, "thresholds": thresholds, "genres": '["Comedy", "Drama"]'}
     with open_run(config, name) as trained, open_run(config, "compare") as compared:
-        log_spark_model(trained, model, name)
+        uri = log_spark_model(trained, model, name)
+        trained.set_tags({"model_uri": uri})
         version = register_challenger(compared, "genres", training_run=trained.run_id, tags=tags)
     return version.version
 
