@@ -230,7 +230,7 @@ def unpack_labels(packed: bytes, n_rows: int, n_labels: int) -> Labels:
 
 def feature_names(data: DataFrame, column: str) -> list[str] | None:
     """Return the names that VectorAssembler left in the metadata of a features column."""
-    if column not in data.columns:  # an error of whoever reads the column
+    if column not in data.columns:  # reported where the column is read
         return None
     groups = data.schema[column].metadata.get("ml_attr", {}).get("attrs", {})
     attributes = sorted(

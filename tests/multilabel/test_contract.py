@@ -237,7 +237,7 @@ def test_what_a_validator_can_be_saved_with(spark, data, tmp_path):
             assert readable_params(loaded.getEvaluator()) == readable_params(search.getEvaluator())
         else:
             with pytest.raises(ValueError, match=error):
-                search.write().save(str(tmp_path / "refused"))
+                search.write().save(str(tmp_path / "rejected"))
 
 
 def test_names_of_labels_are_in_the_metadata_of_the_outputs(spark, data):
@@ -269,7 +269,7 @@ def test_cross_validation_chooses_params_by_a_multilabel_metric(spark, data):
 @pytest.mark.parametrize(
     "make", [ESTIMATORS["BinaryRelevance"], ON_SPARK["BinaryRelevance"], ESTIMATORS["LabelPrior"]]
 )
-def test_unusable_input_is_refused_in_plain_words(spark, data, make):
+def test_unusable_input_is_rejected_with_a_clear_message(spark, data, make):
     x, y = matrices(rows=6)
     with pytest.raises(InvalidInputError, match="no column 'nothing'"):
         make(featuresCol="nothing").fit(data)

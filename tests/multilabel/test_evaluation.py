@@ -103,7 +103,7 @@ def test_a_label_that_is_never_on_has_average_precision_0_and_no_roc_auc(spark):
     assert np.isfinite(found["roc_auc_micro"])
 
 
-def test_unknown_metrics_empty_data_and_wrong_labels_are_refused_in_plain_words(spark):
+def test_unknown_metrics_empty_data_and_wrong_labels_are_rejected_with_a_clear_message(spark):
     truth, scores, prediction, weight = table()
     data = frame(spark, truth, scores, prediction, weight)
     with pytest.raises(InvalidConfigError, match="metricName: 'f2'"):

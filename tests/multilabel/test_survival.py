@@ -173,7 +173,7 @@ def test_nan_features_are_left_to_a_classifier_that_takes_them(spark):
         failing.fit(data)
 
 
-def test_classifiers_without_probabilities_are_refused(spark):
+def test_classifiers_without_probabilities_are_rejected(spark):
     x, y = matrices(rows=10)
     for classifier in (LinearSVC(), SklearnSVC(), "a forest"):
         with pytest.raises(InvalidConfigError, match=r"BinaryRelevance\.classifier"):

@@ -48,7 +48,7 @@ def test_a_pipeline_of_scikit_learn_passes_weights_to_its_last_step():
     assert model.predict_proba(single)[:, 2] == pytest.approx(own.predict_proba(single)[:, 1])
 
 
-def test_classifiers_that_would_drop_weights_are_refused_before_any_data_is_read(spark):
+def test_classifiers_that_would_drop_weights_are_rejected_before_any_data_is_read(spark):
     deaf = make_pipeline(StandardScaler(), KNeighborsClassifier())
     for classifier, name in (
         (deaf, "Pipeline"),
