@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         train_stack,
     )
     from genre_spark.pipelines.sampling import sample
-    from genre_spark.pipelines.serving import package_models
+    from genre_spark.pipelines.serving import package_models, predict
 
 __all__ = [
     "build_features",
@@ -43,6 +43,7 @@ __all__ = [
     "make_sample",
     "package_models",
     "poster_embeddings",
+    "predict",
     "predict_posters",
     "prepare_posters",
     "promote",
