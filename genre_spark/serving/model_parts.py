@@ -1,4 +1,4 @@
-"""What computes the probabilities of a packaged model: a multi-label model, a network, a stack."""
+"""What computes the probabilities of a packaged model: forests, linear models, networks, stacks."""
 
 from __future__ import annotations
 
@@ -78,6 +78,23 @@ class MultilabelPart:
         return Scored(_rounded(self._model.predict_proba(rows)), self._model.predict(rows))
 
 
+class LinearPart:
+    """A linear model on blocks of the feature vectors.
+
+    Args:
+        file: file of the model.
+    """
+
+    def __init__(self, file: str) -> None:
+        from genre_spark.fusion.linear_model import LinearModel  # noqa: PLC0415
+
+        self._model = LinearModel.from_bytes(_read(file))
+
+    def score(self, movies: Movies) -> Scored:
+        """Return the model's probabilities."""
+        return Scored(_rounded(self._model.probabilities(movies.features().matrix)))
+
+
 class NetworkPart:
     """A poster network; movies without a readable poster get the genres' shares in training.
 
@@ -123,9 +140,7 @@ class StackPart:
     def __init__(self, file: str, parts: Sequence[Part]) -> None:
         from genre_spark.fusion.stacking import StackedModel  # noqa: PLC0415
 
-        system, inner = filesystem(file)
-        with system.open(inner, "rb") as stream:
-            self._stack = StackedModel.from_bytes(stream.read())
+        self._stack = StackedModel.from_bytes(_read(file))
         self._parts = list(parts)
 
     def score(self, movies: Movies) -> Scored:
@@ -136,12 +151,18 @@ class StackPart:
         return Scored(_rounded(self._stack.probabilities(inputs)))
 
 
+def _read(file: str) -> bytes:
+    system, inner = filesystem(file)
+    with system.open(inner, "rb") as stream:
+        return bytes(stream.read())
+
+
 def _rounded(probabilities: Matrix) -> Matrix:
     """Round to what a predictions table stores: thresholds were tuned on such numbers."""
     return probabilities.astype(np.float32).astype(np.float64)
 
 
-KINDS = ("multilabel", "network", "stack")
+KINDS = ("multilabel", "linear", "network", "stack")
 """Kinds of parts that can be packaged."""
 
 
@@ -159,6 +180,8 @@ def open_part(folder: str, part: Mapping[str, Any], description: ModelDescriptio
     kind = part.get("kind")
     if kind == "multilabel":
         return MultilabelPart(join(folder, part["folder"]), part["class"])
+    if kind == "linear":
+        return LinearPart(join(folder, part["file"]))
     if kind == "network":
         return NetworkPart(join(folder, part["file"]), description)
     if kind == "stack":

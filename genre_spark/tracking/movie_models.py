@@ -32,6 +32,7 @@ _TYPES: dict[str, DataType | Array] = {
 }
 _NEEDS = {
     "multilabel": ("pyspark", "scikit-learn", "scipy", "threadpoolctl"),
+    "linear": ("scipy",),
     "network": ("torch", "torchvision"),
     "stack": ("scipy",),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from genre_spark.features.blocks import (
     CategoriesBlock,
@@ -12,6 +13,7 @@ from genre_spark.features.blocks import (
     PosterForm,
 )
 from genre_spark.features.specification import FeatureSpecification
+from genre_spark.fusion.linear_model import fit_linear
 from genre_spark.fusion.logistic import LogisticFit
 from genre_spark.fusion.stacking import Penalty, StackedModel
 from genre_spark.serving.package_description import ModelDescription
@@ -28,6 +30,7 @@ SPECIFICATION = FeatureSpecification(
     training_movies=80,
 )
 FOREST = {"kind": "multilabel", "folder": "parts/forest", "class": "MultilabelRandomForestModel"}
+LINEAR = {"kind": "linear", "file": "parts/linear.npz"}
 NETWORK = {"kind": "network", "file": "parts/network.pt"}
 
 
@@ -44,6 +47,13 @@ def describe(part, *, rule="f1_micro", thresholds=(0.3,)) -> ModelDescription:
     )
 
 
+def linear_model():
+    rows = np.random.default_rng(0).integers(0, 2, (40, 5)).astype(float)
+    weights = {"numbers": 0.5, "countries": 1.0}
+    places = dict(SPECIFICATION.blocks)
+    return fit_linear(csr_matrix(rows), rows[:, 1:], places, weights, penalty=1.0)
+
+
 def write_package(folder: Path, part, **settings) -> str:
     """Write a package of the golden forest, a random network, or a stack of both."""
     sources = folder / "sources"
@@ -55,12 +65,14 @@ def write_package(folder: Path, part, **settings) -> str:
         ("forest", "network"), LogisticFit(weights, np.full(4, -0.1)), Penalty(1.0, None)
     )
     (sources / "stack.npz").write_bytes(stack.to_bytes())
+    (sources / "linear.npz").write_bytes(linear_model().to_bytes())
     package_model(
         str(folder / "package"),
         describe(part, **settings),
         files={
             "parts/forest": str(GOLDEN),
             "parts/network.pt": str(sources / "network.pt"),
+            "parts/linear.npz": str(sources / "linear.npz"),
             "parts/stack.npz": str(sources / "stack.npz"),
         },
         features=SPECIFICATION,

@@ -8,12 +8,21 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from scipy.special import expit, logit
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.multilabel import MultilabelRandomForestModel
 from genre_spark.serving.movie_model import INPUTS, MovieModel
-from tests.serving.packages import FOREST, GENRES, GOLDEN, NETWORK, write_package
+from tests.serving.packages import (
+    FOREST,
+    GENRES,
+    GOLDEN,
+    LINEAR,
+    NETWORK,
+    linear_model,
+    write_package,
+)
 
 MOVIES = pd.DataFrame(
     {
@@ -82,6 +91,12 @@ def test_a_network_answers_with_frequencies_where_there_is_no_poster_and_says_so
     assert answers.notes[0] == ()
     assert answers.notes[1] == ("no poster: the network answers with the genres' frequencies",)
     assert answers.notes[2][0].startswith("image not used: not an image")
+
+
+def test_a_linear_model_reads_the_same_features(tmp_path):
+    answers = MovieModel(write_package(tmp_path, LINEAR)).predict(MOVIES)
+    rows = csr_matrix([[1959, 0, 1, 0, 1], [1990, 1, 0, 0, 0], [2001, 0, 0, 0, 0.0]])
+    assert answers.probabilities == pytest.approx(linear_model().probabilities(rows), abs=1e-7)
 
 
 def test_a_stack_joins_the_log_odds_of_its_models(tmp_path):

@@ -170,6 +170,10 @@ class _Packager:
             self._reads_features = True
             self._files[f"parts/{name}"] = folder
             return {"kind": "multilabel", "folder": f"parts/{name}", "class": stored_class(folder)}
+        if family == "linear":
+            self._reads_features = True
+            self._files[f"parts/{name}.npz"] = join(folder, "linear.npz")
+            return {"kind": "linear", "file": f"parts/{name}.npz"}
         if family == "cnn":
             self._files[f"parts/{name}.pt"] = join(folder, "network.pt")
             return {"kind": "network", "file": f"parts/{name}.pt"}
