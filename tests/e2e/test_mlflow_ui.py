@@ -281,7 +281,9 @@ def test_the_page_of_a_model_shows_its_signature_and_its_f1(
     _keep_screenshot(browser, "model.png")
     browser.get("about:blank")
     browser.get(f"{page}/artifacts")
-    expected = ("features", "prediction", "double")
+    assert "MLmodel" in _text_with(browser, ("MLmodel",))
+    browser.find_element("xpath", "//*[text()='MLmodel']").click()
+    expected = ("signature", "features", "prediction", "double")
     text = _text_with(browser, expected)
     _keep_screenshot(browser, "signature.png")
     assert [word for word in expected if word not in text] == [], text
