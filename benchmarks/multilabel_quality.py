@@ -159,7 +159,7 @@ def run_method(
     return found, float(np.mean(seconds))
 
 
-def main(arguments: list[str] | None = None) -> int:
+def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -177,7 +177,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--in-process", action="store_true", help="make the same fits here, without Spark"
     )
     parser.add_argument("--json", type=Path, help="write all comparisons here")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = read_options(arguments)
     reference = pd.read_csv(options.data / "reference.csv")
     settings = {
         "spark.ui.enabled": "false",
