@@ -4,8 +4,8 @@
 
 The clients are what one writes by hand: a pool of workers over one session of httpx (or aiohttp)
 that reads a poster and writes it to a file of its own. They check nothing and keep no record.
-The time of download-posters is that of the whole call: what is done already, the count, Spark's jobs,
-archives and status files; the session and its Python workers are warm.
+The time of download-posters is that of the whole call: what is done already, the count, Spark's
+jobs, archives and status files; the session and its Python workers are warm.
 
 The server is a process of its own, which shares the machine's cores with the clients.
 """

@@ -1,4 +1,4 @@
-"""Made-up label tables of any size: rows of (id, genre) with the skew of the Letterboxd set, as Parquet."""
+"""Synthetic tables of (id, genre) of any size, as skewed as Letterboxd's, as Parquet."""
 
 from __future__ import annotations
 
@@ -9,20 +9,36 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# Relative frequencies of genres and of numbers of genres per movie, rounded from the Letterboxd set's
-# published figures.
+# Relative frequencies of genres and of numbers of genres per movie, rounded from the Letterboxd
+# set's published figures.
 GENRES = {
-    "Drama": 222, "Documentary": 157, "Comedy": 134, "Animation": 56, "Horror": 51, "Romance": 49, "Thriller": 45,
-    "Music": 42, "Action": 40, "Crime": 34, "Family": 26, "TV Movie": 25, "Adventure": 22, "Fantasy": 21,
-    "Mystery": 20, "Science Fiction": 20, "History": 16, "War": 10, "Western": 8,
-}  # fmt: skip
+    "Drama": 222,
+    "Documentary": 157,
+    "Comedy": 134,
+    "Animation": 56,
+    "Horror": 51,
+    "Romance": 49,
+    "Thriller": 45,
+    "Music": 42,
+    "Action": 40,
+    "Crime": 34,
+    "Family": 26,
+    "TV Movie": 25,
+    "Adventure": 22,
+    "Fantasy": 21,
+    "Mystery": 20,
+    "Science Fiction": 20,
+    "History": 16,
+    "War": 10,
+    "Western": 8,
+}
 SIZES = {1: 0.6155, 2: 0.2575, 3: 0.099, 4: 0.022, 5: 0.0048, 6: 0.0012}
 ROWS_PER_FILE = 5_000_000
 _MOVIES_PER_DRAW = 500_000
 
 
 def make_label_table(folder: Path, rows: int, *, seed: int = 7) -> Path:
-    """Write about `rows` rows (as many as whole movies make) of (id bigint, genre string), ids ascending.
+    """Write about `rows` rows of (id bigint, genre string), ids ascending; all are whole movies.
 
     An existing table of the same size is used again.
     """
@@ -54,7 +70,7 @@ def make_label_table(folder: Path, rows: int, *, seed: int = 7) -> Path:
 
 
 def _draw_labels(random: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of genres of each movie, and the genres of all of them one after the other."""
+    """Return the number of genres of each movie, and the genres of all, one after the other."""
     movies = int(rows / sum(size * share for size, share in SIZES.items()) * sum(SIZES.values()))
     shares = np.array(list(SIZES.values()))
     sizes = random.choice(list(SIZES), movies, p=shares / shares.sum())

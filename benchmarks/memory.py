@@ -1,4 +1,4 @@
-"""Run a command and say how much memory its processes took at most: Python processes, JVMs, and all together.
+"""Run a command and say how much memory its processes took at most: Python, JVMs, and all.
 
     python benchmarks/memory.py genre-spark run --config conf/demo.yaml
 

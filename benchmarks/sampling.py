@@ -1,4 +1,4 @@
-"""Grouping, splitting and sampling at 1, 10 and 100 million rows, beside DuckDB, polars and pandas in the same run.
+"""Grouping, splitting and sampling of 1 to 100 million rows, beside DuckDB, polars and pandas.
 
     python benchmarks/sampling.py --json                 # everything, about a quarter of an hour
     python benchmarks/sampling.py --rows 10000000        # up to ten million
@@ -188,7 +188,7 @@ def _children() -> list[str]:
 
 
 def _cpu_seconds(processes: list[str]) -> float:
-    """Return the processor time of this process and others: what the steps cost, however busy the machine is."""
+    """Return processor time of all processes: what steps cost, however busy the machine is."""
     total = time.process_time()
     for process in processes:
         fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()

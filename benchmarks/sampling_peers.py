@@ -1,4 +1,4 @@
-"""Grouping, splitting and sampling by the same rules in pandas, polars and DuckDB, each as its users would write it.
+"""Grouping, splitting and sampling by the same rules in pandas, polars and DuckDB.
 
 Every function reads and writes Parquet. Hashes differ between systems, so that samples do; their
 sizes do not.

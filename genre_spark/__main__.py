@@ -9,7 +9,10 @@ from importlib import import_module
 from genre_spark.errors import MissingExtraError
 from genre_spark.extras import EXTRAS, require
 
-_COMMANDS = {"init": "genre_spark.init", "guess": "genre_spark.guess"}  # everything else is a stage
+_COMMANDS = {
+    "init": "genre_spark.commands.init",
+    "guess": "genre_spark.commands.guess",
+}  # everything else is a stage
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

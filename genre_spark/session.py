@@ -15,7 +15,7 @@ from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError
-from genre_spark.worker_python import check_interpreter
+from genre_spark.workers.interpreter import check_interpreter
 
 __all__ = [
     "check_workers",
@@ -225,9 +225,9 @@ def _clear_line(shown: bool) -> bool:
 def json_of_java(value: Any, *, without: Mapping[str, Iterable[str]] | None = None) -> str:
     """Return the private fields of a JVM object as JSON, nested, in one call.
 
-    Gains: for a tree of a fitted forest that is thirty times faster than asking py4j field by field.
-    To switch it off, let `multilabel.models.from_spark.export_model` return None for trees: Spark
-    then applies them.
+    Gains: for a tree of a fitted forest that is thirty times faster than asking py4j field by
+    field. To switch it off, let `multilabel.models.from_spark.export_model` return None for trees:
+    Spark then applies them.
 
     Args:
         value: a py4j JavaObject of the running session's JVM.

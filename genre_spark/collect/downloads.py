@@ -1,9 +1,9 @@
-"""Posters from a table of links by Spark tasks, as img2dataset does it: what is new, at a bounded rate.
+"""Posters from a table of links by Spark tasks: what is new, at a bounded rate.
 
 Each task streams its share of the links through one event loop into archives of a bounded size and
-brings back a few counts; neither links nor posters pass through the driver. What is done is known by
-(movie, link) from the status files beside the archives, so that new links, another number of tasks
-and a killed run all lead to what is left.
+brings back a few counts; neither links nor posters pass through the driver. What is done is known
+by (movie, link) from the status files beside the archives, so that new links, another number of
+tasks and a killed run all lead to what is left.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from genre_spark.collect.concurrency import gather_all, run_async
 from genre_spark.collect.fetching import PASSING, STORED, Fetched, PosterFetcher
-from genre_spark.collect.politeness import POSTERS_NOTICE
+from genre_spark.collect.politeness import POSTERS_NOTICE, gather_all, run_async
 from genre_spark.collect.shards import STATUS, LinkRow, ShardWriter, close_left_shards
 from genre_spark.config.collect import DownloadsConfig
 from genre_spark.files import filesystem, join
 from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.schemas import CONTENT, DOWNLOADS_SCHEMA, MOVIE_ID, REASON, SOURCE
-from genre_spark.worker_errors import worker_errors
-from genre_spark.workers import short_task
+from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["DownloadCounts", "download_posters", "read_downloads", "rejected_downloads"]
 

@@ -1,9 +1,9 @@
 """What IMDb's files say of movies, joined by IMDb id with Spark.
 
-A gzipped file is one task and principals have 4 GB, so every file is read once: its lines are split,
-counted and filtered by the ids that are wanted, and what is left goes to a Parquet file that no
-reader of the table knows. Only when every file was read to its end and had lines of its kind does
-the table appear.
+A gzipped file is one task and principals have 4 GB, so every file is read once: its lines are
+split, counted and filtered by the ids that are wanted, and what is left goes to a Parquet file that
+no reader of the table knows. Only when every file was read to its end and had lines of its kind
+does the table appear.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from genre_spark import __version__
-from genre_spark.collect.concurrency import run_async
+from genre_spark.collect.politeness import run_async
 from genre_spark.errors import InvalidInputError, StageFailedError
 from genre_spark.files import filesystem, join, whole_file
 

@@ -6,8 +6,10 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 
 from aiolimiter import AsyncLimiter
 
@@ -19,8 +21,10 @@ __all__ = [
     "Host",
     "Hosts",
     "forbidden_by_robots",
+    "gather_all",
     "pace",
     "retry_after",
+    "run_async",
 ]
 
 # TMDb's terms ask for this sentence, word for word, wherever its data or images are used
@@ -145,3 +149,27 @@ class Hosts:
         if len(self._hosts) > _REMEMBERED_HOSTS:
             self._hosts.popitem(last=False)
         return host
+
+
+T = TypeVar("T")
+
+
+async def gather_all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await all coroutines and return their results; when one fails, the others are ended first."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine; where an event loop runs already (a notebook), in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

@@ -1,10 +1,11 @@
 """Archives of downloaded posters, and the record of what became of every link.
 
-A folder of downloads holds `posters-*.tar` (members ID.jpg, as in WebDataset), which prepare-posters
-reads as they are, `_status/*.parquet` (one row per link) and, while a task writes, `_open/*`: a tar
-that grows poster by poster, and a journal with one line per finished link. A line is written after
-the bytes that it speaks of, so a task that is killed leaves a tar that is whole up to its journal's
-last line, and the next run closes it there: nothing that the journal has is asked for again.
+A folder of downloads holds `posters-*.tar` (members ID.jpg, as in WebDataset), which
+prepare-posters reads as they are, `_status/*.parquet` (one row per link) and, while a task writes,
+`_open/*`: a tar that grows poster by poster, and a journal with one line per finished link. A line
+is written after the bytes that it speaks of, so a task that is killed leaves a tar that is whole up
+to its journal's last line, and the next run closes it there: nothing that the journal has is asked
+for again.
 
 On an object store an archive is made in a temporary folder and put there whole; a task that is
 killed loses the archive that it was writing.

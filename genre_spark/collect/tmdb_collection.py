@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from genre_spark.collect.concurrency import gather_all, run_async
 from genre_spark.collect.journal import GONE, Journal
 from genre_spark.collect.layout import LayoutWriter, layout_paths, layout_rows
+from genre_spark.collect.politeness import gather_all, run_async
 from genre_spark.collect.provenance import PROVENANCE, AnswerStates, write_provenance
 from genre_spark.collect.tmdb_answers import APPENDED, MovieAnswer, WrongAnswerError, read_answer
 from genre_spark.collect.tmdb_client import RefusedRequestError, TmdbClient, UnusableAnswerError

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from genre_spark.collect.concurrency import gather_all
 from genre_spark.collect.journal import Journal, Page
+from genre_spark.collect.politeness import gather_all
 from genre_spark.collect.tmdb_answers import (
     Genre,
     GenreList,

@@ -19,7 +19,7 @@ Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 
 BINS = 20
-"""Guo et al. use 15 (On calibration of modern neural networks, 2017); 20 divides the curves' grid."""
+"""Guo et al. (On calibration of modern neural networks, 2017) use 15; 20 fits the curves' grid."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from genre_spark.features.blocks import POSTER_SUMMARY
 from genre_spark.features.poster_summary import summarise_image
 from genre_spark.imaging import decode_stored
 from genre_spark.schemas import CHANNELS, ENCODING, HEIGHT, IMAGE, MOVIE_ID, WIDTH
-from genre_spark.workers import short_task
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["summarise_posters"]
 

@@ -20,8 +20,8 @@ from genre_spark.schemas import (
     PREDICTIONS_SCHEMA,
     PROBABILITIES,
 )
-from genre_spark.worker_errors import worker_errors
-from genre_spark.workers import short_task
+from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["fit_in_task", "predict_linear"]
 

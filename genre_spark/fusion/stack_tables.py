@@ -21,8 +21,8 @@ from genre_spark.fusion.stacking import (
 from genre_spark.fusion.vectors import decode_lists, encode_lists
 from genre_spark.sampling.priorities import priority
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
-from genre_spark.worker_errors import worker_errors
-from genre_spark.workers import short_task
+from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["CrossFittedStack", "fit_cross_fitted", "join_predictions", "predict_stack"]
 

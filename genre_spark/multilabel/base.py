@@ -47,7 +47,7 @@ from genre_spark.multilabel.persistence import (
 )
 from genre_spark.multilabel.shared_params import MultilabelParams
 from genre_spark.session import check_workers
-from genre_spark.worker_errors import worker_errors
+from genre_spark.workers.errors import worker_errors
 
 __all__ = ["MultilabelEstimator", "MultilabelModel"]
 

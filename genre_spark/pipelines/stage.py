@@ -19,7 +19,7 @@ from genre_spark.errors import MissingTableError
 from genre_spark.files import fingerprint, join, read_json, write_json
 from genre_spark.session import check_workers
 from genre_spark.tracking import TrackedRun, open_run
-from genre_spark.worker_errors import worker_errors
+from genre_spark.workers.errors import worker_errors
 
 __all__ = ["Body", "Output", "Stage", "StageResult", "git_commit", "stage"]
 

@@ -28,7 +28,7 @@ from genre_spark.posters.placeholders import PLACEHOLDER, PLACEHOLDER_FROM
 from genre_spark.posters.planning import Plan, config_fingerprint, plan_posters
 from genre_spark.posters.receipts import STATE, facts_folder, read_hashes
 from genre_spark.tables import TableManifest, commit_table, read_manifest
-from genre_spark.workers import short_task
+from genre_spark.workers.tasks import short_task
 
 _ANSWER = "answer string"
 

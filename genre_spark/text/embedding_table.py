@@ -19,8 +19,8 @@ from genre_spark.schemas import FEATURES, MOVIE_ID, TEXT_EMBEDDINGS_SCHEMA
 from genre_spark.tables import TableManifest, commit_table, read_manifest
 from genre_spark.text.encoders import TextEncoder, encode_texts, open_encoder
 from genre_spark.text.sources import EncoderSource
-from genre_spark.worker_errors import worker_errors
-from genre_spark.workers import short_task
+from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["TEXT", "EmbeddedTexts", "embed_texts"]
 

@@ -1,7 +1,7 @@
-"""The model registry: versions of one registered model, found by the aliases champion and challenger.
+"""The model registry: versions of one model, found by the aliases champion and challenger.
 
-What Unity Catalog forbids is not used: no stages, no search by tags; versions have signatures. Names
-may have three levels (catalog.schema.model).
+What Unity Catalog forbids is not used: no stages, no search by tags; versions have signatures.
+Names may have three levels (catalog.schema.model).
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ def metadata_files(folder: str) -> dict[str, str]:
     found = {name: path for name in METADATA_CSVS if (path := find_csv(folder, name)) is not None}
     if not found:
         raise InvalidInputError(
-            f"paths.metadata: {folder} has none of {', '.join(f'{name}.csv' for name in METADATA_CSVS)} "
+            f"paths.metadata: {folder} has none of "
+            f"{', '.join(f'{name}.csv' for name in METADATA_CSVS)} "
             "(nor .csv.gz)"
         )
     return found

@@ -1,4 +1,7 @@
-"""A host of posters on loopback: slow, broken, circular, lying, huge; it counts what it is asked for."""
+"""A host of posters on loopback: slow, broken, circular, lying, huge.
+
+It counts what it is asked for.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One link at a time, against a host that is slow, breaks off, redirects in circles, lies and is huge."""
+"""One link at a time, against a host that is slow, breaks off, redirects, lies and is huge."""
 
 from __future__ import annotations
 

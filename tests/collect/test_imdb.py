@@ -1,4 +1,4 @@
-"""collect-imdb on small files in the form of IMDb's, whole and flawed, from a folder and a mirror."""
+"""collect-imdb on small files in IMDb's form, whole and flawed, from a folder and a mirror."""
 
 from __future__ import annotations
 

@@ -39,11 +39,28 @@ SCHEMA = (
 letters = st.characters(exclude_categories=("Cs",))
 sentences = st.lists(
     st.sampled_from(
-        [*VOCABULARY, "The", "of", "GHOST", "Story", "story", "e\u0301te\u0301", "don\u2019t", "'love'",
-         "\u0130", "\u03a3\u03a3", "\u0ba4\u0bae\u0bbf\u0bb4\u0bcd", "\u00ad", "\u200d", "_", "\t", "x\u0301\u0323"]
+        [
+            *VOCABULARY,
+            "The",
+            "of",
+            "GHOST",
+            "Story",
+            "story",
+            "e\u0301te\u0301",
+            "don\u2019t",
+            "'love'",
+            "\u0130",
+            "\u03a3\u03a3",
+            "\u0ba4\u0bae\u0bbf\u0bb4\u0bcd",
+            "\u00ad",
+            "\u200d",
+            "_",
+            "\t",
+            "x\u0301\u0323",
+        ]
     ),
     max_size=12,
-).map(" ".join)  # fmt: skip
+).map(" ".join)
 texts = st.none() | sentences | st.text(letters, max_size=30)
 texts = texts | texts.filter(bool).map(lambda text: unicodedata.normalize("NFD", text))
 dates = (
@@ -52,10 +69,23 @@ dates = (
 written = st.sampled_from(["", "90", " 101.0\t", "inf", "NaN", "1e400", "-7.5e-1", "\uff11", "1_0"])
 numbers = st.none() | st.floats() | st.integers(0, 300).map(float)
 names = st.sampled_from(
-    ["USA", " UK\t", "UK\r", "C\u00f4te d'Ivoire", "Co\u0302te\u00a0d'Ivoire", "Atlantis", "", " ",
-     "A24", "Studio  Ghibli", "Language \u0939\u093f\u0928\u094d\u0926\u0940", "actor Zoe\u0308", "director Ann",
-     "Horror, the undead and monster classics"]
-)  # fmt: skip
+    [
+        "USA",
+        " UK\t",
+        "UK\r",
+        "C\u00f4te d'Ivoire",
+        "Co\u0302te\u00a0d'Ivoire",
+        "Atlantis",
+        "",
+        " ",
+        "A24",
+        "Studio  Ghibli",
+        "Language \u0939\u093f\u0928\u094d\u0926\u0940",
+        "actor Zoe\u0308",
+        "director Ann",
+        "Horror, the undead and monster classics",
+    ]
+)
 lists = st.none() | st.lists(st.none() | names | st.text(letters, max_size=8), max_size=4)
 
 
@@ -69,8 +99,17 @@ def movies(kind: str) -> st.SearchStrategy[list[tuple]]:
     """Return a few movies as rows; numbers are text or doubles."""
     number = st.none() | written | texts if kind == "string" else numbers
     one = st.tuples(
-        texts, dates, number, number, texts, texts, *[lists] * len(LISTS), vectors(3), vectors(9), vectors(2)
-    )  # fmt: skip
+        texts,
+        dates,
+        number,
+        number,
+        texts,
+        texts,
+        *[lists] * len(LISTS),
+        vectors(3),
+        vectors(9),
+        vectors(2),
+    )
     return st.lists(one, min_size=15, max_size=60)
 
 
@@ -114,9 +153,17 @@ def test_generated_movies_have_the_same_vectors(spark, kind) -> None:
 )
 def test_words_are_counted_the_same_with_and_without_a_vocabulary(spark, words) -> None:
     rows = [
-        ("Ghost ghost", None, None, None, "a ghost story", "\u0907\u0924\u093f\u0939\u093e\u0938 \u00e9t\u00e9 ghost story love", *[None] * 8),
+        (
+            "Ghost ghost",
+            None,
+            None,
+            None,
+            "a ghost story",
+            "\u0907\u0924\u093f\u0939\u093e\u0938 \u00e9t\u00e9 ghost story love",
+            *[None] * 8,
+        ),
         (None, None, None, None, "", "the of a", *[None] * 8),
-    ]  # fmt: skip
+    ]
     matrix = transform_both(spark, make_specification(words), rows).matrix
     assert matrix[0].nnz > matrix[1].nnz
 
@@ -127,11 +174,32 @@ def test_hostile_movies_have_the_same_vectors(spark) -> None:
     rows = [
         (None,) * 14,
         ("",) * 6 + ([],) * 5 + (None,) * 3,
-        (long, long, long, long, long[::-1], "'" * 10**6, [long], [None], ["x"] * 5000, [], None, *[None] * 3),
-        ("a'" * 300_000, "9" * 10**5, "9" * 10**5, "-" * 10**5, "_" * 10**5, "\u0301" * 10**5, *[None] * 8),
+        (
+            long,
+            long,
+            long,
+            long,
+            long[::-1],
+            "'" * 10**6,
+            [long],
+            [None],
+            ["x"] * 5000,
+            [],
+            None,
+            *[None] * 3,
+        ),
+        (
+            "a'" * 300_000,
+            "9" * 10**5,
+            "9" * 10**5,
+            "-" * 10**5,
+            "_" * 10**5,
+            "\u0301" * 10**5,
+            *[None] * 8,
+        ),
         ("\x00", "\x00", "\x00", "\x00", "\ufeff", "\ufffe\U0010ffff", ["\x00"], *[None] * 7),
         ("love",) * 6 + (["UK", "UK ", "UK"],) * 5 + ([math.nan] * 3, [math.inf] * 9, [0.0, -0.0]),
-    ]  # fmt: skip
+    ]
     answered = transform_both(spark, make_specification(), rows)
     specification = make_specification()
     empty = dict(zip(specification.names, answered.dense()[0], strict=True))
@@ -166,9 +234,13 @@ def test_columns_may_be_of_other_types_be_missing_or_stand_beside_strange_ones(s
     found = add_features(beside, specification).orderBy("movie_id").collect()
     assert [row["a`b"] for row in found] == [1, 1]
     local = pd.DataFrame(
-        {"date": [2003, 1990], "minute": [90, None], "countries": ["UK", None],
-         "poster_embedding": [np.array([0.0, 4.0]), None]}
-    )  # fmt: skip
+        {
+            "date": [2003, 1990],
+            "minute": [90, None],
+            "countries": ["UK", None],
+            "poster_embedding": [np.array([0.0, 4.0]), None],
+        }
+    )
     answered = FrameEngine(specification).transform(local).dense()
     np.testing.assert_array_equal(answered, [row["features"].toArray() for row in found])
     dates = spark.sql("select date'1994-03-01' date")
@@ -263,8 +335,11 @@ def test_real_movies_and_posters_have_the_same_vectors(spark, real_data: Path) -
         stored, "movie_id long, image binary, height int, width int, channels int, encoding string"
     )
     config = FeaturesConfig(
-        min_count=2, text_ngrams=2, text_fields=("name", "tagline", "description"), blocks={"decade": True}
-    )  # fmt: skip
+        min_count=2,
+        text_ngrams=2,
+        text_fields=("name", "tagline", "description"),
+        blocks={"decade": True},
+    )
     summaries = summarise_posters(table, thumbnail=config.thumbnail, bins=config.histogram_bins)
     train = prepare_columns(frame, configured_columns(config)).join(summaries, "movie_id").cache()
     specification = fit_specification(train, config, form)

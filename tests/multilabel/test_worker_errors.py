@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 import genre_spark.multilabel as ml
 from genre_spark.errors import InvalidInputError, InvalidLabelsError, StageFailedError
-from genre_spark.worker_errors import describe_error, raise_on_executor, worker_errors
+from genre_spark.workers.errors import describe_error, raise_on_executor, worker_errors
 from tests.multilabel.tables import forest, frame, matrices
 
 NAN = "features: nan in feature 1, expected finite numbers: impute them"

@@ -1,4 +1,4 @@
-"""The settings of features: blocks, the switches of earlier recipes, and what contradicts itself."""
+"""The settings of features: blocks, switches of earlier recipes, and contradictions."""
 
 from __future__ import annotations
 
@@ -30,15 +30,24 @@ def test_switches_of_earlier_recipes_stand_for_blocks() -> None:
     ("features", "message"),
     [
         ({"metadata": False, "posters": False}, "no block is true, expected at least one of"),
-        ({"blocks": {"colours": True}}, "features.blocks.colours: unknown key; known here: countri"),
-        ({"blocks": {"words": "perhaps"}}, "features.blocks.words: 'perhaps', expected a valid bool"),
-        ({"posters": False, "blocks": {"poster_summary": True}}, "posters=false contradicts blocks"),
+        (
+            {"blocks": {"colours": True}},
+            "features.blocks.colours: unknown key; known here: countri",
+        ),
+        (
+            {"blocks": {"words": "perhaps"}},
+            "features.blocks.words: 'perhaps', expected a valid bool",
+        ),
+        (
+            {"posters": False, "blocks": {"poster_summary": True}},
+            "posters=false contradicts blocks",
+        ),
         ({"posters": "no idea"}, "posters is 'no idea', expected true or false"),
         ({"thumbnail": 0, "histogram_bins": 0}, "thumbnail 0 and histogram_bins 0, expected one"),
         ({"text_fields": ["title"]}, "features.text_fields.0: 'title', expected 'name', 'tagline'"),
         ({"text_fields": []}, "features.text_fields"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_told_with_its_path(features, message) -> None:
     with pytest.raises(InvalidConfigError) as told:
         build_config({"paths": PATHS, "features": features})

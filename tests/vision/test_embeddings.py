@@ -29,7 +29,7 @@ from genre_spark.vision.inference.network_file import load_network
 from genre_spark.vision.inference.row_groups import list_parts, read_posters
 from genre_spark.vision.models import build_network
 from genre_spark.vision.training.sample_facts import measure_channels
-from genre_spark.worker_errors import worker_errors
+from genre_spark.workers.errors import worker_errors
 from tests.vision.conftest import link_tables, make_config, slow
 
 pytestmark = slow

@@ -23,7 +23,7 @@ from genre_spark.multilabel.evaluation.metrics import (
     ranking_sums,
 )
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
-from genre_spark.workers import short_task
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["MetricSums"]
 

@@ -20,7 +20,7 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.multilabel.columns import check_labels, decode_arrays
 from genre_spark.multilabel.evaluation.metrics import curve_points
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
-from genre_spark.workers import short_task
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["RULES", "BestThresholds", "find_thresholds"]
 

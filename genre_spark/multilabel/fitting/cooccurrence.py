@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.multilabel.columns import Labels, Matrix, decode_arrays, unpack_labels
-from genre_spark.workers import short_task
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["balanced_kmeans", "count_cooccurrence", "count_packed_cooccurrence"]
 

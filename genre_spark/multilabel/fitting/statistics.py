@@ -21,7 +21,7 @@ from genre_spark.multilabel.columns import (
     decode_vector_struct,
 )
 from genre_spark.multilabel.fitting.cooccurrence import count_cooccurrence
-from genre_spark.workers import short_task
+from genre_spark.workers.tasks import short_task
 
 __all__ = [
     "SUMMARY_SCHEMA",

@@ -31,7 +31,7 @@ from genre_spark.multilabel.fitting.statistics import (
     merge_summaries,
 )
 from genre_spark.multilabel.shared_params import MultilabelParams
-from genre_spark.workers import short_task
+from genre_spark.workers.tasks import short_task
 
 __all__ = [
     "Payload",

@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 
 from genre_spark.multilabel.columns import decode_arrays
 from genre_spark.multilabel.fitting.plan import Subproblem
-from genre_spark.workers import short_task
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["merge_values", "searched_bins", "with_few_values"]
 

@@ -39,8 +39,8 @@ from genre_spark.multilabel.models.from_sklearn import (
 )
 from genre_spark.multilabel.models.parts import FittedPart
 from genre_spark.multilabel.models.scorers import ConstantScorer, StoredScorer
-from genre_spark.worker_errors import describe_error
-from genre_spark.workers import short_task
+from genre_spark.workers.errors import describe_error
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["fit_locally", "fit_part", "fit_scorer", "run_tasks"]
 

@@ -38,8 +38,8 @@ from genre_spark.multilabel.models.predictors import ForestPredictor, Predictor
 from genre_spark.multilabel.params import params_setter
 from genre_spark.multilabel.persistence import read_scorer
 from genre_spark.session import check_workers
-from genre_spark.worker_errors import worker_errors
-from genre_spark.workers import short_task
+from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["MultilabelRandomForest", "MultilabelRandomForestModel"]
 

@@ -22,7 +22,7 @@ from genre_spark.multilabel.models.parts import Part, SparkPart
 from genre_spark.multilabel.models.predictors import Predictor
 from genre_spark.multilabel.models.scorers import ConstantScorer, Scorer
 from genre_spark.multilabel.models.transform import HIDDEN, SCORES
-from genre_spark.worker_errors import raise_on_executor
+from genre_spark.workers.errors import raise_on_executor
 
 __all__ = ["SparkTask", "append_scores_on_spark", "needs_spark"]
 

@@ -20,7 +20,7 @@ from genre_spark.evaluation.baseline_predictions import (
     predict_at_random,
     predict_most_common,
 )
-from genre_spark.evaluation.group_sums import group_sums
+from genre_spark.evaluation.batch_sums import group_sums
 from genre_spark.evaluation.headline import SHORT_NAMES, bootstrap_scores, choose_rules
 from genre_spark.evaluation.scores import Candidate, choose_best, gather_candidates
 from genre_spark.files import filesystem, fingerprint

@@ -91,7 +91,7 @@ def _metrics_table(evaluated: EvaluatedModel) -> dict[str, list[object]]:
 
 
 def _genres_table(evaluated: EvaluatedModel) -> dict[str, list[object]]:
-    """Return one row per genre, the most frequent first: F1 on test under each rule, and ranking."""
+    """Return one row per genre, the most frequent first: F1 on test by rule, and ranking."""
     of_test = {
         rule: found for (split, rule), found in evaluated.measured.items() if split == "test"
     }

@@ -1,4 +1,4 @@
-"""Stage collect-imdb: what the user's files of IMDb say of the movies, as a table beside the layout."""
+"""Stage collect-imdb: what the user's files of IMDb say of the movies, as a table."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.inference.prediction import predict_posters
 from genre_spark.vision.storage import load_tensors
-from genre_spark.worker_errors import worker_errors
+from genre_spark.workers.errors import worker_errors
 
 
 @dataclass(frozen=True)

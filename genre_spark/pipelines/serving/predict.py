@@ -25,8 +25,8 @@ from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.metadata import metadata_files
 from genre_spark.transforms.metadata_rejects import rejected_metadata
-from genre_spark.worker_errors import worker_errors
-from genre_spark.workers import short_task
+from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["run"]
 

@@ -17,7 +17,7 @@ from genre_spark.schemas import FEATURES, MOVIE_ID
 from genre_spark.tables import TableManifest, commit_table, read_manifest
 from genre_spark.vision.inference.prediction import worker_network
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
-from genre_spark.worker_errors import worker_errors
+from genre_spark.workers.errors import worker_errors
 
 __all__ = ["EmbeddedPosters", "embed_posters"]
 

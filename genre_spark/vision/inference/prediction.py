@@ -14,7 +14,7 @@ from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.inference.network_file import TrainedNetwork, load_network
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
-from genre_spark.workers import short_task
+from genre_spark.workers.tasks import short_task
 
 __all__ = ["predict_features", "predict_posters", "prediction_rows", "worker_network"]
 

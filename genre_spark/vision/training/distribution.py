@@ -21,7 +21,7 @@ from genre_spark.vision.devices import choose_device
 from genre_spark.vision.storage import load_tensors, remove_folder, save_tensors
 from genre_spark.vision.training.job import TrainingJob, run_job
 from genre_spark.vision.training.outcomes import Report, TrainingOutcome
-from genre_spark.worker_errors import find_error_class
+from genre_spark.workers.errors import find_error_class
 
 __all__ = ["choose_backend", "launch"]
 

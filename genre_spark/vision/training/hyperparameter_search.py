@@ -25,7 +25,7 @@ from genre_spark.vision.devices import cores
 from genre_spark.vision.storage import remove_folder
 from genre_spark.vision.training.job import TrainingJob, run_job
 from genre_spark.vision.training.outcomes import EpochRecord
-from genre_spark.worker_errors import worker_errors
+from genre_spark.workers.errors import worker_errors
 
 __all__ = ["SearchOutcome", "TrialEnd", "TrialReport", "search", "share_cores"]
 

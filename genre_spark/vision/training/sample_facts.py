@@ -16,7 +16,7 @@ from genre_spark.files import filesystem
 from genre_spark.schemas import LABELS, WEIGHT
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
 from genre_spark.vision.models.architectures import Normalisation
-from genre_spark.worker_errors import worker_errors
+from genre_spark.workers.errors import worker_errors
 
 __all__ = ["SampleFacts", "count_labels", "measure_channels"]
 

@@ -1,0 +1,1 @@
+"""Commands of `genre-spark` that are no stages."""
