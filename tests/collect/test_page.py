@@ -1,4 +1,4 @@
-"""What docs/collect.md tells a newcomer to paste, run against a TMDb and a host of posters on loopback."""
+"""docs/collect.md: what it tells a newcomer to paste is run, against servers on loopback."""
 
 from __future__ import annotations
 
