@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from genre_spark.config import Config
 from genre_spark.pipelines.stage import StageResult
 from genre_spark.tracking import experiment_address, resolve_tracking_uri
@@ -42,7 +44,7 @@ def how_to_open(config: Config, *, server: str = "http://127.0.0.1:5000") -> str
         return where if address is None else f"{where}\nThe models, ranked:\n  {address}"
     return (
         "See the models, ranked, in a browser:\n"
-        f"  mlflow ui --backend-store-uri {uri} --port {server.rsplit(':', 1)[-1]}\n"
+        f"  mlflow ui --backend-store-uri {shlex.quote(uri)} --port {server.rsplit(':', 1)[-1]}\n"
         f"and open\n  {experiment_address(config, server) or server}"
     )
 
