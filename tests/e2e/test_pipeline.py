@@ -20,6 +20,7 @@ ON_REQUEST = {
     "collect-tmdb",
     "collect-imdb",
     "download-posters",
+    "train-linear",
     "train-stack",
     "promote",
 }  # by a section
