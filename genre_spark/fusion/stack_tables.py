@@ -70,6 +70,12 @@ def _fold_of(seed: int, folds: int) -> Column:
     return F.pmod(priority(seed, "stack fold"), F.lit(folds)).cast("int")
 
 
+def _draw_rows(rows: DataFrame, seed: int, most: int) -> DataFrame:
+    """Return at most `most` rows in one partition, in the order of their movies."""
+    drawn = rows.orderBy(priority(seed, "stack row"), MOVIE_ID).limit(most)
+    return drawn.repartition(1).sortWithinPartitions(MOVIE_ID)
+
+
 def fit_cross_fitted(
     joined: DataFrame,
     models: Sequence[str],
@@ -92,7 +98,7 @@ def fit_cross_fitted(
     Raises:
         InvalidInputError: there are fewer rows than folds.
     """
-    names, count = tuple(models), len(models)
+    names = tuple(models)
 
     def fit(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         tables = list(batches)
@@ -119,14 +125,8 @@ def fit_cross_fitted(
                 }
             )
 
-    drawn = (
-        joined.withColumn(_FOLD, _fold_of(seed, folds))
-        .orderBy(priority(seed, "stack row"), MOVIE_ID)
-        .limit(most_rows)
-        .repartition(1)
-        .sortWithinPartitions(MOVIE_ID)
-        .select(_FOLD, LABELS, *(f"m{number}" for number in range(count)))
-    )
+    drawn = _draw_rows(joined.withColumn(_FOLD, _fold_of(seed, folds)), seed, most_rows)
+    drawn = drawn.select(_FOLD, LABELS, *(f"m{number}" for number in range(len(names))))
     with worker_errors():
         found = drawn.mapInArrow(short_task(fit), "model binary, rows long, loss double").collect()
     fitted = [StackedModel.from_bytes(bytes(row["model"])) for row in found]
