@@ -17,6 +17,10 @@ __all__ = ["main"]
 _LISTS = ("countries", "languages", "studios", "people", "themes")
 _TEXTS = ("name", "date", "minute", "rating", "tagline", "description")
 _SHOWN = 5
+_HELP = {
+    "languages": "with their kind, such as 'Spoken language English'",
+    "people": "with their role, such as 'director Jane Campion'",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in _TEXTS:
         parser.add_argument(f"--{name}", metavar="TEXT")
     for name in _LISTS:
-        parser.add_argument(f"--{name}", nargs="*", metavar="NAME")
+        parser.add_argument(f"--{name}", nargs="*", metavar="NAME", help=_HELP.get(name))
     parser.add_argument(
         "--model",
         default="work/demo",
