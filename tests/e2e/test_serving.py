@@ -139,7 +139,12 @@ def test_the_model_served_over_http_gives_what_the_stage_gives(finished, uri, an
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "-p", str(port)]
     server = subprocess.Popen(
         [*command, "--env-manager", "local", "--host", "127.0.0.1"],
-        env={**environment(), "MLFLOW_TRACKING_URI": f"sqlite:///{finished.work}/mlflow.db"},
+        env={
+            **environment(),
+            # MLflow starts uvicorn by its name, also where the environment is not activated
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{finished.work}/mlflow.db",
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
