@@ -81,7 +81,7 @@ def test_labels_are_laid_out_by_name_and_gaps_are_nan() -> None:
 
 
 def test_the_picture_has_a_panel_for_each_metric() -> None:
-    figure = draw_comparison(gather_candidates(SCORES), split="test", title="t")
+    figure = draw_comparison(gather_candidates(SCORES), title="t")
     assert len(figure.axes) == 5
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()][
         -1
