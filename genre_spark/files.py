@@ -153,8 +153,17 @@ def copy_folder(source: str, target: str) -> None:
             shutil.copyfileobj(original, copy, 2**20)
 
 
-def remove_folder(path: str) -> None:
-    """Remove a folder and all that is in it; nothing happens where there is none."""
+def remove_folder(path: str, *, keep: str | None = None) -> None:
+    """Remove a folder, or all its entries but the one named `keep`.
+
+    Nothing happens when it is not there.
+    """
     system, inner = filesystem(path)
-    if system.exists(inner):
+    if not system.exists(inner):
+        return
+    if keep is None:
         system.rm(inner, recursive=True)
+        return
+    for entry in system.ls(inner, detail=False):
+        if str(entry).rstrip("/").rsplit("/", 1)[-1] != keep:
+            system.rm(entry, recursive=True)

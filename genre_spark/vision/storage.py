@@ -16,7 +16,7 @@ import torch
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, is_local, remove_drafts, whole_file
 
-__all__ = ["load_tensors", "local_copy", "remove_folder", "save_tensors"]
+__all__ = ["load_tensors", "local_copy", "save_tensors"]
 
 
 def save_tensors(path: str, state: Mapping[str, Any]) -> None:
@@ -46,22 +46,6 @@ def load_tensors(path: str) -> dict[str, Any] | None:
     if not isinstance(state, dict):
         raise InvalidInputError(f"{path}: a {type(state).__name__}, expected values by name")
     return state
-
-
-def remove_folder(path: str, *, keep: str | None = None) -> None:
-    """Remove a folder, or all its entries but the one named `keep`.
-
-    Nothing happens when it is not there.
-    """
-    system, inner = filesystem(path)
-    if not system.exists(inner):
-        return
-    if keep is None:
-        system.rm(inner, recursive=True)
-        return
-    for entry in system.ls(inner, detail=False):
-        if str(entry).rstrip("/").rsplit("/", 1)[-1] != keep:
-            system.rm(entry, recursive=True)
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
+from genre_spark.files import remove_folder
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.features.network_features import embed_posters_table, features_depend_on
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tracking import TrackedRun
-from genre_spark.vision.storage import remove_folder
 
 
 def _depends_on(config: Config) -> list[object]:

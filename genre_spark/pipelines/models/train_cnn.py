@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.files import join, write_json
+from genre_spark.files import join, remove_folder, write_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.models.network_pictures import log_pictures
@@ -30,7 +30,7 @@ from genre_spark.tracking import (
     system_metrics,
 )
 from genre_spark.vision.figures.training_curves import draw_curves
-from genre_spark.vision.storage import local_copy, remove_folder
+from genre_spark.vision.storage import local_copy
 from genre_spark.vision.training.distribution import launch
 from genre_spark.vision.training.job import TrainingJob
 from genre_spark.vision.training.outcomes import EpochRecord, TrainingOutcome

@@ -16,14 +16,14 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.serving.find_model import find_movie_model
 from genre_spark.pipelines.serving.new_movies import IMAGE_FILE, ROW_HASH, new_movies
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.schemas import MOVIE_ID, MOVIE_PREDICTIONS_SCHEMA, REASON
+from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIE_PREDICTIONS_SCHEMA, REASON
 from genre_spark.serving.local_copy import local_package
 from genre_spark.serving.movie_model import INPUTS, MovieModel
 from genre_spark.serving.package_description import ModelDescription
 from genre_spark.session import job_progress
 from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
-from genre_spark.transforms.metadata import metadata_files
+from genre_spark.transforms.metadata import find_csv
 from genre_spark.transforms.metadata_rejects import rejected_metadata
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
@@ -158,8 +158,8 @@ def _write_rejects(
     """Write the rows of the folder's CSV files that could not be used; return them by reason."""
     table = Catalogue(config).rejects("new")
     system, inner = filesystem(place)
-    has_csv = any(".csv" in str(name) for name in system.ls(inner, detail=False))
-    if not has_csv or not metadata_files(place):
+    names = ("movies", *LIST_CSVS)
+    if not system.isdir(inner) or not any(find_csv(place, name) for name in names):
         remove_folder(table.path)
         return {}
     table.write(rejected_metadata(spark, place), fingerprint=fingerprint)

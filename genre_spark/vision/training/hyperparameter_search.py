@@ -21,8 +21,8 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import CnnConfig, SearchConfig
 from genre_spark.errors import StageFailedError, TrainingDivergedError
+from genre_spark.files import remove_folder
 from genre_spark.vision.devices import cores
-from genre_spark.vision.storage import remove_folder
 from genre_spark.vision.training.job import TrainingJob, run_job
 from genre_spark.vision.training.outcomes import EpochRecord
 from genre_spark.workers.errors import worker_errors
