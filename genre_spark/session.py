@@ -31,6 +31,8 @@ __all__ = [
 def read_spark_conf(path: str) -> dict[str, str]:
     """Read a spark-defaults file (one `key value` or `key=value` per line; # starts a comment)."""
     settings: dict[str, str] = {}
+    if not Path(path).is_file():
+        raise InvalidConfigError(f"spark.conf_file: {path}: no such file, expected Spark settings")
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
