@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from tests.conftest import SHORT_LIVED_JVM
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,7 +26,10 @@ paths: {{genres_csv: data/genres.csv, posters: data/posters, metadata: data, wor
 spark:
   conf_file: {ROOT}/conf/spark/local.conf
   master: "local[2]"
-  settings: {{spark.driver.memory: 1g, spark.sql.shuffle.partitions: "2"}}
+  settings:
+    spark.driver.memory: 1g
+    spark.sql.shuffle.partitions: "2"
+    spark.driver.extraJavaOptions: "{SHORT_LIVED_JVM}"
 mlflow: {{experiment: tiny}}
 sample_data: {{movies: {movies}, flaws: true}}
 posters: {{height: 96, width: 80}}
