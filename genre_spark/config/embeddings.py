@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from genre_spark.config.section import Section
 
@@ -12,7 +12,24 @@ __all__ = ["EmbeddingsConfig", "TextEmbeddingsConfig"]
 
 
 class EmbeddingsConfig(Section):
-    """Batch inference of the frozen part of `cnn.architecture` over posters."""
+    """Batch inference of frozen networks over posters, for the block poster_embedding."""
+
+    networks: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="networks whose features stand side by side; torchvision_NAME and timm_NAME "
+        "are any network of these libraries, with a file in embeddings.weights; null: "
+        "cnn.architecture",
+    )
+    depths: bool = Field(
+        False,
+        description="add the means and standard deviations of maps of several depths",
+    )
+    weights: dict[str, str] = Field(
+        {},
+        description="network -> its weights, as in cnn.pretrained: a file, auto, none, download; "
+        "auto where a network is not named, and cnn.pretrained for cnn.architecture",
+    )
 
     batch_size: int = Field(16, ge=1, description="posters per forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of the network per Spark task")
@@ -22,6 +39,24 @@ class EmbeddingsConfig(Section):
     rows_per_part: int = Field(
         512, ge=1, description="smallest number of posters per part; a killed run loses open parts"
     )
+
+    @field_validator("networks")
+    @classmethod
+    def _once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        twice = [name for name in value or () if (value or ()).count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is there twice, expected each network once")
+        return value
+
+    @model_validator(mode="after")
+    def _weights_of_networks(self) -> EmbeddingsConfig:
+        unused = [name for name in self.weights if name not in (self.networks or ())]
+        if unused:
+            raise ValueError(
+                f"weights.{unused[0]}: not in networks, expected one of "
+                f"{', '.join(self.networks or ()) or 'embeddings.networks'}"
+            )
+        return self
 
 
 class TextEmbeddingsConfig(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from genre_spark.config.section import Section
 
@@ -19,6 +19,7 @@ _METADATA = (
     "themes",
     "people",
     "words",
+    "characters",
 )
 # switches of version 0.1 -> the blocks that they stand for
 _EARLIER = {
@@ -45,6 +46,9 @@ class FeatureBlocks(Section):
     )
     people: bool = Field(True, description="actors and crew with their roles")
     words: bool = Field(True, description="words of features.text_fields")
+    characters: bool = Field(
+        False, description="parts of words of features.text_fields: n-grams of characters"
+    )
     text_embedding: bool = Field(False, description="embedding of the texts")
     poster_summary: bool = Field(True, description="thumbnail and histograms of the poster")
     poster_embedding: bool = Field(
@@ -67,7 +71,7 @@ class FeaturesConfig(Section):
     text_fields: tuple[TextField, ...] = Field(
         ("name", "tagline", "description"),
         min_length=1,
-        description="the texts whose words are counted",
+        description="the texts whose words and characters are counted",
     )
     text_words: int = Field(
         1000,
@@ -82,6 +86,16 @@ class FeaturesConfig(Section):
     )
     text_unit_length: bool = Field(
         False, description="divide a movie's weighted words by their Euclidean length"
+    )
+    character_ngrams: tuple[int, int] = Field(
+        (3, 5),
+        description="characters of the shortest and of the longest n-gram of the block characters",
+    )
+    character_features: int = Field(
+        100_000, ge=1, description="n-grams kept, the most frequent, or the number of hashes"
+    )
+    character_hashing: bool = Field(
+        False, description="an n-gram's feature is its hash; needs no vocabulary, has no names"
     )
     thumbnail: int = Field(
         6, ge=0, le=64, description="side of the poster thumbnail in pixels; 0: none"
@@ -134,6 +148,13 @@ class FeaturesConfig(Section):
                         "features.blocks alone"
                     )
         return {**known, "blocks": switches}
+
+    @field_validator("character_ngrams")
+    @classmethod
+    def _lengths(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not 2 <= value[0] <= value[1] <= 8:
+            raise ValueError(f"2 <= shortest <= longest <= 8, not {value[0]}, {value[1]}")
+        return value
 
     @model_validator(mode="after")
     def _something(self) -> FeaturesConfig:

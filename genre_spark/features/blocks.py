@@ -18,6 +18,7 @@ from genre_spark.errors import InvalidInputError
 __all__ = [
     "BLOCKS",
     "CATEGORIES",
+    "CHARACTERS",
     "DECADE",
     "EMBEDDINGS",
     "KINDS",
@@ -29,6 +30,7 @@ __all__ = [
     "WORDS",
     "Block",
     "CategoriesBlock",
+    "CharactersBlock",
     "EmbeddingBlock",
     "NumbersBlock",
     "PosterForm",
@@ -42,11 +44,20 @@ DECADE = "decade"
 LISTS = ("countries", "languages", "studios", "themes", "people")
 CATEGORIES = (DECADE, *LISTS)
 WORDS = "words"
+CHARACTERS = "characters"
 TEXT_EMBEDDING = "text_embedding"
 POSTER_SUMMARY = "poster_summary"
 POSTER_EMBEDDING = "poster_embedding"
 EMBEDDINGS = (TEXT_EMBEDDING, POSTER_EMBEDDING)
-BLOCKS = ("numbers", *CATEGORIES, WORDS, TEXT_EMBEDDING, POSTER_SUMMARY, POSTER_EMBEDDING)
+BLOCKS = (
+    "numbers",
+    *CATEGORIES,
+    WORDS,
+    CHARACTERS,
+    TEXT_EMBEDDING,
+    POSTER_SUMMARY,
+    POSTER_EMBEDDING,
+)
 
 Vector = NDArray[np.float64]
 
@@ -143,6 +154,46 @@ class WordsBlock:
         return self.vocabulary
 
 
+@dataclass(frozen=True, eq=False)
+class CharactersBlock:
+    """N-grams of characters within words: (1 + log count) x IDF, divided by a movie's length.
+
+    After the analyser `char_wb` and the weights of scikit-learn's TfidfVectorizer.
+
+    Attributes:
+        texts: raw fields whose characters are counted, as one text.
+        ngrams: characters of the shortest and of the longest n-gram, a blank on either side of a
+            word among them.
+        vocabulary: the n-grams, the most frequent first; None: a feature is a hash.
+        idf: the weight of each feature, (size,), > 0.
+    """
+
+    kind: ClassVar[str] = "characters"
+    texts: tuple[str, ...]
+    ngrams: tuple[int, int]
+    vocabulary: tuple[str, ...] | None
+    idf: Vector = field(repr=False)
+    name: str = CHARACTERS
+
+    def __post_init__(self) -> None:
+        shortest, longest = self.ngrams
+        _check(2 <= shortest <= longest <= 8, self.name, "n-grams of 2 to 8 characters")
+        if self.vocabulary is not None:
+            _check_distinct(self.vocabulary, self.name)
+            _check(len(self.vocabulary) == len(self.idf), self.name, "one weight per n-gram")
+            lengths = set(map(len, self.vocabulary))
+            _check(lengths <= {*range(shortest, longest + 1)}, self.name, "n-grams of its lengths")
+        _check(self.idf.ndim == 1 and len(self.idf) > 0, self.name, "at least one feature")
+        _check(bool(np.isfinite(self.idf).all()), self.name, "finite IDF")
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the features, in their order."""
+        if self.vocabulary is None:
+            return tuple(f"hash {number}" for number in range(len(self.idf)))
+        return self.vocabulary
+
+
 @dataclass(frozen=True)
 class PosterForm:
     """How a poster is stored before it is summarised; see `imaging.store_poster`.
@@ -230,10 +281,17 @@ class PosterSummaryBlock(EmbeddingBlock):
         return (*pixels, *bars, *(["missing"] if self.marked else []))
 
 
-Block = NumbersBlock | CategoriesBlock | WordsBlock | EmbeddingBlock
+Block = NumbersBlock | CategoriesBlock | WordsBlock | CharactersBlock | EmbeddingBlock
 KINDS: Mapping[str, Any] = {
     kind.kind: kind
-    for kind in (NumbersBlock, CategoriesBlock, WordsBlock, EmbeddingBlock, PosterSummaryBlock)
+    for kind in (
+        NumbersBlock,
+        CategoriesBlock,
+        WordsBlock,
+        CharactersBlock,
+        EmbeddingBlock,
+        PosterSummaryBlock,
+    )
 }
 
 

@@ -15,12 +15,14 @@ from genre_spark.config import FeaturesConfig, PostersConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.blocks import (
     CATEGORIES,
+    CHARACTERS,
     EMBEDDINGS,
     NUMBERS,
     POSTER_SUMMARY,
     WORDS,
     Block,
     CategoriesBlock,
+    CharactersBlock,
     EmbeddingBlock,
     NumbersBlock,
     PosterForm,
@@ -28,6 +30,7 @@ from genre_spark.features.blocks import (
     Vector,
     WordsBlock,
 )
+from genre_spark.features.spark_characters import MOVIES, NGRAM, count_ngrams, hash_frequencies
 from genre_spark.features.spark_columns import PREFIX, Preparation, vector
 from genre_spark.features.spark_engine import count_words, word_lists
 from genre_spark.features.specification import FeatureSpecification
@@ -46,6 +49,7 @@ def configured_columns(config: FeaturesConfig) -> Preparation:
         categories=tuple(name for name in CATEGORIES if name in config.on),
         texts=tuple(config.text_fields) if WORDS in config.on else (),
         stop_words=STOP_WORDS,
+        characters=tuple(config.text_fields) if CHARACTERS in config.on else (),
     )
 
 
@@ -85,6 +89,8 @@ def fit_specification(
             part = CategoriesBlock(name, names) if names else None
         elif name == WORDS:
             part = _words(train, config, counted.get(WORDS, {}), movies)
+        elif name == CHARACTERS:
+            part = _characters(train, config, movies)
         else:
             marked = facts[f"{name}_known"] < movies
             part = _embedding(name, means.get(name), marked, config, posters)
@@ -188,6 +194,23 @@ def _words(
     model = IDF(inputCol=f"{PREFIX}counts", outputCol=f"{PREFIX}weighted").fit(counts)
     frequencies = list(model.docFreq)
     return block(None, frequencies) if any(frequencies) else None
+
+
+def _characters(train: DataFrame, config: FeaturesConfig, movies: int) -> CharactersBlock | None:
+    """Return the most frequent n-grams, weighted as scikit-learn's TfidfVectorizer weighs them."""
+    texts, ngrams = train.select(PREFIX + CHARACTERS), config.character_ngrams
+    vocabulary: tuple[str, ...] | None = None
+    if config.character_hashing:
+        frequencies = hash_frequencies(texts, ngrams, config.character_features)
+    else:
+        frequent = count_ngrams(texts, ngrams).where(F.col(MOVIES) >= config.min_count)
+        kept = frequent.orderBy(F.desc(MOVIES), NGRAM).limit(config.character_features).collect()
+        vocabulary = tuple(row[NGRAM] for row in kept)  # as many as configured at most
+        frequencies = [row[MOVIES] for row in kept]
+    if not any(frequencies):
+        return None
+    idf = [1.0 + math.log((movies + 1.0) / (frequency + 1.0)) for frequency in frequencies]
+    return CharactersBlock(tuple(config.text_fields), ngrams, vocabulary, np.array(idf))
 
 
 def _means(train: DataFrame, known: Mapping[str, Any], movies: int) -> dict[str, Vector]:

@@ -18,12 +18,14 @@ from genre_spark.features.blocks import (
     DECADE,
     Block,
     CategoriesBlock,
+    CharactersBlock,
     EmbeddingBlock,
     NumbersBlock,
     PosterSummaryBlock,
     Vector,
     WordsBlock,
 )
+from genre_spark.features.characters import CharacterCounter, pad_words
 from genre_spark.features.raw_fields import (
     column,
     to_bytes,
@@ -114,6 +116,8 @@ def _computer(part: Block) -> Computer:
         return functools.partial(_categories, part, positions)
     if isinstance(part, WordsBlock):
         return functools.partial(_words, part, _word_finder(part), frozenset(part.stop_words))
+    if isinstance(part, CharactersBlock):
+        return functools.partial(_characters, part, CharacterCounter(part))
     return functools.partial(_embeddings, part)
 
 
@@ -185,6 +189,17 @@ def _words(
         lengths = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
         counts.data /= np.repeat(lengths, np.diff(counts.indptr))
     return counts, known
+
+
+def _characters(
+    part: CharactersBlock,
+    counter: CharacterCounter,
+    frame: pd.DataFrame,
+    _notes: list[list[str]],
+) -> tuple[sparse.csr_matrix, Known]:
+    columns = [_read(frame, name, to_text) for name in part.texts]
+    padded = [pad_words(" ".join(texts)) for texts in zip(*columns, strict=True)]
+    return counter.count(padded), np.array([bool(text) for text in padded], bool)
 
 
 def _word_finder(part: WordsBlock) -> Callable[[str], int | None]:

@@ -28,7 +28,7 @@ from pyspark.sql.types import (
 )
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.features.blocks import DECADE, WORDS
+from genre_spark.features.blocks import CHARACTERS, DECADE, WORDS
 from genre_spark.features.tokens import APOSTROPHE, SHORTEST, SPLIT, tokenise
 from genre_spark.raw_values import NOT_PLAIN, clean_name
 from genre_spark.transforms.raw_columns import finite, read_number, read_year, strip_blanks
@@ -51,19 +51,21 @@ class Preparation:
         categories: of `CATEGORIES`, those wanted.
         texts: raw fields whose words are wanted.
         stop_words: words that are left out.
+        characters: raw fields whose characters are wanted.
     """
 
     fields: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     stop_words: tuple[str, ...] = ()
+    characters: tuple[str, ...] = ()
 
 
 def prepare_columns(movies: DataFrame, wanted: Preparation) -> DataFrame:
     """Add a column for each thing that is wanted, its name after `PREFIX`.
 
-    Numbers and years are finite or null, categories arrays of clean names (never null), and words
-    an array with the words of each text.
+    Numbers and years are finite or null, categories arrays of clean names (never null), words an
+    array with the words of each text, and characters all texts as one.
 
     Args:
         movies: with any of the raw columns date, minute, rating, name, tagline, description,
@@ -85,6 +87,8 @@ def prepare_columns(movies: DataFrame, wanted: Preparation) -> DataFrame:
     if wanted.texts:
         texts = [_words(_text(movies, name), wanted.stop_words) for name in wanted.texts]
         added[WORDS] = F.array(*texts)
+    if wanted.characters:
+        added[CHARACTERS] = F.concat_ws(" ", *[_text(movies, name) for name in wanted.characters])
     prepared = movies.withColumns({PREFIX + name: value for name, value in added.items()})
     if DECADE in wanted.categories:
         since = F.col(PREFIX + "year").cast("int")

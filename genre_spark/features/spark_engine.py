@@ -18,11 +18,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.features.blocks import (
+    CHARACTERS,
     CategoriesBlock,
+    CharactersBlock,
     EmbeddingBlock,
     NumbersBlock,
     WordsBlock,
 )
+from genre_spark.features.spark_characters import character_vectors
 from genre_spark.features.spark_columns import (
     PREFIX,
     Preparation,
@@ -62,6 +65,7 @@ def wanted_columns(specification: FeatureSpecification) -> Preparation:
     """Return what a specification reads of the raw columns."""
     numbers = specification.part("numbers")
     words = specification.part("words")
+    characters = specification.part(CHARACTERS)
     return Preparation(
         fields=numbers.fields if isinstance(numbers, NumbersBlock) else (),
         categories=tuple(
@@ -69,6 +73,7 @@ def wanted_columns(specification: FeatureSpecification) -> Preparation:
         ),
         texts=words.texts if isinstance(words, WordsBlock) else (),
         stop_words=words.stop_words if isinstance(words, WordsBlock) else (),
+        characters=characters.texts if isinstance(characters, CharactersBlock) else (),
     )
 
 
@@ -90,6 +95,8 @@ def assemble_features(
             movies, names = _add_categories(movies, part)
         elif isinstance(part, WordsBlock):
             movies, names = _add_words(movies, part)
+        elif isinstance(part, CharactersBlock):
+            movies, names = _add_characters(movies, part)
         else:
             movies, names = _add_embedding(movies, part)
         inputs += names
@@ -158,18 +165,28 @@ def _add_words(movies: DataFrame, part: WordsBlock) -> tuple[DataFrame, list[str
     return Normalizer(p=2.0, inputCol=weighted, outputCol=scaled).transform(movies), [scaled]
 
 
+def _add_characters(movies: DataFrame, part: CharactersBlock) -> tuple[DataFrame, list[str]]:
+    target = f"{PREFIX}ngrams"
+    movies = movies.withColumn(target, character_vectors(F.col(PREFIX + CHARACTERS), part))
+    return _with_size(movies, target, len(part.idf)), [target]
+
+
 def _add_embedding(movies: DataFrame, part: EmbeddingBlock) -> tuple[DataFrame, list[str]]:
     known, target = f"{PREFIX}{part.name}", f"{PREFIX}{part.name}_filled"
     fill = F.from_json(F.lit(json.dumps(part.fill.tolist())), "array<double>")
     movies = movies.withColumn(known, finite_vector(movies, part.name, len(part.fill)))
     movies = movies.withColumn(target, array_to_vector(F.coalesce(known, fill)))
-    # without it VectorAssembler runs a job for the first row's length
-    hint = VectorSizeHint(inputCol=target, size=len(part.fill), handleInvalid="optimistic")
-    movies = hint.transform(movies)
+    movies = _with_size(movies, target, len(part.fill))
     if not part.marked:
         return movies, [target]
     mark = f"{PREFIX}{part.name}_missing"
     return movies.withColumn(mark, F.col(known).isNull().cast("double")), [target, mark]
+
+
+def _with_size(movies: DataFrame, column: str, size: int) -> DataFrame:
+    """Say how long a column's vectors are; else VectorAssembler runs a job for the first row's."""
+    hint = VectorSizeHint(inputCol=column, size=size, handleInvalid="optimistic")
+    return hint.transform(movies)
 
 
 def _count(

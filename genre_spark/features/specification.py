@@ -20,6 +20,7 @@ from genre_spark.features.blocks import (
     DECADE,
     KINDS,
     Block,
+    CharactersBlock,
     NumbersBlock,
     PosterForm,
     Vector,
@@ -90,7 +91,7 @@ class FeatureSpecification:
         for part in self.parts:
             if isinstance(part, NumbersBlock):
                 needed += ["date" if name == "year" else name for name in part.fields]
-            elif isinstance(part, WordsBlock):
+            elif isinstance(part, (WordsBlock, CharactersBlock)):
                 needed += part.texts
             else:
                 needed.append({DECADE: "date", "poster_summary": "image"}.get(part.name, part.name))

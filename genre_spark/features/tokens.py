@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["APOSTROPHE", "SHORTEST", "SPLIT", "join_words", "tokenise"]
+__all__ = ["APOSTROPHE", "SHORTEST", "SPLIT", "fold_case", "join_words", "tokenise"]
 
 SHORTEST = 2  # characters of a word that counts
 APOSTROPHE = "\u2019"  # written for ' in don't
@@ -49,13 +49,19 @@ def tokenise(text: str, stop_words: frozenset[str] = frozenset()) -> list[str]:
         text: of any script and length.
         stop_words: words that are left out.
     """
-    text = unicodedata.normalize("NFC", text).lower().replace("_", " ").replace(APOSTROPHE, "'")
-    if not text.isascii():
-        # lower case may decompose (a dotted capital I), so the form is made again
-        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    text = fold_case(text).replace("_", " ")
     return [
         word for word in _word().findall(text) if len(word) >= SHORTEST and word not in stop_words
     ]
+
+
+def fold_case(text: str) -> str:
+    """Return a text in lower case and NFC, with one kind of apostrophe, nothing invisible in it."""
+    text = unicodedata.normalize("NFC", text).lower().replace(APOSTROPHE, "'")
+    if not text.isascii():
+        # lower case may decompose (a dotted capital I), so the form is made again
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    return text
 
 
 def join_words(words: list[str], length: int) -> Iterable[str]:

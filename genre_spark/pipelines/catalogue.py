@@ -86,9 +86,19 @@ class Catalogue:
 
     @property
     def embeddings(self) -> Table:
-        """One feature vector per poster, by the pretrained network of the recipe."""
+        """One feature vector per poster, by the pretrained network that a head is trained on."""
         folder = self.config.paths.table("embeddings", self.config.cnn.architecture)
         return Table(folder, EMBEDDINGS_SCHEMA, "poster-embeddings")
+
+    @property
+    def poster_embeddings(self) -> Table:
+        """One vector per poster, by the networks of the block poster_embedding; often the same."""
+        settings = self.config.embeddings
+        names = settings.networks or (self.config.cnn.architecture,)
+        name = "+".join(names) + ("+depths" if settings.depths else "")
+        return Table(
+            self.config.paths.table("embeddings", name), EMBEDDINGS_SCHEMA, "poster-embeddings"
+        )
 
     @property
     def text_embeddings(self) -> Table:

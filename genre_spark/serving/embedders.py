@@ -24,7 +24,7 @@ class Embedders:
     Args:
         specification: of the features.
         description: of the packaged model.
-        backbone: file of the network whose features posters have; "" where none is needed.
+        backbone: file of the networks whose features posters have; "" where none is needed.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Embedders:
     @functools.cached_property
     def _network(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
         from genre_spark.vision.devices import choose_device  # noqa: PLC0415 - torch, seconds
-        from genre_spark.vision.inference.network_file import load_network  # noqa: PLC0415
+        from genre_spark.vision.inference.poster_embedder import load_embedder  # noqa: PLC0415
 
-        return load_network(self._backbone, device=choose_device("auto"))
+        return load_embedder(self._backbone, device=choose_device("auto"))
 
     def _embed_texts(self, frame: pd.DataFrame) -> list[np.ndarray | None]:
         from genre_spark.text.encoders import encode_texts  # noqa: PLC0415

@@ -7,6 +7,7 @@ import numpy as np
 from genre_spark.features import FeatureSpecification
 from genre_spark.features.blocks import (
     CategoriesBlock,
+    CharactersBlock,
     EmbeddingBlock,
     NumbersBlock,
     PosterForm,
@@ -32,7 +33,30 @@ def make_words(*, hashed: int = 0, ngrams: int = 2, unit_length: bool = False) -
     )
 
 
-def make_specification(words: WordsBlock | None = None) -> FeatureSpecification:
+NGRAMS = (
+    " gh",
+    "host",
+    "ost ",
+    "lov",
+    "n't",
+    "\u0939\u093f\u0928",
+    "\u00e9t\u00e9 ",
+    "\u03b9\u03b1 ",
+    "\u6620\u753b ",
+    "'s ",
+)
+
+
+def make_characters(*, hashed: int = 0, ngrams: tuple[int, int] = (3, 5)) -> CharactersBlock:
+    """Return a block of the n-grams above, or of hashes."""
+    idf = np.linspace(1.0, 3.0, hashed or len(NGRAMS))
+    texts = ("name", "tagline", "description")
+    return CharactersBlock(texts, ngrams, None if hashed else NGRAMS, idf)
+
+
+def make_specification(
+    words: WordsBlock | None = None, characters: CharactersBlock | None = None
+) -> FeatureSpecification:
     """Return a specification with every block, all of them small."""
     return FeatureSpecification(
         (
@@ -44,6 +68,7 @@ def make_specification(words: WordsBlock | None = None) -> FeatureSpecification:
             CategoriesBlock("themes", ("Horror, the undead and monster classics",)),
             CategoriesBlock("people", ("actor Zoë", "director Ann")),
             words or make_words(),
+            characters or make_characters(),
             EmbeddingBlock("text_embedding", np.array([0.1, -0.2, 0.3]), marked=True),
             PosterSummaryBlock(
                 "poster_summary", np.full(9, 0.25), marked=False, thumbnail=1, bins=2, form=FORM

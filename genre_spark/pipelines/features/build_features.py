@@ -157,7 +157,7 @@ def _poster_embeddings(spark: SparkSession, config: Config) -> DataFrame:
     )
 
     embed_posters_table(spark, config)
-    embeddings = Catalogue(config).embeddings.read(spark)
+    embeddings = Catalogue(config).poster_embeddings.read(spark)
     return embeddings.select(MOVIE_ID, F.col(FEATURES).alias(POSTER_EMBEDDING))
 
 

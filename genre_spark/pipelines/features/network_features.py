@@ -15,17 +15,18 @@ from genre_spark.session import job_progress
 from genre_spark.vision.feed.embedded import embed_samples
 from genre_spark.vision.inference.embedded_posters import EmbeddedPosters, embed_posters
 from genre_spark.vision.inference.network_file import PosterForm, save_network
-from genre_spark.vision.models import build_network, find_architecture
+from genre_spark.vision.inference.poster_embedder import save_embedder
+from genre_spark.vision.models import PosterNetwork, build_network, find_architecture
 from genre_spark.vision.models.weights import load_pretrained
 from genre_spark.vision.training.job import TrainingJob
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A frozen network on storage.
+    """A frozen network, or several side by side, on storage.
 
     Attributes:
-        file: as `save_network` writes it.
+        file: as `save_network` or `save_embedder` writes it.
         version: digest of its weights' source and its input size.
         features: length of its feature vectors.
         table: the embeddings table that belongs to it.
@@ -56,9 +57,10 @@ def pretrained_source(config: Config) -> list[object]:
 
 
 def features_depend_on(config: Config) -> list[object]:
-    """Return what the features of a poster depend on beside the poster."""
+    """Return what the vector of a poster in the block poster_embedding depends on, beside it."""
     return [
-        pretrained_source(config),
+        [pretrained_source(each) for each in _by_network(config)],
+        config.embeddings.depths,
         config.cnn.height,
         config.cnn.width,
         config.embeddings.mirror,
@@ -66,48 +68,106 @@ def features_depend_on(config: Config) -> list[object]:
 
 
 def store_backbone(config: Config) -> Backbone:
-    """Write the pretrained network that computes features, for Spark's workers to load.
+    """Write the pretrained network that a head is trained on, for Spark's workers to load.
 
     Raises:
         InvalidConfigError: unknown architecture, or one that is never pretrained.
         InvalidInputError: its pretrained weights are missing.
     """
-    cnn = config.cnn
-    manifest = Catalogue(config).posters.manifest()
-    if find_architecture(cnn.architecture).weights is None and cnn.pretrained == "auto":
-        raise InvalidConfigError(
-            f"cnn.architecture: {cnn.architecture!r} has no pretrained weights, expected one that "
-            "has (efficientnet_lite0, ...) for features of a frozen network, or a file of "
-            "weights in cnn.pretrained"
-        )
-    posters = PosterForm(config.posters.height, config.posters.width, config.posters.fit)
-    height, width = cnn.height or posters.height, cnn.width or posters.width
-    version = fingerprint(
-        pretrained_source(config),
-        height,
-        width,
-        posters,
-        manifest.details.get("encoding"),
-        config.embeddings.mirror,
-    )
+    posters = _poster_form(config)
+    version = _version(config, [pretrained_source(config)])
     table = Catalogue(config).embeddings.path
     file, note = join(table, f"backbone-{version}.pt"), join(table, f"backbone-{version}.json")
-    network = build_network(cnn.architecture, 1, height, width, seed=config.seed)
+    network = _build(config)
     if read_json(note) is None:
-        load_pretrained(network, cnn.pretrained)
+        load_pretrained(network, config.cnn.pretrained)
         save_network(file, network, ["-"], posters, mirror=config.embeddings.mirror)
         write_json(note, {"features": network.feature_count})
     return Backbone(file, version, network.feature_count, table)
 
 
+def store_embedder(config: Config) -> Backbone:
+    """Write the networks of the block poster_embedding, for Spark's workers to load.
+
+    Raises:
+        InvalidConfigError: unknown network, or one that is never pretrained.
+        InvalidInputError: weights are missing.
+    """
+    settings, each = config.embeddings, _by_network(config)
+    if not settings.depths and [one.cnn.architecture for one in each] == [config.cnn.architecture]:
+        return store_backbone(each[0])
+    sources = [pretrained_source(one) for one in each]
+    version = _version(config, [*sources, ["depths" if settings.depths else "last"]])
+    table = Catalogue(config).poster_embeddings.path
+    file, note = join(table, f"networks-{version}.pt"), join(table, f"networks-{version}.json")
+    known = read_json(note)
+    if known is None:
+        networks = [_build(one) for one in each]
+        for network, one in zip(networks, each, strict=True):
+            load_pretrained(network, one.cnn.pretrained)
+        length = save_embedder(
+            file,
+            networks,
+            _poster_form(config),
+            mirror=settings.mirror,
+            depths=settings.depths,
+        )
+        known = {"features": length}
+        write_json(note, known)
+    return Backbone(file, version, int(known["features"]), table)
+
+
+def _by_network(config: Config) -> list[Config]:
+    """Return the recipe once per network of the block, each as if it were cnn.architecture."""
+    settings = config.embeddings
+    found = []
+    for name in settings.networks or (config.cnn.architecture,):
+        own = config.cnn.pretrained if name == config.cnn.architecture else "auto"
+        changed = {"architecture": name, "pretrained": settings.weights.get(name, own)}
+        found.append(config.model_copy(update={"cnn": config.cnn.model_copy(update=changed)}))
+    return found
+
+
+def _build(config: Config) -> PosterNetwork:
+    cnn, posters = config.cnn, config.posters
+    if find_architecture(cnn.architecture).weights is None and cnn.pretrained == "auto":
+        raise InvalidConfigError(
+            f"cnn.architecture: {cnn.architecture!r} has no pretrained weights, expected one that "
+            "has (efficientnet_lite0, ...) for features of a frozen network, or a file of "
+            "weights in cnn.pretrained or embeddings.weights"
+        )
+    height, width = cnn.height or posters.height, cnn.width or posters.width
+    return build_network(cnn.architecture, 1, height, width, seed=config.seed)
+
+
+def _poster_form(config: Config) -> PosterForm:
+    return PosterForm(config.posters.height, config.posters.width, config.posters.fit)
+
+
+def _version(config: Config, sources: list[list[object]]) -> str:
+    cnn, posters = config.cnn, _poster_form(config)
+    return fingerprint(
+        *sources,
+        cnn.height or posters.height,
+        cnn.width or posters.width,
+        posters,
+        Catalogue(config).posters.manifest().details.get("encoding"),
+        config.embeddings.mirror,
+    )
+
+
 def embed_posters_table(spark: SparkSession, config: Config) -> tuple[Backbone, EmbeddedPosters]:
-    """Compute the features of all posters that have none yet."""
-    files = Catalogue(config).posters.files()
-    backbone = store_backbone(config)
-    with job_progress(spark, f"features of {config.cnn.architecture}"):
+    """Compute the vectors of the block poster_embedding for all posters that have none yet."""
+    return _embed(spark, config, store_embedder(config))
+
+
+def _embed(
+    spark: SparkSession, config: Config, backbone: Backbone
+) -> tuple[Backbone, EmbeddedPosters]:
+    with job_progress(spark, f"features of {backbone.table.rsplit('/', 1)[-1]}"):
         embedded = embed_posters(
             spark,
-            files,
+            Catalogue(config).posters.files(),
             backbone.table,
             backbone.file,
             version=backbone.version,
@@ -120,7 +180,7 @@ def embed_posters_table(spark: SparkSession, config: Config) -> tuple[Backbone, 
 
 def embed_for_training(spark: SparkSession, config: Config, job: TrainingJob) -> TrainingJob:
     """Return the job with the features of its samples, computed where they were missing."""
-    backbone, _ = embed_posters_table(spark, config)
+    backbone, _ = _embed(spark, config, store_backbone(config))
     embeddings = Catalogue(config).embeddings.files()
     folder = config.paths.table("tmp", "embedded", config.cnn.model_name)
     if "://" in folder:  # the arrays are mapped into memory, so they have to lie on a local disk

@@ -1,4 +1,4 @@
-"""Stage poster-embeddings: features of all posters from the frozen part of a pretrained network."""
+"""Stage poster-embeddings: features of all posters from the frozen part of pretrained networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _depends_on(config: Config) -> list[object]:
 
 @stage(
     depends_on=_depends_on,
-    outputs=lambda config: [Catalogue(config).embeddings],
+    outputs=lambda config: [Catalogue(config).poster_embeddings],
     always=True,
 )
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
@@ -33,7 +33,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         {"embeddings": config.embeddings.model_dump(), "architecture": config.cnn.architecture}
     )
     if tracked.force:
-        remove_folder(Catalogue(config).embeddings.path)
+        remove_folder(Catalogue(config).poster_embeddings.path)
     backbone, embedded = embed_posters_table(spark, config)
     return StageResult(
         outputs={"embeddings": backbone.table},

@@ -215,10 +215,10 @@ class _Packager:
         backbone = texts = None
         if POSTER_EMBEDDING in specification.blocks:
             from genre_spark.pipelines.features.network_features import (  # noqa: PLC0415 - torch
-                store_backbone,
+                store_embedder,
             )
 
-            backbone = store_backbone(config).file
+            backbone = store_embedder(config).file
         if TEXT_EMBEDDING in specification.blocks:
             settings = config.text_embeddings
             texts = TextSource(settings.model, tuple(settings.fields), settings.max_tokens)

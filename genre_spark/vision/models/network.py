@@ -47,7 +47,7 @@ class PosterNetwork(nn.Module):
         self.size = (height, width)
         # the order that convolutions are fastest in on CUDA, and folded ones on CPUs
         self.channels_last = False
-        self.backbone, self.feature_count, self.top = chosen.backbone(height, width)
+        self.backbone, self.feature_count, self.top, self.depths = chosen.backbone(height, width)
         self.head = chosen.head(self.feature_count, labels, dropout, hidden)
         mean, std = chosen.normalisation or normalisation or IMAGENET
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))

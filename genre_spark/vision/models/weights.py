@@ -91,13 +91,17 @@ def read_state(file: Path) -> dict[str, object]:
         InvalidInputError: no such file, or not a file of weights.
     """
     try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file  # noqa: PLC0415 - comes with the extra text
+
+            return dict(load_file(file))
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InvalidInputError(f"{file}: no such file, expected weights of a network") from None
     except Exception as error:  # torch's safe unpickler fails on other files in every way there is
         first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise InvalidInputError(
-            f"{file}: not a file of weights ({first}), expected torch.save's format"
+            f"{file}: not a file of weights ({first}), expected torch.save's format or safetensors"
         ) from None
     if not isinstance(state, dict):
         raise InvalidInputError(f"{file}: a {type(state).__name__}, expected weights by name")
