@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyspark.ml.linalg import SparseVector, VectorUDT
+from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
@@ -28,6 +27,8 @@ _COUNTED = StructType(
 _HASHED = StructType(
     [StructField(NGRAM, LongType(), False), StructField(MOVIES, LongType(), False)]
 )
+_FIELDS = "type tinyint, size int, indices array<int>, values array<double>"
+_VECTOR = StructType([StructField("vector", VectorUDT())])
 
 
 def character_vectors(text: Column, part: CharactersBlock) -> Column:
@@ -39,21 +40,26 @@ def character_vectors(text: Column, part: CharactersBlock) -> Column:
     """
     counter = CharacterCounter(part)
 
-    def count(texts: pd.Series) -> pd.Series:
+    def count(texts: pd.Series) -> pd.DataFrame:
         padded = [pad_words(text) if text else "" for text in texts]
         rows = counter.count(padded)
-        indices, values, ends = rows.indices.tolist(), rows.data.tolist(), rows.indptr.tolist()
-        return pd.Series(
-            [
-                _sparse_vector(rows.shape[1], indices[start:stop], values[start:stop])
-                for start, stop in itertools.pairwise(ends)
-            ],
-            dtype=object,
+        cuts = rows.indptr[1:-1]
+        # the fields of a stored sparse vector (VectorUDT)
+        return pd.DataFrame(
+            {
+                "type": np.zeros(len(padded), np.int8),
+                "size": np.full(len(padded), rows.shape[1], np.int32),
+                "indices": _listed(rows.indices.astype(np.int32), cuts),
+                "values": _listed(rows.data, cuts),
+            }
         )
 
     make_udf: Any = pandas_udf  # its overloads know no such function
-    udf: Callable[[Column], Column] = make_udf(count, returnType=VectorUDT())
-    return udf(text)
+    udf: Callable[[Column], Column] = make_udf(count, returnType=_FIELDS)
+    # Spark takes no vector from a pandas UDF, and has no cast from a vector's fields to a vector;
+    # JSON has one, loses no digit, and stays in the JVM
+    fields = F.to_json(F.struct(udf(text).alias("vector")))
+    return F.from_json(fields, _VECTOR)["vector"]
 
 
 def count_ngrams(texts: DataFrame, ngrams: tuple[int, int]) -> DataFrame:
@@ -118,9 +124,8 @@ def _padded(batches: Iterable[pa.RecordBatch]) -> Iterator[Sequence[str]]:
         yield from chunks([pad_words(text) if text else "" for text in texts])
 
 
-def _sparse_vector(size: int, indices: list[int], values: list[float]) -> SparseVector:
-    """Return a vector without the constructor's loop that checks the order of the indices."""
-    vector: Any = SparseVector.__new__(SparseVector)
-    vector.size, vector.indices, vector.values = size, indices, values
-    made: SparseVector = vector
-    return made
+def _listed(values: np.ndarray, cuts: np.ndarray) -> pd.Series:
+    """Return parts of an array as values of a column."""
+    parts = np.empty(len(cuts) + 1, object)
+    parts[:] = np.split(values, cuts)
+    return pd.Series(parts, dtype=object)

@@ -32,7 +32,7 @@ def test_switches_of_earlier_recipes_stand_for_blocks() -> None:
         ({"metadata": False, "posters": False}, "no block is true, expected at least one of"),
         (
             {"blocks": {"colours": True}},
-            "features.blocks.colours: unknown key; known here: countri",
+            "features.blocks.colours: unknown key; known here: charact",
         ),
         (
             {"blocks": {"words": "perhaps"}},
