@@ -12,6 +12,7 @@ from genre_spark.extras import EXTRAS, require
 _COMMANDS = {
     "init": "genre_spark.commands.init",
     "guess": "genre_spark.commands.guess",
+    "verify": "genre_spark.commands.verify",
 }  # everything else is a stage
 
 

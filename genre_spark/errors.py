@@ -30,6 +30,10 @@ class MissingTableError(UserError):
     """A table that a stage reads has not been written (whole) yet."""
 
 
+class DamagedTableError(MissingTableError):
+    """Files of a stored table or model are gone, cut off or changed since they were written."""
+
+
 class MissingExtraError(UserError, ImportError):
     """A package that only some of genre_spark needs is not installed."""
 

@@ -28,12 +28,16 @@ __all__ = [
     "fingerprint",
     "is_local",
     "join",
+    "read_checked_json",
     "read_json",
     "remove_drafts",
     "remove_folder",
     "whole_file",
+    "write_checked_json",
     "write_json",
 ]
+
+_CHECK = "check"  # key of the digest of a JSON file's other values
 
 
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -84,9 +88,27 @@ def read_json(path: str) -> dict[str, Any] | None:
     try:
         with system.open(inner, "rb") as file:
             value = json.loads(file.read().decode("utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def write_checked_json(path: str, value: Mapping[str, Any]) -> None:
+    """Write a JSON file that `read_checked_json` recognises when its content was changed."""
+    stored = json.loads(json.dumps(value, ensure_ascii=False, default=str))  # as it is read again
+    write_json(path, {**stored, _CHECK: fingerprint(stored)})
+
+
+def read_checked_json(path: str) -> dict[str, Any] | None:
+    """Return the object in a JSON file, or None when it is missing, not whole or was changed.
+
+    A file without a checksum, of an earlier version, is taken as it is.
+    """
+    value = read_json(path)
+    if value is None:
+        return None
+    check = value.pop(_CHECK, None)
+    return value if check is None or check == fingerprint(value) else None
 
 
 @contextmanager

@@ -1,28 +1,32 @@
 """Tables that appear whole or not at all, on any file system, without relying on rename.
 
 A table is a folder: Parquet data under names that nobody else uses, and `_manifest.json`, written
-last, that lists the data that counts. Data of a killed run is not in the manifest and is removed by
-the next commit. Readers look at the manifest alone.
+last, that lists the data that counts, each file with its size and checksum. Data of a killed run is
+not in the manifest and is removed by the next commit. Readers look at the manifest alone, and at
+the files' sizes, so that what was deleted or cut off is found before Spark reads it.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from genre_spark.errors import MissingTableError, StageFailedError
-from genre_spark.files import filesystem, join, read_json, write_json
+from genre_spark.errors import DamagedTableError, MissingTableError, StageFailedError
+from genre_spark.files import filesystem, join, read_checked_json, write_checked_json
+from genre_spark.inventory import FileState, find_damage, list_files, read_states, take_inventory
 
 __all__ = [
     "Table",
     "TableManifest",
     "commit_table",
     "read_manifest",
+    "remove_damaged",
+    "table_damage",
     "table_files",
     "write_data",
     "write_table",
@@ -40,12 +44,15 @@ class TableManifest:
         paths: files or folders of Parquet, relative to the table's folder.
         rows: number of rows.
         details: what else belongs to the table (its vocabulary, statistics), JSON values.
+        files: name -> size and checksum of every file that the paths stand for; `commit_table`
+            fills it in. Empty in tables of earlier versions.
     """
 
     fingerprint: str
     paths: tuple[str, ...]
     rows: int
     details: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, FileState] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,20 +70,36 @@ class Table:
     producer: str
 
     def is_whole(self) -> bool:
-        """Return whether the table has been written whole."""
-        return read_manifest(self.path) is not None
+        """Return whether the table has been written whole, and its files have their sizes."""
+        manifest = read_manifest(self.path)
+        return manifest is not None and not table_damage(self.path, manifest)
+
+    def damage(self, *, full: bool = False) -> list[str]:
+        """Return a sentence per file that is not what was written; none where there is no table.
+
+        Args:
+            full: compare checksums too, which reads every byte; otherwise sizes only.
+        """
+        manifest = read_manifest(self.path)
+        return [] if manifest is None else table_damage(self.path, manifest, full=full)
 
     def manifest(self) -> TableManifest:
         """Return what the table consists of.
 
         Raises:
             MissingTableError: it has not been written (whole) yet; the text names its producer.
+            DamagedTableError: files are missing or have other sizes than when they were written.
         """
         manifest = read_manifest(self.path)
         if manifest is None:
             raise MissingTableError(
                 f"{self.path}: no such table yet; expected the output of "
                 f"`genre-spark {self.producer}`"
+            )
+        if damage := table_damage(self.path, manifest):
+            more = f" (and {len(damage) - 1:,} more files)" if len(damage) > 1 else ""
+            raise DamagedTableError(
+                f"{damage[0]}{more}; `genre-spark {self.producer}` makes the table again"
             )
         return manifest
 
@@ -132,23 +155,73 @@ def _describe(schema: StructType) -> str:
 
 def read_manifest(table: str) -> TableManifest | None:
     """Return a table's manifest, or None when the table has not been written whole."""
-    value = read_json(join(table, MANIFEST))
-    if value is None:
+    value = read_checked_json(join(table, MANIFEST)) or {}
+    try:
+        return TableManifest(
+            value["fingerprint"],
+            tuple(value["paths"]),
+            value["rows"],
+            value["details"],
+            read_states(value.get("files")),
+        )
+    except (KeyError, TypeError, ValueError):
         return None
-    return TableManifest(
-        value["fingerprint"], tuple(value["paths"]), value["rows"], value["details"]
-    )
 
 
-def commit_table(table: str, manifest: TableManifest) -> None:
-    """Make the manifest's data the table, then remove data that no longer belongs to it."""
-    write_json(join(table, MANIFEST), asdict(manifest))
+def table_damage(table: str, manifest: TableManifest, *, full: bool = False) -> list[str]:
+    """Return a sentence per file of a table that is not what was written, sorted by name.
+
+    Args:
+        table: folder (path or URL).
+        manifest: of the table; in one of an earlier version only missing data is found.
+        full: compare checksums too, which reads every byte; otherwise sizes only.
+    """
+    if manifest.files or not manifest.paths:
+        return find_damage(table, manifest.files, full=full)
+    system, _ = filesystem(table)
+    places = [join(table, path) for path in manifest.paths]
+    return [f"{place}: missing" for place in places if not system.exists(filesystem(place)[1])]
+
+
+def remove_damaged(table: str) -> None:
+    """Remove files that have other sizes than when they were written.
+
+    Incremental stages then make them again, as they make what was never there.
+    """
+    manifest = read_manifest(table)
+    if manifest is None or not table_damage(table, manifest):
+        return
+    for name, state in manifest.files.items():
+        if find_damage(table, {name: state}):
+            system, inner = filesystem(join(table, name))
+            if system.exists(inner):
+                system.rm(inner)
+
+
+def commit_table(
+    table: str, manifest: TableManifest, *, known: Mapping[str, FileState] | None = None
+) -> TableManifest:
+    """Make the manifest's data the table, then remove data that no longer belongs to it.
+
+    Args:
+        table: folder (path or URL).
+        manifest: of the new version.
+        known: sizes and checksums that those who wrote the files have worked out; the others are
+            worked out here.
+
+    Returns:
+        The manifest with the sizes and checksums of its files.
+    """
+    states = take_inventory(table, manifest.paths, {**manifest.files, **(known or {})})
+    whole = replace(manifest, files=states)
+    write_checked_json(join(table, MANIFEST), asdict(whole))
     system, inner = filesystem(table)
     keep = {path.split("/", 1)[0] for path in manifest.paths}
     for entry in system.ls(inner, detail=False):
         name = str(entry).rstrip("/").rsplit("/", 1)[-1]
         if name.startswith(("data-", ".data-")) and name not in keep:
             system.rm(entry, recursive=True)
+    return whole
 
 
 def write_data(
@@ -200,9 +273,7 @@ def write_table(
         frame, table, fingerprint=fingerprint, partitions=partitions, options=options
     )
     rows = frame.sparkSession.read.schema(frame.schema).parquet(join(table, folder)).count()
-    manifest = TableManifest(fingerprint, (folder,), rows, details or {})
-    commit_table(table, manifest)
-    return manifest
+    return commit_table(table, TableManifest(fingerprint, (folder,), rows, details or {}))
 
 
 def table_files(table: str) -> list[str]:
@@ -218,16 +289,5 @@ def table_files(table: str) -> list[str]:
 
 
 def _list_files(table: str, manifest: TableManifest) -> list[str]:
-    return sorted(_parquet_files(join(table, path) for path in manifest.paths))
-
-
-def _parquet_files(paths: Iterable[str]) -> Iterable[str]:
-    for path in paths:
-        system, inner = filesystem(path)
-        if system.isfile(inner):
-            yield path
-            continue
-        for entry in system.ls(inner, detail=False):
-            name = str(entry).rsplit("/", 1)[-1]
-            if name.endswith(".parquet") and not name.startswith(("_", ".")):
-                yield join(path, name)
+    names = manifest.files or list_files(table, manifest.paths)
+    return sorted(join(table, name) for name in names if name.endswith(".parquet"))

@@ -15,13 +15,14 @@ from pyspark.sql import SparkSession
 
 from genre_spark import __version__
 from genre_spark.config import Config
-from genre_spark.errors import MissingTableError
-from genre_spark.files import fingerprint, join, read_json, write_json
+from genre_spark.errors import DamagedTableError, MissingTableError
+from genre_spark.files import filesystem, fingerprint, join, read_checked_json, write_checked_json
+from genre_spark.inventory import find_damage, read_states, take_inventory
 from genre_spark.session import check_workers
 from genre_spark.tracking import TrackedRun, open_run
 from genre_spark.workers.errors import worker_errors
 
-__all__ = ["Body", "Output", "Stage", "StageResult", "git_commit", "stage"]
+__all__ = ["Body", "Output", "Stage", "StageResult", "git_commit", "require_models", "stage"]
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,23 @@ Body = Callable[[Any, Config, TrackedRun], StageResult]
 """What a stage does with the Spark session (None where it needs none), the recipe and its run."""
 
 
+_MODELS = ("models", "movie_models")  # folders under `paths.work` whose files a record lists
+
+
 class Output(Protocol):
     """What a stage writes."""
 
+    @property
+    def path(self) -> str:
+        """Return the folder or file."""
+        ...
+
     def is_whole(self) -> bool:
         """Return whether all of it is there."""
+        ...
+
+    def damage(self, *, full: bool = False) -> list[str]:
+        """Return a sentence per file that is not what was written."""
         ...
 
 
@@ -67,7 +80,8 @@ class Stage:
     """A step of the pipeline; its name is the name of its module, with hyphens.
 
     Its result stands as long as the digest of what it depends on is the same and its tables are
-    whole. A record of the last result is written last, so a killed stage is run again.
+    whole. A record of the last result is written last, so a killed stage is run again; it has the
+    sizes and checksums of the files of models.
 
     Args:
         body: does the work.
@@ -158,12 +172,32 @@ class Stage:
             tracked.log_metrics({f"count/{key}": value for key, value in result.counts.items()})
             metrics = result.metrics if self._logs_metrics else {}
             tracked.log_metrics({**metrics, "seconds": result.seconds})
-            write_json(self._record(config), {"fingerprint": digest, "result": asdict(result)})
+            self._remember(config, digest, result)
         return result
 
     def earlier(self, config: Config) -> StageResult | None:
         """Return the earlier result, or None where it does not stand any more; needs no Spark."""
         return self._standing(config, self.check(config))
+
+    def damage(self, config: Config, *, full: bool = False) -> list[str]:
+        """Return a sentence per stored file that is not what the stage has written.
+
+        Args:
+            config: the recipe.
+            full: compare checksums too, which reads every byte; otherwise sizes only.
+        """
+        done = read_checked_json(self._record(config))
+        if done is None:
+            return (
+                [f"{self._record(config)}: changed or cut off"] if self._has_record(config) else []
+            )
+        found = find_damage(config.paths.work, read_states(done.get("files")), full=full)
+        for output in self._outputs(config):
+            flaws = output.damage(full=full)
+            if not flaws and not output.is_whole():
+                flaws = [f"{output.path}: its manifest is missing, cut off or changed"]
+            found += flaws
+        return found
 
     def check(self, config: Config) -> str:
         """Return the digest of everything that the result depends on.
@@ -185,16 +219,50 @@ class Stage:
     def _standing(self, config: Config, digest: str) -> StageResult | None:
         if self._always:
             return None
-        done = read_json(self._record(config))
-        if not done or done["fingerprint"] != digest:
+        done = read_checked_json(self._record(config))
+        if not done or done.get("fingerprint") != digest:
             return None
         if not all(output.is_whole() for output in self._outputs(config)):
             return None
+        if find_damage(config.paths.work, read_states(done.get("files"))):
+            return None
         return replace(_read_result(done["result"]), reused=True)
+
+    def _remember(self, config: Config, digest: str, result: StageResult) -> None:
+        work = config.paths.work.rstrip("/")
+        below = [place[len(work) + 1 :] for place in result.outputs.values()]
+        models = [name for name in below if name.startswith(_MODELS)]
+        value = {
+            "fingerprint": digest,
+            "result": asdict(result),
+            "files": take_inventory(work, models),
+        }
+        write_checked_json(self._record(config), value)
+
+    def _has_record(self, config: Config) -> bool:
+        system, inner = filesystem(self._record(config))
+        return bool(system.exists(inner))
 
     def _record(self, config: Config) -> str:
         """Return the file that remembers the last result."""
         return join(config.paths.work, "stages", f"{self.name}.json")
+
+
+def require_models(config: Config) -> None:
+    """Check the sizes of the files of all models that stages have recorded.
+
+    Raises:
+        DamagedTableError: one of them is not what was written; the text names its stage.
+    """
+    system, inner = filesystem(join(config.paths.work, "stages"))
+    records = system.ls(inner, detail=False) if system.exists(inner) else []
+    for name in sorted(str(entry).rsplit("/", 1)[-1] for entry in records):
+        done = read_checked_json(join(config.paths.work, "stages", name)) or {}
+        files = read_states(done.get("files"))
+        models = {file: state for file, state in files.items() if file.startswith("models/")}
+        for flaw in find_damage(config.paths.work, models):
+            producer = name.removesuffix(".json")
+            raise DamagedTableError(f"{flaw}; `genre-spark {producer}` makes the model again")
 
 
 def stage(

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.files import filesystem, join, read_json
+from genre_spark.files import filesystem, join, read_checked_json
 from genre_spark.imaging import RejectedImage, store_poster
 from genre_spark.imaging.decoding import Pixels
 from genre_spark.imaging.process import settle_process
+from genre_spark.inventory import file_state
 from genre_spark.posters.names import expected_format
 from genre_spark.posters.placeholders import content_hash
 from genre_spark.posters.reading import Content, ReadFailure, Row, read_posters
@@ -70,9 +71,12 @@ def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
             if image is not None:
                 part.add(fact.movie_id, fact.source, image)
     rejects = [(fact.source, fact.reason, fact.detail) for fact in facts if fact.reason]
+    rejected = write_rejects(job.rejects_table, chunk, rejects) if rejects else None
     receipt = {
         "part": part.name,
-        "rejects": write_rejects(job.rejects_table, chunk, rejects) if rejects else None,
+        "part_state": file_state(join(job.table, part.name)),
+        "rejects": rejected,
+        "rejects_state": rejected and file_state(join(job.rejects_table, rejected)),
         "decoded": len(fresh),
         "misnamed": sum(
             expected_format(fact.source) != fact.format for fact in facts if not fact.reason
@@ -148,17 +152,21 @@ def _copied(job: ChunkJob, rows: Sequence[Row]) -> dict[int, tuple[PosterFacts, 
             wanted.setdefault(row["origin"], set()).add(row[MOVIE_ID])
     if not wanted:
         return {}
-    state = read_json(join(job.table, STATE)) or {"receipts": {}}
+    state = read_checked_json(join(job.table, STATE)) or {"receipts": {}}
     found: dict[int, tuple[PosterFacts, bytes | None]] = {}
     for origin, ids in wanted.items():
         receipt = state["receipts"].get(origin)
         if receipt is None:
             continue
         # A part without a row is not in the manifest, so it is gone; its facts still say why.
-        images = (
-            dict(_read_images(join(job.table, receipt["part"]), ids)) if receipt["rows"] else {}
-        )
-        for fact in read_facts(job.table, receipt["facts"]):
+        try:
+            images = (
+                dict(_read_images(join(job.table, receipt["part"]), ids)) if receipt["rows"] else {}
+            )
+            facts = read_facts(job.table, receipt["facts"])
+        except (OSError, pa.ArrowException):
+            continue  # a damaged chunk: its posters are decoded again
+        for fact in facts:
             if fact.movie_id in ids and (fact.reason or fact.movie_id in images):
                 found[fact.movie_id] = fact, images.get(fact.movie_id)
     return found

@@ -12,7 +12,6 @@ thing here that grows with the source.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,15 +24,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.files import filesystem, fingerprint, join, read_json
-from genre_spark.posters.arrow_columns import int_column, text_column
+from genre_spark.files import filesystem, fingerprint, join, read_checked_json
+from genre_spark.posters.arrow_columns import int_column, table_digest, text_column
 from genre_spark.posters.listing import LISTING_SCHEMA, list_posters, shard_names
 from genre_spark.posters.names import DUPLICATE_ID
 from genre_spark.posters.placeholders import PLACEHOLDER, PLACEHOLDER_FROM, hash_candidates
 from genre_spark.posters.receipts import STATE, done_chunks, facts_folder
 from genre_spark.posters.rejects import write_rejects
 from genre_spark.schemas import MOVIE_ID, SOURCE
-from genre_spark.tables import read_manifest
+from genre_spark.tables import read_manifest, table_damage
 
 FORMAT = 1  # of the chunks; raised when the same original would be stored differently
 PLAN_SCHEMA = pa.schema(
@@ -117,8 +116,17 @@ def _smallest(largest: int) -> int:
     return max(largest // 8, min(largest, 128))
 
 
-def plan_posters(source: str, table: str, rejects_table: str, config: PostersConfig) -> Plan:
+def plan_posters(
+    source: str, table: str, rejects_table: str, config: PostersConfig, *, anew: bool = False
+) -> Plan:
     """List the source, compare it with the ledger of the earlier run, and write the plan.
+
+    Args:
+        source: folder or archive.
+        table: folder of the posters table.
+        rejects_table: folder of the rejects table.
+        config: how posters are stored.
+        anew: use nothing of earlier runs.
 
     Raises:
         InvalidInputError: the source cannot be listed.
@@ -127,11 +135,12 @@ def plan_posters(source: str, table: str, rejects_table: str, config: PostersCon
     posters, rejected = _one_per_id(listing.posters)
     rejected = listing.rejects + rejected
     settings = config_fingerprint(config)
-    base = _Base.read(table, settings)
+    base = _Base.empty() if anew else _Base.read(table, settings)
     posters, dropped = _with_hashes(posters, base.rows, source, config)
     rejected = rejected + dropped
     digest = _content_digest(posters, rejected, settings)
-    if _stands(table, rejects_table, digest):
+    whole = {} if anew else done_chunks(table, rejects_table, base.receipts)
+    if whole.keys() >= set(base.digests) and _stands(table, rejects_table, digest):
         return Plan(digest, "", (), {}, None, {}, posters.num_rows + len(rejected), 0, 0)
     groups = _cut(posters, base, rows_per_chunk(config))
     ledger, chunks = _write_ledger(table, digest, groups, settings)
@@ -144,11 +153,7 @@ def plan_posters(source: str, table: str, rejects_table: str, config: PostersCon
     for _, reason, _ in rejected:
         counts[reason] = counts.get(reason, 0) + 1
     wanted = set(chunks)
-    done = {
-        chunk: receipt
-        for chunk, receipt in done_chunks(table, base.receipts).items()
-        if chunk in wanted
-    }
+    done = {chunk: receipt for chunk, receipt in whole.items() if chunk in wanted}
     kept = sum(group.num_rows for group, known in groups if known is not None)
     moved = posters.num_rows - fresh - kept
     return Plan(
@@ -165,8 +170,11 @@ def plan_posters(source: str, table: str, rejects_table: str, config: PostersCon
 
 
 def _stands(table: str, rejects_table: str, digest: str) -> bool:
-    manifests = [read_manifest(table), read_manifest(rejects_table)]
-    return all(manifest is not None and manifest.fingerprint == digest for manifest in manifests)
+    for place in (table, rejects_table):
+        manifest = read_manifest(place)
+        if manifest is None or manifest.fingerprint != digest or table_damage(place, manifest):
+            return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -179,17 +187,25 @@ class _Base:
     receipts: dict[str, dict[str, Any]]
 
     @classmethod
+    def empty(cls) -> _Base:
+        return cls(PLAN_SCHEMA.empty_table(), np.zeros(0, np.int64), (), {})
+
+    @classmethod
     def read(cls, table: str, settings: str) -> _Base:
-        state = read_json(join(table, STATE))
+        state = read_checked_json(join(table, STATE))
         if state is None or state["settings"] != settings:
-            return cls(PLAN_SCHEMA.empty_table(), np.zeros(0, np.int64), (), {})
+            return cls.empty()
         system, inner = filesystem(join(table, state["ledger"]))
-        with system.open(inner, "rb") as file:
-            ledger = pq.ParquetFile(file)
-            sizes = [
-                ledger.metadata.row_group(index).num_rows for index in range(ledger.num_row_groups)
-            ]
-            rows = ledger.read()
+        try:
+            with system.open(inner, "rb") as file:
+                ledger = pq.ParquetFile(file)
+                groups = range(ledger.num_row_groups)
+                sizes = [ledger.metadata.row_group(index).num_rows for index in groups]
+                rows = ledger.read()
+        except (OSError, pa.ArrowException):
+            return cls.empty()  # damaged: finished chunks are found again by their digests
+        if len(sizes) != len(state["chunks"]):
+            return cls.empty()
         return cls(
             rows, np.repeat(np.arange(len(sizes)), sizes), state["chunks"], state["receipts"]
         )
@@ -267,28 +283,6 @@ def _content_digest(posters: pa.Table, rejected: list[tuple[str, str, str]], set
         pc.sort_indices(posters, sort_keys=[(MOVIE_ID, "ascending")])
     )
     return fingerprint(settings, table_digest(ordered), sorted(rejected))
-
-
-def table_digest(table: pa.Table) -> str:
-    """Return the digest of a table's values, whatever its chunks and offsets in memory."""
-    digest = hashlib.sha256()
-    for name in table.column_names:
-        column = table[name].combine_chunks()
-        column = (
-            column.chunk(0) if isinstance(column, pa.ChunkedArray) and column.num_chunks else column
-        )
-        if pa.types.is_string(column.type):
-            lengths = pc.binary_length(column)
-            digest.update(lengths.to_numpy(zero_copy_only=False).tobytes())
-            start = column.buffers()[1]
-            offsets = np.frombuffer(start, np.int32)[
-                column.offset : column.offset + len(column) + 1
-            ]
-            if len(offsets) and column.buffers()[2] is not None:
-                digest.update(memoryview(column.buffers()[2])[offsets[0] : offsets[-1]])
-        else:
-            digest.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).tobytes())
-    return digest.hexdigest()[:24]
 
 
 def _cut(posters: pa.Table, base: _Base, largest: int) -> list[tuple[pa.Table, str | None]]:

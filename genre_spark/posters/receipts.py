@@ -88,7 +88,7 @@ def write_facts(
     system, inner = filesystem(join(facts_folder(table), name))
     with system.open(inner, "wb") as file:
         pq.write_table(pa.Table.from_arrays(columns, schema=schema), file)
-    return whole
+    return {**whole, "facts_bytes": int(system.size(inner))}
 
 
 def read_facts(table: str, name: str) -> list[PosterFacts]:
@@ -132,20 +132,51 @@ def size_bin(height: int, width: int) -> str:
     return f"{sides[0]}x{sides[1]}"
 
 
-def done_chunks(table: str, known: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return digest -> receipt of all whole chunks, of the earlier table and of killed runs."""
-    done = dict(known)
-    system, folder = filesystem(facts_folder(table))
-    if not system.exists(folder):
-        return done
-    for entry in sorted(system.ls(folder, detail=False)):
-        name = str(entry).rsplit("/", 1)[-1]
+def done_chunks(
+    table: str, rejects_table: str, known: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return digest -> receipt of all whole chunks, of the earlier table and of killed runs.
+
+    A chunk is whole when each of its files is there with the size that it had when it was written.
+    """
+    facts = _sizes(facts_folder(table))
+    if not facts:
+        return {}
+    parts, rejects = _sizes(table), _sizes(rejects_table)
+
+    def is_whole(receipt: Mapping[str, Any]) -> bool:
+        return (
+            _fits(facts, receipt["facts"], receipt.get("facts_bytes"))
+            and _fits(rejects, receipt["rejects"], (receipt.get("rejects_state") or [None])[0])
+            # the part of a chunk without a good poster is in no manifest, so it is gone
+            and (
+                not receipt["rows"]
+                or _fits(parts, receipt["part"], (receipt.get("part_state") or [None])[0])
+            )
+        )
+
+    done = {chunk: receipt for chunk, receipt in known.items() if is_whole(receipt)}
+    of_earlier_runs = {receipt["facts"] for receipt in known.values()}
+    for name in sorted(facts):
         chunk = name.split("-")[1] if name.count("-") == 2 else ""
-        if chunk and chunk not in done:
+        if chunk and chunk not in done and name not in of_earlier_runs:
             receipt = _read_receipt(table, name)
-            if receipt is not None:
+            if receipt is not None and is_whole(receipt):
                 done[chunk] = receipt
     return done
+
+
+def _fits(sizes: Mapping[str, int], name: str | None, size: int | None) -> bool:
+    """Return whether a file is there with its size; any size does where it is not known."""
+    return name is None or (name in sizes and size in (None, sizes[name]))
+
+
+def _sizes(folder: str) -> dict[str, int]:
+    system, inner = filesystem(folder)
+    if not system.exists(inner):
+        return {}
+    entries = system.ls(inner, detail=True)
+    return {str(entry["name"]).rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in entries}
 
 
 def _read_receipt(table: str, name: str) -> dict[str, Any] | None:
@@ -156,5 +187,4 @@ def _read_receipt(table: str, name: str) -> dict[str, Any] | None:
         receipt: dict[str, Any] = json.loads(metadata[_RECEIPT])
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         return None  # the run was killed while it wrote this file
-    part, folder = receipt.get("part"), filesystem(table)
-    return receipt if part is None or folder[0].exists(join(folder[1], part)) else None
+    return receipt

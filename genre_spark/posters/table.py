@@ -20,7 +20,8 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, join, write_json
+from genre_spark.files import filesystem, join, write_checked_json
+from genre_spark.inventory import FileState, read_states
 from genre_spark.posters.arrow_columns import text_column
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import require_posters
@@ -55,7 +56,13 @@ class PreparedPosters:
 
 
 def prepare_posters(
-    spark: SparkSession, source: str, *, table: str, rejects_table: str, config: PostersConfig
+    spark: SparkSession,
+    source: str,
+    *,
+    table: str,
+    rejects_table: str,
+    config: PostersConfig,
+    anew: bool = False,
 ) -> PreparedPosters:
     """Bring the posters table up to date with its source.
 
@@ -66,12 +73,13 @@ def prepare_posters(
         table: folder of the posters table.
         rejects_table: folder of the rejects table.
         config: how posters are stored.
+        anew: decode all posters again, whatever is there.
 
     Raises:
         InvalidInputError: there is no such source, or no poster in it.
     """
     require_posters(source)
-    plan = _plan(spark, source, table, rejects_table, config)
+    plan = _plan(spark, source, table, rejects_table, config, anew=anew)
     before = read_manifest(table)
     if before is not None and not plan.ledger:
         return PreparedPosters(
@@ -92,9 +100,15 @@ def prepare_posters(
 
 
 def _plan(
-    spark: SparkSession, source: str, table: str, rejects_table: str, config: PostersConfig
+    spark: SparkSession,
+    source: str,
+    table: str,
+    rejects_table: str,
+    config: PostersConfig,
+    *,
+    anew: bool,
 ) -> Plan:
-    run = functools.partial(_answer_plan, source, table, rejects_table, config)
+    run = functools.partial(_answer_plan, source, table, rejects_table, config, anew)
     (row,) = spark.range(0, 1, 1, 1).mapInArrow(short_task(run), _ANSWER).collect()
     return _read_plan(row[0])
 
@@ -104,11 +118,13 @@ def _answer_plan(
     table: str,
     rejects_table: str,
     config: PostersConfig,
+    anew: bool,
     batches: Iterable[pa.RecordBatch],
 ) -> Iterable[pa.RecordBatch]:
     for _ in batches:
         try:
-            yield _answers([plan_posters(source, table, rejects_table, config).to_json()])
+            plan = plan_posters(source, table, rejects_table, config, anew=anew)
+            yield _answers([plan.to_json()])
         except InvalidInputError as error:
             yield _answers([{"error": str(error)}])  # Spark would wrap it into an error of its own
 
@@ -170,7 +186,7 @@ def _commit(
         sum(rejected.values()),
         details["rejected"],
     )
-    commit_table(rejects_table, rejects)
+    commit_table(rejects_table, rejects, known=_known_states(receipts, "rejects"))
     parts = tuple(receipt["part"] for receipt in receipts if receipt["rows"])
     manifest = TableManifest(
         plan.fingerprint, parts, sum(receipt["rows"] for receipt in receipts), details
@@ -181,10 +197,16 @@ def _commit(
         "chunks": list(plan.chunks),
         "receipts": dict(zip(plan.chunks, receipts, strict=True)),
     }
-    write_json(join(table, STATE), state)
-    commit_table(table, manifest)
+    write_checked_json(join(table, STATE), state)
+    commit_table(table, manifest, known=_known_states(receipts, "part"))
     _remove_leftovers(table, plan.ledger, {receipt["facts"] for receipt in receipts})
     return manifest
+
+
+def _known_states(receipts: Sequence[Mapping[str, Any]], kind: str) -> dict[str, FileState]:
+    """Return the states of files that the workers have worked out: kind is part or rejects."""
+    states = {receipt[kind]: receipt.get(f"{kind}_state") for receipt in receipts if receipt[kind]}
+    return read_states({name: state for name, state in states.items() if state})
 
 
 def summarize_receipts(

@@ -8,7 +8,8 @@ from typing import Any
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.blocks import PosterForm
-from genre_spark.files import join, read_json, write_json
+from genre_spark.files import join, read_checked_json, read_json, write_checked_json
+from genre_spark.inventory import FileState, find_damage, read_states
 
 __all__ = ["FORMAT", "ModelDescription", "TextSource"]
 
@@ -58,9 +59,15 @@ class ModelDescription:
     posters: PosterForm
     texts: TextSource | None = None
 
-    def save(self, folder: str) -> None:
-        """Write it, as the last file of a package: a folder without it is no package."""
-        write_json(join(folder, _FILE), {"format": FORMAT, **asdict(self)})
+    def save(self, folder: str, *, files: Mapping[str, FileState] | None = None) -> None:
+        """Write it, as the last file of a package: a folder without it is no package.
+
+        Args:
+            folder: of the package.
+            files: sizes and checksums of the package's other files.
+        """
+        value = {"format": FORMAT, **asdict(self), "files": dict(files or {})}
+        write_checked_json(join(folder, _FILE), value)
 
     @classmethod
     def load(cls, folder: str) -> ModelDescription:
@@ -70,14 +77,22 @@ class ModelDescription:
             InvalidInputError: there is none, or it is damaged or of a later version.
         """
         path = join(folder, _FILE)
-        value = read_json(path)
+        value = read_checked_json(path)
         if value is None:
+            if read_json(path) is not None:
+                raise InvalidInputError(f"{path}: it was changed, package the model again")
             raise InvalidInputError(
                 f"{path}: no such file, expected the folder of a packaged model (what "
                 "`genre-spark package-models` writes under movie_models/)"
             )
         if value.pop("format", None) != FORMAT:
             raise InvalidInputError(f"{path}: expected format {FORMAT}, another version wrote it")
+        try:
+            damage = find_damage(folder, read_states(value.pop("files", None)))
+        except (TypeError, ValueError):
+            damage = [path]
+        if damage:
+            raise InvalidInputError(f"{damage[0]}; package the model again")
         try:
             texts = value["texts"]
             return cls(

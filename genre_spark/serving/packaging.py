@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import copy_folder, filesystem, join, remove_folder
+from genre_spark.inventory import take_inventory
 from genre_spark.serving.package_description import ModelDescription
 
 __all__ = ["package_model", "stored_class"]
@@ -53,4 +54,5 @@ def package_model(
         features.save(join(folder, "features"))
     if backbone is not None:
         copy_folder(backbone, join(folder, "backbone.pt"))
-    description.save(folder)
+    extra = [name for name, there in (("features", features), ("backbone.pt", backbone)) if there]
+    description.save(folder, files=take_inventory(folder, [*files, *extra]))

@@ -16,7 +16,7 @@ from genre_spark.caching import cached
 from genre_spark.config import TextEmbeddingsConfig
 from genre_spark.files import filesystem, fingerprint, join, whole_file
 from genre_spark.schemas import FEATURES, MOVIE_ID, TEXT_EMBEDDINGS_SCHEMA
-from genre_spark.tables import TableManifest, commit_table, read_manifest
+from genre_spark.tables import TableManifest, commit_table, read_manifest, remove_damaged
 from genre_spark.text.encoders import TextEncoder, encode_texts, open_encoder
 from genre_spark.text.sources import EncoderSource
 from genre_spark.workers.errors import worker_errors
@@ -84,6 +84,7 @@ def embed_texts(
     """
     digest = fingerprint("text-embeddings", source.digest, config.max_tokens)
     folder = join(table, f"data-{digest}")
+    remove_damaged(table)
     spark = texts.sparkSession
     wanted = texts.select(MOVIE_ID, TEXT, F.xxhash64(TEXT).alias(_HASH))
     with cached(wanted) as wanted, worker_errors():
@@ -109,7 +110,7 @@ def embed_texts(
         rows=row["rows"],
         details={"features": row["features"] or 0, "model": config.model},
     )
-    if read_manifest(table) != manifest:
+    if computed or read_manifest(table) != manifest:
         commit_table(table, manifest)
     _remove_others(folder, kept)
     return EmbeddedTexts(manifest, computed, row["truncated"], row["empty"])

@@ -45,8 +45,16 @@ def dataset_spec(config: Config) -> DatasetSpec:
 class _DataSet:
     spec: DatasetSpec
 
+    @property
+    def path(self) -> str:
+        return self.spec.metadata
+
     def is_whole(self) -> bool:
         return read_report(self.spec) is not None
+
+    def damage(self, *, full: bool = False) -> list[str]:  # noqa: ARG002 - there is no inventory
+        """Return nothing: the data set is an input like the user's own."""
+        return []
 
 
 @stage(

@@ -40,6 +40,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             table=posters,
             rejects_table=rejects,
             config=config.posters,
+            anew=tracked.force,
         )
     details = prepared.manifest.details
     tracked.log_params({"posters": config.posters.model_dump()})

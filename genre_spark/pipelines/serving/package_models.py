@@ -23,7 +23,7 @@ from genre_spark.features.blocks import POSTER_EMBEDDING, TEXT_EMBEDDING, Poster
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import fingerprint, join, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.pipelines.stage import StageResult, require_models, stage
 from genre_spark.schemas import LABELS, WEIGHT
 from genre_spark.serving.package_description import ModelDescription, TextSource
 from genre_spark.serving.packaging import package_model, stored_class
@@ -59,6 +59,7 @@ def best_model(config: Config) -> str:
 
 def _depends_on(config: Config) -> list[object]:
     tables = Catalogue(config)
+    require_models(config)
     return [
         tables.evaluation.manifest().fingerprint,
         config.evaluation.best_by,
@@ -72,9 +73,18 @@ class _Packages:
 
     config: Config
 
+    @property
+    def path(self) -> str:
+        """The file that names the best package."""
+        return model_folder(self.config, BEST)
+
     def is_whole(self) -> bool:
         """Return whether the last file of the stage is there."""
-        return read_json(model_folder(self.config, BEST)) is not None
+        return read_json(self.path) is not None
+
+    def damage(self, *, full: bool = False) -> list[str]:  # noqa: ARG002 - the record has them all
+        """Return nothing: the stage's record lists the packages' files."""
+        return []
 
 
 @stage(depends_on=_depends_on, outputs=lambda config: [_Packages(config)])

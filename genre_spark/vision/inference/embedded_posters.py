@@ -14,7 +14,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from genre_spark.config import EmbeddingsConfig
 from genre_spark.files import filesystem, fingerprint, join, whole_file
 from genre_spark.schemas import FEATURES, MOVIE_ID
-from genre_spark.tables import TableManifest, commit_table, read_manifest
+from genre_spark.tables import TableManifest, commit_table, read_manifest, remove_damaged
 from genre_spark.vision.inference.poster_embedder import worker_embedder
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
 from genre_spark.workers.errors import worker_errors
@@ -82,6 +82,7 @@ def embed_posters(
     """
     digest = fingerprint("embeddings", version, config.mirror)
     folder = join(table, f"data-{digest}")
+    remove_damaged(table)
     parts = list_parts(files, rows=config.rows_per_part)
     names = {_part_name(part): part for part in parts}
     done = _existing(folder)

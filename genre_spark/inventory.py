@@ -1,0 +1,199 @@
+"""Sizes and checksums of stored files, so that damage is found before anything reads them.
+
+A look at sizes lists each folder once. Checksums are SHA-256, the same as `sha256sum` prints: about
+a second per gigabyte and core, and every byte is read. They are worked out in threads of this
+process, or by Spark's tasks where a session runs and there is much to read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from genre_spark.files import filesystem, join
+from genre_spark.workers.tasks import short_task
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["FileState", "file_state", "find_damage", "list_files", "read_states", "take_inventory"]
+
+_BLOCK = 1 << 22
+_FOR_TASKS = 256 << 20  # bytes from which on tasks of a running session read them
+_FILES_PER_TASK = 64
+_HADOOP = ".crc"
+
+
+class FileState(NamedTuple):
+    """What a file was when it was written.
+
+    Attributes:
+        size: bytes.
+        sha256: its checksum, hexadecimal.
+    """
+
+    size: int
+    sha256: str
+
+
+def read_states(value: Mapping[str, Sequence[Any]] | None) -> dict[str, FileState]:
+    """Return an inventory from its JSON form, name -> [size, sha256]."""
+    return {
+        name: FileState(int(size), str(digest)) for name, (size, digest) in (value or {}).items()
+    }
+
+
+def file_state(path: str) -> FileState:
+    """Return a file's state; it is read once, in blocks."""
+    system, inner = filesystem(path)
+    digest, size = hashlib.sha256(), 0
+    with system.open(inner, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+    return FileState(size, digest.hexdigest())
+
+
+def list_files(folder: str, paths: Iterable[str]) -> dict[str, int]:
+    """Return name -> bytes of the files that the paths, files or folders, stand for.
+
+    Names are relative to the folder. Marks such as `_SUCCESS` and hidden files do not count, but
+    for Hadoop's checksums: a damaged one keeps Spark from reading its file.
+    """
+    found: dict[str, int] = {}
+    for path in paths:
+        system, inner = filesystem(join(folder, path))
+        if system.isfile(inner):
+            found[path] = int(system.size(inner) or 0)
+            continue
+        for name, info in system.find(inner, detail=True).items():
+            below = str(name)[len(inner.rstrip("/")) + 1 :]
+            if _counts(below.rsplit("/", 1)[-1]):
+                found[join(path, below)] = int(info["size"])
+    return found
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(("_", ".")) or name.endswith(_HADOOP)
+
+
+def take_inventory(
+    folder: str, paths: Iterable[str], known: Mapping[str, FileState] | None = None
+) -> dict[str, FileState]:
+    """Return name -> state of all files that the paths stand for.
+
+    Args:
+        folder: path or URL.
+        paths: files or folders below it.
+        known: states that need not be worked out, of files that have not changed.
+    """
+    known = known or {}
+    named: list[str] = []
+    folders: list[str] = []
+    for path in paths:
+        (named if path in known else folders).append(path)
+    sizes = list_files(folder, folders)
+    left = [name for name in sizes if name not in known]
+    states = {name: known[name] for name in [*named, *(n for n in sizes if n in known)]}
+    spark = _active_session()
+    if spark is not None and sum(sizes[name] for name in left) > _FOR_TASKS:
+        states.update(_states_by_tasks(spark, folder, left))
+    else:
+        states.update(_states_by_threads(folder, left))
+    return dict(sorted(states.items()))
+
+
+def _active_session() -> SparkSession | None:
+    pyspark = sys.modules.get("pyspark.sql")  # packaged models work without it
+    return None if pyspark is None else pyspark.SparkSession.getActiveSession()
+
+
+def find_damage(
+    folder: str, inventory: Mapping[str, FileState], *, full: bool = False
+) -> list[str]:
+    """Return a sentence per file that is not what it was, sorted by name.
+
+    Args:
+        folder: path or URL.
+        inventory: name below the folder -> state.
+        full: compare checksums too, which reads every byte; otherwise sizes only.
+    """
+    sizes = _sizes(folder, inventory)
+    flaws = {}
+    for name, state in inventory.items():
+        size = sizes.get(name)
+        if size is None and name.endswith(_HADOOP):
+            continue  # Spark reads a file without one
+        if size is None:
+            flaws[name] = f"missing, expected {state.size:,} bytes"
+        elif size != state.size:
+            flaws[name] = f"{size:,} bytes, expected {state.size:,}"
+    if full:
+        left = [name for name in sizes if name in inventory and name not in flaws]
+        for name, state in _states_by_threads(folder, left).items():
+            if state.sha256 != inventory[name].sha256:
+                flaws[name] = "its content has changed (SHA-256)"
+    return [f"{join(folder, name)}: {flaw}" for name, flaw in sorted(flaws.items())]
+
+
+def _sizes(folder: str, names: Iterable[str]) -> dict[str, int]:
+    """Return name -> bytes of those files that are there, by one listing per folder."""
+    system, root = filesystem(folder)
+    root = root.rstrip("/")
+    found: dict[str, int] = {}
+    for parent in sorted({name.rpartition("/")[0] for name in names}):
+        place = f"{root}/{parent}" if parent else root
+        system.invalidate_cache(place)
+        try:
+            entries = system.ls(place, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entry in entries:
+            if entry["type"] == "file":
+                last = str(entry["name"]).rsplit("/", 1)[-1]
+                found[f"{parent}/{last}" if parent else last] = int(entry["size"] or 0)
+    return found
+
+
+def _states_by_threads(folder: str, names: Sequence[str]) -> dict[str, FileState]:
+    if not names:
+        return {}
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1, len(names))) as pool:
+        states = pool.map(_state_or_nothing, [join(folder, name) for name in names])
+        return dict(zip(names, states, strict=True))
+
+
+def _state_or_nothing(path: str) -> FileState:
+    try:
+        return file_state(path)
+    except OSError as error:  # a block of the disk that cannot be read, a file that is just gone
+        return FileState(-1, str(error))
+
+
+def _states_by_tasks(
+    spark: SparkSession, folder: str, names: Sequence[str]
+) -> dict[str, FileState]:
+    rows = spark.createDataFrame([(name,) for name in names], "name string")
+    tasks = max(1, min(len(names), max(16, len(names) // _FILES_PER_TASK)))
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            names = batch.column(0).to_pylist()
+            states = [file_state(join(folder, name)) for name in names]
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "name": names,
+                    "size": pa.array([state.size for state in states], pa.int64()),
+                    "sha256": [state.sha256 for state in states],
+                }
+            )
+
+    schema = "name string, size long, sha256 string"
+    found = rows.repartition(tasks).mapInArrow(short_task(read), schema).collect()  # one per file
+    return {row["name"]: FileState(row["size"], row["sha256"]) for row in found}
