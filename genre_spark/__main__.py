@@ -8,6 +8,7 @@ from importlib import import_module
 
 from genre_spark.errors import MissingExtraError
 from genre_spark.extras import EXTRAS, require
+from genre_spark.signals import handle_signals
 
 _COMMANDS = {
     "init": "genre_spark.commands.init",
@@ -19,6 +20,7 @@ _COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command or a stage and return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    handle_signals(": ".join(["genre-spark", *words[:1]]))
     command = words.pop(0) if words and words[0] in _COMMANDS else None
     try:
         if command is None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,14 @@ from genre_spark.pipelines.run import run as run_all
 from genre_spark.pipelines.stage import StageResult
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.report import describe_result, how_to_open
-from genre_spark.session import job_progress, spark_session
+from genre_spark.session import cancel_jobs, job_progress, spark_session
+from genre_spark.signals import (
+    end_interrupted,
+    handle_signals,
+    interruption,
+    on_interruption,
+    working,
+)
 from genre_spark.tracking import experiment_address, resolve_tracking_uri
 
 
@@ -41,18 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, options.overrides)
         if options.stage == "ui":
             return _show_runs(config, options.port)
-        results = _run(options, config)
-    except GenreSparkError as error:
-        _report_error(f"{options.stage}: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        _report_error(
-            f"{options.stage}: interrupted; start it again and it goes on with what is left to do"
-        )
-        return 130
-    except Exception as error:
-        _report_error(_unexpected(options.stage, error, config))
-        return 1
+        with working():
+            results = _run(options, config)
+    except BaseException as error:
+        return _failed(options.stage, error, config)
+    if interruption() is not None:  # some library swallowed it
+        return end_interrupted()
     if options.json:
         value: Any = (
             [asdict(result) for result in results] if options.stage == "run" else asdict(results[0])
@@ -61,6 +64,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif options.stage in ("run", "evaluate", "compare"):
         print(how_to_open(config))
     return 0
+
+
+def _failed(stage: str, error: BaseException, config: Config | None) -> int:
+    """Say what ended a stage, and return the exit code."""
+    if interruption() is not None:  # whatever broke on the way out
+        return end_interrupted()
+    if isinstance(error, GenreSparkError):
+        _report_error(f"{stage}: {error}")
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):  # while PySpark's handler is in place
+        _report_error(
+            f"{stage}: interrupted; start it again and it goes on with what is left to do"
+        )
+        return 130
+    if not isinstance(error, Exception):
+        raise error
+    _report_error(_unexpected(stage, error, config))
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,6 +148,7 @@ def _show_runs(config: Config, port: int) -> int:
         return 0
     print(f"The models, ranked:\n  {address}\nStop with Ctrl-C.", flush=True)
     command = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    signal.signal(signal.SIGINT, lambda *_: None)  # the server's business, which ends then
     return subprocess.run([sys.executable, "-m", "mlflow", *command], check=False).returncode
 
 
@@ -153,6 +175,8 @@ def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable
                     log_file=logs,
                 )
             )
+            handle_signals()  # PySpark has put a handler of its own in the place
+            on_interruption(partial(cancel_jobs, spark))
             stack.enter_context(job_progress(spark, stage))
             started.append(spark)
         return started[0]

@@ -18,6 +18,7 @@ from genre_spark.errors import InvalidConfigError
 from genre_spark.workers.interpreter import check_interpreter
 
 __all__ = [
+    "cancel_jobs",
     "check_workers",
     "count_executors",
     "count_task_slots",
@@ -127,6 +128,25 @@ def _standard_streams_to(log_file: Path | None) -> Iterator[None]:
         for descriptor, standard in zip(saved, (1, 2), strict=True):
             os.dup2(descriptor, standard)
             os.close(descriptor)
+
+
+_abandoned: list[object] = []  # connections that wait for an answer that nobody reads
+
+
+def cancel_jobs(spark: SparkSession) -> None:
+    """Cancel all jobs of the session, in the handler of a signal.
+
+    The interrupted call may wait for the JVM's answer on this thread's connection; another call
+    there would read that answer in place of its own. So the thread gets a new connection.
+    """
+    if _is_connect(spark):
+        return
+    context: Any = spark.sparkContext
+    held = getattr(context._gateway._gateway_client, "thread_connection", None)
+    if held is not None:
+        _abandoned.append(dict(vars(held)))
+        vars(held).clear()
+    context._jsc.sc().cancelAllJobs()
 
 
 def _is_connect(session: SparkSession) -> bool:

@@ -10,6 +10,7 @@ require("cv2", "PIL")
 
 from genre_spark.imaging.decoding import check_image, decode_bgr
 from genre_spark.imaging.headers import ImageHeader, read_header
+from genre_spark.imaging.pixel_values import eight_bits
 from genre_spark.imaging.rejected import RejectedImage
 from genre_spark.imaging.resizing import fit_pixels
 from genre_spark.imaging.storing import (
@@ -27,6 +28,7 @@ __all__ = [
     "check_image",
     "decode_bgr",
     "decode_stored",
+    "eight_bits",
     "encode_pixels",
     "fit_pixels",
     "read_header",

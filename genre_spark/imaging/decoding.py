@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from genre_spark.imaging.headers import ImageHeader, read_header
+from genre_spark.imaging.headers import ImageHeader, read_header, without_texts
 from genre_spark.imaging.rejected import (
     NO_PIXELS,
     NOT_DECODABLE,
@@ -33,6 +33,8 @@ Pixels = npt.NDArray[np.uint8]
 MAX_SCANS = 500
 _ORIENTATION = 0x0112
 _STRIP_PIXELS = 4_000_000
+# Pillow's guard against bombs in a profile or a text, which say nothing about the pixels
+_LONG_TEXTS = ("MAX_TEXT_CHUNK", "Too much memory used in text chunks")
 _HEADROOM = 2  # reduced decoding keeps at least this factor of the pixels wanted, on each side
 _REDUCED = {
     1: cv2.IMREAD_COLOR,
@@ -99,7 +101,12 @@ def decode_bgr(
         )
         if pixels is not None:
             return turn_upright(pixels, header.orientation)
-    return _decode_carefully(data, header, height=height, width=width)
+    try:
+        return _decode_carefully(data, header, height=height, width=width)
+    except RejectedImage as flaw:
+        if header.format != "png" or not any(text in flaw.detail for text in _LONG_TEXTS):
+            raise
+        return _decode_carefully(without_texts(data), header, height=height, width=width)
 
 
 def reduction(header: ImageHeader, *, height: int, width: int) -> int:

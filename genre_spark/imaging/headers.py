@@ -12,13 +12,14 @@ from typing import Literal
 
 from genre_spark.imaging.rejected import EMPTY, NOT_AN_IMAGE, TRUNCATED, RejectedImage
 
-__all__ = ["ImageFormat", "ImageHeader", "read_header"]
+__all__ = ["ImageFormat", "ImageHeader", "read_header", "without_texts"]
 
 ImageFormat = Literal["jpeg", "png", "webp", "gif"]
 
 _STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # markers of JPEG without a length
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _ORIENTATION = 0x0112
+_WHOLE_NUMBERS = {3: "H", 4: "I", 8: "h", 9: "i"}  # kinds of TIFF: SHORT, LONG, signed ones
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def read_header(data: bytes) -> ImageHeader:
 
 
 def _read_jpeg(data: bytes) -> ImageHeader:
-    position, orientation, progressive = 2, 1, False
+    position, progressive = 2, False
+    orientation: int | None = None  # the first EXIF block decides, as in Pillow and OpenCV
     size: tuple[int, int, int] | None = None
     while True:
         if data[position] != 0xFF:
@@ -86,12 +88,16 @@ def _read_jpeg(data: bytes) -> ImageHeader:
         if marker in _START_OF_FRAME:
             size = struct.unpack_from(">HHB", data, position + 3)
             progressive = marker & 3 == 2
-        elif marker == 0xE1 and data[position + 2 : position + 8] == b"Exif\0\0":
+        elif (
+            marker == 0xE1
+            and orientation is None
+            and data[position + 2 : position + 8] == b"Exif\0\0"
+        ):
             orientation = _read_orientation(data[position + 8 : position + length])
         elif marker == 0xDA:
             if size is None:
                 raise RejectedImage(NOT_AN_IMAGE, "JPEG with a scan before its frame header")
-            return ImageHeader("jpeg", *size, orientation, position, progressive)
+            return ImageHeader("jpeg", *size, orientation or 1, position, progressive)
         position += length
 
 
@@ -104,9 +110,13 @@ def _read_orientation(tiff: bytes) -> int:
         (offset,) = struct.unpack_from(order + "I", tiff, 4)
         (entries,) = struct.unpack_from(order + "H", tiff, offset)
         for entry in range(min(entries, 512)):
-            tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, offset + 2 + 12 * entry)
+            place = offset + 2 + 12 * entry
+            tag, kind, count = struct.unpack_from(order + "HHI", tiff, place)
             if tag == _ORIENTATION:
-                return value if kind == 3 and 1 <= value <= 8 else 1
+                if kind not in _WHOLE_NUMBERS or count != 1:
+                    return 1
+                (value,) = struct.unpack_from(order + _WHOLE_NUMBERS[kind], tiff, place + 8)
+                return int(value) if 1 <= value <= 8 else 1
     except struct.error:
         return 1
     return 1
@@ -119,6 +129,18 @@ def _read_png(data: bytes) -> ImageHeader:
         raise RejectedImage(NOT_AN_IMAGE, "PNG without IHDR")
     width, height = struct.unpack_from(">II", data, 16)
     return ImageHeader("png", height, width)
+
+
+def without_texts(data: bytes) -> bytes:
+    """Return a PNG file without its colour profile and its texts."""
+    kept, position = [data[:8]], 8
+    while position + 8 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        end = position + 12 + length
+        if data[position + 4 : position + 8] not in (b"iCCP", b"tEXt", b"zTXt", b"iTXt"):
+            kept.append(data[position:end])
+        position = end
+    return b"".join(kept)
 
 
 def _read_webp(data: bytes) -> ImageHeader:

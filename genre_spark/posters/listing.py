@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -16,18 +15,23 @@ import pyarrow.compute as pc
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, fingerprint, is_local, join
+from genre_spark.posters.archives import (
+    BROKEN_LINK,
+    BROKEN_TAR,
+    LINK_OUT,
+    NOT_REGULAR,
+    TAR,
+    TAR_ERRORS,
+    Entry,
+    drop_overlapping,
+    read_tar,
+    read_zip,
+)
 from genre_spark.posters.arrow_columns import int_column, text_column
-from genre_spark.posters.names import parse_poster_name
-from genre_spark.posters.zip_directory import ZipMember, read_zip_directory
+from genre_spark.posters.names import parse_poster_name, readable_name
 from genre_spark.schemas import MOVIE_ID, SOURCE
 
 DIRECTORY = "a directory, not a file"
-LINK_OUT = "link out of the folder"
-BROKEN_LINK = "broken link"
-NOT_REGULAR = "not a regular file"
-ENCRYPTED = "encrypted"
-COMPRESSION = "unknown compression"
-BROKEN_TAR = "not a whole tar archive"
 _BOOKKEEPING = "_"  # folders whose names start so hold no data, for Spark and Hadoop too
 
 LISTING_SCHEMA = pa.schema(
@@ -43,23 +47,11 @@ LISTING_SCHEMA = pa.schema(
         pa.field("stamp", pa.int64(), False),
     ]
 )
-FILE, TAR, ZIP_STORED, ZIP_DEFLATED = range(4)
+_DESCEND = "descend"
 _BATCH = 20_000
 _TAR = (".tar",)
 _IN_SHARD = r"(?i)^(.*[.]tar)/.*$"
 _COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
-
-
-class Entry(NamedTuple):
-    """A file in a source: its name and what LISTING_SCHEMA has of it."""
-
-    name: str
-    size: int
-    stamp: int
-    offset: int = -1
-    stored: int = 0
-    method: int = FILE
-    flaw: str | None = None
 
 
 @dataclass
@@ -120,7 +112,11 @@ def list_posters(source: str, *, follow_links: bool = False) -> Listing:
             batches.append(_to_batch(pending))
             pending = []
     batches.append(_to_batch(pending))
-    return Listing(pa.Table.from_batches(batches, LISTING_SCHEMA), rejects)
+    posters = pa.Table.from_batches(batches, LISTING_SCHEMA)
+    if source_kind(source) == "zip":
+        posters, shared = drop_overlapping(posters)
+        rejects += shared
+    return Listing(posters, rejects)
 
 
 def shard_of(source: str) -> tuple[str, str]:
@@ -174,8 +170,8 @@ def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
         return
     with system.open(inner, "rb") as file:
         try:
-            yield from _read_zip(file) if kind == "zip" else _read_tar(file)
-        except (tarfile.TarError, EOFError) as error:
+            yield from read_zip(file) if kind == "zip" else read_tar(file)
+        except TAR_ERRORS as error:
             raise InvalidInputError(
                 f"paths.posters: {source}: not a whole tar archive: {error}"
             ) from None
@@ -195,7 +191,14 @@ def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
         if follow_links and place in seen:
             continue  # a link to a folder above it, or to one that has been listed
         seen.add(place)
-        with os.scandir(root / folder) as scan:
+        try:
+            scan = os.scandir(root / folder)
+        except OSError as error:
+            if not folder:
+                raise InvalidInputError(f"paths.posters: {root}: {error.strerror}") from None
+            yield Entry(readable_name(folder), 0, 0, flaw=f"folder: {error.strerror}")
+            continue
+        with scan:
             for item in scan:
                 name = f"{folder}/{item.name}" if folder else item.name
                 if item.name.startswith(_BOOKKEEPING) and item.is_dir():
@@ -203,28 +206,31 @@ def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
                 try:
                     info = item.stat()
                 except OSError as error:
-                    yield Entry(
-                        name, 0, 0, flaw=BROKEN_LINK if item.is_symlink() else str(error.strerror)
-                    )
+                    flaw = BROKEN_LINK if item.is_symlink() else str(error.strerror)
+                    yield Entry(readable_name(name), 0, 0, flaw=flaw)
                     continue
-                flaw = None
-                if item.is_symlink() and not follow_links:
-                    target = os.path.realpath(item.path)
-                    if os.path.commonpath([target, real_root]) != real_root or stat.S_ISDIR(
-                        info.st_mode
-                    ):
-                        flaw = LINK_OUT
-                if flaw is None and stat.S_ISDIR(info.st_mode):
-                    if isinstance(parse_poster_name(item.name), str):
-                        (linked if item.is_symlink() else folders).append(name)
-                        continue
-                    flaw = DIRECTORY
-                elif flaw is None and not stat.S_ISREG(info.st_mode):
-                    flaw = NOT_REGULAR
+                found = _kind_flaw(item, info, real_root, follow_links=follow_links)
+                if found is _DESCEND:
+                    (linked if item.is_symlink() else folders).append(name)
+                    continue
                 # The permissions are part of the stamp: a file that could not be read is tried
                 # again after a chmod.
                 stamp = info.st_mtime_ns // 512 * 512 + (info.st_mode & 0o777)
-                yield Entry(name, info.st_size, stamp, flaw=flaw)
+                yield Entry(readable_name(name), info.st_size, stamp, flaw=found)
+
+
+def _kind_flaw(
+    item: os.DirEntry[str], info: os.stat_result, real_root: str, *, follow_links: bool
+) -> str | None:
+    """Return what is wrong with an entry of a folder by its kind, or _DESCEND for a subfolder."""
+    is_folder = stat.S_ISDIR(info.st_mode)
+    if item.is_symlink() and not follow_links:
+        target = os.path.realpath(item.path)
+        if os.path.commonpath([target, real_root]) != real_root or is_folder:
+            return LINK_OUT
+    if is_folder:
+        return _DESCEND if isinstance(parse_poster_name(item.name), str) else DIRECTORY
+    return None if stat.S_ISREG(info.st_mode) else NOT_REGULAR
 
 
 def _walk_remote(system: fsspec.AbstractFileSystem, root: str) -> Iterator[Entry]:
@@ -259,54 +265,13 @@ def _stamp(info: dict[str, Any]) -> int:
     return int(fingerprint(seen), 16) - 2**63
 
 
-def _read_zip(file: BinaryIO) -> Iterator[Entry]:
-    for member in read_zip_directory(file):
-        if not member.name.endswith("/"):
-            yield _zip_entry(member)
-
-
-def _zip_entry(member: ZipMember) -> Entry:
-    method = {0: ZIP_STORED, 8: ZIP_DEFLATED}.get(member.method)
-    flaw = ENCRYPTED if member.encrypted else None if method is not None else COMPRESSION
-    stamp = (member.crc << 31) ^ member.time
-    return Entry(
-        member.name, member.size, stamp, member.offset, member.stored, method or ZIP_STORED, flaw
-    )
-
-
-def _read_tar(file: BinaryIO) -> Iterator[Entry]:
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-        for member in archive:
-            # it would keep an object for every member
-            archive.members = []  # type: ignore[attr-defined]
-            if member.isdir():
-                continue
-            flaw = (
-                None
-                if member.isreg()
-                else LINK_OUT
-                if member.issym() or member.islnk()
-                else NOT_REGULAR
-            )
-            stamp = int(member.mtime) * 1000
-            yield Entry(
-                member.name.removeprefix("./"),
-                member.size,
-                stamp,
-                member.offset_data,
-                member.size,
-                TAR,
-                flaw,
-            )
-
-
 def _read_shard(system: fsspec.AbstractFileSystem, path: str, shard: Entry) -> Iterator[Entry]:
     """List a tar in a folder; its members are named `SHARD.tar/NAME`."""
     try:
         with system.open(path, "rb") as file:
-            for entry in _read_tar(file):
+            for entry in read_tar(file):
                 yield entry._replace(name=f"{shard.name}/{entry.name}")
-    except (tarfile.TarError, EOFError):
+    except TAR_ERRORS:
         yield shard._replace(flaw=BROKEN_TAR)
 
 

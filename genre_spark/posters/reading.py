@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from genre_spark.files import filesystem, is_local, join
-from genre_spark.posters.listing import TAR, ZIP_DEFLATED, shard_of, source_kind
+from genre_spark.posters.archives import DAMAGED_MEMBER, TAR, ZIP_DEFLATED
+from genre_spark.posters.listing import shard_of, source_kind
+from genre_spark.posters.names import file_name
 from genre_spark.posters.zip_directory import LOCAL_HEADER, LOCAL_HEADER_SIZE
 from genre_spark.schemas import SOURCE
 
 UNREADABLE = "unreadable"
 TOO_MANY_BYTES = "too many bytes"
-DAMAGED_MEMBER = "damaged archive member"
 _TOGETHER = 32  # files asked for at once where each request has a latency
 
 
@@ -65,7 +66,7 @@ def _read_local(root: Path, rows: Sequence[Row], max_bytes: int) -> Iterator[Con
                 if name != opened:
                     stack.close()
                     opened = ""
-                    shard, opened = stack.enter_context((root / name).open("rb")), name
+                    shard, opened = stack.enter_context(_open(f"{root}/{name}")), name
             except OSError as error:
                 yield ReadFailure(UNREADABLE, f"{name}: {error.strerror or error}")
                 continue
@@ -86,9 +87,23 @@ def _guarded(read: Any, place: Any, row: Row) -> Content:
 
 
 def _read_file(root: Path, row: Row) -> Content:
-    # Path costs as much as the read
-    with open(f"{root}/{row[SOURCE]}", "rb", buffering=0) as file:  # noqa: PTH123
-        return file.read()
+    with _open(f"{root}/{row[SOURCE]}", buffering=0) as file:
+        # it may have grown since it was listed
+        content = file.read(row["size"] + 1)
+    if len(content) > row["size"]:
+        return ReadFailure(UNREADABLE, f"it has grown beyond {row['size']} bytes while it was read")
+    return content
+
+
+def _open(path: str, *, buffering: int = -1) -> BinaryIO:
+    """Open a file by its readable name; Path costs as much as the read."""
+    try:
+        return open(path, "rb", buffering=buffering)  # noqa: PTH123
+    except FileNotFoundError:
+        if "\\x" not in path:
+            raise
+        name = file_name(path)  # whose bytes are no UTF-8
+        return open(name, "rb", buffering=buffering)  # noqa: PTH123
 
 
 def _read_remote(system: Any, root: str, rows: Sequence[Row], max_bytes: int) -> Iterator[Content]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
-from genre_spark.imaging import check_image, decode_bgr, fit_pixels, to_chw
+from genre_spark.imaging import check_image, decode_bgr, eight_bits, fit_pixels, to_chw
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.inference.network_file import PosterForm, TrainedNetwork, load_network
 
@@ -25,9 +25,9 @@ class PosterModel(PythonModel):
     """Predicts the genres of posters.
 
     The input is a data frame with a column `image`, or a list or array of posters; each one is
-    JPEG, PNG or WebP bytes, or pixels, uint8 (H, W, 3), RGB, of any size. The output has one row
-    per poster: `genres`, those at or above the threshold, the most probable first, and
-    `probabilities`, genre -> 0..1, in the same order.
+    JPEG, PNG or WebP bytes, or pixels, (H, W, 3), RGB, of any size: uint8, uint16, or floats 0..1.
+    The output has one row per poster: `genres`, those at or above the threshold, the most probable
+    first, and `probabilities`, genre -> 0..1, in the same order.
     """
 
     trained: TrainedNetwork | None = None
@@ -53,6 +53,7 @@ class PosterModel(PythonModel):
 
         Raises:
             RejectedImage: a poster cannot be decoded; the text has the reason.
+            InvalidInputError: pixels have another type, shape or range.
         """
         trained = self.trained or self._load(context)
         threshold = float((params or {}).get("threshold", 0.5))
@@ -83,12 +84,7 @@ def _pixels(poster: Any, stored: PosterForm, max_pixels: int) -> np.ndarray:
         header = check_image(data, max_pixels=max_pixels)
         bgr = decode_bgr(data, header, height=stored.height, width=stored.width)
     else:
-        pixels = np.asarray(poster, np.uint8)
-        if pixels.ndim != 3 or pixels.shape[2] != 3:
-            raise ValueError(
-                f"image: shape {pixels.shape}, expected (height, width, 3) of RGB pixels"
-            )
-        bgr = np.ascontiguousarray(pixels[:, :, ::-1])
+        bgr = np.ascontiguousarray(eight_bits(poster)[:, :, ::-1])
     return to_chw(fit_pixels(bgr, height=stored.height, width=stored.width, fit=stored.fit))
 
 

@@ -28,6 +28,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from genre_spark.config import Config
+from genre_spark.signals import interruption
 from genre_spark.tracking.leftovers import end_leftovers, process_tags
 from genre_spark.tracking.store import experiment_id, resolve_tracking_uri
 
@@ -211,7 +212,8 @@ def _open(
         status = "KILLED"
         raise
     finally:
-        client.set_terminated(run_id, status)
+        # what a signal breaks on the way out may arrive here as any error
+        client.set_terminated(run_id, "KILLED" if interruption() is not None else status)
 
 
 @contextmanager
