@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from genre_spark.errors import MissingExtraError
+from genre_spark.errors import MissingExtraError, UserError, describe_path_error
 from genre_spark.extras import EXTRAS, require
 from genre_spark.signals import handle_signals
 
@@ -29,7 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MissingExtraError as error:
         print(f"genre-spark: {error}", file=sys.stderr)
         return error.exit_code
-    return int(module.main(words))
+    try:
+        return int(module.main(words))
+    except OSError as error:
+        sentence = describe_path_error(error)
+        if sentence is None:
+            raise
+        print(f"genre-spark: {sentence}", file=sys.stderr)
+        return UserError.exit_code
 
 
 if __name__ == "__main__":

@@ -5,6 +5,23 @@ What a user can fix ends with exit code 2, what the program could not do with 1.
 
 from __future__ import annotations
 
+import errno
+
+_USERS_ERRORS = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.EEXIST,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
+"""What the operating system says of paths that the user has to change: no permission, a read-only
+disk, a file in the place of a folder, a name that is too long, links in a circle."""
+
 
 class GenreSparkError(Exception):
     """Base of every error that genre_spark raises on purpose; its text is meant for the user."""
@@ -48,3 +65,10 @@ class StageFailedError(GenreSparkError):
 
 class TrainingDivergedError(StageFailedError):
     """The loss became NaN or infinite."""
+
+
+def describe_path_error(error: BaseException) -> str | None:
+    """Return a sentence for an error of a path that the user has to change, else None."""
+    if not isinstance(error, OSError) or error.errno not in _USERS_ERRORS or not error.filename:
+        return None
+    return f"{error.filename}: {error.strerror}, expected a place that can be read and written"

@@ -5,6 +5,7 @@ No Spark.
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -32,6 +33,7 @@ __all__ = [
     "read_json",
     "remove_drafts",
     "remove_folder",
+    "require_writable",
     "whole_file",
     "write_checked_json",
     "write_json",
@@ -42,6 +44,8 @@ _CHECK = "check"  # key of the digest of a JSON file's other values
 
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of a path or URL and the path on it; Spark's s3a is s3 here."""
+    if "://" not in path and "::" in path:  # which chains file systems in URLs
+        return fsspec.filesystem("file"), str(Path(path).absolute())
     url = path.replace("s3a://", "s3://", 1) if path.startswith("s3a://") else path
     return fsspec.core.url_to_fs(url)
 
@@ -147,6 +151,30 @@ def remove_drafts(path: str) -> None:
         folder, name = os.path.split(inner)
         for draft in Path(folder).glob(f".{glob.escape(name)}.*.tmp"):
             draft.unlink(missing_ok=True)
+
+
+def require_writable(folder: str, name: str) -> None:
+    """Make a local folder, and check that files can be written into it; URLs are not looked at.
+
+    Args:
+        folder: path or URL.
+        name: the setting that names it, for the message.
+
+    Raises:
+        InvalidInputError: it cannot be made, or nothing can be written there.
+    """
+    if "://" in folder:
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise InvalidInputError(
+            f"{name}: {folder}: {error.strerror}, expected a folder that can be written"
+        ) from None
 
 
 def write_json(path: str, value: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ __all__ = [
     "json_of_java",
     "read_spark_conf",
     "spark_session",
+    "with_retry",
 ]
 
 
@@ -86,6 +88,8 @@ def spark_session(
     merged = {**(read_spark_conf(conf_file) if conf_file else {}), **(settings or {})}
     if master:
         merged["spark.master"] = master
+    if "spark.master" in merged:
+        merged["spark.master"] = with_retry(merged["spark.master"])
     under_submit = "PYSPARK_GATEWAY_PORT" in os.environ
     submitted = SparkConf() if under_submit else SparkConf(loadDefaults=False)
     builder = SparkSession.builder.appName(app_name)
@@ -104,6 +108,18 @@ def spark_session(
         yield session
     finally:
         session.stop()
+
+
+def with_retry(master: str) -> str:
+    """Return a local master whose tasks get a second try, so that a lost worker costs nothing.
+
+    Spark gives tasks of local mode one try unless the master says otherwise, and four elsewhere.
+
+    Args:
+        master: `local[4]` becomes `local[4,2]`; others stay as they are.
+    """
+    found = re.fullmatch(r"local(?:\[(\d+|\*)\])?", master.strip())
+    return master if found is None else f"local[{found[1] or 1},2]"
 
 
 @contextmanager

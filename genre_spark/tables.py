@@ -19,6 +19,7 @@ from pyspark.sql.types import StructType
 from genre_spark.errors import DamagedTableError, MissingTableError, StageFailedError
 from genre_spark.files import filesystem, join, read_checked_json, write_checked_json
 from genre_spark.inventory import FileState, find_damage, list_files, read_states, take_inventory
+from genre_spark.spark_paths import literal_path
 
 __all__ = [
     "Table",
@@ -117,7 +118,7 @@ class Table:
         Raises:
             MissingTableError: the table has not been written (whole) yet.
         """
-        paths = [join(self.path, path) for path in self.manifest().paths]
+        paths = [literal_path(join(self.path, path)) for path in self.manifest().paths]
         if not paths:
             return spark.createDataFrame([], self.schema)
         return spark.read.schema(self.schema).parquet(*paths)
@@ -272,7 +273,10 @@ def write_table(
     folder = write_data(
         frame, table, fingerprint=fingerprint, partitions=partitions, options=options
     )
-    rows = frame.sparkSession.read.schema(frame.schema).parquet(join(table, folder)).count()
+    written = frame.sparkSession.read.schema(frame.schema).parquet(
+        literal_path(join(table, folder))
+    )
+    rows = written.count()
     return commit_table(table, TableManifest(fingerprint, (folder,), rows, details or {}))
 
 

@@ -28,6 +28,7 @@ from genre_spark.config.collect import DownloadsConfig
 from genre_spark.files import filesystem, join
 from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.schemas import CONTENT, DOWNLOADS_SCHEMA, MOVIE_ID, REASON, SOURCE
+from genre_spark.spark_paths import literal_path
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 
@@ -126,7 +127,7 @@ def _read_log(spark: SparkSession, folder: str) -> DataFrame:
     """Return the status files: a row per link and run that asked for it."""
     if not any(path.endswith(".parquet") for path in _entries(join(folder, STATUS))):
         return spark.createDataFrame([], DOWNLOADS_SCHEMA)
-    return spark.read.schema(DOWNLOADS_SCHEMA).parquet(join(folder, STATUS))
+    return spark.read.schema(DOWNLOADS_SCHEMA).parquet(literal_path(join(folder, STATUS)))
 
 
 def _archives(folder: str) -> list[str]:

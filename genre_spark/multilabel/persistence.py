@@ -29,6 +29,7 @@ from genre_spark.multilabel.models.from_sklearn import SkopsScorer
 from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart
 from genre_spark.multilabel.models.scorers import ConstantScorer, LinearScorer, StoredScorer
 from genre_spark.multilabel.stored_names import check_stored_class
+from genre_spark.spark_paths import literal_path
 
 __all__ = [
     "EstimatorReader",
@@ -55,6 +56,11 @@ FORMAT = 1
 def _handle(io: MLWriter | MLReader) -> Any:
     """Return what Spark's default reader and writer take: a SparkSession, before 4.0 a context."""
     return io.sparkSession if int(pyspark.__version__.split(".")[0]) >= 4 else io.sc
+
+
+def _metadata(reader: MLReader, path: str) -> dict[str, Any]:
+    found: dict[str, Any] = DefaultParamsReader.loadMetadata(literal_path(path), _handle(reader))
+    return found
 
 
 def _checked(metadata: dict[str, Any], wanted: type, path: str) -> dict[str, Any]:
@@ -123,7 +129,9 @@ class ParamsReader(MLReader[Any]):
 
     def load(self, path: str) -> Any:
         """Read from the path."""
-        metadata = _checked(DefaultParamsReader.loadMetadata(path, _handle(self)), self.cls, path)
+        metadata = _checked(
+            DefaultParamsReader.loadMetadata(literal_path(path), _handle(self)), self.cls, path
+        )
         instance = self.cls()
         instance._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(instance, metadata)
@@ -145,15 +153,17 @@ class EstimatorReader(ParamsReader):
     def load(self, path: str) -> Any:
         """Read from the path."""
         instance = super().load(path)
-        kind = DefaultParamsReader.loadMetadata(path, _handle(self)).get("classifier")
+        kind = _metadata(self, path).get("classifier")
         if instance.hasParam(_CLASSIFIER) and kind:
             instance.setClassifier(self._classifier(path, kind))
         return instance
 
     def _classifier(self, path: str, kind: str) -> Any:
         if kind == "spark":
-            return DefaultParamsReader.loadParamsInstance(f"{path}/classifier", _handle(self))
-        row = self.sparkSession.read.parquet(f"{path}/classifier_skops").first()
+            return DefaultParamsReader.loadParamsInstance(
+                f"{literal_path(path)}/classifier", _handle(self)
+            )
+        row = self.sparkSession.read.parquet(f"{literal_path(path)}/classifier_skops").first()
         return load_sklearn(bytes(row["payload"] if row else b""), path)
 
 
@@ -200,8 +210,10 @@ class ModelReader(MLReader[Any]):
 
     def load(self, path: str) -> Any:
         """Read from the path."""
-        metadata = _checked(DefaultParamsReader.loadMetadata(path, _handle(self)), self.cls, path)
-        parts = self.sparkSession.read.parquet(f"{path}/parts").collect()
+        metadata = _checked(
+            DefaultParamsReader.loadMetadata(literal_path(path), _handle(self)), self.cls, path
+        )
+        parts = self.sparkSession.read.parquet(f"{literal_path(path)}/parts").collect()
         return self._build(path, metadata, parts)
 
     def load_local(self, path: str) -> Any:
@@ -233,7 +245,7 @@ class ModelReader(MLReader[Any]):
         packed, payload = row["classes"], bytes(row["payload"])
         classes = None if packed is None else unpack_arrays(bytes(packed))["classes"]
         if row["kind"] == SparkPart.kind:
-            place = f"{path}/models/{row['part']}"
+            place = f"{literal_path(path)}/models/{row['part']}"
             model: Any = DefaultParamsReader.loadParamsInstance(place, _handle(self))
             return SparkPart(model, int(payload), classes)
         return FittedPart(read_scorer(row["kind"], payload), classes)

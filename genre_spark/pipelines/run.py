@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
+from genre_spark.files import require_writable
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.tracking import TrackedRun, open_run
@@ -55,6 +56,7 @@ def run(
     """
     entries = stages_of(config)
     digest: str | None = _check_inputs(entries, config)
+    require_writable(config.paths.work, "paths.work")
     started = time.monotonic()
     with open_run(config, "pipeline", tags={"stage": "run", "git_commit": git_commit()}) as tracked:
         for number, entry in enumerate(entries, start=1):

@@ -16,7 +16,14 @@ from pyspark.sql import SparkSession
 from genre_spark import __version__
 from genre_spark.config import Config
 from genre_spark.errors import DamagedTableError, MissingTableError
-from genre_spark.files import filesystem, fingerprint, join, read_checked_json, write_checked_json
+from genre_spark.files import (
+    filesystem,
+    fingerprint,
+    join,
+    read_checked_json,
+    require_writable,
+    write_checked_json,
+)
 from genre_spark.inventory import find_damage, read_states, take_inventory
 from genre_spark.session import check_workers
 from genre_spark.tracking import TrackedRun, open_run
@@ -158,6 +165,7 @@ class Stage:
         standing = None if force else self._standing(config, digest)
         if standing is not None:
             return standing
+        require_writable(config.paths.work, "paths.work")
         spark = session() if self._needs_spark else None
         if spark is not None:
             check_workers(spark)

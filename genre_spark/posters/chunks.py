@@ -77,7 +77,7 @@ def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
         "part_state": file_state(join(job.table, part.name)),
         "rejects": rejected,
         "rejects_state": rejected and file_state(join(job.rejects_table, rejected)),
-        "decoded": len(fresh),
+        "decoded": sum(not fact.reason and fact.movie_id not in copies for fact in facts),
         "misnamed": sum(
             expected_format(fact.source) != fact.format for fact in facts if not fact.reason
         ),

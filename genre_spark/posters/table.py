@@ -41,7 +41,8 @@ class PreparedPosters:
     Attributes:
         manifest: of the posters table.
         unchanged: the table was up to date; nothing was done.
-        decoded: posters that were decoded in this run.
+        decoded: posters of the table that this run has decoded; the rejected ones are not among
+            them.
         reused: posters of the table that earlier runs had decoded.
         removed: posters of the earlier table that are not in the source any more, or have changed.
         rejected: reason -> number of files, of the whole table.
@@ -93,9 +94,7 @@ def prepare_posters(
     )
     decoded = sum(receipts[chunk]["decoded"] for _, chunk in todo)
     rejected = manifest.details["rejected"]
-    reused = max(
-        0, manifest.rows + sum(rejected.values()) - sum(plan.reject_counts.values()) - decoded
-    )
+    reused = manifest.rows - decoded
     return PreparedPosters(manifest, False, decoded, reused, plan.gone, rejected)
 
 

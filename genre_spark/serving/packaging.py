@@ -21,8 +21,8 @@ def stored_class(folder: str) -> str:
         InvalidInputError: there is no stored model in the folder.
     """
     system, inner = filesystem(join(folder, "metadata"))
-    names = system.glob(f"{inner}/part-*") if system.exists(inner) else []
-    for name in sorted(names):
+    names = map(str, system.ls(inner, detail=False) if system.exists(inner) else [])
+    for name in sorted(name for name in names if name.rsplit("/", 1)[-1].startswith("part-")):
         with system.open(name, "rb") as file:
             text = file.read().decode("utf-8").strip()
         if text:

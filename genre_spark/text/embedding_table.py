@@ -16,6 +16,7 @@ from genre_spark.caching import cached
 from genre_spark.config import TextEmbeddingsConfig
 from genre_spark.files import filesystem, fingerprint, join, whole_file
 from genre_spark.schemas import FEATURES, MOVIE_ID, TEXT_EMBEDDINGS_SCHEMA
+from genre_spark.spark_paths import literal_path
 from genre_spark.tables import TableManifest, commit_table, read_manifest, remove_damaged
 from genre_spark.text.encoders import TextEncoder, encode_texts, open_encoder
 from genre_spark.text.sources import EncoderSource
@@ -94,7 +95,9 @@ def embed_texts(
         computed = _encode_missing(missing, folder, source, config)
         kept = _drop_stale(spark, folder, wanted.select(MOVIE_ID, _HASH))
     frame = (
-        spark.read.schema(TEXT_EMBEDDINGS_SCHEMA).parquet(*(join(folder, name) for name in kept))
+        spark.read.schema(TEXT_EMBEDDINGS_SCHEMA).parquet(
+            *(literal_path(join(folder, name)) for name in kept)
+        )
         if kept
         else spark.createDataFrame([], TEXT_EMBEDDINGS_SCHEMA)
     )
@@ -184,7 +187,7 @@ def _list_files(folder: str) -> list[str]:
 
 
 def _stored(spark: SparkSession, folder: str, files: list[str]) -> DataFrame:
-    paths = [join(folder, name) for name in files]
+    paths = [literal_path(join(folder, name)) for name in files]
     return spark.read.schema(TEXT_EMBEDDINGS_SCHEMA).parquet(*paths).select(MOVIE_ID, _HASH)
 
 
@@ -193,7 +196,9 @@ def _drop_stale(spark: SparkSession, folder: str, wanted: DataFrame) -> list[str
     files = _list_files(folder)
     if not files:
         return []
-    frame = spark.read.schema(TEXT_EMBEDDINGS_SCHEMA).parquet(*(join(folder, n) for n in files))
+    frame = spark.read.schema(TEXT_EMBEDDINGS_SCHEMA).parquet(
+        *(literal_path(join(folder, n)) for n in files)
+    )
     placed = frame.withColumn(_FILE, F.element_at(F.split(F.input_file_name(), "/"), -1))
     chosen = (
         placed.select(MOVIE_ID, _HASH, _FILE)

@@ -29,6 +29,11 @@ def resolve_tracking_uri(config: MlflowConfig, work: str) -> str:
             "mlflow.tracking_uri: not set, expected a server's address since paths.work is not a "
             f"local folder: {work}"
         )
+    if "?" in work:
+        raise InvalidConfigError(
+            f"paths.work: {work}: an address of MLflow's store cannot have a question mark in it, "
+            "expected another folder, or a server in mlflow.tracking_uri"
+        )
     folder = Path(work)
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'mlflow.db'}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem
+from genre_spark.spark_paths import literal_path
 
 __all__ = [
     "FIELDS",
     "LINE",
     "CsvLayout",
     "check_header",
-    "literal_path",
     "read_header",
     "read_layout",
     "read_lines",
@@ -111,11 +110,6 @@ def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
 def read_lines(spark: SparkSession, path: str) -> DataFrame:
     """Read the lines of a file as the column `value`."""
     return spark.read.text(literal_path(path))
-
-
-def literal_path(path: str) -> str:
-    """Return a path for Spark's readers in which what would be a wildcard stands for itself."""
-    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
 def _parse_header(

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, join
 from genre_spark.schemas import CONTENT, CONTENT_CHARS, MOVIE_ID, REASON, SOURCE
+from genre_spark.spark_paths import literal_path
 from genre_spark.tables import read_manifest
 from genre_spark.transforms.metadata import read_text_csv
 
@@ -35,7 +36,7 @@ def read_links(spark: SparkSession, path: str) -> DataFrame:
         return read_text_csv(spark, path, (ID, LINK))
     manifest = read_manifest(path)
     paths = [path] if manifest is None else [join(path, part) for part in manifest.paths]
-    frame = spark.read.parquet(*paths)
+    frame = spark.read.parquet(*map(literal_path, paths))
     found = next((name for name in (MOVIE_ID, ID) if name in frame.columns), None)
     if found is None or LINK not in frame.columns:
         raise InvalidInputError(

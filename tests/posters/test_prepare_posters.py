@@ -333,10 +333,13 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_table(
         process.wait(timeout=120)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode != 0
-    assert read_manifest(str(tmp_path / "table")) is None
+    if victim == "worker":  # their tasks were tried again
+        assert process.returncode == 0
+    else:
+        assert process.returncode != 0
+        assert read_manifest(str(tmp_path / "table")) is None
     prepared = prepare(spark, many, tmp_path, height=345, width=230, encoding="png")
-    assert prepared.decoded < 401
+    assert prepared.decoded < (1 if victim == "worker" else 400)
     assert digest(tmp_path) == undisturbed
 
 

@@ -13,6 +13,7 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.files import join
 from genre_spark.pipelines.ingestion.genre_survey import GenreSurvey, survey_rows, write_rejects
 from genre_spark.schemas import GENRES_SCHEMA, LABEL_IDS, REASON
+from genre_spark.spark_paths import literal_path
 from genre_spark.tables import write_data
 from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genre_rows import check_rows, reject_cut_row
@@ -165,7 +166,7 @@ def _write_movies(movies: DataFrame, config: Config, fingerprint: str) -> str:
 
 def _count_movies(lines: DataFrame, config: Config, folder: str, labels: int) -> list[int]:
     movies = lines.sparkSession.read.schema(GENRES_SCHEMA).parquet(
-        join(config.paths.genres, folder)
+        literal_path(join(config.paths.genres, folder))
     )
     counted = movies.select(F.explode(LABEL_IDS).alias("label")).groupBy("label").count().collect()
     counts = {row["label"]: row["count"] for row in counted}

@@ -11,8 +11,8 @@ from genre_spark.files import filesystem, join
 from genre_spark.posters.names import EXTENSIONS
 from genre_spark.schemas import MOVIE_ID
 from genre_spark.serving.movie_model import INPUTS
+from genre_spark.spark_paths import literal_path
 from genre_spark.tables import read_manifest
-from genre_spark.transforms.csv import literal_path
 from genre_spark.transforms.metadata import (
     LISTS,
     TEXTS,
@@ -61,7 +61,7 @@ def new_movies(spark: SparkSession, place: str) -> DataFrame:
 def _read_table(spark: SparkSession, place: str) -> DataFrame:
     manifest = read_manifest(place)
     paths = [place] if manifest is None else [join(place, path) for path in manifest.paths]
-    table = spark.read.parquet(*paths)
+    table = spark.read.parquet(*map(literal_path, paths))
     if MOVIE_ID not in table.columns:
         raise InvalidInputError(f"paths.new: {place}: no column movie_id, it has {table.columns}")
     kept = [F.col(MOVIE_ID).cast("long").alias(MOVIE_ID)]

@@ -25,9 +25,10 @@ with warnings.catch_warnings():
     from petastorm.workers_pool.thread_pool import ThreadPool
     from petastorm.workers_pool.ventilator import ConcurrentVentilator
     from petastorm.workers_pool.worker_base import WorkerBase
+    from pyarrow.filesystem import DaskFileSystem
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem
+from genre_spark.files import filesystem, is_local
 from genre_spark.vision.feed.rows import COLUMNS, SampleRows
 
 __all__ = ["RowGroup", "RowGroupStream", "SampleFile", "open_file"]
@@ -154,14 +155,25 @@ class RowGroupStream:
         self._stash.clear()
 
 
+class _FsspecFiles(DaskFileSystem):
+    """Any file system of fsspec in the form of pyarrow's old ones, which petastorm asks for."""
+
+    def isfile(self, path: str) -> bool:
+        return bool(self.fs.isfile(path))
+
+    def isdir(self, path: str) -> bool:
+        return bool(self.fs.isdir(path))
+
+
 def _petastorm_paths(paths: Sequence[str]) -> tuple[Any, list[str]]:
-    """Return petastorm's file system for the files and their paths on it."""
-    if all(path.startswith("/") for path in paths):
+    """Return a file system for petastorm, and the files' paths on it."""
+    found = [filesystem(path) for path in paths]
+    inner = [str(path) for _, path in found]
+    if is_local(found[0][0]):
         # Local names go in as they are: within a URL `#`, `?` and `%` would mean something else.
-        return get_filesystem_and_path_or_paths(["file:///"])[0], list(paths)
-    urls = [path.replace("s3a://", "s3://", 1) for path in paths]
-    system, inner = get_filesystem_and_path_or_paths(urls)
-    return system, [path.replace("//", "/") if path.startswith("/") else path for path in inner]
+        return get_filesystem_and_path_or_paths(["file:///"])[0], inner
+    # petastorm's own choice for URLs is rejected by the part of pyarrow that it calls
+    return _FsspecFiles(found[0][0]), inner
 
 
 class _Results:

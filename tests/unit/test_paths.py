@@ -1,0 +1,73 @@
+"""Odd, long and forbidden paths: read as they are, or one sentence and exit code 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genre_spark.__main__ import main
+from genre_spark.errors import InvalidInputError
+from genre_spark.files import filesystem, join, read_json, require_writable, write_json
+from genre_spark.spark_paths import literal_path
+
+
+@pytest.mark.parametrize(
+    "name", ["a [2024]", "{x,y}", "who?", "all*", "a#b", "50%25", "a::b", "ü "]
+)
+def test_names_mean_themselves(tmp_path: Path, name: str) -> None:
+    path = join(str(tmp_path / name), "a.json")
+    write_json(path, {"a": 1})
+    assert read_json(path) == {"a": 1}
+    assert (tmp_path / name / "a.json").is_file()
+    system, inner = filesystem(str(tmp_path / name))
+    assert [Path(entry).name for entry in system.ls(inner, detail=False)] == ["a.json"]
+
+
+def test_wildcards_of_sparks_readers_are_escaped() -> None:
+    assert literal_path("/a/[b]{c}*?\\d#e") == "/a/\\[b\\]\\{c\\}\\*\\?\\\\d#e"
+
+
+def recipe(folder: Path, **paths: str) -> str:
+    known = {"genres_csv": "genres.csv", "posters": "p", "metadata": "m", "work": "work", **paths}
+    (folder / "genres.csv").write_text("id,genre\n1,Drama\n")
+    file = folder / "recipe.yaml"
+    file.write_text("paths:\n" + "".join(f"  {key}: {value!r}\n" for key, value in known.items()))
+    return str(file)
+
+
+def stage(*arguments: str) -> int:
+    return main(["group-genres", "--config", *arguments])
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path, capsys) -> None:
+    (tmp_path / "work").write_text("a file")
+    assert stage(recipe(tmp_path)) == 2
+    shown = capsys.readouterr().err.strip().splitlines()[-1]
+    assert shown.startswith(f"genre-spark: group-genres: paths.work: {tmp_path}/work: File exists")
+    assert stage(recipe(tmp_path, work="work/below")) == 2
+    assert "Not a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["work", "recipe"])
+def test_a_name_that_is_too_long_is_named(tmp_path: Path, capsys, setting: str) -> None:
+    long = "x" * 300
+    words = [long] if setting == "recipe" else [recipe(tmp_path, **{setting: long})]
+    assert stage(*words) == 2
+    shown = capsys.readouterr().err
+    assert "File name too long" in shown
+    assert "Traceback" not in shown
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    require_writable(str(tmp_path / "new"), "paths.work")
+    with pytest.raises(InvalidInputError, match=r"paths\.work: /proc/x: .*expected a folder"):
+        require_writable("/proc/x", "paths.work")
+
+
+def test_a_question_mark_in_the_work_folder_is_rejected_where_mlflow_cannot_keep_it(
+    tmp_path: Path, capsys
+) -> None:
+    assert stage(recipe(tmp_path, work="who?")) == 2
+    assert "cannot have a question mark" in capsys.readouterr().err
+    assert not (tmp_path / "who").exists()
