@@ -26,6 +26,7 @@ from genre_spark import __version__
 from genre_spark.config import Config, load_config
 from genre_spark.errors import GenreSparkError, UserError, describe_path_error
 from genre_spark.pipelines.run import run as run_all
+from genre_spark.pipelines.run import run_stage
 from genre_spark.pipelines.stage import StageResult
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.report import describe_result, how_to_open
@@ -58,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return end_interrupted()
     if options.json:
         value: Any = (
-            [asdict(result) for result in results] if options.stage == "run" else asdict(results[0])
+            [asdict(result) for result in results]
+            if options.stage == "run"
+            else asdict(results[-1])
         )
         print(json.dumps({"stage": "run", "stages": value} if options.stage == "run" else value))
     elif options.stage in ("run", "evaluate", "compare"):
@@ -132,10 +135,7 @@ def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
             )
         else:
             entry = STAGES[options.stage]
-            stage = entry.load()
-            digest = stage.check(config)
-            _announce(entry, 1, 1)
-            finished = iter([stage.start(session, config, digest=digest, force=options.force)])
+            finished = run_stage(session, config, entry, force=options.force, announce=_announce)
         for result in finished:
             print(describe_result(result), file=out, flush=True)
             results.append(result)

@@ -18,6 +18,7 @@ EXTRAS = {
         "cv2",
         "PIL",
         "matplotlib",
+        "jinja2",
         "psutil",
         "tqdm",
     ),

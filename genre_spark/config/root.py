@@ -10,6 +10,7 @@ from genre_spark.config.cnn import CnnConfig, SearchConfig
 from genre_spark.config.collect import CollectConfig
 from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
 from genre_spark.config.evaluation import EvaluationConfig, PromotionConfig
+from genre_spark.config.exploration import ExploreConfig
 from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.fusion import LinearConfig, StackConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
@@ -63,6 +64,9 @@ class Config(Section):
         CollectConfig(), description="data from TMDb, IMDb and servers of posters"
     )
     genres: GenresConfig = GenresConfig()
+    explore: ExploreConfig = Field(
+        ExploreConfig(), description="the page about the data, made by `genre-spark explore`"
+    )
     posters: PostersConfig = PostersConfig()
     features: FeaturesConfig = FeaturesConfig()
     split: SplitConfig = SplitConfig()

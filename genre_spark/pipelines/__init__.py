@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from genre_spark.pipelines.evaluation import compare, evaluate, promote
+    from genre_spark.pipelines.exploration import explore
     from genre_spark.pipelines.features import build_features, poster_embeddings, text_embeddings
     from genre_spark.pipelines.ingestion import (
         collect_imdb,
@@ -39,6 +40,7 @@ __all__ = [
     "compare",
     "download_posters",
     "evaluate",
+    "explore",
     "group_genres",
     "make_sample",
     "package_models",

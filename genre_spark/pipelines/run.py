@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.errors import InvalidConfigError
+from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.files import require_writable
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.tracking import TrackedRun, open_run
 
-__all__ = ["run", "stages_of"]
+__all__ = ["run", "run_stage", "stages_of"]
+
+logger = logging.getLogger("genre_spark")
 
 
 def stages_of(config: Config) -> list[StageEntry]:
@@ -70,6 +73,44 @@ def run(
             yield result
             digest = None  # the other stages depend on tables that this one may have written
         tracked.log_metrics({"seconds": round(time.monotonic() - started, 2)})
+
+
+def run_stage(
+    session: Callable[[], SparkSession],
+    config: Config,
+    entry: StageEntry,
+    *,
+    force: bool = False,
+    announce: Callable[[StageEntry, int, int], None] | None = None,
+) -> Iterator[StageResult]:
+    """Run one stage, after the recipe's ingestion where it asks for that, and yield the results.
+
+    Posters that are not there are left out.
+
+    Args:
+        session: gives the session that all stages use.
+        config: the recipe.
+        entry: the stage.
+        force: repeat the stage, not the ingestion, even if nothing has changed.
+        announce: called with the stage, its number and the number of stages before each begins.
+
+    Raises:
+        UserError: an input is missing or cannot be used.
+    """
+    before = [e for e in stages_of(config) if e.place.startswith("ingestion.")]
+    entries = [*(before if entry.ingests else []), entry]
+    for number, one in enumerate(entries, start=1):
+        stage = one.load()
+        try:
+            digest = stage.check(config)
+        except InvalidInputError as error:
+            if one is entry or one.name != "prepare-posters":
+                raise
+            logger.warning("%s: left out: %s", one.name, error)
+            continue
+        if announce is not None:
+            announce(one, number, len(entries))
+        yield stage.start(session, config, digest=digest, force=force and one is entry)
 
 
 def _sections(config: Config) -> dict[str, object]:

@@ -18,11 +18,13 @@ class StageEntry:
         place: its module below `genre_spark.pipelines`, for example `ingestion.group_genres`.
         summary: one line for the help text.
         in_run: whether a whole run includes it.
+        ingests: whether the command runs the ingestion stages of the recipe before it.
     """
 
     place: str
     summary: str
     in_run: bool = True
+    ingests: bool = False
 
     @property
     def name(self) -> str:
@@ -49,6 +51,12 @@ STAGES = {
         StageEntry("ingestion.download_posters", "posters from a table of links"),
         StageEntry("ingestion.group_genres", "genres.csv -> one row per movie, and the vocabulary"),
         StageEntry("ingestion.prepare_posters", "decode, resize and store posters"),
+        StageEntry(
+            "exploration.explore",
+            "a page about the data: genres, numbers, words, posters, duplicates, leaks",
+            in_run=False,
+            ingests=True,
+        ),
         StageEntry(
             "features.build_features",
             "metadata and simple poster features, fitted on training movies",

@@ -1,0 +1,1 @@
+"""The stage that looks at the data before anything is trained."""
