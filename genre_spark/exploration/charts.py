@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from genre_spark.exploration.drawing import draw_bars, draw_cells, draw_quantiles, short_number
 from genre_spark.exploration.facts import Facts, column_name, share_text
+from genre_spark.exploration.genre_counts import GenreCounts
 from genre_spark.exploration.number_facts import Matrix
 from genre_spark.exploration.poster_facts import PosterColours
 
@@ -27,14 +28,12 @@ class Chart:
         section: the section that it belongs to.
         figure: the picture.
         sentence: what it shows, with its numbers.
-        wide: whether a phone has to scroll it.
     """
 
     name: str
     section: str
     figure: Figure
     sentence: str
-    wide: bool = False
 
 
 def draw_charts(facts: Facts) -> Iterator[Chart]:
@@ -46,21 +45,18 @@ def draw_charts(facts: Facts) -> Iterator[Chart]:
     if facts.numbers.missing:
         yield _missing(facts)
     if facts.colours is not None and facts.colours.sampled:
-        yield _colours(facts.colours, facts.counts.genres)
+        yield from _colours(facts.colours, facts.counts.genres)
     if facts.aucs:
         yield _leaks(facts)
 
 
 def _genres(facts: Facts) -> Iterator[Chart]:
     counts = facts.counts
-    first, last = counts.genres[0], counts.genres[-1]
-    most, least = counts.per_genre[0], counts.per_genre[-1]
     yield Chart(
         "genre_counts",
         "genres",
         draw_bars(counts.genres, counts.per_genre.tolist(), title="Movies per genre", x="movies"),
-        f"{first} is in {most / counts.movies:.0%} of the movies and {last} in "
-        f"{share_text(least / counts.movies)}: one {last} for {most / least:,.0f} of {first}.",
+        _spread(counts),
     )
     sizes = counts.sizes
     names = [f"{n} or more" if n == max(sizes) and n >= 10 else str(n) for n in sizes]
@@ -81,6 +77,19 @@ def _genres(facts: Facts) -> Iterator[Chart]:
         yield _together(facts)
 
 
+def _spread(counts: GenreCounts) -> str:
+    """Return how often the first and the last genre are there, in words."""
+    first, last = counts.genres[0], counts.genres[-1]
+    most, least = counts.per_genre[0], counts.per_genre[-1]
+    sentence = f"{first} is in {share_text(most / counts.movies)} of the movies"
+    if first == last:
+        return sentence + "."
+    return (
+        f"{sentence} and {last} in {share_text(least / counts.movies)}: one {last} for "
+        f"{most / least:,.0f} of {first}."
+    )
+
+
 def _together(facts: Facts) -> Chart:
     counts = facts.counts
     given = counts.together / counts.per_genre[:, None]
@@ -98,7 +107,6 @@ def _together(facts: Facts) -> Chart:
         ),
         f"{counts.genres[row]} comes with {counts.genres[column]} in {given[row, column]:.0%} of "
         "its movies, more than any other pair.",
-        wide=True,
     )
 
 
@@ -116,7 +124,7 @@ def _shares(facts: Facts, kind: str) -> Chart:
     }
     sentence = f"The {len(shares.values)} most frequent {_plural(kind)}"
     if shares.others:
-        sentence += f", {shares.others:,} others are not shown"
+        sentence += f" of {len(shares.values) + shares.others:,}"
     if np.isfinite(gap).any():
         genre, value = np.unravel_index(np.nanargmax(gap), gap.shape)
         sentence += (
@@ -138,7 +146,6 @@ def _shares(facts: Facts, kind: str) -> Chart:
             high=max(0.1, float(np.nanmax(values))),
         ),
         sentence + ".",
-        wide=True,
     )
 
 
@@ -184,20 +191,18 @@ def _missing(facts: Facts) -> Chart:
             columns=[_ALL, *genres],
             title="Per cent of movies without a value",
         ),
-        f"{column_name(most)} is missing most often ({share_text(missing[most][-1])}); "
-        f"{column_name(uneven)} differs most between genres: "
-        f"{share_text(missing[uneven][low])} of {genres[low]}, "
-        f"{share_text(missing[uneven][high])} of {genres[high]}.",
-        wide=True,
+        f"Most often missing: {column_name(most)} ({share_text(missing[most][-1])}). Least even "
+        f"over the genres: {column_name(uneven)}, missing in {share_text(missing[uneven][low])} "
+        f"of {genres[low]} and {share_text(missing[uneven][high])} of {genres[high]}.",
     )
 
 
-def _colours(colours: PosterColours, genres: Sequence[str]) -> Chart:
+def _colours(colours: PosterColours, genres: Sequence[str]) -> Iterator[Chart]:
     light = colours.brightness
     shown = np.flatnonzero(colours.posters > 0)
     order = shown[np.argsort(-light[shown], kind="stable")]
     names = [genres[place] for place in order]
-    return Chart(
+    yield Chart(
         "poster_colours",
         "posters",
         draw_bars(
@@ -211,6 +216,21 @@ def _colours(colours: PosterColours, genres: Sequence[str]) -> Chart:
         f"{names[0]} has the lightest posters, {names[-1]} the darkest; each bar has the mean "
         f"colour of its posters (in brackets: how many; {colours.sampled:,} of "
         f"{colours.total:,} were looked at).",
+    )
+    spread = colours.contrast
+    order = shown[np.argsort(-spread[shown], kind="stable")]
+    names = [genres[place] for place in order]
+    yield Chart(
+        "poster_contrast",
+        "posters",
+        draw_bars(
+            names,
+            spread[order].tolist(),
+            title="Contrast of posters",
+            x="mean standard deviation of brightness within a poster",
+            texts=[f"{spread[place]:.0f}" for place in order],
+        ),
+        f"{names[0]} has the most contrast within a poster, {names[-1]} the least.",
     )
 
 
@@ -239,7 +259,6 @@ def _leaks(facts: Facts) -> Chart:
             percent=False,
         ),
         sentence,
-        wide=True,
     )
 
 

@@ -133,8 +133,13 @@ def draw_cells(
                 column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=colour
             )
     centres = np.arange(len(columns)) + 0.5
-    turned = {"rotation": 55, "ha": "right", "rotation_mode": "anchor"}
-    ax.set_xticks(centres, [plain(name) for name in columns], **turned)
+    ax.set_xticks(
+        centres,
+        [plain(name) for name in columns],
+        rotation=55,
+        ha="right",
+        rotation_mode="anchor",
+    )
     ax.set_yticks(np.arange(len(rows)) + 0.5, [plain(name) for name in rows])
     ax.set_ylim(len(rows), 0)
     ax.tick_params(length=0)

@@ -43,13 +43,13 @@ def _leaks(facts: Facts) -> Iterator[str]:
         listed = ", ".join(f"{genre} ({auc:.3f})" for genre, auc in genres[:5])
         more = f" and {len(genres) - 5} others" if len(genres) > 5 else ""
         yield (
-            f"Leak: {column_name(kind)} alone nearly knows {listed}{more}. Ask whether it would be "
-            "known of a movie without genres; else leave it out of the features."
+            f"Possible leak: {column_name(kind)} alone all but decides {listed}{more}, by its AUC. "
+            "If nobody knows it of a movie without genres, leave it out of the features."
         )
     sure = [one for one in facts.sure if one.information >= 0.9]
     for one in sure[:3]:
         yield (
-            f"Leak: {one.value!r} in {column_name(one.kind)} is nearly the same as "
+            f"Possible leak: {one.value!r} in {column_name(one.kind)} is nearly the same as "
             f"{facts.counts.genres[one.genre]} ({share_text(one.share)} of its movies have the "
             f"genre, {share_text(one.covered)} of the genre's movies have it)."
         )

@@ -72,7 +72,7 @@ def gather_facts(
     with cached(known.frame) as frame:
         known = KnownMovies(frame, known.numbers, known.names, known.fields)
         logger.info("explore: genres, numbers, what is missing")
-        facts = {
+        facts: dict[str, Any] = {
             "counts": count_genres(frame, shown=shown, names=vocabulary),
             "numbers": describe_numbers(known, shown=shown),
             "titles": repeated_titles(known),

@@ -27,6 +27,8 @@ SECTIONS = {
     "duplicates": "Duplicates",
     "leaks": "Columns that know the genre",
 }
+_LONGEST_KIND = 70  # characters
+_PHONE, _HALF_PAGE = 5.0, 6.8  # inches of a picture that a phone, half a page can show
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,10 @@ def render_page(facts: Facts, charts: Sequence[Chart], *, title: str, made: str)
     by_section: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS}
     for number, chart in enumerate(charts):
         svg = figure_svg(chart.figure, name=f"chart{number}")
+        width = float(chart.figure.get_size_inches()[0])
+        shape = "wide" if width > _HALF_PAGE else "scrolled" if width > _PHONE else ""
         by_section[chart.section].append(
-            {"svg": Markup(svg), "sentence": chart.sentence, "wide": chart.wide}
+            {"svg": Markup(svg), "sentence": chart.sentence, "shape": shape}
         )
     genres = facts.counts.genres
     return template.render(
@@ -105,7 +109,9 @@ def _cards(facts: Facts) -> list[_Card]:
     cards = []
     for place, genre in enumerate(facts.counts.genres):
         columns = {
-            column_name(kind): [(one.value, share_text(one.share)) for one in genres[place]]
+            column_name(kind): [
+                (one.value.removeprefix("actor "), share_text(one.share)) for one in genres[place]
+            ]
             for kind, genres in facts.telling.items()
             if genres[place]
         }
@@ -114,7 +120,8 @@ def _cards(facts: Facts) -> list[_Card]:
     return cards
 
 
-def _marked(text: str) -> tuple[str, str]:
-    """Return the first words of a finding, which say its kind, and the rest."""
-    kind, colon, rest = text.partition(":")
-    return (kind, rest) if colon and len(kind) < 70 else ("", text)
+def _marked(text: str) -> tuple[str, list[str]]:
+    """Return the first words of a finding, which say its kind, and the rest, cut at backticks."""
+    kind, colon, rest = text.partition(": ")
+    marked, rest = (kind, rest) if colon and len(kind) < _LONGEST_KIND else ("", text)
+    return marked, rest.split("`")
