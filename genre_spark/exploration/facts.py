@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from genre_spark.exploration.genre_counts import CategoryShares, GenreCounts
-from genre_spark.exploration.number_facts import NumberFacts
-from genre_spark.exploration.poster_facts import ContactSheet, PosterColours
-from genre_spark.exploration.repeated_movies import Repeated
-from genre_spark.exploration.telling_values import SureValue, TellingValue
+from genre_spark.exploration.counting.genre_counts import CategoryShares, GenreCounts
+from genre_spark.exploration.counting.number_facts import NumberFacts
+from genre_spark.exploration.counting.poster_facts import ContactSheet, PosterColours
+from genre_spark.exploration.counting.repeated_movies import Repeated
+from genre_spark.exploration.counting.telling_values import SureValue, TellingValue
 
 __all__ = ["Facts", "column_name", "share_text"]
 

@@ -11,20 +11,20 @@ from pyspark.sql import functions as F
 
 from genre_spark.caching import cached
 from genre_spark.config.exploration import ExploreConfig
-from genre_spark.exploration.column_leaks import column_aucs, learn_scores
-from genre_spark.exploration.facts import Facts
-from genre_spark.exploration.genre_counts import category_shares, count_genres
-from genre_spark.exploration.known_movies import (
+from genre_spark.exploration.counting.column_leaks import column_aucs, learn_scores
+from genre_spark.exploration.counting.genre_counts import category_shares, count_genres
+from genre_spark.exploration.counting.known_movies import (
     HALF,
     KnownMovies,
     collect_known,
     shown_genres,
 )
-from genre_spark.exploration.number_facts import describe_numbers, range_edges
-from genre_spark.exploration.poster_facts import contact_sheets, poster_colours
-from genre_spark.exploration.repeated_movies import repeated_posters, repeated_titles
-from genre_spark.exploration.telling_values import log_odds, sure_values, telling_values
-from genre_spark.exploration.value_counts import add_halves, count_values, list_values
+from genre_spark.exploration.counting.number_facts import describe_numbers, range_edges
+from genre_spark.exploration.counting.poster_facts import contact_sheets, poster_colours
+from genre_spark.exploration.counting.repeated_movies import repeated_posters, repeated_titles
+from genre_spark.exploration.counting.telling_values import log_odds, sure_values, telling_values
+from genre_spark.exploration.counting.value_counts import add_halves, count_values, list_values
+from genre_spark.exploration.facts import Facts
 from genre_spark.features.blocks import DECADE, WORDS
 
 __all__ = ["TELLING", "gather_facts"]

@@ -13,9 +13,9 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config, build_config
 from genre_spark.errors import MissingTableError
-from genre_spark.exploration.charts import draw_charts
 from genre_spark.exploration.facts import Facts
-from genre_spark.exploration.findings import leaking_columns
+from genre_spark.exploration.page.charts import draw_charts
+from genre_spark.exploration.page.findings import leaking_columns
 from genre_spark.pipelines.exploration import explore
 from genre_spark.pipelines.ingestion import group_genres, prepare_posters
 from genre_spark.pipelines.run import run_stage

@@ -8,17 +8,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from genre_spark.exploration.charts import draw_charts
-from genre_spark.exploration.drawing import plain
-from genre_spark.exploration.fact_tables import fact_tables
+from genre_spark.exploration.counting.genre_counts import CategoryShares, GenreCounts
+from genre_spark.exploration.counting.number_facts import NumberFacts
+from genre_spark.exploration.counting.poster_facts import ContactSheet, PosterColours
+from genre_spark.exploration.counting.repeated_movies import Example, Repeated
+from genre_spark.exploration.counting.telling_values import SureValue, TellingValue
 from genre_spark.exploration.facts import Facts
-from genre_spark.exploration.findings import describe_findings
-from genre_spark.exploration.genre_counts import CategoryShares, GenreCounts
-from genre_spark.exploration.number_facts import NumberFacts
-from genre_spark.exploration.page import SECTIONS, render_page
-from genre_spark.exploration.poster_facts import ContactSheet, PosterColours
-from genre_spark.exploration.repeated_movies import Example, Repeated
-from genre_spark.exploration.telling_values import SureValue, TellingValue
+from genre_spark.exploration.page.charts import draw_charts
+from genre_spark.exploration.page.drawing import plain
+from genre_spark.exploration.page.fact_tables import fact_tables
+from genre_spark.exploration.page.findings import describe_findings
+from genre_spark.exploration.page.rendering import SECTIONS, render_page
 
 HOSTILE = '<script>alert("1")</script> & $x^2$ {{ 7*7 }} `'
 COUNTS = GenreCounts(

@@ -12,12 +12,12 @@ from pyspark.sql import DataFrame, SparkSession
 from genre_spark import __version__
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
-from genre_spark.exploration.charts import Chart, draw_charts
-from genre_spark.exploration.fact_tables import fact_tables
 from genre_spark.exploration.facts import Facts
-from genre_spark.exploration.findings import describe_findings, leaking_columns
 from genre_spark.exploration.gathering import gather_facts
-from genre_spark.exploration.page import render_page
+from genre_spark.exploration.page.charts import Chart, draw_charts
+from genre_spark.exploration.page.fact_tables import fact_tables
+from genre_spark.exploration.page.findings import describe_findings, leaking_columns
+from genre_spark.exploration.page.rendering import render_page
 from genre_spark.files import file_digest, filesystem, whole_file
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from genre_spark.exploration.value_counts import IN_GENRE, KIND, MOVIES, VALUE
+from genre_spark.exploration.counting.value_counts import IN_GENRE, KIND, MOVIES, VALUE
 from genre_spark.schemas import LABEL_IDS
 
 __all__ = ["CategoryShares", "GenreCounts", "category_shares", "count_genres"]

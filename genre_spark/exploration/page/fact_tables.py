@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from genre_spark.exploration.counting.number_facts import QUANTILES
 from genre_spark.exploration.facts import Facts
-from genre_spark.exploration.number_facts import QUANTILES
 
 __all__ = ["fact_tables"]
 

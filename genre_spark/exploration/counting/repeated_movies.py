@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from genre_spark.exploration.known_movies import TITLE, KnownMovies, number_of
+from genre_spark.exploration.counting.known_movies import TITLE, KnownMovies, number_of
 from genre_spark.schemas import IMAGE, LABEL_IDS, MOVIE_ID
 
 __all__ = ["Example", "Repeated", "repeated_posters", "repeated_titles"]

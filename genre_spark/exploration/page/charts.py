@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from genre_spark.exploration.drawing import draw_bars, draw_cells, draw_quantiles, short_number
+from genre_spark.exploration.counting.genre_counts import GenreCounts
+from genre_spark.exploration.counting.number_facts import Matrix
+from genre_spark.exploration.counting.poster_facts import PosterColours
 from genre_spark.exploration.facts import Facts, column_name, share_text
-from genre_spark.exploration.genre_counts import GenreCounts
-from genre_spark.exploration.number_facts import Matrix
-from genre_spark.exploration.poster_facts import PosterColours
+from genre_spark.exploration.page.drawing import draw_bars, draw_cells, draw_quantiles, short_number
 
 __all__ = ["Chart", "draw_charts"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pyspark.sql import functions as F
 
-from genre_spark.exploration.known_movies import KnownMovies, has, number_of
+from genre_spark.exploration.counting.known_movies import KnownMovies, has, number_of
 from genre_spark.schemas import LABEL_IDS
 
 __all__ = ["QUANTILES", "NumberFacts", "describe_numbers", "range_edges"]

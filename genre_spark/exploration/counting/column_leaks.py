@@ -19,9 +19,9 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
-from genre_spark.exploration.known_movies import HALF
-from genre_spark.exploration.telling_values import log_odds
-from genre_spark.exploration.value_counts import KIND, MOVIES, VALUE
+from genre_spark.exploration.counting.known_movies import HALF
+from genre_spark.exploration.counting.telling_values import log_odds
+from genre_spark.exploration.counting.value_counts import KIND, MOVIES, VALUE
 from genre_spark.schemas import LABEL_IDS
 from genre_spark.workers.tasks import short_task
 

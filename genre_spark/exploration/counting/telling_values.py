@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from genre_spark.exploration.value_counts import IN_GENRE, KIND, MOVIES, VALUE
+from genre_spark.exploration.counting.value_counts import IN_GENRE, KIND, MOVIES, VALUE
 
 __all__ = ["SureValue", "TellingValue", "log_odds", "sure_values", "telling_values"]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from genre_spark.exploration.known_movies import HALF, KnownMovies, names_of, number_of
+from genre_spark.exploration.counting.known_movies import HALF, KnownMovies, names_of, number_of
 from genre_spark.schemas import LABEL_IDS
 
 __all__ = [

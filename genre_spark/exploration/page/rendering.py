@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from genre_spark.exploration.charts import Chart
 from genre_spark.exploration.facts import Facts, column_name, share_text
-from genre_spark.exploration.findings import LEAK, describe_findings, leaking_columns
-from genre_spark.exploration.inline_svg import figure_svg
+from genre_spark.exploration.page.charts import Chart
+from genre_spark.exploration.page.findings import LEAK, describe_findings, leaking_columns
+from genre_spark.exploration.page.inline_svg import figure_svg
 
 __all__ = ["SECTIONS", "render_page"]
 
@@ -49,7 +49,7 @@ def render_page(facts: Facts, charts: Sequence[Chart], *, title: str, made: str)
         made: when and by what the page was made.
     """
     environment = Environment(
-        loader=PackageLoader("genre_spark.exploration"),
+        loader=PackageLoader("genre_spark.exploration.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

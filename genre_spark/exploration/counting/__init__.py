@@ -1,0 +1,1 @@
+"""What Spark counts: each module one kind of fact, bounded in size whatever the data."""

@@ -1,0 +1,1 @@
+"""From facts to pictures, sentences and the HTML page."""
