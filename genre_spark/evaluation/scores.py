@@ -26,6 +26,7 @@ __all__ = [
     "format_table",
     "gather_candidates",
     "label_matrix",
+    "table_rows",
     "thresholds_of",
 ]
 
@@ -170,6 +171,13 @@ def thresholds_of(
 
 def format_table(candidates: Sequence[Candidate], *, split: str) -> str:
     """Return the candidates as a text table, the best value of each metric marked with `*`."""
+    first, *lines = align_columns(table_rows(candidates, split=split), left=2)
+    rule = "-" * max(map(len, (first, *lines)))
+    return "\n".join([first, rule, *lines])
+
+
+def table_rows(candidates: Sequence[Candidate], *, split: str) -> list[list[str]]:
+    """Return the cells of a table of candidates, its header first."""
     header = ["model", "threshold", *(f"{name}{_arrow(metric)}" for metric, name in SHOWN.items())]
     best = {metric: _best_value(candidates, split, metric) for metric in SHOWN}
     rows = [header]
@@ -181,9 +189,7 @@ def format_table(candidates: Sequence[Candidate], *, split: str) -> str:
                 "" if math.isnan(value) else f"{value:.4f}{'*' if value == best[metric] else ' '}"
             )
         rows.append(cells)
-    first, *lines = align_columns(rows, left=2)
-    rule = "-" * max(map(len, (first, *lines)))
-    return "\n".join([first, rule, *lines])
+    return rows
 
 
 def _arrow(metric: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from genre_spark.evaluation.bootstrap import Interval
 from genre_spark.evaluation.headline import gain_of_best, interval_of
+from genre_spark.evaluation.html_tables import html_list, html_table, html_title
 from genre_spark.evaluation.scores import RULES, SHOWN, Candidate
 
 __all__ = [
@@ -37,6 +38,19 @@ class Compared:
     by: str
     movies: Mapping[str, int]
     genres: int
+
+    def _repr_html_(self) -> str:
+        """Return what was found as a notebook shows it."""
+        sentences = [line.replace("**", "") for line in summarize_comparison(self)]
+        header, *rows = _rows(self)
+        best = [c.model for c in self.ranked].index(self.best.model)
+        return "".join(
+            [
+                html_title("Comparison", f"{len(self.ranked)} models, {self.genres} genres"),
+                html_list(sentences),
+                html_table(rows, header=header, bold=best),
+            ]
+        )
 
 
 def describe_comparison(found: Compared) -> str:
@@ -107,14 +121,19 @@ def _describe_runner_up(found: Compared) -> str:
     return " ".join(lines)
 
 
-def _table(found: Compared) -> str:
-    name = SHOWN[found.by]
-    lines = [f"| model | {name} on test | behind the best |", "|---|---|---|"]
+def _rows(found: Compared) -> list[tuple[str, str, str]]:
+    """Return the cells of the table, its header first."""
+    rows = [("model", f"{SHOWN[found.by]} on test", "behind the best")]
     for candidate in found.ranked:
         gain = gain_of_best(candidate, found.by)
         behind = "" if gain is None else describe_interval(gain)
-        lines.append(f"| {candidate.model} | {_value(candidate, found.by)} | {behind} |")
-    return "\n".join(lines)
+        rows.append((candidate.model, _value(candidate, found.by), behind))
+    return rows
+
+
+def _table(found: Compared) -> str:
+    header, *rows = (f"| {' | '.join(row)} |" for row in _rows(found))
+    return "\n".join([header, "|---|---|---|", *rows])
 
 
 def _value(candidate: Candidate, metric: str) -> str:

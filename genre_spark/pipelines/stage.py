@@ -16,6 +16,13 @@ from pyspark.sql import SparkSession
 from genre_spark import __version__
 from genre_spark.config import Config
 from genre_spark.errors import DamagedTableError, MissingTableError
+from genre_spark.evaluation.html_tables import (
+    html_list,
+    html_note,
+    html_pre,
+    html_table,
+    html_title,
+)
 from genre_spark.files import (
     filesystem,
     fingerprint,
@@ -57,6 +64,21 @@ class StageResult:
     seconds: float = 0.0
     run_id: str | None = None
     reused: bool = False
+
+    def _repr_html_(self) -> str:
+        """Return what the stage did as a notebook shows it."""
+        took = "nothing has changed" if self.reused else f"{self.seconds:.1f} s"
+        numbers = [(name.replace("_", " "), _whole(value)) for name, value in self.counts.items()]
+        numbers += [(name, f"{value:.4f}") for name, value in self.metrics.items()]
+        return "".join(
+            [
+                html_title(self.stage or "stage", took),
+                html_table(numbers),
+                html_list(self.notes),
+                html_pre(self.table),
+                *(html_note(f"{name}: {place}") for name, place in self.outputs.items()),
+            ]
+        )
 
 
 Body = Callable[[Any, Config, TrackedRun], StageResult]
@@ -290,6 +312,10 @@ def stage(
         needs_spark=needs_spark,
         logs_metrics=logs_metrics,
     )
+
+
+def _whole(value: float) -> str:
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:,.3f}"
 
 
 def _read_result(value: Mapping[str, Any]) -> StageResult:

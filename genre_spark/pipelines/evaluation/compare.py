@@ -24,6 +24,7 @@ from genre_spark.evaluation.scores import (
 )
 from genre_spark.evaluation.verdict import Compared, describe_comparison, summarize_comparison
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.evaluated_models import read_scores
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tables import TableManifest
 from genre_spark.tracking import (
@@ -53,8 +54,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     """
     evaluation = Catalogue(config).evaluation
     manifest = evaluation.manifest()
-    rows = evaluation.read(spark).collect()  # some hundred numbers per model
-    scores = [Score(**row.asDict()) for row in rows]
+    scores = read_scores(spark, config)
     candidates = gather_candidates(scores)
     by = config.evaluation.best_by
     ranked = rank(choose_rules(candidates, by=by).values(), by=by)
