@@ -37,6 +37,10 @@ class _Page:
         system, inner = filesystem(self.path)
         return bool(system.exists(inner))
 
+    def damage(self, *, full: bool = False) -> list[str]:  # noqa: ARG002 - there is no inventory
+        """Return nothing: no stage reads the page."""
+        return []
+
 
 def _page(config: Config) -> _Page:
     return _Page(config.paths.table(_PAGE))
