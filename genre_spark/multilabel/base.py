@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from pyspark.ml import Estimator, Model
+from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.ml.param import Param
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame
@@ -25,6 +26,8 @@ from genre_spark.multilabel.columns import (
     vector_column,
 )
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
+from genre_spark.multilabel.models.from_sklearn import SkopsScorer
+from genre_spark.multilabel.models.importances import combine_parts
 from genre_spark.multilabel.models.parts import FittedPart, Part
 from genre_spark.multilabel.models.predictors import Predictor, Structure
 from genre_spark.multilabel.models.scorers import Scorer
@@ -83,6 +86,14 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
     def _predictor(self, scorers: Sequence[Scorer]) -> Predictor:
         """Return the combination of the parts' scorers, as the model's Params want it."""
 
+    def predictor(self) -> Predictor:
+        """Return how the model scores features without Spark; it can be pickled.
+
+        Raises:
+            InvalidInputError: parts of the model can only be applied by Spark.
+        """
+        return self._predictor(self._scorers())
+
     @property
     def models(self) -> list[Model | None]:
         """The fitted Spark ML models, in the order of the parts.
@@ -91,6 +102,38 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         here only in the session that fitted them: they are not stored.
         """
         return [part.model for part in self.parts]
+
+    @property
+    def featureImportances(self) -> SparseVector:
+        """How much the model looks at each feature: the mean over the labels, adding up to 1.
+
+        As Spark ML's of a forest. Raises what `labelFeatureImportances` raises.
+        """
+        total = self.labelFeatureImportances.sum(axis=0)
+        used = np.flatnonzero(total)
+        return Vectors.sparse(self.numFeatures, used, total[used] / max(total.sum(), 1e-300))
+
+    @property
+    def labelFeatureImportances(self) -> Matrix:
+        """How much the model looks at each feature to decide each label, (labels, features).
+
+        By the decrease of the label's Gini impurity in the trees that decide it; a label's add up
+        to 1, or are 0 where its fits look at nothing. What a chain takes from earlier labels is
+        left out. A base classifier with importances of its own (boosted trees) is asked for them.
+
+        Raises:
+            InvalidInputError: the base classifier has no importances.
+        """
+        rows = [part.importances() for part in self.parts]
+        known = [row for row in rows if row is not None]
+        if not known or len(known) < len(rows):
+            kind = "no fits" if not rows else _describe(self.parts[rows.index(None)])
+            raise InvalidInputError(
+                f"{type(self).__name__}.labelFeatureImportances: {kind}, expected trees fitted by "
+                "this version; genre_spark.explanations.permutation measures any model"
+            )
+        targets = self._predictor(cast("list[Scorer]", self.parts)).targets
+        return combine_parts(targets, known, n_labels=self.numLabels, n_features=self.numFeatures)
 
     def predict_proba(self, features: ArrayLike | pd.DataFrame) -> Matrix:
         """Return the probabilities of rows without Spark.
@@ -124,7 +167,7 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
             )
         if self.getHandleInvalid() == "error":
             check_features(matrix, "features")
-        return score_features(self._predictor(self._scorers()), matrix, self.getThreshold())
+        return score_features(self.predictor(), matrix, self.getThreshold())
 
     def _scorers(self) -> list[Any]:
         """Return the scorers of the parts, which must all have a form in numpy."""
@@ -150,10 +193,9 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
 
     def _score_in_workers(self, dataset: DataFrame, names: list[str] | None) -> DataFrame:
         values = sorted((param.name, repr(v)) for param, v in self.extractParamMap().items())
-        predictor = self._predictor(self._scorers())
         task = ScoringTask(
             token=f"{self._token}{values}",
-            payload=pickle.dumps(predictor, protocol=pickle.HIGHEST_PROTOCOL),
+            payload=pickle.dumps(self.predictor(), protocol=pickle.HIGHEST_PROTOCOL),
             n_features=self.numFeatures,
             threshold=self.getThreshold(),
             role=self.getFeaturesCol(),
@@ -221,6 +263,14 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         without a form in numpy need `load`.
         """
         return cast("M", ModelReader(cls).load_local(path))
+
+
+def _describe(part: Part) -> str:
+    """Return what a fit is, for messages."""
+    if not isinstance(part, FittedPart):
+        return type(part.model).__name__
+    scorer = part.scorer
+    return type(scorer.estimator).__name__ if isinstance(scorer, SkopsScorer) else scorer.kind
 
 
 class MultilabelEstimator(Estimator, MultilabelParams, MLReadable, MLWritable, metaclass=ABCMeta):

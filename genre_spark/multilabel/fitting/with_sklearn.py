@@ -167,7 +167,9 @@ def fit_part(
     factors = (subproblem.negative_weight, subproblem.positive_weight)
     if binary and factors != (1.0, 1.0):
         weights = np.asarray(factors)[encoded.target] * (1.0 if weights is None else weights)
-    scorer = fit_scorer(classifier, features, encoded.target, weights, subproblem.seed)
+    scorer = fit_scorer(
+        classifier, features, encoded.target, weights, subproblem.seed, encoded.classes
+    )
     return scorer, encoded.classes
 
 
@@ -177,8 +179,18 @@ def fit_scorer(
     target: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     seed: int,
+    classes: Labels | None = None,
 ) -> StoredScorer:
-    """Fit a clone of the classifier and return it as a scorer."""
+    """Fit a clone of the classifier and return it as a scorer.
+
+    Args:
+        classifier: not fitted.
+        features: (rows, features).
+        target: class of each row, (rows,).
+        weights: of the rows, (rows,).
+        seed: random state of the fit.
+        classes: label combination of each class of a multi-class target, (classes, labels).
+    """
     argument = None if weights is None else weight_argument(classifier)
     extra = {} if argument is None else {argument: weights}
     n_classes = int(target.max()) + 1
@@ -197,11 +209,12 @@ def fit_scorer(
                 n_estimators=min(step, classifier.n_estimators - start), oob_score=False
             )
             trees += [
-                tree_nodes(tree.tree_) for tree in part.fit(features, target, **extra).estimators_
+                tree_nodes(tree.tree_, classes)
+                for tree in part.fit(features, target, **extra).estimators_
             ]
         return ForestScorer(ForestArrays.from_trees(trees, features.shape[1]), n_classes=n_classes)
     fitted = _seeded(classifier, seed).fit(features, target, **extra)
-    return export_sklearn(fitted, features.shape[1])
+    return export_sklearn(fitted, features.shape[1], classes)
 
 
 def _seeded(classifier: Any, seed: int) -> Any:

@@ -278,7 +278,7 @@ def _fit(
     model = fitted_model(
         _configured(fit.classifier, sub.seed, fit.weighted or balanced), data.select(*columns)
     )
-    scorer = export_model(model)
+    scorer = export_model(model, classes)
     if scorer is None:
         return SparkPart(model, n_classes, classes)
     return FittedPart(scorer, classes, model)

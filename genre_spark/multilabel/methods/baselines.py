@@ -44,6 +44,7 @@ class ConstantPredictor:
     Attributes:
         scores: score of each label, (labels,).
         scorers: none, there are no fitted models.
+        targets: likewise none.
         top: number of best labels that are predicted; None leaves it to the threshold.
     """
 
@@ -51,6 +52,7 @@ class ConstantPredictor:
     scorers: Sequence[Scorer] = ()
     top: int | None = None
     room: int = 0
+    targets: Sequence[Sequence[int]] = ()
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
@@ -71,6 +73,7 @@ class RandomPredictor:
         probability: probability of each label, 0..1.
         seed: seed of the hash.
         scorers: none, there are no fitted models.
+        targets: likewise none.
     """
 
     n_labels: int
@@ -78,6 +81,7 @@ class RandomPredictor:
     seed: int
     scorers: Sequence[Scorer] = ()
     room: int = 0
+    targets: Sequence[Sequence[int]] = ()
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return draws, 0.0 or 1.0, and predictions, each (rows, labels)."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from genre_spark.multilabel.models.archives import pack_arrays, unpack_arrays
+from genre_spark.multilabel.models.importances import SplitGains, add_gains
 
 __all__ = ["LEAF", "CategoricalSplits", "ForestArrays", "TreeNodes"]
 
@@ -29,6 +30,7 @@ class TreeNodes:
         right: index of the right child in this tree.
         values: values of the leaves in the order of the nodes, (leaves, width).
         missing_left: 1 where a row goes left whose feature is NaN; None where such rows go right.
+        gains: what its splits say about each label; None where that is not known.
     """
 
     feature: NDArray[np.int32]
@@ -36,6 +38,7 @@ class TreeNodes:
     right: NDArray[np.int32]
     values: NDArray[np.floating] | csr_matrix
     missing_left: NDArray[np.uint8] | None = None
+    gains: SplitGains | None = None
 
 
 @dataclass
@@ -70,6 +73,7 @@ class ForestArrays:
             each label; sparse where there are many classes.
         categories: splits by category sets, None without any.
         missing_left: direction of missing values as in TreeNodes, (nodes,).
+        gains: what all splits say about each label; None where that is not known.
     """
 
     n_features: int
@@ -80,6 +84,7 @@ class ForestArrays:
     values: NDArray[np.floating] | csr_matrix
     categories: CategoricalSplits | None = None
     missing_left: NDArray[np.uint8] | None = None
+    gains: SplitGains | None = None
 
     @classmethod
     def from_trees(
@@ -104,6 +109,7 @@ class ForestArrays:
             values=values,
             categories=categories,
             missing_left=_joined(missing),
+            gains=add_gains([tree.gains for tree in trees]),
         )
 
     @property
@@ -130,6 +136,8 @@ class ForestArrays:
             arrays["values"] = self.values
         if self.missing_left is not None:
             arrays["missing_left"] = np.packbits(self.missing_left)
+        if self.gains is not None:
+            arrays |= {"gain_features": self.gains.features, "gains": self.gains.gains}
         if self.categories is not None:
             arrays["category_feature"] = self.categories.feature
             arrays["category_starts"] = self.categories.starts
@@ -152,6 +160,7 @@ class ForestArrays:
                 arrays["category_feature"], arrays["category_starts"], arrays["category_members"]
             )
         missing = arrays.get("missing_left")
+        gains = SplitGains(arrays["gain_features"], arrays["gains"]) if "gains" in arrays else None
         return cls(
             n_features=int(arrays["features"]),
             starts=arrays["starts"],
@@ -161,6 +170,7 @@ class ForestArrays:
             values=arrays["values"] if "values" in arrays else _sparse_values(arrays),
             categories=categories,
             missing_left=None if missing is None else np.unpackbits(missing, count=len(feature)),
+            gains=gains,
         )
 
 

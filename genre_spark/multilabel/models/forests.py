@@ -7,7 +7,7 @@ of the version of either library.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,9 +55,9 @@ class ForestScorer:
     _compiled: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Travel without the compiled trees: they are eight times the size of the arrays."""
+        """Travel without the compiled trees, eight times the size of the arrays, and the gains."""
         return {
-            "arrays": self.arrays,
+            "arrays": replace(self.arrays, gains=None),
             "n_classes": self.n_classes,
             "link": self.link,
             "_compiled": {},
@@ -82,6 +82,16 @@ class ForestScorer:
         if self.link == "boosted":
             means = sigmoid(2.0 * means)
         return np.column_stack([1.0 - means[:, 0], means[:, 0]]) if means.shape[1] == 1 else means
+
+    def importances(self) -> NDArray[np.float64] | None:
+        """Return the decrease of each label's impurity by each input, summed over the trees.
+
+        Returns:
+            (labels of the target, inputs); None where the forest was stored without, by an earlier
+            version, or has been pickled.
+        """
+        gains = self.arrays.gains
+        return None if gains is None else gains.dense(self.arrays.n_features)
 
     def to_bytes(self) -> bytes:
         """Return the forest as npz bytes, the link and the number of classes in front."""

@@ -19,6 +19,7 @@ from genre_spark.multilabel.models.archives import (
 )
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forests import ForestArrays, ForestScorer, TreeNodes
+from genre_spark.multilabel.models.importances import SplitGains, measure_splits
 from genre_spark.multilabel.models.scorers import StoredScorer
 
 __all__ = ["SkopsScorer", "compares_in_single", "export_sklearn", "label_tree", "tree_nodes"]
@@ -70,6 +71,11 @@ class SkopsScorer:
             self.estimator.predict_proba(block.double(self.n_features)), dtype=np.float64
         )
 
+    def importances(self) -> Matrix | None:
+        """Return the classifier's own importances of its inputs, (1, inputs), where it has any."""
+        found = getattr(self.estimator, "feature_importances_", None)
+        return None if found is None else np.asarray(found, dtype=np.float64)[None, :]
+
     def to_bytes(self) -> bytes:
         """Return the archive, the sizes in front."""
         return f"{self.n_classes},{self.n_features}\n".encode() + self.archive
@@ -89,23 +95,37 @@ def compares_in_single(classifier: BaseEstimator) -> bool:
     )
 
 
-def export_sklearn(classifier: Any, n_features: int) -> StoredScorer:
-    """Return the scorer of a classifier fitted on classes 0..C-1."""
+def export_sklearn(
+    classifier: Any, n_features: int, classes: NDArray[np.uint8] | None = None
+) -> StoredScorer:
+    """Return the scorer of a classifier fitted on classes 0..C-1.
+
+    Args:
+        classifier: fitted.
+        n_features: number of inputs.
+        classes: label combination of each class of a multi-class target, (C, labels).
+    """
     n_classes = len(classifier.classes_)
     if type(classifier) in (RandomForestClassifier, ExtraTreesClassifier):
-        trees = [tree_nodes(tree.tree_) for tree in classifier.estimators_]
+        trees = [tree_nodes(tree.tree_, classes) for tree in classifier.estimators_]
     elif type(classifier) is DecisionTreeClassifier:
-        trees = [tree_nodes(classifier.tree_)]
+        trees = [tree_nodes(classifier.tree_, classes)]
     else:
         return SkopsScorer(dump_sklearn(classifier), n_classes, n_features)
     return ForestScorer(ForestArrays.from_trees(trees, n_features), n_classes=n_classes)
 
 
-def tree_nodes(tree: Any) -> TreeNodes:
-    """Return the nodes of a single-output tree; of two classes only the second's share is kept."""
+def tree_nodes(tree: Any, classes: NDArray[np.uint8] | None = None) -> TreeNodes:
+    """Return the nodes of a single-output tree; of two classes only the second's share is kept.
+
+    Args:
+        tree: scikit-learn's tree, fitted.
+        classes: label combination of each class of a multi-class target, (C, labels).
+    """
     values = tree.value[:, 0, :]
     shares = values / values.sum(axis=1, keepdims=True)
-    return _nodes(tree, shares[:, 1:2] if shares.shape[1] == 2 else shares)
+    second = shares[:, 1:2] if shares.shape[1] == 2 else shares
+    return _nodes(tree, second, second if classes is None else shares @ classes)
 
 
 def label_tree(tree: Any) -> TreeNodes:
@@ -117,10 +137,19 @@ def label_tree(tree: Any) -> TreeNodes:
     value = tree.tree_.value
     second = value[:, :, min(1, value.shape[2] - 1)] / value.sum(axis=2)
     constant = np.array([len(known) == 1 for known in classes])
-    return _nodes(tree.tree_, np.where(constant, [float(known[-1]) for known in classes], second))
+    shares = np.where(constant, [float(known[-1]) for known in classes], second)
+    return _nodes(tree.tree_, shares, shares)
 
 
-def _nodes(tree: Any, shares: Matrix) -> TreeNodes:
+def _nodes(tree: Any, shares: Matrix, label_shares: Matrix) -> TreeNodes:
+    """Return the nodes of a tree.
+
+    Args:
+        tree: scikit-learn's tree, fitted.
+        shares: values of the nodes, (nodes, width).
+        label_shares: share of each label of the target at the nodes, (nodes, labels).
+    """
+    gains = _split_gains(tree, label_shares)
     left, right, feature = tree.children_left, tree.children_right, tree.feature
     inner = left >= 0
     missing = tree.missing_go_to_left if hasattr(tree, "missing_go_to_left") else None
@@ -142,7 +171,15 @@ def _nodes(tree: Any, shares: Matrix) -> TreeNodes:
         missing_left=np.asarray(missing, dtype=np.uint8)
         if missing is not None and np.any(missing)
         else None,
+        gains=gains,
     )
+
+
+def _split_gains(tree: Any, shares: Matrix) -> SplitGains:
+    inner = np.flatnonzero(tree.children_left >= 0)
+    impurity = tree.weighted_n_node_samples[:, None] * shares * (1.0 - shares)
+    left, right = (impurity[child[inner]] for child in (tree.children_left, tree.children_right))
+    return measure_splits(tree.feature[inner], impurity[inner], left, right)
 
 
 def _floor_to_single(threshold: Matrix) -> NDArray[np.float32]:

@@ -23,11 +23,17 @@ from pyspark.ml.linalg import DenseMatrix, Matrix
 from pyspark.sql import DataFrame
 from pyspark.sql.utils import is_remote
 
+from genre_spark.multilabel.columns import Labels
 from genre_spark.multilabel.models.forests import (
     CategoricalSplits,
     ForestArrays,
     ForestScorer,
     TreeNodes,
+)
+from genre_spark.multilabel.models.importances import (
+    SplitGains,
+    measure_splits,
+    subtree_sums,
 )
 from genre_spark.multilabel.models.scorers import LinearScorer, StoredScorer
 from genre_spark.session import json_of_java
@@ -71,12 +77,16 @@ def fitted_model(classifier: Estimator, data: DataFrame) -> Model:
     return classifier._copyValues(model)
 
 
-def export_model(model: Model) -> StoredScorer | None:
+def export_model(model: Model, classes: Labels | None = None) -> StoredScorer | None:
     """Return the scorer that gives the same probabilities as a fitted Spark ML classifier.
 
     None for classifiers that have no such form here (they are kept and applied as they are), and
     where the JVM cannot be asked for the trees (Spark Connect, or a Spark whose inside has
     changed).
+
+    Args:
+        model: fitted.
+        classes: label combination of each class of a multi-class target, (classes, labels).
     """
     if isinstance(model, LogisticRegressionModel):
         return LinearScorer(_dense(model.coefficientMatrix), model.interceptVector.toArray())
@@ -87,7 +97,7 @@ def export_model(model: Model) -> StoredScorer | None:
         DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel,
     ):
         try:
-            return _export_trees(model)
+            return _export_trees(model, classes)
         except Exception as error:  # whatever the JVM's private classes raise: apply it as it is
             _logger.warning(
                 "%s: cannot read its trees (%s), it is applied by Spark itself", model.uid, error
@@ -105,6 +115,7 @@ def _export_trees(
     model: DecisionTreeClassificationModel
     | RandomForestClassificationModel
     | GBTClassificationModel,
+    classes: Labels | None,
 ) -> ForestScorer:
     boosted = isinstance(model, GBTClassificationModel)
     single = isinstance(model, DecisionTreeClassificationModel)
@@ -115,7 +126,7 @@ def _export_trees(
     parts = [java] if single else list(java.trees())
     roots = _roots(parts, java.numNodes() if single else java.totalNumNodes())
     trees = [
-        _flatten(root, n_features, sets, weight, boosted)
+        _flatten(root, n_features, sets, weight, boosted, classes)
         for root, weight in zip(roots, weights, strict=False)
     ]
     arrays = ForestArrays.from_trees(trees, n_features, _categories(sets))
@@ -150,6 +161,7 @@ def _flatten(
     sets: dict[tuple[int, tuple[float, ...]], int],
     weight: float,
     boosted: bool,
+    classes: Labels | None = None,
 ) -> TreeNodes:
     """Return the nodes of a tree in preorder.
 
@@ -159,11 +171,13 @@ def _flatten(
         sets: (feature, categories that go left) -> number of the split; grows.
         weight: weight of the tree in a boosted sum.
         boosted: whether leaves answer with a number instead of class counts.
+        classes: label combination of each class of a multi-class target, (classes, labels).
     """
     feature: list[int] = []
     threshold: list[float] = []
     right: list[int] = []
     values: list[list[float]] = []
+    stats: list[list[float]] = []
     waiting: list[tuple[dict[str, Any], int]] = [(root, -1)]
     while waiting:
         node, parent = waiting.pop()
@@ -175,11 +189,8 @@ def _flatten(
         if split is None:
             feature.append(-1)
             threshold.append(0.0)
-            values.append(
-                [node["prediction"] * weight]
-                if boosted
-                else _distribution(node["impurityStats"]["stats"])
-            )
+            stats.append(node["impurityStats"]["stats"])
+            values.append([node["prediction"] * weight] if boosted else _distribution(stats[-1]))
             continue
         if "threshold" in split:
             feature.append(split["featureIndex"])
@@ -190,12 +201,42 @@ def _flatten(
             threshold.append(0.5)
         waiting.append((node["rightChild"], index))
         waiting.append((node["leftChild"], -1))  # popped first: the left child follows its parent
-    return TreeNodes(
+    nodes = TreeNodes(
         feature=np.array(feature, dtype=np.int32),
         threshold=np.array(threshold, dtype=np.float64),
         right=np.array(right, dtype=np.int32),
         values=np.array(values, dtype=np.float64),
     )
+    of_sets = np.array([compared for compared, _ in sets], dtype=np.int32)
+    compared = np.concatenate([np.arange(n_features), of_sets])[nodes.feature]
+    nodes.gains = _split_gains(nodes, compared, np.array(stats, dtype=np.float64), boosted, classes)
+    return nodes
+
+
+def _split_gains(
+    nodes: TreeNodes, compared: Labels, stats: np.ndarray, boosted: bool, classes: Labels | None
+) -> SplitGains:
+    """Return the decreases of impurity of a tree from the statistics of its leaves.
+
+    Those of an inner node, which are the sums of its leaves', are not read from the JVM.
+
+    Args:
+        nodes: of the tree.
+        compared: the input that each node compares, (nodes,).
+        stats: weights of the classes at the leaves; boosted: weight, sum and sum of squares of
+            the target, (leaves, 3).
+        boosted: whether the tree is of a boosted sum.
+        classes: label combination of each class, (classes, labels).
+    """
+    on = stats[:, 1:] if classes is None else stats @ classes
+    weight = stats[:, :1] if boosted else stats.sum(axis=1, keepdims=True)
+    sums = subtree_sums(nodes.feature, nodes.right, np.hstack([weight, on]))
+    inner = np.flatnonzero(nodes.feature >= 0)
+    rows, first = np.maximum(sums[:, :1], np.finfo(float).tiny), sums[:, 1:]
+    variance = first[:, 1:2] - first[:, :1] ** 2 / rows if boosted else None
+    impurity = first * (1.0 - first / rows) if variance is None else variance
+    left, right = impurity[inner + 1], impurity[nodes.right[inner]]
+    return measure_splits(compared[inner], impurity[inner], left, right, normalised=not boosted)
 
 
 def _distribution(stats: list[float]) -> list[float]:

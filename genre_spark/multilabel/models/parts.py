@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from pyspark.ml import Model
 from pyspark.sql import SparkSession
 
-from genre_spark.multilabel.columns import Labels
+from genre_spark.multilabel.columns import Labels, Matrix
 from genre_spark.multilabel.models.scorers import StoredScorer
 
 __all__ = ["FittedPart", "Part", "SparkPart"]
@@ -42,6 +43,10 @@ class FittedPart:
         """Return what a stored model keeps in its table of parts."""
         return self.scorer.to_bytes()
 
+    def importances(self) -> Matrix | None:
+        """Return how much the fit looks at its inputs, (1 or labels of the target, inputs)."""
+        return self.scorer.importances()
+
     def save_beside(self, path: str, spark: SparkSession) -> None:
         """Write what the table of parts cannot hold: nothing."""
 
@@ -65,6 +70,11 @@ class SparkPart:
     def to_bytes(self) -> bytes:
         """Return what a stored model keeps in its table of parts."""
         return str(self.n_classes).encode()
+
+    def importances(self) -> Matrix | None:
+        """Return the Spark ML model's `featureImportances`, (1, inputs), where it has any."""
+        found = getattr(self.model, "featureImportances", None)
+        return None if found is None else np.asarray(found.toArray(), dtype=np.float64)[None, :]
 
     def save_beside(self, path: str, spark: SparkSession) -> None:
         """Write what the table of parts cannot hold: the model, by its own writer."""

@@ -42,6 +42,11 @@ class Predictor(Protocol):
         """The fitted single-target models."""
         ...
 
+    @property
+    def targets(self) -> Sequence[Sequence[int]]:
+        """The labels that each scorer decides."""
+        ...
+
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
         ...
@@ -86,6 +91,11 @@ class RelevancePredictor:
     scorers: Sequence[Scorer]
     room: int = 0
 
+    @property
+    def targets(self) -> Sequence[Sequence[int]]:
+        """The label of each scorer."""
+        return [[label] for label in range(len(self.scorers))]
+
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
         scores = np.column_stack([scorer.probabilities(block)[:, 1] for scorer in self.scorers])
@@ -114,6 +124,11 @@ class ChainsPredictor:
     def room(self) -> int:
         """Number of label columns behind the features."""
         return len(self.orders[0])
+
+    @property
+    def targets(self) -> Sequence[Sequence[int]]:
+        """The label of each link."""
+        return [[label] for order in self.orders for label in order]
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
@@ -153,6 +168,11 @@ class LabelsetsPredictor:
     whole: bool = False
     room: int = 0
 
+    @property
+    def targets(self) -> Sequence[Sequence[int]]:
+        """The labels of each member."""
+        return [list(subset) for subset in self.subsets]
+
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
         total = np.zeros((block.n_rows, self.n_labels))
@@ -186,6 +206,11 @@ class HierarchyPredictor:
     scorers: Sequence[Scorer]
     room: int = 0
 
+    @property
+    def targets(self) -> Sequence[Sequence[int]]:
+        """The labels below each node."""
+        return [list(below) for _, below in self.nodes]
+
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
         scores = np.zeros((block.n_rows, self.n_labels))
@@ -208,6 +233,11 @@ class ForestPredictor:
 
     scorers: Sequence[ForestScorer]
     room: int = 0
+
+    @property
+    def targets(self) -> Sequence[Sequence[int]]:
+        """All labels, for each piece."""
+        return [range(piece.n_classes) for piece in self.scorers]
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""

@@ -39,6 +39,13 @@ class StoredScorer(Scorer, Protocol):
 
     kind: ClassVar[str]
 
+    def importances(self) -> Matrix | None:
+        """Return how much the model looks at its inputs, (1 or labels of the target, inputs).
+
+        None where such a model has no importances, or none were stored.
+        """
+        ...
+
     def to_bytes(self) -> bytes:
         """Return the model as bytes without pickle."""
         ...
@@ -63,6 +70,10 @@ class ConstantScorer:
     def probabilities(self, block: FeatureBlock) -> Matrix:
         """Return the same distribution for every row."""
         return np.tile(self.distribution, (block.n_rows, 1))
+
+    def importances(self) -> Matrix:
+        """Return that it looks at none of its inputs, (1, 0)."""
+        return np.zeros((1, 0))
 
     def to_bytes(self) -> bytes:
         """Return the distribution as npz bytes."""
@@ -108,6 +119,9 @@ class LinearScorer:
             positive = sigmoid(margins[:, 0])
             return np.column_stack([1.0 - positive, positive])
         return np.asarray(softmax(margins, axis=1))
+
+    def importances(self) -> None:
+        """Return None: coefficients depend on the features' scales, as in Spark ML."""
 
     def to_bytes(self) -> bytes:
         """Return the coefficients as npz bytes."""
