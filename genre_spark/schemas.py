@@ -184,6 +184,33 @@ EVALUATION_SCHEMA = StructType(
     ]
 )
 
+# what a model loses where inputs are permuted; one number per row, as above
+IMPORTANCES_SCHEMA = StructType(
+    [
+        StructField("model", StringType(), False),
+        StructField("level", StringType(), False),  # block or feature
+        StructField("block", StringType(), False),  # of a stack: a model that it reads
+        StructField("feature", StringType(), True),  # null for a whole block
+        StructField("label", StringType(), True),  # the genre, or null for all together
+        # average_precision, f1, f1_micro; impurity or correlation, the first look, is no loss
+        StructField("metric", StringType(), False),
+        StructField("mean", DoubleType(), True),  # over repeats; null where not defined
+        StructField("deviation", DoubleType(), True),
+    ]
+)
+
+HEAT_MAPS_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField("label", StringType(), False),  # the genre that the network is asked for
+        StructField("probability", DoubleType(), False),
+        StructField("right", BooleanType(), False),  # whether the movie has the genre
+        StructField(HEIGHT, IntegerType(), False),  # of the map, in cells of the last convolution
+        StructField(WIDTH, IntegerType(), False),
+        StructField("heat", ArrayType(FloatType(), False), False),  # row by row, 0..1
+    ]
+)
+
 MOVIE_PREDICTIONS_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),

@@ -6,7 +6,7 @@ require("pydantic", "yaml")
 
 from genre_spark.config.cnn import AugmentationConfig, CnnConfig, ScheduleConfig, SearchConfig
 from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
-from genre_spark.config.evaluation import EvaluationConfig
+from genre_spark.config.evaluation import EvaluationConfig, ExplanationsConfig
 from genre_spark.config.exploration import ExploreConfig
 from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.fusion import LinearConfig, LinearModelConfig, StackConfig
@@ -24,6 +24,7 @@ __all__ = [
     "Config",
     "EmbeddingsConfig",
     "EvaluationConfig",
+    "ExplanationsConfig",
     "ExploreConfig",
     "FeaturesConfig",
     "FeedConfig",

@@ -10,6 +10,7 @@ from genre_spark.config.section import Section
 
 __all__ = [
     "EvaluationConfig",
+    "ExplanationsConfig",
     "PromotionConfig",
 ]
 
@@ -26,6 +27,30 @@ class EvaluationConfig(Section):
     best_by: Literal[
         "f1_micro", "f1_macro", "jaccard_samples", "subset_accuracy", "hamming_loss"
     ] = Field("f1_micro", description="validation metric by which `compare` chooses the best model")
+
+
+class ExplanationsConfig(Section):
+    """What models look at: importances by permutation, and heat maps of posters."""
+
+    models: tuple[str, ...] | None = Field(
+        None, description="models to explain; null: all that were evaluated"
+    )
+    rows: int = Field(
+        2000,
+        ge=10,
+        le=100_000,
+        description="validation movies at most, the first by a hash of the seed",
+    )
+    features: int = Field(
+        40,
+        ge=0,
+        le=5000,
+        description="single features that are permuted; which ones, a cheap first look decides",
+    )
+    repeats: int = Field(5, ge=2, le=100, description="permutations of each feature and block")
+    posters: int = Field(
+        12, ge=0, le=100, description="test posters with heat maps: half right, half wrong; 0: none"
+    )
 
 
 class PromotionConfig(Section):

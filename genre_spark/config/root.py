@@ -9,7 +9,11 @@ from pydantic import Field
 from genre_spark.config.cnn import CnnConfig, SearchConfig
 from genre_spark.config.collect import CollectConfig
 from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
-from genre_spark.config.evaluation import EvaluationConfig, PromotionConfig
+from genre_spark.config.evaluation import (
+    EvaluationConfig,
+    ExplanationsConfig,
+    PromotionConfig,
+)
 from genre_spark.config.exploration import ExploreConfig
 from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.fusion import LinearConfig, StackConfig
@@ -40,6 +44,7 @@ RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compa
     "train-stack",
     "evaluate",
     "package-models",
+    "explain-models",
     "compare",
     "promote",
 ]
@@ -83,6 +88,10 @@ class Config(Section):
     text_embeddings: TextEmbeddingsConfig = TextEmbeddingsConfig()
     search: SearchConfig = SearchConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    explanations: ExplanationsConfig | None = Field(
+        None,
+        description="what models look at; without this section explain-models is not part of a run",
+    )
     model: str | None = Field(
         None,
         description="model that `predict` uses: the name of a packaged one, the folder of a "

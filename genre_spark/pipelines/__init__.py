@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genre_spark.pipelines.evaluation import compare, evaluate, promote
+    from genre_spark.pipelines.evaluation import compare, evaluate, explain_models, promote
     from genre_spark.pipelines.exploration import explore
     from genre_spark.pipelines.features import build_features, poster_embeddings, text_embeddings
     from genre_spark.pipelines.ingestion import (
@@ -40,6 +40,7 @@ __all__ = [
     "compare",
     "download_posters",
     "evaluate",
+    "explain_models",
     "explore",
     "group_genres",
     "make_sample",

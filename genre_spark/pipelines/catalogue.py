@@ -13,7 +13,9 @@ from genre_spark.schemas import (
     EVALUATION_SCHEMA,
     FEATURES_SCHEMA,
     GENRES_SCHEMA,
+    HEAT_MAPS_SCHEMA,
     IMDB_SCHEMA,
+    IMPORTANCES_SCHEMA,
     MOVIE_PREDICTIONS_SCHEMA,
     POSTERS_SCHEMA,
     PREDICTIONS_SCHEMA,
@@ -123,6 +125,16 @@ class Catalogue:
         return Table(
             self.config.paths.table("movie_predictions"), MOVIE_PREDICTIONS_SCHEMA, "predict"
         )
+
+    def importances(self, model: str) -> Table:
+        """One row per number that says what a model looks at."""
+        folder = self.config.paths.table("importances", model)
+        return Table(folder, IMPORTANCES_SCHEMA, "explain-models")
+
+    def heat_maps(self, model: str) -> Table:
+        """One row per test poster and genre: where a network looks."""
+        folder = self.config.paths.table("heat_maps", model)
+        return Table(folder, HEAT_MAPS_SCHEMA, "explain-models")
 
     @property
     def evaluation(self) -> Table:

@@ -124,6 +124,7 @@ def _sections(config: Config) -> dict[str, object]:
         "promote": config.promotion if config.promotion.in_run else None,
         "train-linear": config.linear,
         "train-stack": config.stack,
+        "explain-models": config.explanations,
     }
 
 

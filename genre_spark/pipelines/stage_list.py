@@ -72,6 +72,7 @@ STAGES = {
         StageEntry("models.train_stack", "train stacks of models, and predict"),
         StageEntry("evaluation.evaluate", "metrics of every model that has predictions"),
         StageEntry("serving.package_models", "each model as a folder that takes movies"),
+        StageEntry("evaluation.explain_models", "what each model looks at"),
         StageEntry("evaluation.compare", "all models side by side"),
         StageEntry(
             "evaluation.promote", "the challenger becomes the champion if it is better", in_run=True

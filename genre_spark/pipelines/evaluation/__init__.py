@@ -1,1 +1,1 @@
-"""Stages that measure models by their predictions and lay them side by side."""
+"""Stages that measure models, look into them, compare and promote them."""
