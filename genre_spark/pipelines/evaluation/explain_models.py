@@ -74,12 +74,15 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     settings, tables = _settings(config), Catalogue(config)
     details = tables.evaluation.manifest().details
     scores = [Score(**row.asDict()) for row in tables.evaluation.read(spark).collect()]
+    runs = details.get("runs", {})  # an older evaluation table has none
     opener = ModelOpener(spark, config, settings)
     outputs: dict[str, str] = {}
     notes: list[str] = []
     kept = 0
     for name in _chosen_models(settings, list(details["models"])):
         job = _Job(name, _family(config, name), _thresholds(config, scores, name))
+        if job.family == _NETWORK and not settings.posters:
+            continue
         table = job.table(config)
         digest = job.digest(config, settings)
         earlier = read_manifest(table.path)
@@ -87,7 +90,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             kept += 1
         else:
             logger.info("  %s: looking at what it looks at", name)
-            model_run = find_model_run(tracked, details["runs"][name]["run"], name=name)
+            model_run = find_model_run(tracked, runs.get(name, {}).get("run", ""), name=name)
             try:
                 _explain(spark, config, opener, job, model_run, table=table, digest=digest)
             except InvalidInputError as error:
@@ -124,8 +127,10 @@ class _Job:
         read = [tables.predictions(self.name, split) for split in ("validation", "test")]
         if self.family in FAMILIES[:2]:
             read += [tables.features, tables.samples("validation")]
-        chosen = settings.model_dump(mode="json", exclude={"models"})
         fingerprints = [table.manifest().fingerprint for table in read]
+        if self.family == _NETWORK:
+            return fingerprint(_VERSION, settings.posters, fingerprints)
+        chosen = settings.model_dump(mode="json", exclude={"models", "posters"})
         return fingerprint(_VERSION, config.seed, chosen, self.thresholds, fingerprints)
 
 
@@ -183,8 +188,6 @@ def _explain(
     """
     settings = _settings(config)
     if job.family == _NETWORK:
-        if not settings.posters:
-            raise InvalidInputError(f"{job.name}: explanations.posters is 0")
         from genre_spark.pipelines.evaluation.network_heat_maps import (  # noqa: PLC0415 - torch
             explain_network,
         )

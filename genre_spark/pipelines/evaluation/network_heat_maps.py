@@ -96,7 +96,7 @@ def most_certain_cases(predictions: DataFrame, *, posters: int) -> list[_Case]:
         predictions: rows of PREDICTIONS_SCHEMA.
         posters: how many; half of them where the movie has the genre, half where it has not.
     """
-    pairs = F.arrays_zip(F.col(PROBABILITIES).alias("p"), F.col(LABELS).alias("on"))
+    pairs = F.zip_with(PROBABILITIES, LABELS, lambda p, on: F.struct(p.alias("p"), on.alias("on")))
     exploded = predictions.select(MOVIE_ID, F.posexplode(pairs).alias("label", "pair")).select(
         "label",
         (F.col("pair.on") > 0).alias("right"),
