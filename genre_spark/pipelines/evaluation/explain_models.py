@@ -57,12 +57,27 @@ class _Explanations:
 
     @property
     def path(self) -> str:
+        """The file that lists the models and their tables."""
         return self.config.paths.table("importances", "explained.json")
 
     def is_whole(self) -> bool:
         """Return whether the list and all of its tables are there."""
         done = read_json(self.path)
-        return done is not None and all(read_manifest(table) for table in done["tables"].values())
+        return done is not None and all(table.is_whole() for table in self._tables())
+
+    def damage(self, *, full: bool = False) -> list[str]:
+        """Return a sentence per file of a table that is not what was written."""
+        return [flaw for table in self._tables() for flaw in table.damage(full=full)]
+
+    def _tables(self) -> list[Table]:
+        listed = (read_json(self.path) or {}).get("families", {})
+        return [_table(self.config, name, family) for name, family in listed.items()]
+
+
+def _table(config: Config, name: str, family: str) -> Table:
+    """Return the table of what is found about a model."""
+    tables = Catalogue(config)
+    return tables.heat_maps(name) if family == _NETWORK else tables.importances(name)
 
 
 @stage(depends_on=_depends_on, outputs=lambda config: [_Explanations(config)], logs_metrics=False)
@@ -77,16 +92,16 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     runs = details.get("runs", {})  # an older evaluation table has none
     opener = ModelOpener(spark, config, settings)
     outputs: dict[str, str] = {}
+    families: dict[str, str] = {}
     notes: list[str] = []
     kept = 0
     for name in _chosen_models(settings, list(details["models"])):
         job = _Job(name, _family(config, name), _thresholds(config, scores, name))
         if job.family == _NETWORK and not settings.posters:
             continue
-        table = job.table(config)
+        table = _table(config, name, job.family)
         digest = job.digest(config, settings)
-        earlier = read_manifest(table.path)
-        if earlier is not None and earlier.fingerprint == digest and not tracked.force:
+        if table.is_whole() and table.manifest().fingerprint == digest and not tracked.force:
             kept += 1
         else:
             logger.info("  %s: looking at what it looks at", name)
@@ -96,8 +111,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             except InvalidInputError as error:
                 notes.append(f"not explained: {error}")
                 continue
-        outputs[name] = table.path
-    write_json(_Explanations(config).path, {"tables": outputs})
+        outputs[name], families[name] = table.path, job.family
+    write_json(_Explanations(config).path, {"families": families})
     counts = {"models": len(outputs), "kept": kept}
     return StageResult(outputs=outputs, counts=counts, notes=tuple(notes), table=_format(outputs))
 
@@ -115,11 +130,6 @@ class _Job:
     name: str
     family: str
     thresholds: tuple[float, ...]
-
-    def table(self, config: Config) -> Table:
-        """Return the table that holds what is found."""
-        tables = Catalogue(config)
-        return (tables.heat_maps if self.family == _NETWORK else tables.importances)(self.name)
 
     def digest(self, config: Config, settings: ExplanationsConfig) -> str:
         """Return a digest of everything that the explanation depends on."""
