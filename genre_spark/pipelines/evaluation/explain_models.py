@@ -27,7 +27,7 @@ from genre_spark.explanations.permutation_tasks import permute_in_tasks
 from genre_spark.files import fingerprint, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.explained_models import FAMILIES, Explainable, ModelOpener
-from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.pipelines.stage import StageResult, require_models, stage
 from genre_spark.schemas import IMPORTANCES_SCHEMA
 from genre_spark.tables import Table, read_manifest
 from genre_spark.tracking import TrackedRun, find_model_run
@@ -42,6 +42,7 @@ _SHOWN = 4  # blocks per model in the terminal
 
 def _depends_on(config: Config) -> list[object]:
     settings, tables = _settings(config), Catalogue(config)
+    require_models(config)
     manifest = tables.evaluation.manifest()
     _chosen_models(settings, list(manifest.details["models"]))
     found = [read_manifest(table.path) for table in (tables.features, tables.samples("validation"))]
