@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 comma := ,
-.PHONY: help install install-multilabel constraints demo test test-all test-multilabel lint lint-wheel unit format ui clean \
+.PHONY: help install install-multilabel constraints demo test test-all faults test-multilabel lint lint-wheel unit format ui clean \
   benchmarks check-java
 
 help: ## list the targets
@@ -25,10 +25,13 @@ ui: install ## open the demo's runs in the MLflow UI at http://127.0.0.1:5000
 	@cd $(ROOT) && $(BIN)/genre-spark ui --config conf/demo.yaml paths.work=$(WORK)
 
 test: install check-java lint test-multilabel ## install, then run every check and test
-	@cd $(ROOT) && $(BIN)/python -m pytest -m "not slow"
+	@cd $(ROOT) && $(BIN)/python -m pytest -m "not slow and not faults"
 
 test-all: install check-java lint test-multilabel ## the same, with the tests that take minutes: kills, clusters, search, notebooks
-	@cd $(ROOT) && $(BIN)/python -m pytest
+	@cd $(ROOT) && $(BIN)/python -m pytest -m "not faults"
+
+faults: install check-java ## half an hour of random faults: kills, signals, damaged state and inputs; FAULTS_SEED repeats one
+	@cd $(ROOT) && $(BIN)/python -m pytest -s -m faults tests/faults
 
 test-multilabel: install-multilabel check-java ## the estimators alone, with the newest pyspark, numpy, pandas and scikit-learn
 	@cd $(ROOT) && $(VENV_MULTILABEL)/bin/python -m pytest -m "not slow and not cluster" $(MULTILABEL_TESTS)
@@ -42,7 +45,7 @@ lint-wheel: install ## build the wheel without a network and check it alone
 	$(BIN)/twine check --strict "$$folder"/genre_spark-*; $(BIN)/check-wheel-contents "$$folder"/*.whl
 
 unit: install ## the tests that start no Spark cluster and run no whole job
-	@cd $(ROOT) && $(BIN)/python -m pytest -m "not e2e and not cluster and not slow"
+	@cd $(ROOT) && $(BIN)/python -m pytest -m "not e2e and not cluster and not slow and not faults"
 
 format: install ## let ruff format and mend what it can
 	@cd $(ROOT) && $(BIN)/ruff check --fix . && $(BIN)/ruff format .

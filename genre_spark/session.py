@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 
+_LOOPBACK = "127.0.0.1"
+
+
 def read_spark_conf(path: str) -> dict[str, str]:
     """Read a spark-defaults file (one `key value` or `key=value` per line; # starts a comment)."""
     settings: dict[str, str] = {}
@@ -88,9 +91,11 @@ def spark_session(
     merged = {**(read_spark_conf(conf_file) if conf_file else {}), **(settings or {})}
     if master:
         merged["spark.master"] = master
+    under_submit = "PYSPARK_GATEWAY_PORT" in os.environ
     if "spark.master" in merged:
         merged["spark.master"] = with_retry(merged["spark.master"])
-    under_submit = "PYSPARK_GATEWAY_PORT" in os.environ
+        if merged["spark.master"].startswith("local") and not under_submit:
+            merged = _on_loopback(merged)
     submitted = SparkConf() if under_submit else SparkConf(loadDefaults=False)
     builder = SparkSession.builder.appName(app_name)
     for key, value in merged.items():
@@ -120,6 +125,17 @@ def with_retry(master: str) -> str:
     """
     found = re.fullmatch(r"local(?:\[(\d+|\*)\])?", master.strip())
     return master if found is None else f"local[{found[1] or 1},2]"
+
+
+def _on_loopback(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings with which a local session is seen by this machine alone.
+
+    Spark's driver would listen on the host's address, and its UI on all addresses: that one follows
+    the environment of the JVM, which is yet to start.
+    """
+    os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
+    own = {"spark.driver.host": _LOOPBACK, "spark.driver.bindAddress": _LOOPBACK}
+    return {**own, **settings}
 
 
 @contextmanager

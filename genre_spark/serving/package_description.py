@@ -88,7 +88,8 @@ class ModelDescription:
         if value.pop("format", None) != FORMAT:
             raise InvalidInputError(f"{path}: expected format {FORMAT}, another version wrote it")
         try:
-            damage = find_damage(folder, read_states(value.pop("files", None)))
+            states = read_states(value.pop("files", None))
+            damage = find_damage(folder, states, full=True)  # all of it is read now anyway
         except (TypeError, ValueError):
             damage = [path]
         if damage:

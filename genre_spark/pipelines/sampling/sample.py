@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -69,6 +70,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             split: LabelCounts(described[split].movies, tuple(described[split].labels))
             for split in SPLITS
         }
+        _require_all_splits(config, counts)
         cutoffs = find_cutoffs(movies, demands, counts, seed=config.seed)
         with cached(apply_cutoffs(movies, cutoffs, seed=config.seed)) as chosen:
             drawn = describe_labelsets(count_labelsets(chosen), splits=SPLITS, labels=labels)
@@ -145,6 +147,18 @@ def _metrics(described: dict[str, Balance]) -> dict[str, float]:
             ("effective_sample_size", balance.effective),
         )
     }
+
+
+def _require_all_splits(config: Config, counts: Mapping[str, LabelCounts]) -> None:
+    """Raise an error where a later stage would find no movies to train on, or to evaluate on."""
+    empty = [split for split in SPLITS if counts[split].movies == 0]
+    if empty:
+        found = ", ".join(f"{split} {counts[split].movies:,}" for split in SPLITS)
+        raise InvalidInputError(
+            f"sample: no movies for {' and '.join(empty)} (movies that can be drawn: {found}); "
+            f"expected some in each: more movies, or other shares than split.test="
+            f"{config.split.test} and split.validation={config.split.validation}"
+        )
 
 
 def _nothing_to_draw(config: Config) -> str:
