@@ -14,6 +14,7 @@ _COMMANDS = {
     "init": "genre_spark.commands.init",
     "guess": "genre_spark.commands.guess",
     "verify": "genre_spark.commands.verify",
+    "sync": "genre_spark.commands.sync",
 }  # everything else is a stage
 
 

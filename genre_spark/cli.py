@@ -29,6 +29,7 @@ from genre_spark.pipelines.run import run as run_all
 from genre_spark.pipelines.run import run_stage
 from genre_spark.pipelines.stage import StageResult
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
+from genre_spark.redaction import RedactingFormatter, redact, redact_tree
 from genre_spark.report import describe_result, how_to_open
 from genre_spark.session import cancel_jobs, job_progress, spark_session
 from genre_spark.signals import (
@@ -44,7 +45,9 @@ from genre_spark.tracking import experiment_address, resolve_tracking_uri
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a stage, or all of them, and return the exit code."""
     options = _parser().parse_intermixed_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("genre_spark").setLevel(logging.INFO)
     config: Config | None = None
     try:
@@ -63,9 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.stage == "run"
             else asdict(results[-1])
         )
+        value = redact_tree(value)
         print(json.dumps({"stage": "run", "stages": value} if options.stage == "run" else value))
     elif options.stage in ("run", "evaluate", "compare"):
-        print(how_to_open(config))
+        print(redact(how_to_open(config)))
     return 0
 
 
@@ -97,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Predict the genres of movies from posters and metadata, on Apache Spark.",
         epilog=f"stages:\n{stages}\n  {'run':18}all of them in order\n"
         f"  {'ui':18}the MLflow UI, and the address of the ranked models\n\n"
-        "genre-spark init FOLDER copies recipes, jobs and notebooks to a folder of yours\n\n"
+        "genre-spark init FOLDER copies recipes, jobs and notebooks to a folder of yours\n"
+        "genre-spark guess tells the genres of one movie; genre-spark sync sends runs that waited "
+        "for MLflow's server\n\n"
         "example:\n  genre-spark run --config demo.yaml paths.work=/tmp/demo cnn.epochs=2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -137,7 +143,7 @@ def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
             entry = STAGES[options.stage]
             finished = run_stage(session, config, entry, force=options.force, announce=_announce)
         for result in finished:
-            print(describe_result(result), file=out, flush=True)
+            print(redact(describe_result(result)), file=out, flush=True)
             results.append(result)
     return results
 
@@ -147,7 +153,7 @@ def _show_runs(config: Config, port: int) -> int:
     uri = resolve_tracking_uri(config.mlflow, config.paths.work)
     address = experiment_address(config, f"http://127.0.0.1:{port}")
     if not uri.startswith("sqlite:///") or address is None:
-        print(how_to_open(config))
+        print(redact(how_to_open(config)))
         return 0
     print(f"The models, ranked:\n  {address}\nStop with Ctrl-C.", flush=True)
     command = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
@@ -193,12 +199,12 @@ def _announce(entry: StageEntry, number: int, count: int) -> None:
 
 
 def _report_error(text: str) -> None:
-    print(f"genre-spark: {text}", file=sys.stderr, flush=True)
+    print(redact(f"genre-spark: {text}"), file=sys.stderr, flush=True)
 
 
 def _unexpected(stage: str, error: Exception, config: Config | None) -> str:
     """Describe an unexpected error in one sentence; its traceback goes to a file where it can."""
-    details = "".join(traceback.format_exception(error))
+    details = redact("".join(traceback.format_exception(error)))
     if config is None or "://" in config.paths.work:
         return f"{stage}: failed: {error}\n{details}"
     file = Path(config.paths.work) / "logs" / f"{stage}-error.txt"

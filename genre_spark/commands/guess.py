@@ -11,6 +11,7 @@ from typing import Any
 
 from genre_spark.errors import GenreSparkError, InvalidInputError
 from genre_spark.files import read_json
+from genre_spark.redaction import redact
 
 __all__ = ["main"]
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         rows = _movies(options)
         answers = _answer(options.model, rows)
     except GenreSparkError as error:
-        print(f"genre-spark: guess: {error}", file=sys.stderr)
+        print(redact(f"genre-spark: guess: {error}"), file=sys.stderr)
         return error.exit_code
     if options.json:
         print(json.dumps(answers))

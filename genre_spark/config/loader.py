@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from genre_spark.config.root import Config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.recipes import find_recipe
+from genre_spark.redaction import remember_secrets
 
 __all__ = ["build_config", "load_config"]
 
@@ -81,6 +82,7 @@ def build_config(values: Mapping[str, Any]) -> Config:
     Raises:
         InvalidConfigError: a key is unknown, of the wrong type or out of range.
     """
+    remember_secrets(values)
     values = _absolute_paths(values, Path.cwd(), settings=Path.cwd())
     try:
         return Config.model_validate(values)

@@ -36,14 +36,25 @@ class MlflowConfig(Section):
         description="URI of an MLflow server or store; null: MLFLOW_TRACKING_URI, else SQLite "
         "under paths.work",
     )
+    timeout: float = Field(
+        60,
+        ge=1,
+        le=3600,
+        description="seconds that a server that does not answer, or a locked file, is waited for",
+    )
+    required: bool = Field(
+        True,
+        description="whether a server that does not answer ends a stage; false: runs are kept "
+        "under paths.work until `genre-spark sync` sends them",
+    )
     experiment: str = Field(
         "genre_spark", min_length=1, description="experiment in which models are compared"
     )
     registered_model: str | None = Field(
         None,
         min_length=1,
-        description="name under which the best model is registered, with the alias champion; null: "
-        "register none",
+        description="name under which the best model is registered, with the alias challenger; "
+        "null: register none",
     )
     log_movie_models: bool = Field(
         True, description="log packaged models, which take movies, with the runs that trained them"

@@ -32,9 +32,12 @@ from genre_spark.files import (
     write_checked_json,
 )
 from genre_spark.inventory import find_damage, read_states, take_inventory
+from genre_spark.redaction import redact_tree
 from genre_spark.session import check_workers
 from genre_spark.tracking import TrackedRun, open_run
 from genre_spark.workers.errors import worker_errors
+
+_WORK = "{work}"  # stands for the work folder in records
 
 __all__ = ["Body", "Output", "Stage", "StageResult", "git_commit", "require_models", "stage"]
 
@@ -256,7 +259,8 @@ class Stage:
             return None
         if find_damage(config.paths.work, read_states(done.get("files"))):
             return None
-        return replace(_read_result(done["result"]), reused=True)
+        known = _move(done["result"], _WORK, config.paths.work)
+        return replace(_read_result(known), reused=True)
 
     def _remember(self, config: Config, digest: str, result: StageResult) -> None:
         work = config.paths.work.rstrip("/")
@@ -264,7 +268,7 @@ class Stage:
         models = [name for name in below if name.startswith(_MODELS)]
         value = {
             "fingerprint": digest,
-            "result": asdict(result),
+            "result": redact_tree(_move(asdict(result), work, _WORK)),
             "files": take_inventory(work, models),
         }
         write_checked_json(self._record(config), value)
@@ -316,6 +320,15 @@ def stage(
 
 def _whole(value: float) -> str:
     return f"{int(value):,}" if float(value).is_integer() else f"{value:,.3f}"
+
+
+def _move(result: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """Return a result whose outputs are below another folder: a work folder may be moved."""
+    outputs = {
+        name: new + place[len(old) :] if place == old or place.startswith(f"{old}/") else place
+        for name, place in result["outputs"].items()
+    }
+    return {**result, "outputs": outputs}
 
 
 def _read_result(value: Mapping[str, Any]) -> StageResult:

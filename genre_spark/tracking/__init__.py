@@ -24,15 +24,17 @@ from genre_spark.tracking.registry import (
     RegisteredVersion,
     describe_version,
     find_version,
-    has_model,
+    has_registry,
     make_champion,
+    packaged_version,
     register_challenger,
     roll_back,
 )
 from genre_spark.tracking.runs import TrackedRun, open_run
-from genre_spark.tracking.scoring import score_registered
+from genre_spark.tracking.scoring import RegisteredModel, open_registered
 from genre_spark.tracking.spark_models import log_spark_model
-from genre_spark.tracking.store import resolve_tracking_uri
+from genre_spark.tracking.stores.addresses import resolve_tracking_uri
+from genre_spark.tracking.stores.sending import send_kept_runs
 
 __all__ = [
     "CHALLENGER",
@@ -40,6 +42,7 @@ __all__ = [
     "COMPARED_IN",
     "CurveLogger",
     "DataInput",
+    "RegisteredModel",
     "RegisteredVersion",
     "TrackedRun",
     "TrialLogger",
@@ -48,18 +51,20 @@ __all__ = [
     "experiment_address",
     "find_model_run",
     "find_version",
-    "has_model",
+    "has_registry",
     "log_data_inputs",
     "log_headline",
     "log_poster_model",
     "log_spark_model",
     "make_champion",
     "model_run",
+    "open_registered",
     "open_run",
+    "packaged_version",
     "register_challenger",
     "resolve_tracking_uri",
     "roll_back",
     "save_ranked_views",
-    "score_registered",
+    "send_kept_runs",
     "system_metrics",
 ]

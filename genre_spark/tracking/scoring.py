@@ -1,101 +1,89 @@
-"""Predictions of a registered model: `score_registered` is the one place that knows its inputs."""
+"""Predictions of registered versions: each is loaded from MLflow and predicts from raw fields."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import mlflow
-import numpy as np
 import pandas as pd
-from mlflow.models import get_model_info
-from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.imaging import decode_stored
-from genre_spark.schemas import (
-    CHANNELS,
-    ENCODING,
-    FEATURES,
-    HEIGHT,
-    IMAGE,
-    LABELS,
-    MOVIE_ID,
-    PROBABILITIES,
-    WIDTH,
-)
+from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION
+from genre_spark.serving.movie_model import MovieModel
+from genre_spark.serving.package_description import ModelDescription
+from genre_spark.tracking.movie_models import fetch_package
 from genre_spark.tracking.registry import RegisteredVersion
-from genre_spark.tracking.runs import TrackedRun, temporary_folder
+from genre_spark.tracking.runs import TrackedRun
+from genre_spark.workers.tasks import short_task
 
-__all__ = ["score_registered"]
+__all__ = ["RegisteredModel", "open_registered"]
 
-_POSTER = [IMAGE, ENCODING, HEIGHT, WIDTH, CHANNELS]
+_ROWS = 256  # movies whose posters a worker holds at once
+_loaded: dict[str, MovieModel] = {}  # of this worker
 
 
-def score_registered(
-    run: TrackedRun, version: RegisteredVersion, movies: DataFrame, genres: Sequence[str]
-) -> DataFrame:
-    """Return movies with the probabilities that a registered model gives them.
+class RegisteredModel:
+    """The movie model behind a registered version, whatever kind it is of.
 
-    A Spark ML model reads feature vectors, a network posters. On a cluster, executors have to reach
-    the tracking server to load a network.
+    Attributes:
+        version: the registered version.
+        description: of the packaged model.
+    """
+
+    def __init__(
+        self, version: RegisteredVersion, description: ModelDescription, store: str
+    ) -> None:
+        self.version, self.description, self._store = version, description, store
+
+    def predict(self, movies: DataFrame, genres: Sequence[str]) -> DataFrame:
+        """Return what the model predicts under its own decision rule.
+
+        On a cluster, executors have to reach the tracking server.
+
+        Args:
+            movies: movie ids, labels, and what is known of the movies in the raw.
+            genres: names of the labels, L.
+
+        Returns:
+            movie_id, labels, prediction (0 or 1, (L,) per row).
+
+        Raises:
+            InvalidInputError: the model predicts other genres.
+        """
+        mine, version = list(self.description.vocabulary), self.version
+        if mine != list(genres):
+            raise InvalidInputError(
+                f"{version.name} version {version.version}: it predicts {len(mine)} genres "
+                f"({', '.join(mine)}), expected those of the validation sample "
+                f"({', '.join(genres)})"
+            )
+        store = self._store
+
+        def predict(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+            model = _loaded.get(version.uri)
+            if model is None:
+                _loaded.clear()
+                model = _loaded[version.uri] = MovieModel(fetch_package(version.uri, store))
+            for batch in batches:
+                for start in range(0, len(batch), _ROWS):
+                    rows = batch.iloc[start : start + _ROWS].reset_index(drop=True)
+                    decided = model.predict(rows.drop(columns=[MOVIE_ID, LABELS])).decided
+                    answers = {PREDICTION: list(decided.astype("float32"))}
+                    yield rows[[MOVIE_ID, LABELS]].assign(**answers)
+
+        schema = f"{MOVIE_ID} long, {LABELS} array<float>, {PREDICTION} array<float>"
+        return movies.mapInPandas(short_task(predict), schema)
+
+
+def open_registered(run: TrackedRun, version: RegisteredVersion) -> RegisteredModel:
+    """Return the movie model of a registered version.
 
     Args:
         run: any run of the store.
         version: version to load.
-        movies: movie ids, labels, and what models read: `features`, or the columns of posters.
-        genres: names of the genres in the order of the probabilities.
-
-    Returns:
-        movie_id, labels, probabilities (0..1, (L,) per row).
 
     Raises:
-        InvalidInputError: the movies lack what the model reads.
+        InvalidInputError: it cannot be loaded, or takes no movies.
     """
-    mlflow.set_tracking_uri(run.tracking_uri)
-    spark_model = "spark" in get_model_info(version.scored_by).flavors
-    needed = [FEATURES] if spark_model else _POSTER
-    missing = [name for name in needed if name not in movies.columns]
-    if missing:
-        raise InvalidInputError(
-            f"{version.name} version {version.version}: it reads {', '.join(needed)}, which the "
-            f"validation movies lack ({', '.join(missing)})"
-        )
-    if not spark_model:
-        return _score_posters(run, version, movies.select(MOVIE_ID, LABELS, *_POSTER), genres)
-    with temporary_folder() as folder:
-        model = mlflow.spark.load_model(version.scored_by, dfs_tmpdir=folder)
-        scored = model.transform(movies.select(MOVIE_ID, LABELS, FEATURES))
-        probabilities = vector_to_array(F.col(PROBABILITIES), "float32").alias(PROBABILITIES)
-        return scored.select(MOVIE_ID, LABELS, probabilities)
-
-
-def _score_posters(
-    run: TrackedRun, version: RegisteredVersion, posters: DataFrame, genres: Sequence[str]
-) -> DataFrame:
-    uri, store = version.scored_by, run.tracking_uri
-
-    def score(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        mlflow.set_tracking_uri(store)
-        model = mlflow.pyfunc.load_model(uri)
-        for batch in batches:
-            pixels = [
-                np.ascontiguousarray(
-                    decode_stored(
-                        row[IMAGE], row[ENCODING], row[HEIGHT], row[WIDTH], row[CHANNELS]
-                    ).transpose(1, 2, 0)
-                )
-                for row in batch.to_dict("records")
-            ]
-            answers = model.predict(pd.DataFrame({IMAGE: pixels}))[PROBABILITIES]
-            yield pd.DataFrame(
-                {
-                    MOVIE_ID: batch[MOVIE_ID],
-                    LABELS: batch[LABELS],
-                    PROBABILITIES: [[answer[genre] for genre in genres] for answer in answers],
-                }
-            )
-
-    schema = f"{MOVIE_ID} long, {LABELS} array<float>, {PROBABILITIES} array<float>"
-    return posters.mapInPandas(score, schema)
+    folder = fetch_package(version.uri, run.tracking_uri)
+    return RegisteredModel(version, ModelDescription.load(folder), run.tracking_uri)

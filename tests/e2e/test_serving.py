@@ -25,20 +25,55 @@ from genre_spark.serving.movie_model import MovieModel
 from tests.e2e.running import environment, run_json, table_rows
 
 pytestmark = pytest.mark.e2e
-HEADER = "id,name,date,tagline,description,minute,rating\n"
+
+
+MOVIES = {  # raw fields by movie_id: ordinary and hostile ones; a poster's place, or what it holds
+    1: {"name": "One", "date": "1959", "description": "A detective, a moor.", "minute": 87.0,
+        "rating": 3.5, "countries": ["UK"], "image": 1},
+    2: {"name": "Two", "date": "2001", "tagline": "Love again", "minute": 101.0,
+        "countries": ["USA"]},
+    3: {"image": 3},
+    4: {"name": ""},  # nothing is known of it
+    5: {"name": "Сталкер 千と千尋 शोले Cafe\u0301", "date": "tomorrow", "minute": "NaN",
+        "description": "สวัสดี مرحبا \u200b 👻", "countries": ["Atlantis"]},
+    6: {"name": "Long", "description": "horror love war moon " * 50_000},  # 1 MB
+    7: {"name": "No image", "image": b"this is no image"},
+    8: {"name": "Cut", "rating": "inf", "image": b"\xff\xd8\xff\xe0\x00\x10JFIF"},
+}  # fmt: skip
+TEXTS = ("name", "date", "tagline", "description", "minute", "rating")
 
 
 @pytest.fixture(scope="module")
-def new_folder(finished, tmp_path_factory) -> Path:
-    """Three movies: one with text and poster, one with text alone, one with a poster alone."""
-    folder = tmp_path_factory.mktemp("new")
+def movies(finished) -> dict[int, dict]:
+    """The raw fields with the content of the posters."""
     posters = sorted((finished.recipe.parent / "data" / "posters").glob("1*.jpg"))
+    found = {}
+    for movie, fields in MOVIES.items():
+        place = fields.get("image")
+        image = posters[place].read_bytes() if isinstance(place, int) else place
+        found[movie] = {**fields, "image": image}
+    return found
+
+
+@pytest.fixture(scope="module")
+def new_folder(movies, tmp_path_factory) -> Path:
+    """The movies as files."""
+    folder = tmp_path_factory.mktemp("new")
     (folder / "posters").mkdir()
-    for movie in (1, 3):
-        shutil.copy(posters[movie], folder / "posters" / f"{movie}.jpg")
-    rows = '1,One,1959,,"A detective, a moor.",87,3.5\n2,Two,2001,Love again,,101,\nx,Bad,,,,,\n'
-    (folder / "movies.csv").write_text(HEADER + rows)
-    (folder / "countries.csv").write_text("id,country\n1,UK\n2,USA\n")
+    with (folder / "movies.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", *TEXTS])
+        rows.writerow(["x", "Bad", "", "", "", "", ""])
+        for movie, fields in movies.items():
+            if movie != 3:
+                rows.writerow([movie, *(fields.get(name, "") for name in TEXTS)])
+    with (folder / "countries.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "country"])
+        rows.writerows([m, name] for m, f in movies.items() for name in f.get("countries", ()))
+    for movie, fields in movies.items():
+        if fields["image"] is not None:
+            (folder / "posters" / f"{movie}.jpg").write_bytes(fields["image"])
     return folder
 
 
@@ -60,32 +95,24 @@ def best(finished) -> str:
 
 
 @pytest.fixture(scope="module")
-def frame(new_folder) -> pd.DataFrame:
-    """The same movies as raw fields."""
-    images = [(new_folder / "posters" / f"{movie}.jpg") for movie in (1, 2, 3)]
-    return pd.DataFrame(
-        {
-            "name": ["One", "Two", None],
-            "date": ["1959", "2001", None],
-            "tagline": [None, "Love again", None],
-            "description": ["A detective, a moor.", None, None],
-            "minute": [87.0, 101.0, np.nan],
-            "rating": [3.5, np.nan, np.nan],
-            "countries": [["UK"], ["USA"], None],
-            "image": [file.read_bytes() if file.exists() else None for file in images],
-        }
-    )
+def frame(movies) -> pd.DataFrame:
+    """The movies as a frame of raw fields with the types of the model's signature."""
+    frame = pd.DataFrame(list(movies.values()))
+    return frame.assign(**{name: frame[name].astype(float) for name in ("minute", "rating")})
 
 
 def test_every_movie_is_predicted_and_bad_rows_are_rejected(predicted, answers):
-    assert sorted(answers) == [1, 2, 3]
-    assert predicted["counts"]["predicted"] == 3
+    assert sorted(answers) == sorted(MOVIES)
+    assert predicted["counts"]["predicted"] == len(MOVIES)
     assert predicted["counts"]["rejected/id is not a number"] == 1
     for row in answers.values():
         named = dict(row["probabilities"])
         assert all(0 <= value <= 1 for value in named.values())
         assert set(row["genres"]) <= set(named)
     assert answers[1]["name"] == "One"
+    for movie in (7, 8):
+        assert answers[movie]["notes"][0].startswith("image not used: ")
+    assert predicted["counts"]["with notes"] == sum(bool(row["notes"]) for row in answers.values())
 
 
 def test_answers_are_written_as_csv_where_asked_for(predicted, new_folder, answers):
@@ -104,7 +131,7 @@ def test_only_new_and_changed_movies_are_predicted_again(finished, new_folder, p
     again = run_json("predict", finished.recipe, f"paths.new={changed}", "paths.new_csv=null")
     # the posters of a copy have other paths: their movies are read again too
     assert again["counts"]["predicted"] >= 1
-    assert again["counts"]["movies"] == 3
+    assert again["counts"]["movies"] == len(MOVIES)
 
 
 def test_the_packaged_model_gives_what_the_stage_gives(finished, answers, best, frame):
@@ -158,9 +185,13 @@ def test_the_model_served_over_http_gives_what_the_stage_gives(finished, uri, an
     check(pd.DataFrame(found), answers)
 
 
-def test_guess_gives_what_the_stage_gives(finished, new_folder, answers):
-    words = ["--name", "Two", "--date", "2001", "--tagline", "Love again", "--minute", "101"]
-    command = [sys.executable, "-m", "genre_spark", "guess", *words, "--countries", "USA"]
+@pytest.mark.parametrize("movie", [2, 5, 7])
+def test_guess_gives_what_the_stage_gives(finished, new_folder, movies, answers, movie) -> None:
+    words = [f"--{name}={movies[movie][name]}" for name in TEXTS if name in movies[movie]]
+    words += [word for name in movies[movie].get("countries", ()) for word in ("--countries", name)]
+    if movies[movie]["image"] is not None:
+        words += ["--poster", str(new_folder / "posters" / f"{movie}.jpg")]
+    command = [sys.executable, "-m", "genre_spark", "guess", *words]
     done = subprocess.run(
         [*command, "--model", str(finished.work), "--json"],
         env=environment(),
@@ -168,7 +199,7 @@ def test_guess_gives_what_the_stage_gives(finished, new_folder, answers):
         text=True,
         check=True,
     )
-    check(pd.DataFrame(json.loads(done.stdout)), {2: answers[2]})
+    check(pd.DataFrame(json.loads(done.stdout)), {movie: answers[movie]})
 
 
 def check(frame: pd.DataFrame, expected: dict[int, dict]) -> None:
@@ -177,6 +208,7 @@ def check(frame: pd.DataFrame, expected: dict[int, dict]) -> None:
         assert dict(row["probabilities"]) == pytest.approx(
             dict(expected[movie]["probabilities"]), abs=1e-9
         )
+        assert list(row["notes"]) == list(expected[movie]["notes"])
         assert row["model_version"] == expected[movie]["model_version"]
 
 

@@ -1,72 +1,26 @@
-"""The registry: challengers become champions when they are better by more than noise."""
+"""The registry: models of every kind are registered, and promoted when they are better."""
 
 from __future__ import annotations
 
 import mlflow
-import numpy as np
 import pytest
 from mlflow import MlflowClient
-from pyspark.ml.linalg import Vectors
-from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 
-from genre_spark.config import Config, build_config
+from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
-from genre_spark.multilabel import BinaryRelevance
-from genre_spark.pipelines import promote
-from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.schemas import FEATURES_SCHEMA, SAMPLES_WITHOUT_POSTERS_SCHEMA
-from genre_spark.tracking import find_version, log_spark_model, open_run, register_challenger
+from genre_spark.pipelines import compare, package_models, promote
+from genre_spark.serving.movie_model import INPUTS
+from genre_spark.tracking import find_version, open_run, register_challenger
+from tests.evaluation.registry_work import Work, recipe, write_evaluation, write_work
+from tests.serving.packages import GENRES
 
-GENRES = ["Comedy", "Drama"]
-MOVIES = 200
-
-
-def recipe(work, **sections) -> Config:
-    paths = {"genres_csv": "g.csv", "posters": "p", "metadata": "m", "work": str(work)}
-    store = {"registered_model": "genres", **sections.pop("mlflow", {})}
-    sampling = {"require_poster": False}
-    return build_config({"paths": paths, "mlflow": store, "sampling": sampling, **sections})
-
-
-def truth_of(x: np.ndarray) -> np.ndarray:
-    return np.stack([x > 0, x > 0.5], axis=1).astype(float)
+CHALLENGERS = ("scratch", "regression", "multilabel_random_forest", "fused")
 
 
 @pytest.fixture(scope="module")
-def work(spark, tmp_path_factory):
-    """Validation movies of one feature that decides the genres."""
-    config = recipe(tmp_path_factory.mktemp("registry"))
-    x = np.random.default_rng(3).uniform(-1, 1, MOVIES)
-    tables = Catalogue(config)
-    samples = [(i, row.tolist(), 1.0) for i, row in enumerate(truth_of(x))]
-    frame = spark.createDataFrame(samples, SAMPLES_WITHOUT_POSTERS_SCHEMA)
-    tables.samples("validation").write(frame, fingerprint="v", details={"vocabulary": GENRES})
-    vectors = [(i, Vectors.dense([float(value)])) for i, value in enumerate(x)]
-    features = spark.createDataFrame(vectors, FEATURES_SCHEMA)
-    tables.features.write(features, fingerprint="f")
-    return config
-
-
-def fit(spark, *, wrong: float):
-    """A model trained on labels of which a share is wrong."""
-    random = np.random.default_rng(5)
-    x = random.uniform(-1, 1, 300)
-    labels = np.abs(truth_of(x) - (random.random((300, 2)) < wrong))
-    rows = [
-        (Vectors.dense([float(value)]), row.tolist()) for value, row in zip(x, labels, strict=True)
-    ]
-    train = spark.createDataFrame(rows, ["features", "labels"])
-    classifier = LogisticRegression(C=100)
-    return BinaryRelevance(classifier=classifier, labelsCol="labels", labelNames=GENRES).fit(train)
-
-
-def register(config: Config, model, name: str, thresholds: str = "[0.5]") -> str:
-    tags = {"model": name, "thresholds": thresholds, "genres": '["Comedy", "Drama"]'}
-    with open_run(config, name) as trained, open_run(config, "compare") as compared:
-        uri = log_spark_model(trained, model, name)
-        trained.set_tags({"model_uri": uri})
-        version = register_challenger(compared, "genres", training_run=trained.run_id, tags=tags)
-    return version.version
+def work(spark, tmp_path_factory) -> Work:
+    return write_work(spark, tmp_path_factory.mktemp("registry"))
 
 
 def aliases(config: Config) -> dict[str, str]:
@@ -75,60 +29,117 @@ def aliases(config: Config) -> dict[str, str]:
     return {alias: version.version for alias, version in found.items() if version}
 
 
-def test_a_champion_is_only_replaced_by_a_better_model_and_comes_back_by_one_command(
-    spark, work
+def register_best(spark, config: Config, name: str):
+    write_evaluation(spark, config, name)
+    package_models.run(spark, config)
+    return compare.run(spark, config)
+
+
+@pytest.fixture(scope="module")
+def verdicts(spark, work) -> list:
+    """Every kind of model in turn is the best one of a comparison, and is to be promoted."""
+    found = []
+    for number, name in enumerate(CHALLENGERS, start=1):
+        result = register_best(spark, work.config, name)
+        assert result.notes[-1].startswith(f"registered as version {number} of genres, alias chall")
+        if name == "fused":
+            before = aliases(work.config)
+            dry = promote.run(spark, recipe(work.config.paths.work, promotion={"dry_run": True}))
+            assert (dry.counts["promoted"], dry.notes[1]) == (0, "dry run: nothing was changed")
+            assert aliases(work.config) == before
+        found.append(promote.run(spark, work.config))
+    return found
+
+
+def test_a_model_of_any_kind_is_measured_by_what_it_answers_to_raw_fields(work, verdicts) -> None:
+    for name, verdict in zip(CHALLENGERS, verdicts, strict=True):
+        expected = f1_score(work.truth, work.decided[name], average="micro", zero_division=0)
+        assert verdict.metrics["challenger/f1_micro"] == pytest.approx(expected, abs=1e-4)
+    assert verdicts[-1].metrics["challenger/f1_micro"] == 1
+
+
+def test_a_champion_is_measured_anew_and_replaced_by_more_than_noise_alone(verdicts) -> None:
+    assert "Version 1 (scratch) is the first champion" in verdicts[0].notes[0]
+    champion = verdicts[0].metrics["challenger/f1_micro"]
+    for verdict in verdicts[1:]:
+        assert verdict.metrics["champion/f1_micro"] == champion
+        better = verdict.metrics["gain_low"] > 0
+        assert verdict.counts["promoted"] == better
+        if better:
+            champion = verdict.metrics["challenger/f1_micro"]
+    assert verdicts[-1].counts["promoted"] == 1
+    assert "Version 4 (fused) beats version" in verdicts[-1].notes[0]
+
+
+def test_a_worse_challenger_is_kept_back_and_the_version_says_by_how_much(
+    spark, work, verdicts
 ) -> None:
-    good, poor = fit(spark, wrong=0.0), fit(spark, wrong=0.45)
-    register(work, poor, "poor")
-    assert aliases(work) == {"challenger": "1"}
-    first = promote.run(spark, work)
-    assert "Version 1 (poor) is the first champion" in first.notes[0]
-
-    register(work, good, "good")
-    dry = promote.run(spark, recipe(work.paths.work, promotion={"dry_run": True}))
-    assert (dry.counts["promoted"], dry.notes[1]) == (0, "dry run: nothing was changed")
-    assert aliases(work) == {"champion": "1", "challenger": "2"}
-    better = promote.run(spark, work)
-    assert better.counts["promoted"] == 1
-    assert "Version 2 (good) beats version 1 (poor) by more than noise" in better.notes[0]
-    assert better.metrics["gain_low"] > 0
-    assert aliases(work) == {"champion": "2", "challenger": "2"}
-    assert promote.run(spark, work).notes == ("version 2 of genres is the champion already",)
-
-    register(work, poor, "worse", thresholds="[0.45]")
-    worse = promote.run(spark, work)
+    assert verdicts[-1].counts["promoted"] == 1
+    register_best(spark, work.config, "scratch")
+    worse = promote.run(spark, work.config)
     assert worse.counts["promoted"] == 0
-    assert "Version 3 (worse) does not beat version 2 (good)" in worse.notes[0]
+    assert "Version 5 (scratch) does not beat version 4 (fused)" in worse.notes[0]
     assert "It fell short by 0." in worse.notes[0]
-    assert aliases(work) == {"champion": "2", "challenger": "3"}
-    with open_run(work, "look") as run:
+    assert aliases(work.config) == {"champion": "4", "challenger": "5"}
+    with open_run(work.config, "look") as run:
         client = MlflowClient(run.tracking_uri)
-    version = client.get_model_version("genres", "3")
+    version = client.get_model_version("genres", "5")
     assert version.description == worse.notes[0]
     assert version.tags["verdict"] == "kept as challenger"
     assert float(version.tags["gain_high"]) < 0
     assert float(version.tags["champion_f1_micro"]) > float(version.tags["challenger_f1_micro"])
 
-    signature = mlflow.models.get_model_info("models:/genres@champion").signature
-    assert signature.inputs.input_names() == ["features"]
-    assert signature.outputs.input_names() == ["prediction"]
+    register_best(spark, work.config, "fused")  # it keeps its version
+    assert aliases(work.config) == {"champion": "4", "challenger": "4"}
+    again = promote.run(spark, work.config)
+    assert again.notes == ("version 4 of genres is the champion already",)
 
-    back = promote.run(spark, recipe(work.paths.work, promotion={"rollback": True}))
-    assert back.notes == ("genres: version 1 is the champion again, in place of 2",)
-    assert aliases(work)["champion"] == "1"
+
+def test_the_registered_model_takes_movies_and_has_a_whole_signature(work, verdicts) -> None:
+    with open_run(work.config, "look"):  # makes its store MLflow's own
+        pass
+    for number in range(1, len(verdicts) + 1):
+        model = mlflow.pyfunc.load_model(f"models:/genres/{number}")
+        signature = model.metadata.signature
+        assert signature.inputs.input_names() == list(INPUTS)
+        assert not any(column.required for column in signature.inputs)
+        assert [str(column.type) for column in signature.outputs] == [
+            "Array(string)",
+            "Map(double)",
+            "Array(string)",
+            "DataType.string",
+        ]
+        answer = model.predict(model.input_example).iloc[0]
+        assert sorted(answer["probabilities"]) == sorted(GENRES)
+        assert list(answer["notes"]) == []
+
+
+def test_a_champion_goes_back_by_one_command(spark, work, verdicts) -> None:
+    promoted = [number for number, verdict in enumerate(verdicts, 1) if verdict.counts["promoted"]]
+    config = recipe(work.config.paths.work, promotion={"rollback": True})
+    for earlier in reversed(promoted[:-1]):
+        back = promote.run(spark, config)
+        assert back.notes[0].startswith(f"genres: version {earlier} is the champion again")
+        assert aliases(work.config)["champion"] == str(earlier)
     with pytest.raises(InvalidInputError, match="version 1 is the first champion"):
-        promote.run(spark, recipe(work.paths.work, promotion={"rollback": True}))
+        promote.run(spark, config)
+
+
+def test_a_model_without_a_package_is_not_registered_and_compare_says_why(spark, work) -> None:
+    config = recipe(work.config.paths.work, mlflow={"registered_model": "others"})
+    write_evaluation(spark, config, "regression")  # and package-models has not run since
+    assert "regression is not registered" in compare.run(spark, config).notes[-1]
 
 
 def test_what_cannot_be_promoted_is_rejected_with_a_clear_message(spark, work, tmp_path) -> None:
     unnamed = recipe(tmp_path, mlflow={"registered_model": None})
     with pytest.raises(InvalidConfigError, match=r"mlflow\.registered_model: not set"):
         promote.run(spark, unnamed)
-    nobody = recipe(work.paths.work, mlflow={"registered_model": "nobody"})
+    nobody = recipe(work.config.paths.work, mlflow={"registered_model": "nobody"})
     with pytest.raises(InvalidInputError, match="nobody: no version has the alias challenger"):
         promote.run(spark, nobody)
     with (
-        open_run(work, "empty") as run,
-        pytest.raises(StageFailedError, match="it logged no model"),
+        open_run(work.config, "empty") as run,
+        pytest.raises(StageFailedError, match="it has no packaged model"),
     ):
         register_challenger(run, "genres", training_run=run.run_id, tags={})

@@ -43,7 +43,8 @@ def inputs() -> Inputs:
 def stage(inputs: Inputs, config: Config) -> Stage:
     def body(spark, config, tracked):
         commit_table(config.paths.genres, TableManifest(tracked.digest, (), 0))
-        return StageResult(counts={"movies": 3}, notes=("as it should be",))
+        outputs = {"genres": config.paths.genres, "elsewhere": "/answers"}
+        return StageResult(outputs=outputs, counts={"movies": 3}, notes=("as it should be",))
 
     return Stage(
         body,
@@ -68,6 +69,17 @@ def test_a_result_stands_until_an_input_changes(stage: Stage, inputs: Inputs, co
     assert stage.earlier(config) is None
     assert not stage(None, config).reused
     assert not stage(None, config, force=True).reused
+
+
+def test_a_result_stands_in_a_work_folder_that_was_moved_with_its_new_places(
+    stage: Stage, config: Config, tmp_path: Path
+) -> None:
+    stage(None, config)
+    (tmp_path / "work").rename(tmp_path / "moved")
+    paths = config.paths.model_copy(update={"work": f"{tmp_path}/moved"})
+    found = stage.earlier(config.model_copy(update={"paths": paths}))
+    assert found is not None
+    assert found.outputs == {"genres": f"{tmp_path}/moved/genres", "elsewhere": "/answers"}
 
 
 def test_a_result_does_not_stand_when_its_table_is_gone(stage: Stage, config: Config) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,11 +19,12 @@ from genre_spark.evaluation.scores import (
     format_table,
     gather_candidates,
     label_matrix,
-    thresholds_of,
 )
 from genre_spark.evaluation.verdict import Compared, describe_comparison, summarize_comparison
+from genre_spark.files import read_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.evaluated_models import read_scores
+from genre_spark.pipelines.serving.package_models import BEST, model_folder
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tables import TableManifest
 from genre_spark.tracking import (
@@ -32,7 +32,8 @@ from genre_spark.tracking import (
     TrackedRun,
     describe_experiment,
     find_model_run,
-    has_model,
+    has_registry,
+    packaged_version,
     register_challenger,
     save_ranked_views,
 )
@@ -42,7 +43,8 @@ SPLIT = "test"
 
 def _depends_on(config: Config) -> list[object]:
     evaluated = Catalogue(config).evaluation.manifest().fingerprint
-    return [evaluated, config.evaluation.best_by, config.mlflow.registered_model]
+    packaged = read_json(model_folder(config, BEST)) if config.mlflow.registered_model else None
+    return [evaluated, config.evaluation.best_by, config.mlflow.registered_model, packaged]
 
 
 @stage(depends_on=_depends_on, outputs=lambda _: [], logs_metrics=False)
@@ -70,7 +72,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         )
         notes = [
             *_describe(config, tracked, found),
-            *_register(config, tracked, best, manifest, scores),
+            *_register(config, tracked, best, manifest),
         ]
     return StageResult(
         outputs={"evaluation": evaluation.path},
@@ -140,33 +142,30 @@ def _log_pictures(
 
 
 def _register(
-    config: Config,
-    run: TrackedRun,
-    best: Candidate,
-    manifest: TableManifest,
-    scores: Sequence[Score],
+    config: Config, run: TrackedRun, best: Candidate, manifest: TableManifest
 ) -> list[str]:
-    """Register the best model where the recipe names a model for that."""
-    by = config.evaluation.best_by
-    name = config.mlflow.registered_model
-    training_run = str(manifest.details.get("training_runs", {}).get(best.model, ""))
+    """Register the package of the best model where the recipe names a model for that."""
+    by, name = config.evaluation.best_by, config.mlflow.registered_model
     if not name:
         return []
-    if not training_run:
-        return [f"{best.model} is not registered: its predictions name no training run"]
-    value = best.metric("validation", by)
-    genres = list(manifest.details["vocabulary"])
+    if not has_registry(run):
+        return [f"{best.model} is not registered: MLflow's server, which has {name}, is down"]
+    model_run = str(manifest.details["runs"].get(best.model, {}).get("run", ""))
+    trained = find_model_run(run, model_run, name=best.model)
+    packaged = read_json(model_folder(config, BEST)) or {}
+    logged = None if trained is None else packaged_version(trained)
+    if logged is None or packaged.get("model") != best.model or packaged["version"] != logged:
+        return [
+            f"{best.model} is not registered: its run has no packaged model of this comparison; "
+            "package-models logs one where mlflow.log_movie_models is true"
+        ]
     tags = {
         "model": best.model,
+        "family": best.family,
         "rule": best.rule,
-        "thresholds": json.dumps(thresholds_of(scores, best, genres)),
-        "genres": json.dumps(genres),
-        f"validation_{by}": f"{value:.6f}",
+        f"validation_{by}": f"{best.metric('validation', by):.6f}",
     }
-    trained = find_model_run(run, training_run, name=best.model)
-    if trained is None or not has_model(trained):
-        return [f"{best.model} is not registered: its run has no model in MLflow"]
-    version = register_challenger(run, name, training_run=training_run, tags=tags)
+    version = register_challenger(run, name, training_run=model_run, tags=tags)
     return [
         f"registered as version {version.version} of {name}, alias challenger; "
         "`genre-spark promote` compares it with the champion"

@@ -126,7 +126,6 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         details={
             "models": [model.name for model in models],
             "vocabulary": list(models[0].vocabulary),
-            "training_runs": {model.name: model.run_id for model in models},
             "runs": runs,
             "movies": _movies(config, models[0]),
         },

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import json
-
 from pyspark.sql import DataFrame, SparkSession
 
+from genre_spark.caching import cached
 from genre_spark.config import Config
-from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
 from genre_spark.evaluation.batch_sums import group_sums
 from genre_spark.evaluation.bootstrap import Bootstrap, Interval, paired_bootstrap
 from genre_spark.evaluation.decisions import decide_labels
 from genre_spark.evaluation.headline import SHORT_NAMES
 from genre_spark.evaluation.scores import SHOWN
 from genre_spark.evaluation.verdict import describe_interval
+from genre_spark.files import join, read_json
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.serving.known_movies import known_movies
+from genre_spark.pipelines.serving.package_models import model_folder
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.schemas import MOVIE_ID
 from genre_spark.tracking import (
     CHALLENGER,
     CHAMPION,
+    RegisteredModel,
     RegisteredVersion,
     TrackedRun,
     describe_version,
     find_version,
+    has_registry,
     make_champion,
+    open_registered,
     roll_back,
-    score_registered,
 )
 
 
@@ -44,10 +47,12 @@ def _depends_on(config: Config) -> list[object]:
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Compare challenger and champion on the same validation movies, and promote the better one.
 
-    Both are loaded from the registry and predict anew, each with the decision rule that it was
-    registered with. Metrics: those of both, and the gain.
+    Both are loaded from the registry and predict anew, from raw fields and posters, each under its
+    own decision rule. Metrics: those of both, and the gain.
     """
     name = str(config.mlflow.registered_model)
+    if not has_registry(tracked):
+        raise StageFailedError(f"{name}: MLflow's server, which has its versions, is down")
     if config.promotion.rollback:
         return _roll_back(tracked, name)
     challenger, champion = (
@@ -74,32 +79,37 @@ def _compare(
     champion: RegisteredVersion | None,
 ) -> Bootstrap:
     """Measure both on the validation movies."""
-    sample = Catalogue(config).samples("validation")
-    genres = list(sample.manifest().details["vocabulary"])
-    movies = sample.read(spark)
-    features = Catalogue(config).features
-    if features.is_whole():
-        movies = movies.join(features.read(spark), MOVIE_ID, "left")
-    sums = {
-        alias: group_sums(_predict(tracked, version, movies, genres), labels=len(genres))
-        for alias, version in ((CHALLENGER, challenger), (CHAMPION, champion))
+    genres = list(Catalogue(config).samples("validation").manifest().details["vocabulary"])
+    versions = {CHALLENGER: challenger, CHAMPION: champion}
+    models = {
+        alias: open_registered(tracked, version)
+        for alias, version in versions.items()
         if version is not None
     }
+    with cached(known_movies(spark, config, "validation")) as movies:
+        sums = {
+            alias: group_sums(
+                _unseen(spark, config, model) or model.predict(movies, genres), labels=len(genres)
+            )
+            for alias, model in models.items()
+        }
     return paired_bootstrap(sums, seed=config.seed)
 
 
-def _predict(
-    tracked: TrackedRun, version: RegisteredVersion, movies: DataFrame, genres: list[str]
-) -> DataFrame:
-    """Return the movies with the version's predictions under its own decision rule."""
-    known = json.loads(version.tags.get("genres", "null"))
-    if known is not None and known != genres:
-        raise InvalidInputError(
-            f"{version.name} version {version.version}: it predicts {len(known)} genres "
-            f"({', '.join(known)}), expected those of the validation sample ({', '.join(genres)})"
-        )
-    thresholds = json.loads(version.tags.get("thresholds", "[0.5]"))
-    return decide_labels(score_registered(tracked, version, movies, genres), thresholds=thresholds)
+def _unseen(spark: SparkSession, config: Config, model: RegisteredModel) -> DataFrame | None:
+    """Return a stack's predictions of validation, by the folds that have not seen each movie.
+
+    A stack is fitted on validation, so that its own predictions of these movies are too good.
+
+    Returns:
+        None for all other models, and for stacks that were not fitted in this work folder.
+    """
+    mine = model.description
+    description = read_json(join(model_folder(config, mine.name), "movie_model.json"))
+    if mine.part["kind"] != "stack" or (description or {}).get("version") != mine.version:
+        return None
+    predicted = Catalogue(config).predictions(mine.name, "validation").read(spark)
+    return predicted if mine.rule == "own" else decide_labels(predicted, thresholds=mine.thresholds)
 
 
 def _decide(

@@ -108,12 +108,13 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             notes.append(f"{name} is not packaged: nothing takes movies for models of its family")
             continue
         outputs[name] = model_folder(config, name)
-        training_run = str(details.get("training_runs", {}).get(name, ""))
+        training_run = str(details["runs"].get(name, {}).get("run", ""))
         if config.mlflow.log_movie_models and training_run:
             log_movie_model(tracked, training_run, outputs[name], packaged)
     best = choose_best([c for c in candidates if c.model in outputs], by=config.evaluation.best_by)
     if best is not None:
-        write_json(model_folder(config, BEST), {"model": best.model})
+        version = ModelDescription.load(outputs[best.model]).version
+        write_json(model_folder(config, BEST), {"model": best.model, "version": version})
     return StageResult(outputs=outputs, counts={"models": len(outputs)}, notes=tuple(notes))
 
 

@@ -1,0 +1,144 @@
+"""Where the store is: a configured server, the environment's, or SQLite in the work folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import mlflow
+from mlflow import MlflowClient
+
+from genre_spark.config import MlflowConfig
+from genre_spark.errors import InvalidConfigError
+from genre_spark.tracking.stores.servers import wait_for_server
+from genre_spark.tracking.stores.sqlite_files import check_store, point_artifacts_here
+
+__all__ = [
+    "UNSENT",
+    "experiment_id",
+    "is_kept_back",
+    "open_store",
+    "resolve_tracking_uri",
+    "unsent_uri",
+    "use_store",
+]
+
+UNSENT = "mlflow-unsent"
+"""Folder under the work folder with the runs that no server has yet."""
+_VARIABLE = "MLFLOW_TRACKING_URI"
+_DATABASE, _ARTIFACTS = "mlflow.db", "mlartifacts"
+_unreachable: set[str] = set()  # servers that this process goes on without
+
+
+def resolve_tracking_uri(config: MlflowConfig, work: str) -> str:
+    """Return the recipe's tracking URI, else MLFLOW_TRACKING_URI, else SQLite in the work folder.
+
+    User and password of a server's address go to the environment variables from which MLflow takes
+    them, so that no address that is shown or stored has any. Where this process goes on without
+    its server, it is the store of unsent runs.
+
+    Raises:
+        InvalidConfigError: no store is configured and the work folder is not on a local disk.
+    """
+    chosen = config.tracking_uri or os.environ.get(_VARIABLE)
+    if chosen:
+        uri = _without_credentials(chosen)
+        return unsent_uri(work) if uri in _unreachable else uri
+    if os.environ.get("DATABRICKS_RUNTIME_VERSION"):
+        return "databricks"
+    if "://" in work:
+        raise InvalidConfigError(
+            "mlflow.tracking_uri: not set, expected a server's address since paths.work is not a "
+            f"local folder: {work}"
+        )
+    if "?" in work:
+        raise InvalidConfigError(
+            f"paths.work: {work}: an address of MLflow's store cannot have a question mark in it, "
+            "expected another folder, or a server in mlflow.tracking_uri"
+        )
+    folder = Path(work)
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / _DATABASE}"
+
+
+def open_store(config: MlflowConfig, work: str) -> str:
+    """Return the address of the store, which can be used now.
+
+    A server is waited for; a file in the work folder is checked, and its artifacts are looked for
+    where the work folder is now.
+
+    Raises:
+        InvalidInputError: the file is not MLflow's, damaged or locked.
+        StageFailedError: the server does not answer, and `mlflow.required` is true.
+    """
+    uri = resolve_tracking_uri(config, work)
+    if uri.startswith(("http://", "https://")):
+        if wait_for_server(uri, seconds=config.timeout, required=config.required):
+            return uri
+        if "://" in work:
+            raise InvalidConfigError(
+                f"paths.work: {work}, expected a local folder for the runs that wait for a server "
+                "(mlflow.required: false)"
+            )
+        _unreachable.add(uri)
+        uri = unsent_uri(work)
+    if uri.startswith("sqlite:///"):
+        file = Path(uri.removeprefix("sqlite:///"))
+        check_store(file, seconds=config.timeout)
+        if "://" not in work and file.parent in (Path(work), Path(work) / UNSENT):
+            point_artifacts_here(file, file.parent / _ARTIFACTS)
+    return uri
+
+
+def use_store(uri: str) -> None:
+    """Make a store the one of MLflow's calls that take no address.
+
+    MLflow writes it to MLFLOW_TRACKING_URI too, where the next recipe of this process would take it
+    for the user's: the variable stays as it was.
+    """
+    before = os.environ.get(_VARIABLE)
+    mlflow.set_tracking_uri(uri)
+    if before is None:
+        os.environ.pop(_VARIABLE, None)
+    else:
+        os.environ[_VARIABLE] = before
+
+
+def is_kept_back(uri: str) -> bool:
+    """Return whether a store holds runs that wait for their server."""
+    return uri.endswith(f"/{UNSENT}/{_DATABASE}")
+
+
+def unsent_uri(work: str) -> str:
+    """Return the address of the store of the runs that no server has yet; its folder is made."""
+    folder = Path(work) / UNSENT
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / _DATABASE}"
+
+
+def experiment_id(client: MlflowClient, config: MlflowConfig, work: str) -> str:
+    """Return the experiment's id; make the experiment where there is none.
+
+    With a local SQLite store its artifacts go to the work folder.
+    """
+    experiment = client.get_experiment_by_name(config.experiment)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    uri, folder = client.tracking_uri, Path(work)
+    location = None
+    if uri.startswith("sqlite:///") and "://" not in work:
+        inner = folder / UNSENT if is_kept_back(uri) else folder
+        location = (inner / _ARTIFACTS).as_uri()
+    return str(client.create_experiment(config.experiment, artifact_location=location))
+
+
+def _without_credentials(uri: str) -> str:
+    parts = urlsplit(uri)
+    user, at, host = parts.netloc.rpartition("@")
+    if parts.scheme not in ("http", "https") or not at:
+        return uri
+    name, _, password = user.partition(":")
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(name)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(password)
+    return parts._replace(netloc=host).geturl()
