@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 WORK ?= $(ROOT)/work/demo
 # of tests/multilabel what every method does: contract, stored models, the documentation's snippets
 MULTILABEL_TESTS ?= $(addprefix tests/multilabel/test_,contract.py stored.py page.py params.py worker_errors.py)
+# processes that run tests; a file's tests stay together
+PARALLEL ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -25,16 +27,16 @@ ui: install ## open the demo's runs in the MLflow UI at http://127.0.0.1:5000
 	@cd $(ROOT) && $(BIN)/genre-spark ui --config conf/demo.yaml paths.work=$(WORK)
 
 test: install check-java lint test-multilabel ## install, then run every check and test
-	@cd $(ROOT) && $(BIN)/python -m pytest -m "not slow and not faults"
+	@cd $(ROOT) && $(BIN)/python -m pytest $(PARALLEL) -m "not slow and not faults"
 
 test-all: install check-java lint test-multilabel ## the same, with the tests that take minutes: kills, clusters, search, notebooks
-	@cd $(ROOT) && $(BIN)/python -m pytest -m "not faults"
+	@cd $(ROOT) && $(BIN)/python -m pytest $(PARALLEL) -m "not faults"
 
 faults: install check-java ## half an hour of random faults: kills, signals, damaged state and inputs; FAULTS_SEED repeats one
 	@cd $(ROOT) && $(BIN)/python -m pytest -s -m faults tests/faults
 
 test-multilabel: install-multilabel check-java ## the estimators alone, with the newest pyspark, numpy, pandas and scikit-learn
-	@cd $(ROOT) && $(VENV_MULTILABEL)/bin/python -m pytest -m "not slow and not cluster" $(MULTILABEL_TESTS)
+	@cd $(ROOT) && $(VENV_MULTILABEL)/bin/python -m pytest $(PARALLEL) -m "not slow and not cluster" $(MULTILABEL_TESTS)
 
 lint: install lint-wheel ## ruff, mypy, import-linter, and a check of the built wheel
 	@cd $(ROOT) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
