@@ -9,6 +9,7 @@ from pydantic import Field
 from genre_spark.config.section import Section
 
 __all__ = [
+    "AblationConfig",
     "EvaluationConfig",
     "ExplanationsConfig",
     "PromotionConfig",
@@ -50,6 +51,16 @@ class ExplanationsConfig(Section):
     repeats: int = Field(5, ge=2, le=100, description="permutations of each feature and block")
     posters: int = Field(
         12, ge=0, le=100, description="test posters with heat maps: half right, half wrong; 0: none"
+    )
+
+
+class AblationConfig(Section):
+    """What `ablate` fits on each block of the features alone, on all, and on all but one."""
+
+    model: str | None = Field(
+        None,
+        description="a model of linear.models, or a method of multilabel.methods; null: the linear "
+        "model that reads most blocks, or the first method where there is none",
     )
 
 

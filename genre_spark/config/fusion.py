@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from genre_spark.config.multilabel import Method
 from genre_spark.config.section import Section
 
+_THEMES = "themes"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -45,8 +46,23 @@ class LinearConfig(Section):
     """Linear models, each under a name of its own."""
 
     models: dict[str, LinearModelConfig] = Field(
-        min_length=1, description="name -> blocks and penalty"
+        min_length=1,
+        description="name -> blocks and penalty; a model that reads themes and more has a twin, "
+        "NAME_without_themes, where no model has the same blocks without them",
     )
+
+    @field_validator("models")
+    @classmethod
+    def _twins(cls, value: dict[str, LinearModelConfig]) -> dict[str, LinearModelConfig]:
+        """Add what a model is without themes, which are half a label: both are always compared."""
+        models = dict(value)
+        for name, model in value.items():
+            blocks = {block: weight for block, weight in model.blocks.items() if block != _THEMES}
+            known = any(set(other.blocks) == set(blocks) for other in models.values())
+            twin = f"{name}_without_themes"
+            if _THEMES in model.blocks and blocks and not known and twin not in models:
+                models[twin] = model.model_copy(update={"blocks": blocks})
+        return models
 
     @model_validator(mode="after")
     def _names(self) -> LinearConfig:

@@ -37,19 +37,29 @@ class PathsConfig(Section):
         None, description="folder that `predict` writes its answers to as CSV; null: no CSV"
     )
 
+    shared: str | None = Field(
+        None,
+        description="work folder of the tables that no seed changes (genres, posters, embeddings); "
+        "null: paths.work",
+    )
+
     def table(self, *names: str) -> str:
         """Return the folder of a table under the work folder."""
         return "/".join([self.work.rstrip("/"), *names])
 
+    def shared_table(self, *names: str) -> str:
+        """Return the folder of a table that no seed changes."""
+        return "/".join([(self.shared or self.work).rstrip("/"), *names])
+
     @property
     def genres(self) -> str:
         """Folder of the genres table."""
-        return self.table("genres")
+        return self.shared_table("genres")
 
     @property
     def posters_table(self) -> str:
         """Folder of the posters table."""
-        return self.table("posters")
+        return self.shared_table("posters")
 
     @property
     def features(self) -> str:

@@ -10,6 +10,7 @@ from genre_spark.config.cnn import CnnConfig, SearchConfig
 from genre_spark.config.collect import CollectConfig
 from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
 from genre_spark.config.evaluation import (
+    AblationConfig,
     EvaluationConfig,
     ExplanationsConfig,
     PromotionConfig,
@@ -55,6 +56,13 @@ class Config(Section):
 
     paths: PathsConfig
     seed: int = Field(7, ge=0, lt=2**31, description="seed of everything that is drawn")
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="how often splits and models are made, with seed, seed + 1, ...; the "
+        "comparison then has means and standard deviations",
+    )
     skip_stages: tuple[RunStage, ...] = Field(
         (),
         description="stages that `run` leaves out, such as train-cnn for forests alone",
@@ -92,6 +100,7 @@ class Config(Section):
         None,
         description="what models look at; without this section explain-models is not part of a run",
     )
+    ablation: AblationConfig = AblationConfig()
     model: str | None = Field(
         None,
         description="model that `predict` uses: the name of a packaged one, the folder of a "

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from genre_spark.evaluation.bootstrap import Interval, paired_bootstrap
-from genre_spark.evaluation.scores import SHOWN, SMALLER_IS_BETTER, Candidate, Score, choose_best
+from genre_spark.evaluation.scores import (
+    EXACT_MATCH,
+    FIXED,
+    MICRO_F1,
+    NO_RULE,
+    PER_LABEL,
+    SHOWN,
+    SMALLER_IS_BETTER,
+    Candidate,
+    Score,
+    choose_best,
+)
+from genre_spark.evaluation.text_tables import align_columns
 
 __all__ = [
     "SHORT_NAMES",
+    "Spread",
     "bootstrap_scores",
     "choose_rules",
+    "format_spreads",
     "gain_of_best",
     "headline",
     "interval_of",
     "rank",
+    "spread_over_seeds",
 ]
 
 Matrix = npt.NDArray[np.float64]
@@ -32,6 +48,13 @@ SHORT_NAMES = {
 }
 """Metric -> its name in MLflow's table of runs, in the order of the columns."""
 
+_RULES = {
+    FIXED: "fixed",
+    EXACT_MATCH: "for exact match",
+    MICRO_F1: "for micro-F1",
+    PER_LABEL: "per genre",
+    NO_RULE: "-",
+}
 _DIGITS = 4  # the noise of some thousand movies is in the second one
 _LOW, _HIGH, _GAIN = "_low", "_high", "best_gain_"
 
@@ -54,6 +77,69 @@ def headline(candidate: Candidate) -> dict[str, float]:
         for name, short in SHORT_NAMES.items()
     }
     return {name: round(value, _DIGITS) for name, value in named.items() if math.isfinite(value)}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Test metrics of a model under a rule, over several seeds.
+
+    Attributes:
+        candidate: of the first seed.
+        means: metric -> mean over the seeds.
+        deviations: metric -> standard deviation over the seeds.
+        seeds: how many there are.
+    """
+
+    candidate: Candidate
+    means: Mapping[str, float]
+    deviations: Mapping[str, float]
+    seeds: int
+
+
+def spread_over_seeds(by_seed: Sequence[Sequence[Candidate]]) -> list[Spread]:
+    """Return the spread of each model and rule that every seed has, in the first one's order.
+
+    Args:
+        by_seed: candidates of each seed.
+    """
+    found = [{(c.model, c.rule): c for c in candidates} for candidates in by_seed]
+    spreads = []
+    for key, first in found[0].items():
+        if not all(key in others for others in found):
+            continue
+        values = {m: [other[key].metric("test", m) for other in found] for m in SHOWN}
+        spreads.append(
+            Spread(
+                first,
+                {metric: float(np.mean(each)) for metric, each in values.items()},
+                {metric: float(np.std(each, ddof=1)) for metric, each in values.items()},
+                len(found),
+            )
+        )
+    return spreads
+
+
+def format_spreads(spreads: Sequence[Spread]) -> str:
+    """Return a text table of means and deviations, the best mean of each metric with a `*`."""
+    header = ["model", "threshold"]
+    header += [f"{name} {'↓' if m in SMALLER_IS_BETTER else '↑'}" for m, name in SHOWN.items()]
+    choose = {metric: min if metric in SMALLER_IS_BETTER else max for metric in SHOWN}
+    best = {
+        metric: choose[metric](
+            (s.means[metric] for s in spreads if math.isfinite(s.means[metric])), default=math.nan
+        )
+        for metric in SHOWN
+    }
+    rows = [header]
+    for spread in spreads:
+        cells = [spread.candidate.model, _RULES[spread.candidate.rule]]
+        for metric in SHOWN:
+            mean, star = spread.means[metric], "*" if spread.means[metric] == best[metric] else " "
+            shown = f"{mean:.4f} ±{spread.deviations[metric]:.4f}{star}"
+            cells.append(shown if math.isfinite(mean) else "")
+        rows.append(cells)
+    first, *lines = align_columns(rows, left=2)
+    return "\n".join([first, "-" * max(map(len, (first, *lines))), *lines])
 
 
 def rank(candidates: Iterable[Candidate], *, by: str) -> list[Candidate]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from genre_spark.evaluation.bootstrap import Interval
 from genre_spark.evaluation.headline import gain_of_best, interval_of
@@ -31,6 +31,7 @@ class Compared:
         by: metric that decides.
         movies: split -> number of movies.
         genres: number of genres.
+        themes: model -> whether Letterboxd's themes, which are half a label, are among its inputs.
     """
 
     ranked: Sequence[Candidate]
@@ -38,6 +39,7 @@ class Compared:
     by: str
     movies: Mapping[str, int]
     genres: int
+    themes: Mapping[str, bool] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         """Return what was found as a notebook shows it."""
@@ -81,8 +83,28 @@ def summarize_comparison(found: Compared) -> list[str]:
         f"Measured on {found.movies['test']:,} test movies, with {RULES[best.rule]}. The model was "
         f"chosen on validation, where its {name} is {best.metric('validation', found.by):.3f}.",
         _describe_runner_up(found),
+        _describe_themes(found),
     ]
     return [line for line in lines if line]
+
+
+def _describe_themes(found: Compared) -> str:
+    """Return the best model without themes where some models read them, and what that means."""
+    reading = [c for c in found.ranked if found.themes.get(c.model)]
+    models = [c for c in found.ranked if c.family != _BASELINE]
+    if not reading:
+        return ""
+    without = [c for c in models if c not in reading]
+    lines = (
+        f"Letterboxd's themes are half a label: {len(reading)} of {len(models)} models read them, "
+        "and can be compared with each other only."
+    )
+    if not without:
+        return lines
+    name = SHOWN[found.by]
+    first = f"{reading[0].model}, {name} {reading[0].metric('test', found.by):.3f}"
+    second = f"{without[0].model}, {without[0].metric('test', found.by):.3f}"
+    return f"{lines} On test the best with themes is {first}, the best without them {second}."
 
 
 def describe_gain(gain: Interval) -> str:

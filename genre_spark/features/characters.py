@@ -96,7 +96,8 @@ class CharacterCounter:
     """
 
     def __init__(self, part: CharactersBlock) -> None:
-        self._part, self._size = part, len(part.idf)
+        # without the n-grams themselves: this travels to Spark's workers
+        self._ngrams, self._idf, self._size = part.ngrams, part.idf, len(part.idf)
         self._keys = self._places = None
         if part.vocabulary is not None:
             keys = _hash_ngrams(part.vocabulary)
@@ -111,14 +112,14 @@ class CharacterCounter:
         """
         parts = [self._count(chunk) for chunk in chunks(padded)]
         counts = sparse.vstack(parts, format="csr") if parts else self._empty()
-        counts.data = (1.0 + np.log(counts.data)) * self._part.idf[counts.indices]
+        counts.data = (1.0 + np.log(counts.data)) * self._idf[counts.indices]
         squares = sparse.csr_matrix((counts.data**2, counts.indices, counts.indptr), counts.shape)
         lengths = np.sqrt(np.asarray(squares.sum(axis=1)).ravel())
         counts.data /= np.repeat(lengths, np.diff(counts.indptr))
         return counts
 
     def _count(self, padded: Sequence[str]) -> sparse.csr_matrix:
-        windows = find_windows(padded, *self._part.ngrams)
+        windows = find_windows(padded, *self._ngrams)
         rows, places = windows.rows, self._find(windows.hashes)
         known = places >= 0
         rows, places = rows[known], places[known]

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genre_spark.pipelines.evaluation import compare, evaluate, explain_models, promote
+    from genre_spark.pipelines.evaluation import ablate, compare, evaluate, explain_models, promote
     from genre_spark.pipelines.exploration import explore
     from genre_spark.pipelines.features import build_features, poster_embeddings, text_embeddings
     from genre_spark.pipelines.ingestion import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from genre_spark.pipelines.serving import package_models, predict
 
 __all__ = [
+    "ablate",
     "build_features",
     "collect_imdb",
     "collect_tmdb",

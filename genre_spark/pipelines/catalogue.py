@@ -70,12 +70,14 @@ class Catalogue:
     @property
     def imdb(self) -> Table:
         """One row per movie that IMDb knows: its numbers and people there."""
-        return Table(self.config.paths.table("imdb"), IMDB_SCHEMA, "collect-imdb")
+        return Table(self.config.paths.shared_table("imdb"), IMDB_SCHEMA, "collect-imdb")
 
     @property
     def downloads(self) -> Table:
         """One row per link: what became of it when it was last asked for."""
-        return Table(self.config.paths.table("downloads"), DOWNLOADS_SCHEMA, "download-posters")
+        return Table(
+            self.config.paths.shared_table("downloads"), DOWNLOADS_SCHEMA, "download-posters"
+        )
 
     def rejects(self, of: str) -> Table:
         """One row per input that could not be used, of genres, posters, metadata, ...."""
@@ -89,7 +91,7 @@ class Catalogue:
     @property
     def embeddings(self) -> Table:
         """One feature vector per poster, by the pretrained network that a head is trained on."""
-        folder = self.config.paths.table("embeddings", self.config.cnn.architecture)
+        folder = self.config.paths.shared_table("embeddings", self.config.cnn.architecture)
         return Table(folder, EMBEDDINGS_SCHEMA, "poster-embeddings")
 
     @property
@@ -99,13 +101,15 @@ class Catalogue:
         names = settings.networks or (self.config.cnn.architecture,)
         name = "+".join(names) + ("+depths" if settings.depths else "")
         return Table(
-            self.config.paths.table("embeddings", name), EMBEDDINGS_SCHEMA, "poster-embeddings"
+            self.config.paths.shared_table("embeddings", name),
+            EMBEDDINGS_SCHEMA,
+            "poster-embeddings",
         )
 
     @property
     def text_embeddings(self) -> Table:
         """One vector per movie with a text, by the encoder of the recipe."""
-        folder = self.config.paths.table("text_embeddings")
+        folder = self.config.paths.shared_table("text_embeddings")
         return Table(folder, TEXT_EMBEDDINGS_SCHEMA, "text-embeddings")
 
     def samples(self, split: str) -> Table:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.files import require_writable
+from genre_spark.pipelines.seeds import list_steps, run_of_seed
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.tracking import TrackedRun, open_run
@@ -47,6 +49,9 @@ def run(
 ) -> Iterator[StageResult]:
     """Run every stage in order and yield each result as it comes; finished stages are not repeated.
 
+    With several seeds, what depends on the seed is run again for each of them before the models
+    are compared, below an MLflow run of its own.
+
     Args:
         session: gives the session that all stages use; called when the first stage has something to
             do.
@@ -62,16 +67,19 @@ def run(
     require_writable(config.paths.work, "paths.work")
     started = time.monotonic()
     with open_run(config, "pipeline", tags={"stage": "run", "git_commit": git_commit()}) as tracked:
-        for number, entry in enumerate(entries, start=1):
-            if announce is not None:
-                announce(entry, number, len(entries))
-            result = entry.load().start(
-                session, config, digest=digest, parent=tracked.run_id, force=force
-            )
-            if entry.name == "compare" and result.reused:
-                _restate(tracked, result)
-            yield result
-            digest = None  # the other stages depend on tables that this one may have written
+        steps = list_steps(entries, config)
+        for seed, part in groupby(steps, key=lambda step: step.config.seed):
+            with run_of_seed(config, seed, tracked) as parent:
+                for step in part:
+                    if announce is not None:
+                        announce(step.entry, step.number, len(steps))
+                    result = step.entry.load().start(
+                        session, step.config, digest=digest, parent=parent.run_id, force=force
+                    )
+                    if step.entry.name == "compare" and result.reused:
+                        _restate(tracked, result)
+                    yield step.name(result)
+                    digest = None  # the others depend on tables that this one may have written
         tracked.log_metrics({"seconds": round(time.monotonic() - started, 2)})
 
 

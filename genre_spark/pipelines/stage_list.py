@@ -77,6 +77,7 @@ STAGES = {
         StageEntry(
             "evaluation.promote", "the challenger becomes the champion if it is better", in_run=True
         ),
+        StageEntry("evaluation.ablate", "what each block of the features is worth", in_run=False),
         StageEntry("serving.predict", "genres of new movies, by a packaged model", in_run=False),
         StageEntry(
             "features.poster_embeddings",

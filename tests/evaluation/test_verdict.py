@@ -50,6 +50,18 @@ def test_models_are_ranked_by_quality_and_those_without_a_number_come_last() -> 
     assert gain_of_best(NETWORK, "f1_micro").low == 0.03
 
 
+def test_the_words_say_which_models_read_themes_and_what_the_others_reach() -> None:
+    lines = " ".join(
+        summarize_comparison(
+            Compared([FOREST, NETWORK, COMMON], FOREST, "f1_micro", MOVIES, 19, {"forest": True})
+        )
+    )
+    assert "themes are half a label: 1 of 2 models read them" in lines
+    assert "the best with themes is forest, micro-F1 0.651, the best without them network" in lines
+    nobody = Compared([FOREST, NETWORK], FOREST, "f1_micro", MOVIES, 19, {"forest": False})
+    assert "themes" not in " ".join(summarize_comparison(nobody))
+
+
 def test_the_words_say_who_won_by_how_much_and_on_what() -> None:
     found = Compared([FOREST, NETWORK, COMMON], FOREST, "f1_micro", MOVIES, 19)
     text = describe_comparison(found)

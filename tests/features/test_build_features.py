@@ -31,7 +31,12 @@ def config(spark: SparkSession, tmp_path: Path) -> Config:
                 "work": str(tmp_path / "work"),
             },
             "mlflow": {"tracking_uri": f"sqlite:///{tmp_path / 'mlflow.db'}"},
-            "features": {"min_count": 1, "thumbnail": 1, "histogram_bins": 1},
+            "features": {
+                "min_count": 1,
+                "thumbnail": 1,
+                "histogram_bins": 1,
+                "blocks": {"characters": True},
+            },
             "sampling": {"require_poster": False},
         }
     )
@@ -74,6 +79,8 @@ def test_every_movie_has_features_that_were_learnt_from_training_movies(spark, c
     assert "words: train" in names
     # what only validation and test movies have was not learnt
     assert not any("test" in name or "validation" in name for name in names)
+    assert "characters: train" in names
+    assert not any("valid" in name or "alida" in name for name in names)
     rows = Catalogue(config).features.read(spark).collect()
     found = {
         row["movie_id"]: dict(zip(names, row["features"].toArray(), strict=True)) for row in rows
@@ -90,7 +97,7 @@ def test_every_movie_has_features_that_were_learnt_from_training_movies(spark, c
         {"name": ["Film train"], "date": ["2019"], "description": ["x"], "minute": [90]}
     )
     answered = FrameEngine(specification).transform(raw.assign(rating="3.5")).dense()[0]
-    others = [name for name in names if not name.startswith("countries")]
+    others = [name for name in names if not name.startswith(("countries", "characters"))]
     alone = dict(zip(names, answered, strict=True))
     train = {**found[39], "words: train": alone["words: train"]}
     assert {name: train[name] for name in others} == {name: alone[name] for name in others}

@@ -10,7 +10,14 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config
 from genre_spark.evaluation.comparison import candidate_name, draw_comparison
 from genre_spark.evaluation.figures import draw_heat_map
-from genre_spark.evaluation.headline import SHORT_NAMES, choose_rules, headline, rank
+from genre_spark.evaluation.headline import (
+    SHORT_NAMES,
+    choose_rules,
+    format_spreads,
+    headline,
+    rank,
+    spread_over_seeds,
+)
 from genre_spark.evaluation.scores import (
     SHOWN,
     Candidate,
@@ -24,6 +31,7 @@ from genre_spark.evaluation.verdict import Compared, describe_comparison, summar
 from genre_spark.files import read_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.evaluated_models import read_scores
+from genre_spark.pipelines.seeds import seed_configs
 from genre_spark.pipelines.serving.package_models import BEST, model_folder
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tables import TableManifest
@@ -44,7 +52,9 @@ SPLIT = "test"
 def _depends_on(config: Config) -> list[object]:
     evaluated = Catalogue(config).evaluation.manifest().fingerprint
     packaged = read_json(model_folder(config, BEST)) if config.mlflow.registered_model else None
-    return [evaluated, config.evaluation.best_by, config.mlflow.registered_model, packaged]
+    others = [Catalogue(own).evaluation.manifest().fingerprint for own in seed_configs(config)]
+    by = config.evaluation.best_by
+    return [evaluated, others, by, config.mlflow.registered_model, packaged]
 
 
 @stage(depends_on=_depends_on, outputs=lambda _: [], logs_metrics=False)
@@ -68,7 +78,12 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     notes: list[str] = []
     if best is not None:
         found = Compared(
-            ranked, best, by, manifest.details["movies"], len(manifest.details["vocabulary"])
+            ranked,
+            best,
+            by,
+            manifest.details["movies"],
+            len(manifest.details["vocabulary"]),
+            manifest.details.get("themes", {}),
         )
         notes = [
             *_describe(config, tracked, found),
@@ -79,8 +94,50 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         counts={"models": len(ranked)},
         metrics={} if best is None else headline(best),
         notes=tuple(notes),
-        table=format_table(candidates, split=SPLIT),
+        table=_compare_seeds(spark, config, tracked, candidates, manifest)
+        or format_table(candidates, split=SPLIT),
     )
+
+
+def _compare_seeds(
+    spark: SparkSession,
+    config: Config,
+    tracked: TrackedRun,
+    candidates: list[Candidate],
+    manifest: TableManifest,
+) -> str:
+    """Log means and deviations over seeds and return their table, "" where there is one seed.
+
+    Each model's run of the first seed gets `f1_micro_seeds_mean`, `f1_micro_seeds_sd`, ...
+    """
+    if config.seeds == 1:
+        return ""
+    by_seed = [candidates]
+    for own in seed_configs(config):
+        by_seed.append(gather_candidates(read_scores(spark, own)))
+    spreads = spread_over_seeds(by_seed)
+    columns: dict[str, list[object]] = {
+        "model": [s.candidate.model for s in spreads],
+        "rule": [s.candidate.rule for s in spreads],
+    }
+    for metric, short in SHORT_NAMES.items():
+        columns[f"{short}_mean"] = [round(s.means[metric], 6) for s in spreads]
+        columns[f"{short}_sd"] = [round(s.deviations[metric], 6) for s in spreads]
+    tracked.top.log_table(columns, "seeds.json")
+    chosen = choose_rules(candidates, by=config.evaluation.best_by)
+    for spread in spreads:
+        model = spread.candidate.model
+        place = manifest.details["runs"].get(model)
+        if spread.candidate.rule != chosen[model].rule or place is None:
+            continue
+        run = find_model_run(tracked, place["run"], name=model)
+        if run is not None:
+            run.log_metrics(
+                {f"{short}_seeds_mean": spread.means[name] for name, short in SHORT_NAMES.items()}
+                | {f"{short}_seeds_sd": spread.deviations[n] for n, short in SHORT_NAMES.items()}
+            )
+    lines = f"Means and standard deviations over {config.seeds} seeds (splits and models) on test:"
+    return f"{lines}\n\n{format_spreads(spreads)}"
 
 
 def _view_columns(by: str) -> list[str]:

@@ -45,7 +45,7 @@ logger = logging.getLogger("genre_spark")
 
 SPLITS = ("validation", "test")
 BASELINE = "baseline"
-_VERSION = 2  # of what the stage writes: a table of an older one is written again
+_VERSION = 3  # of what the stage writes: a table of an older one is written again
 _JOBS_AT_ONCE = 3
 
 
@@ -128,6 +128,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             "vocabulary": list(models[0].vocabulary),
             "runs": runs,
             "movies": _movies(config, models[0]),
+            "themes": {model.name: reads_themes(config, model.name) for model in models},
         },
         partitions=1,
     )
@@ -140,6 +141,16 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         },
         notes=_compare_movies(models),
     )
+
+
+def reads_themes(config: Config, model: str) -> bool:
+    """Return whether Letterboxd's themes, which are half a label, are among a model's inputs."""
+    details = Catalogue(config).predictions(model, "test").manifest().details
+    if "themes" in details:
+        return bool(details["themes"])
+    if details.get("family") == "stack":
+        return any(reads_themes(config, name) for name in details.get("models", ()))
+    return details.get("family") == "multilabel" and "themes" in config.features.on
 
 
 def _movies(config: Config, model: PredictedModel) -> dict[str, int]:

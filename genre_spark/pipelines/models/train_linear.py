@@ -90,6 +90,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
                 "method": "logistic_regression",
                 "run_id": child.run_id,
                 "blocks": list(chosen.blocks),
+                "themes": "themes" in chosen.blocks,
             }
             for split in _SPLITS[1:]:
                 tables.predictions(name, split).write(
