@@ -7,6 +7,8 @@ require("pyspark")
 from genre_spark.multilabel.evaluation.evaluator import MultilabelEvaluator
 from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
 from genre_spark.multilabel.evaluation.threshold_tuner import ThresholdTuner, ThresholdTunerModel
+from genre_spark.multilabel.labels.binarizer import MultilabelBinarizer, MultilabelBinarizerModel
+from genre_spark.multilabel.labels.label_names import LabelNames
 from genre_spark.multilabel.methods.baselines import (
     LabelPrior,
     LabelPriorModel,
@@ -49,12 +51,15 @@ __all__ = [
     "EnsembleOfPrunedSets",
     "EnsembleOfPrunedSetsModel",
     "HOMERModel",
+    "LabelNames",
     "LabelPowerset",
     "LabelPowersetModel",
     "LabelPrior",
     "LabelPriorModel",
     "MostCommonLabelset",
     "MostCommonLabelsetModel",
+    "MultilabelBinarizer",
+    "MultilabelBinarizerModel",
     "MultilabelEvaluator",
     "MultilabelMetrics",
     "MultilabelRandomForest",

@@ -9,23 +9,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
 from pyspark.ml import Estimator, Model
 from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.ml.param import Param
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.multilabel.columns import (
-    Labels,
-    Matrix,
-    check_features,
+    as_column,
+    check_new_column,
     feature_names,
+    nullable_array,
+    stored_label_names,
     vector_column,
 )
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
+from genre_spark.multilabel.labels.label_names import names_column
+from genre_spark.multilabel.matrices import (
+    Features,
+    Labels,
+    Matrix,
+    as_matrix,
+    check_features,
+)
 from genre_spark.multilabel.models.from_sklearn import SkopsScorer
 from genre_spark.multilabel.models.importances import combine_parts
 from genre_spark.multilabel.models.parts import FittedPart, Part
@@ -135,12 +142,12 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         targets = self._predictor(cast("list[Scorer]", self.parts)).targets
         return combine_parts(targets, known, n_labels=self.numLabels, n_features=self.numFeatures)
 
-    def predict_proba(self, features: ArrayLike | pd.DataFrame) -> Matrix:
+    def predict_proba(self, features: Features) -> Matrix:
         """Return the probabilities of rows without Spark.
 
         Args:
-            features: a vector (features,), a matrix (rows, features), or a pandas frame with one
-                column per feature.
+            features: a vector (features,), a matrix (rows, features), dense or a sparse one of
+                scipy, or a pandas frame with one column per feature.
 
         Returns:
             (rows, labels), 0..1.
@@ -151,17 +158,38 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         """
         return self._score_locally(features)[0]
 
-    def predict(self, features: ArrayLike | pd.DataFrame) -> Matrix:
+    def predict(self, features: Features) -> Matrix:
         """Return the predicted labels of rows without Spark, (rows, labels), 0 or 1.
 
         Takes what predict_proba takes, and raises what it raises.
         """
         return self._score_locally(features)[1]
 
-    def _score_locally(self, features: ArrayLike | pd.DataFrame) -> tuple[Matrix, Matrix]:
+    def labelsOf(self, column: Column | str, probabilities: Column | str | None = None) -> Column:
+        """Return the names of the labels that are on in a column of Vectors, as array<string>.
+
+        Null gives null. `LabelNames` is the same as a stage, and takes arrays too.
+
+        Args:
+            column: of labels, 0 or 1, in the order of the model's: its predictions, or the truth.
+            probabilities: column of scores, a Vector too, by which the names are sorted, highest
+                first; without it they are in the order of the labels.
+
+        Raises:
+            InvalidConfigError: the model does not know its labels' names.
+        """
+        names = self.getLabelNames()
+        if not names:
+            raise InvalidConfigError(
+                f"{type(self).__name__}.labelNames: not set, expected {self.numLabels} names"
+            )
+        scores = None if probabilities is None else nullable_array(as_column(probabilities))
+        return names_column(nullable_array(as_column(column)), scores, names)
+
+    def _score_locally(self, features: Features) -> tuple[Matrix, Matrix]:
         self._check_params()
-        matrix = np.atleast_2d(np.asarray(features, dtype=np.float64))
-        if matrix.ndim != 2 or matrix.shape[1] != self.numFeatures:
+        matrix = as_matrix(features)
+        if matrix.shape[1] != self.numFeatures:
             raise InvalidInputError(
                 f"features: shape {matrix.shape}, expected (rows, {self.numFeatures})"
             )
@@ -240,11 +268,7 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         """Check that a DataFrame has the features and has no column of an output's name."""
         vector_column(dataset, self.getFeaturesCol(), "featuresCol")
         for param in ("probabilitiesCol", "predictionCol"):
-            name = self.getOrDefault(param)
-            if name and name in dataset.columns:
-                raise InvalidInputError(
-                    f"{param}: column {name!r} exists already, set another name"
-                )
+            check_new_column(dataset, self.getOrDefault(param), param)
 
     def write(self) -> MLWriter:
         """Return the writer."""
@@ -292,7 +316,12 @@ class MultilabelEstimator(Estimator, MultilabelParams, MLReadable, MLWritable, m
             StageFailedError: the base classifier raised an error.
         """
         with worker_errors():
-            return super().fit(dataset, params)
+            fitted = super().fit(dataset, params)
+        names = stored_label_names(dataset, self.getLabelsCol())
+        for model in fitted if isinstance(fitted, list) else [fitted]:
+            if names and len(names) == model.numLabels and model.getLabelNames() is None:
+                model.setLabelNames(names)
+        return fitted
 
     def _check_label_names(self, statistics: TrainingStatistics) -> None:
         names = self.getLabelNames()

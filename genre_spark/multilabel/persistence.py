@@ -8,7 +8,7 @@ from typing import Any
 
 import pyspark
 from pyarrow import parquet
-from pyspark.ml import Estimator
+from pyspark.ml import Estimator, classification
 from pyspark.ml.util import (
     DefaultParamsReader,
     DefaultParamsWriter,
@@ -22,6 +22,7 @@ from genre_spark.multilabel.models.archives import (
     dump_sklearn,
     load_sklearn,
     pack_arrays,
+    trusted_types,
     unpack_arrays,
 )
 from genre_spark.multilabel.models.forests import ForestScorer
@@ -49,6 +50,7 @@ _SCORERS: dict[str, Any] = {
     "forest": ForestScorer,
     "skops": SkopsScorer,
 }
+_SPARK_MODULES = ("pyspark.ml.classification", "org.apache.spark.ml.classification")
 _FILE = 2**27  # bytes of parts in a file
 FORMAT = 1
 
@@ -72,6 +74,25 @@ def _checked(metadata: dict[str, Any], wanted: type, path: str) -> dict[str, Any
             f"{path}: stored in format {found}, expected {FORMAT}: a newer version wrote it"
         )
     return metadata
+
+
+def _load_spark_stage(path: str, handle: Any) -> Any:
+    """Return a stored classifier or model of Spark ML.
+
+    Raises:
+        InvalidInputError: its class, which would be imported and asked to read it, is none of
+            Spark's own, and `trust_types` has not allowed it.
+    """
+    stored = str(DefaultParamsReader.loadMetadata(path, handle)["class"])
+    module, _, name = stored.rpartition(".")
+    own = module in _SPARK_MODULES and name in classification.__all__
+    if not own and stored not in trusted_types():
+        raise InvalidInputError(
+            f"{path}: stored by {stored!r}, expected a class of pyspark.ml.classification; if you "
+            "know where the model is from and it is right, allow it with "
+            f"genre_spark.multilabel.trust_types({stored!r})"
+        )
+    return DefaultParamsReader.loadParamsInstance(path, handle)
 
 
 def _params_without_classifier(instance: Any) -> dict[str, Any]:
@@ -160,9 +181,7 @@ class EstimatorReader(ParamsReader):
 
     def _classifier(self, path: str, kind: str) -> Any:
         if kind == "spark":
-            return DefaultParamsReader.loadParamsInstance(
-                f"{literal_path(path)}/classifier", _handle(self)
-            )
+            return _load_spark_stage(f"{literal_path(path)}/classifier", _handle(self))
         row = self.sparkSession.read.parquet(f"{literal_path(path)}/classifier_skops").first()
         return load_sklearn(bytes(row["payload"] if row else b""), path)
 
@@ -246,8 +265,7 @@ class ModelReader(MLReader[Any]):
         classes = None if packed is None else unpack_arrays(bytes(packed))["classes"]
         if row["kind"] == SparkPart.kind:
             place = f"{literal_path(path)}/models/{row['part']}"
-            model: Any = DefaultParamsReader.loadParamsInstance(place, _handle(self))
-            return SparkPart(model, int(payload), classes)
+            return SparkPart(_load_spark_stage(place, _handle(self)), int(payload), classes)
         return FittedPart(read_scorer(row["kind"], payload), classes)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+from pyspark.ml.classification import FMClassifier, GBTClassifier, LogisticRegression
 from pyspark.ml.param import Param
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.caching import cached
+from genre_spark.errors import InvalidConfigError
 from genre_spark.multilabel.base import MultilabelEstimator, MultilabelModel
 from genre_spark.multilabel.classifiers import HasClassifier
-from genre_spark.multilabel.columns import array_column, number_column
+from genre_spark.multilabel.columns import array_column, find_column, number_column
 from genre_spark.multilabel.fitting.plan import Subproblem
 from genre_spark.multilabel.fitting.statistics import RowCheck, TrainingStatistics, summarise_rows
 from genre_spark.multilabel.fitting.training_data import (
@@ -21,7 +23,7 @@ from genre_spark.multilabel.fitting.training_data import (
     summarise_blocks,
     training_rows,
 )
-from genre_spark.multilabel.fitting.with_sklearn import fit_locally
+from genre_spark.multilabel.fitting.with_sklearn import fit_locally, stays_sparse
 from genre_spark.multilabel.fitting.with_spark import fit_with_spark
 from genre_spark.multilabel.models.from_sklearn import compares_in_single
 from genre_spark.multilabel.models.predictors import Structure
@@ -35,6 +37,21 @@ T = TypeVar("T", bound="ProblemTransformation")
 
 class ProblemTransformation(MultilabelEstimator, HasClassifier):
     """A multi-label method that turns into single-target fits of a base classifier."""
+
+    multi_class: ClassVar[bool] = False  # whether classes are labelsets, more than two of them
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        classifier = self.getClassifier()
+        binary = isinstance(classifier, GBTClassifier | FMClassifier) or (
+            isinstance(classifier, LogisticRegression) and classifier.getFamily() == "binomial"
+        )
+        if self.multi_class and binary:
+            raise InvalidConfigError(
+                f"{type(self).__name__}.classifier: {type(classifier).__name__} knows two classes "
+                "only, expected a multi-class classifier (each combination of labels is a class), "
+                "for example RandomForestClassifier; BinaryRelevance and chains take this one"
+            )
 
     def copy(self: T, extra: dict[Param, Any] | None = None) -> T:
         """Return a copy with the same uid and the extra Params.
@@ -70,13 +87,15 @@ class ProblemTransformation(MultilabelEstimator, HasClassifier):
                 read_scorer,
                 statistics=statistics,
                 weighted=self.getWeightCol() is not None,
+                sparse=stays_sparse(classifier, statistics, check),
             )
         return self._finish(parts, structure, statistics)
 
     def _fit_on_spark(self, dataset: DataFrame, check: RowCheck) -> MultilabelModel:
         unwrapped = training_rows(dataset, self).columns
         # Spark's classifiers read the vectors themselves; their metadata has the categorical ones
-        vectors = F.col(f"`{self.getFeaturesCol()}`").alias("features")
+        column, _ = find_column(dataset, self.getFeaturesCol(), "featuresCol")
+        vectors = column.alias("features")
         others = [
             array_column(dataset, self.getLabelsCol(), "labelsCol").alias("labels"),
             number_column(dataset, self.getWeightCol(), "weightCol").alias("weight"),

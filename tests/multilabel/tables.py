@@ -96,13 +96,13 @@ def scored(data):
     )
 
 
-def fit_in_process(estimator, x, y, weights=None):
+def fit_in_process(estimator, x, y, weights=None, matrix=None):
     """Make the fits of a local estimator here, by the code of its Spark tasks."""
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
     statistics = TrainingStatistics(
         len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(w.sum()), w @ y, lambda: y.T @ y
     )
-    matrix = TrainingMatrix(
+    matrix = matrix or TrainingMatrix(
         x.astype(np.float32), y.astype(np.uint8), None if weights is None else w
     )
     classifier = estimator.getClassifier()

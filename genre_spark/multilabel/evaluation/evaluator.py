@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from pyspark import keyword_only
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsWritable
 from pyspark.sql import DataFrame
 
-from genre_spark.multilabel.columns import array_column, number_column
+from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.multilabel.columns import array_column, number_column, stored_label_names
 from genre_spark.multilabel.evaluation.metric_sums import MetricSums
 from genre_spark.multilabel.evaluation.metrics import (
     CURVE_METRICS,
@@ -22,6 +26,7 @@ from genre_spark.multilabel.evaluation.metrics import (
 from genre_spark.multilabel.params import params_setter, set_params
 from genre_spark.multilabel.persistence import ParamsReadable
 from genre_spark.multilabel.shared_params import (
+    HasLabelNames,
     HasLabelsCol,
     HasPredictionCol,
     HasProbabilitiesCol,
@@ -32,6 +37,7 @@ from genre_spark.workers.errors import worker_errors
 
 __all__ = ["MultilabelEvaluator"]
 
+_logger = logging.getLogger(__name__)
 _METRICS = (*PREDICTION_METRICS, *RANKING_METRICS, *CURVE_METRICS)
 
 
@@ -41,6 +47,7 @@ class MultilabelEvaluator(
     HasProbabilitiesCol,
     HasPredictionCol,
     HasWeightCol,
+    HasLabelNames,
     ParamsReadable,
     DefaultParamsWritable,
 ):
@@ -54,13 +61,23 @@ class MultilabelEvaluator(
 
     Example:
         >>> MultilabelEvaluator(metricName="f1_macro").evaluate(predictions)  # doctest: +SKIP
-        >>> MultilabelEvaluator().evaluateAll(predictions).per_label["f1"]  # doctest: +SKIP
+        >>> print(MultilabelEvaluator().evaluateAll(predictions))  # doctest: +SKIP
+        >>> MultilabelEvaluator().evaluateAll(predictions).label_frame()["f1"]  # doctest: +SKIP
     """
 
     metricName: Param[str] = Param(
         Params._dummy(),
         "metricName",
         f"metric that evaluate returns: {', '.join(_METRICS)}",
+        TypeConverters.toString,
+    )
+
+    handleUndefined: Param[str] = Param(
+        Params._dummy(),
+        "handleUndefined",
+        "what evaluate does where roc_auc is not defined for a label, which no row has or every "
+        "row: 'error' (stop, with the labels) or 'skip' (take the mean over the other labels, with "
+        "a warning)",
         TypeConverters.toString,
     )
 
@@ -73,9 +90,11 @@ class MultilabelEvaluator(
         probabilitiesCol: str = "probabilities",
         predictionCol: str = "prediction",
         weightCol: str | None = None,
+        labelNames: list[str] | None = None,
+        handleUndefined: str = "error",
     ) -> None:
         super().__init__()
-        self._setDefault(metricName="f1_micro")
+        self._setDefault(metricName="f1_micro", handleUndefined="error")
         self._set_given()
 
     setParams = params_setter(__init__)
@@ -88,6 +107,14 @@ class MultilabelEvaluator(
         """Set the metric that `evaluate` returns."""
         return set_params(self, {"metricName": value})
 
+    def getHandleUndefined(self) -> str:
+        """Return what `evaluate` does where a metric is not defined for a label."""
+        return self.getOrDefault(self.handleUndefined)
+
+    def setHandleUndefined(self, value: str) -> MultilabelEvaluator:
+        """Set what `evaluate` does where a metric is not defined for a label: 'error' or 'skip'."""
+        return set_params(self, {"handleUndefined": value})
+
     def isLargerBetter(self) -> bool:
         """Return whether a larger value of the metric is better."""
         return self.getMetricName() not in SMALLER_IS_BETTER
@@ -96,6 +123,8 @@ class MultilabelEvaluator(
         super()._check_params()
         known = self.getMetricName() in _METRICS
         self._require("metricName", known, f"expected one of {', '.join(_METRICS)}")
+        known = self.getHandleUndefined() in ("error", "skip")
+        self._require("handleUndefined", known, "must be 'error' or 'skip'")
 
     def _evaluate(self, dataset: DataFrame) -> float:
         self._check_params()
@@ -103,7 +132,23 @@ class MultilabelEvaluator(
         if name in PREDICTION_METRICS:
             return self._measure(dataset, predictions=True)[name]
         ranking, curves = name in RANKING_METRICS, name in CURVE_METRICS
-        return self._measure(dataset, ranking=ranking, curves=curves)[name]
+        metrics = self._measure(dataset, ranking=ranking, curves=curves)
+        return self._defined(metrics, name) if np.isnan(metrics[name]) else metrics[name]
+
+    def _defined(self, metrics: MultilabelMetrics, name: str) -> float:
+        """Return a metric without the labels for which it is not defined, or raise an error."""
+        labels = metrics.label_frame()[name.removesuffix("_macro").removesuffix("_micro")]
+        missing = labels.index[labels.isna()].tolist()
+        shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        reason = f"{name} is not defined for {len(missing)} of {len(labels)} labels ({shown}): "
+        reason += "no row has them, or every row"
+        if self.getHandleUndefined() == "skip" and len(missing) < len(labels):
+            _logger.warning("%s; the mean is over the other labels", reason)
+            return float(labels.mean())
+        raise InvalidInputError(
+            f"{type(self).__name__}.metricName: {reason}. Take another metric, more rows (per "
+            "fold), or handleUndefined='skip', which leaves such labels out"
+        )
 
     def evaluateAll(
         self, dataset: DataFrame, params: dict[Param, Any] | None = None
@@ -147,4 +192,18 @@ class MultilabelEvaluator(
             found = array_column(dataset, self.getProbabilitiesCol(), "probabilitiesCol")
             columns.append(found.alias("scores"))
         with worker_errors():
-            return MetricSums(ranking, curves).measure(dataset.select(*columns))
+            metrics = MetricSums(ranking, curves).measure(dataset.select(*columns))
+        return replace(metrics, label_names=self._names(dataset, metrics))
+
+    def _names(self, dataset: DataFrame, found: MultilabelMetrics) -> tuple[str, ...] | None:
+        """Return the names of the labels, those of the columns' metadata where none are set."""
+        count = len(next(iter(found.per_label.values()), ()))
+        names = self.getLabelNames()
+        if names is not None and count and len(names) != count:
+            raise InvalidConfigError(
+                f"{type(self).__name__}.labelNames: {len(names)} names, expected {count}, one per "
+                "label"
+            )
+        for column in (self.getLabelsCol(), self.getPredictionCol(), self.getProbabilitiesCol()):
+            names = names or stored_label_names(dataset, column)
+        return tuple(names) if names and len(names) == count else None

@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.columns import Matrix, check_labels, decode_arrays
 from genre_spark.multilabel.evaluation.metrics import (
     MultilabelMetrics,
     curve_points,
@@ -23,6 +22,7 @@ from genre_spark.multilabel.evaluation.metrics import (
     ranking_sums,
 )
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
+from genre_spark.multilabel.matrices import Matrix, check_labels, decode_arrays
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["MetricSums"]

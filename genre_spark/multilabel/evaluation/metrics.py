@@ -2,7 +2,8 @@
 
 Conventions are those of scikit-learn with zero_division=0: a row or label without true and without
 predicted labels counts 0 in precision, recall, F1 and Jaccard; average precision of a label that is
-never on is 0, its ROC AUC is NaN (and so is the macro mean); a row without true labels has coverage
+never on is 0, its ROC AUC is NaN (and so is the macro mean, see the evaluator's
+handleUndefined); a row without true labels has coverage
 0, ranking loss 0 and label ranking average precision 1. One-error, which scikit-learn lacks, counts
 a row whose best label (the first of equals) is not a true one.
 """
@@ -13,7 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from genre_spark.multilabel.evaluation.metric_tables import (
+    label_frame,
+    metrics_html,
+    metrics_text,
+    overall_frame,
+)
 
 __all__ = [
     "CURVE_METRICS",
@@ -54,24 +63,42 @@ CURVE_METRICS = (
 SMALLER_IS_BETTER = frozenset({"hamming_loss", "one_error", "coverage", "ranking_loss"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MultilabelMetrics:
-    """All metrics of a table of predictions.
+    """All metrics of a table of predictions; prints as two tables.
 
     Attributes:
         values: metrics by name, each in 0..1 except coverage and the label cardinalities.
         per_label: metrics by name, one entry per label: precision, recall, f1, jaccard,
             average_precision, roc_auc, support (true rows, or their weight).
         rows: number of rows, or their total weight.
+        label_names: names of the labels; None where they are not known.
     """
 
     values: dict[str, float]
     per_label: dict[str, Vector]
     rows: float
+    label_names: tuple[str, ...] | None = None
 
     def __getitem__(self, name: str) -> float:
         """Return a metric by name."""
         return self.values[name]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the metrics of all labels together: one row per metric, by name."""
+        return overall_frame(self.values)
+
+    def label_frame(self) -> pd.DataFrame:
+        """Return the metrics of each label: one row per label, by name or number."""
+        return label_frame(self.per_label, self.label_names)
+
+    def __repr__(self) -> str:
+        """Return both tables as text."""
+        return metrics_text(self.frame(), self.label_frame(), self.rows)
+
+    def _repr_html_(self) -> str:
+        """Return both tables as a notebook shows them."""
+        return metrics_html(self.frame(), self.label_frame(), self.rows)
 
 
 def _ratio(part: Vector | float, whole: Vector | float) -> Vector:

@@ -17,9 +17,9 @@ from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.columns import check_labels, decode_arrays
 from genre_spark.multilabel.evaluation.metrics import curve_points
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
+from genre_spark.multilabel.matrices import check_labels, decode_arrays
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["RULES", "BestThresholds", "find_thresholds"]

@@ -20,12 +20,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.functions import pandas_udf
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.columns import Matrix, array_column, number_column
+from genre_spark.multilabel.columns import array_column, number_column
 from genre_spark.multilabel.evaluation.threshold_search import (
     RULES,
     BestThresholds,
     find_thresholds,
 )
+from genre_spark.multilabel.matrices import Matrix
 from genre_spark.multilabel.models.predictors import apply_thresholds
 from genre_spark.multilabel.params import params_setter, set_params
 from genre_spark.multilabel.persistence import ParamsReadable

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from genre_spark.multilabel.columns import Labels, Matrix, decode_arrays, unpack_labels
+from genre_spark.multilabel.matrices import Labels, Matrix, decode_arrays, unpack_labels
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["balanced_kmeans", "count_cooccurrence", "count_packed_cooccurrence"]

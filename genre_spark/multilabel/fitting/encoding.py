@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_spark.multilabel.columns import Labels
 from genre_spark.multilabel.fitting.plan import (
     AnyLabel,
     Labelsets,
@@ -16,6 +15,7 @@ from genre_spark.multilabel.fitting.plan import (
     Subproblem,
     derive_seed,
 )
+from genre_spark.multilabel.matrices import Labels
 
 __all__ = [
     "Encoded",

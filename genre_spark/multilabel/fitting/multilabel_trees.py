@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, issparse
 from sklearn.base import clone
 
 from genre_spark.multilabel.fitting.plan import derive_seed
@@ -38,31 +39,39 @@ def grow_trees(
     """
     grown = []
     labels = matrix.labels.astype(np.int8)
+    features = csc_matrix(matrix.features) if issparse(matrix.features) else matrix.features
     settings = {
         name: getattr(forest, name) for name in forest.estimator_params if name != "random_state"
     }
     for number in trees:
         weights = np.ones(len(labels))
         if forest.bootstrap:
-            weights = _count_draws(len(labels), forest.max_samples, seed, number)
+            weights = _count_draws(matrix, forest.max_samples, seed, number)
         if matrix.weights is not None:
             weights = weights * matrix.weights
         random_state = derive_seed(seed, number, 1)
         tree = clone(forest.estimator).set_params(**settings, random_state=random_state)
-        grown.append(label_tree(tree.fit(matrix.features, labels, sample_weight=weights)))
+        grown.append(label_tree(tree.fit(features, labels, sample_weight=weights)))
     arrays = ForestArrays.from_trees(grown, matrix.features.shape[1])
     return ForestScorer(arrays, n_classes=labels.shape[1])
 
 
 def _count_draws(
-    n_rows: int, max_samples: float | None, seed: int, tree: int
+    matrix: TrainingMatrix, max_samples: float | None, seed: int, tree: int
 ) -> NDArray[np.float64]:
-    """Return how often each row is drawn for a tree, (n_rows,)."""
+    """Return how often each row is drawn for a tree, (n_rows,).
+
+    Where only rows of weight 0 are drawn, the tree takes every row once.
+    """
+    n_rows = len(matrix.labels)
     size = n_rows if max_samples is None else max_samples
     if not isinstance(size, int):
         size = max(1, round(size * n_rows))
     drawn = np.random.default_rng(derive_seed(seed, tree)).integers(0, n_rows, size)
-    return np.bincount(drawn, minlength=n_rows).astype(np.float64)
+    counts = np.bincount(drawn, minlength=n_rows).astype(np.float64)
+    if matrix.weights is not None and not (counts * matrix.weights).any():
+        return np.ones(n_rows)
+    return counts
 
 
 @dataclass(frozen=True)
@@ -74,19 +83,23 @@ class OutOfBag:
         seed: seed of the forest.
         max_samples: scikit-learn's `max_samples` of the forest.
         slices: number of tasks that share the rows.
+        weighted: whether rows have weights.
+        sparse: whether features stay csr.
     """
 
     forests: Sequence[ForestScorer]
     seed: int
     max_samples: float | None
     slices: int
+    weighted: bool = False
+    sparse: bool = False
 
     def score(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Score the rows of one task, given `with_matrix`: a batch of OUT_OF_BAG_SCHEMA."""
         rows = [row for batch in batches for row in batch.to_pylist()]
         if not rows:
             return
-        matrix = unpack_training(rows, single=True, weighted=False)
+        matrix = unpack_training(rows, single=True, weighted=self.weighted, sparse=self.sparse)
         chosen = np.arange(rows[0]["id"], len(matrix.labels), self.slices)
         sums, counts = self._add_up(matrix, chosen)
         known = counts > 0
@@ -108,7 +121,7 @@ class OutOfBag:
         counts = np.zeros(len(chosen))
         for forest in self.forests:
             for answer in forest.each_tree(block):
-                draws = _count_draws(len(matrix.labels), self.max_samples, self.seed, tree)
+                draws = _count_draws(matrix, self.max_samples, self.seed, tree)
                 unseen = draws[chosen] == 0
                 sums[unseen] += answer[unseen]
                 counts += unseen

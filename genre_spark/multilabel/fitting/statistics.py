@@ -9,22 +9,25 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from genre_spark.errors import InvalidInputError, InvalidLabelsError
-from genre_spark.multilabel.columns import (
+from genre_spark.multilabel.fitting.cooccurrence import count_cooccurrence
+from genre_spark.multilabel.matrices import (
+    AnyMatrix,
     Matrix,
     check_features,
     check_labels,
     decode_arrays,
     decode_vector_struct,
 )
-from genre_spark.multilabel.fitting.cooccurrence import count_cooccurrence
 from genre_spark.workers.tasks import short_task
 
 __all__ = [
     "SUMMARY_SCHEMA",
+    "CheckedRows",
     "PartitionSummary",
     "RowCheck",
     "TrainingStatistics",
@@ -34,7 +37,7 @@ __all__ = [
 
 SUMMARY_SCHEMA = (
     "n_rows long, n_features long, n_labels long, label_counts array<double>, weight double, "
-    "label_weights array<double>"
+    "label_weights array<double>, n_values long"
 )
 
 
@@ -50,6 +53,7 @@ class TrainingStatistics:
         weight: total weight of the rows, > 0; their number where rows are not weighted.
         label_weights: total weight of the rows in which a label is on, (L,).
         count_together: counts how often two labels are on together, in a pass over the data.
+        n_values: number of features that the rows store; None where they store all.
     """
 
     n_rows: int
@@ -59,6 +63,12 @@ class TrainingStatistics:
     weight: float
     label_weights: NDArray[np.float64]
     count_together: Callable[[], Matrix] = field(repr=False, compare=False)
+    n_values: int | None = None
+
+    @property
+    def stored_values(self) -> int:
+        """Number of features that the rows store: of a sparse vector those that it lists."""
+        return self.n_rows * self.n_features if self.n_values is None else self.n_values
 
     @property
     def cardinality(self) -> float:
@@ -69,6 +79,23 @@ class TrainingStatistics:
     def cooccurrence(self) -> Matrix:
         """Number of rows in which two labels are on together, (L, L); counted when first used."""
         return self.count_together()
+
+
+@dataclass(frozen=True)
+class CheckedRows:
+    """Rows of a training set as matrices.
+
+    Attributes:
+        features: (rows, features), dense or csr.
+        labels: 0 or 1, (rows, labels).
+        weights: (rows,).
+        n_values: number of features that the vectors stored.
+    """
+
+    features: AnyMatrix
+    labels: Matrix
+    weights: NDArray[np.float64]
+    n_values: int
 
 
 @dataclass(frozen=True)
@@ -87,10 +114,11 @@ class RowCheck:
     feature_names: list[str] | None
     allow_invalid: bool
 
-    def decode(self, batch: pa.RecordBatch) -> tuple[Matrix, Matrix, NDArray[np.float64]]:
+    def decode(self, batch: pa.RecordBatch) -> CheckedRows:
         """Return features, labels and weights of a batch of projected rows, checked."""
         columns = {name: batch.column(index) for index, name in enumerate(batch.schema.names)}
         features = decode_vector_struct(columns["features"], self.features_role)
+        n_values = int(pc.sum(columns["features"].field("values").value_lengths()).as_py() or 0)
         try:
             labels = decode_arrays(columns["labels"], self.labels_role)
         except InvalidInputError as error:
@@ -104,7 +132,7 @@ class RowCheck:
         if not (weights >= 0).all() or not np.isfinite(weights).all():
             bad = weights[~(weights >= 0) | ~np.isfinite(weights)][0]
             raise InvalidInputError(f"weights: {bad:g}, expected finite numbers >= 0")
-        return features, labels, weights
+        return CheckedRows(features, labels, weights, n_values)
 
 
 @dataclass
@@ -117,15 +145,22 @@ class PartitionSummary:
     label_counts: NDArray[np.float64] | None = None
     weight: float = 0.0
     label_weights: NDArray[np.float64] | None = None
+    n_values: int = 0
 
     @classmethod
-    def of_rows(
-        cls, features: Matrix, labels: Matrix, weights: NDArray[np.float64]
-    ) -> PartitionSummary:
+    def of_rows(cls, rows: CheckedRows) -> PartitionSummary:
         """Return the counts of a batch of rows."""
-        n_rows, n_features = features.shape
-        counts, weight = labels.sum(axis=0), float(weights.sum())
-        return cls(n_rows, n_features, labels.shape[1], counts, weight, weights @ labels)
+        n_rows, n_features = rows.features.shape
+        counts, weight = rows.labels.sum(axis=0), float(rows.weights.sum())
+        return cls(
+            n_rows,
+            n_features,
+            rows.labels.shape[1],
+            counts,
+            weight,
+            rows.weights @ rows.labels,
+            rows.n_values,
+        )
 
     @classmethod
     def of_row(cls, row: Any) -> PartitionSummary:
@@ -133,9 +168,8 @@ class PartitionSummary:
         counts, weights = (
             np.asarray(row[name], dtype=np.float64) for name in ("label_counts", "label_weights")
         )
-        return cls(
-            row["n_rows"], row["n_features"], row["n_labels"], counts, row["weight"], weights
-        )
+        sizes = (row["n_rows"], row["n_features"], row["n_labels"])
+        return cls(*sizes, counts, row["weight"], weights, row["n_values"])
 
     def add(self, other: PartitionSummary, check: RowCheck) -> None:
         """Add the counts of a batch or of a partition.
@@ -160,6 +194,7 @@ class PartitionSummary:
                 "expected one length"
             )
         self.n_rows += other.n_rows
+        self.n_values += other.n_values
         self.weight += other.weight
         self.label_counts = self.label_counts + other.label_counts
         self.label_weights = self.label_weights + other.label_weights
@@ -178,6 +213,7 @@ class PartitionSummary:
                 "label_counts": pa.array([counts], pa.list_(pa.float64())),
                 "weight": pa.array([self.weight], pa.float64()),
                 "label_weights": pa.array([weights], pa.list_(pa.float64())),
+                "n_values": pa.array([self.n_values], pa.int64()),
             }
         )
 
@@ -195,7 +231,7 @@ def summarise_rows(projected: DataFrame, check: RowCheck) -> TrainingStatistics:
         summary = PartitionSummary()
         for batch in batches:
             if batch.num_rows:
-                summary.add(PartitionSummary.of_rows(*check.decode(batch)), check)
+                summary.add(PartitionSummary.of_rows(check.decode(batch)), check)
         yield summary.to_batch()
 
     summaries = projected.mapInArrow(short_task(summarise), SUMMARY_SCHEMA)
@@ -231,4 +267,5 @@ def merge_summaries(
         total.weight,
         total.label_weights,
         partial(count_together, total.n_labels),
+        total.n_values,
     )

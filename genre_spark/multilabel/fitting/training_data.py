@@ -12,16 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy.sparse import csr_matrix, vstack
 
-from genre_spark.multilabel.columns import (
-    Labels,
-    array_column,
-    feature_names,
-    number_column,
-    pack_labels,
-    unpack_labels,
-    vector_column,
-)
+from genre_spark.multilabel.columns import array_column, feature_names, number_column, vector_column
 from genre_spark.multilabel.fitting.cooccurrence import count_packed_cooccurrence
 from genre_spark.multilabel.fitting.statistics import (
     SUMMARY_SCHEMA,
@@ -30,6 +23,7 @@ from genre_spark.multilabel.fitting.statistics import (
     TrainingStatistics,
     merge_summaries,
 )
+from genre_spark.multilabel.matrices import AnyMatrix, Labels, pack_labels, unpack_labels
 from genre_spark.multilabel.shared_params import MultilabelParams
 from genre_spark.workers.tasks import short_task
 
@@ -45,7 +39,8 @@ __all__ = [
 ]
 
 _SUMMARY = [field.strip().split(" ")[0] for field in SUMMARY_SCHEMA.split(",")]
-_MATRIX = ["x", "y", "w", "h"]  # features, labels, weights, hashes of the rows
+# features (of csr their numbers, columns and where rows start), labels, weights, hashes of the rows
+_MATRIX = ["x", "columns", "starts", "y", "w", "h"]
 _BLOCKS = ", ".join([SUMMARY_SCHEMA, *(f"{name} binary" for name in _MATRIX)])
 
 Payload = tuple[str, bytes, bytes | None]  # what a task returns: kind, model, its classes
@@ -56,12 +51,13 @@ class TrainingMatrix:
     """The training data of model-parallel fits.
 
     Attributes:
-        features: (rows, features), float32 where the classifier compares in float32, else float64.
+        features: (rows, features), float32 where the classifier compares in float32, else float64;
+            csr where rows store few of their features and the classifier takes that.
         labels: 0 or 1, (rows, labels).
         weights: (rows,); None where rows are not weighted.
     """
 
-    features: NDArray[np.floating]
+    features: NDArray[np.floating] | csr_matrix
     labels: Labels
     weights: NDArray[np.float64] | None
 
@@ -111,17 +107,37 @@ def pack_training(projected: DataFrame, check: RowCheck, *, single: bool) -> Dat
 
 
 def _pack(batch: pa.RecordBatch, check: RowCheck, kind: Any) -> pa.RecordBatch:
-    features, labels, weights = check.decode(batch)
+    rows = check.decode(batch)
     hashes = batch.column(batch.schema.names.index("row_hash")).to_numpy(zero_copy_only=False)
     packed = [
-        np.ascontiguousarray(features, dtype=kind).tobytes(),
-        pack_labels(labels),
-        np.ascontiguousarray(weights).tobytes(),
+        *_pack_features(rows.features, kind),
+        pack_labels(rows.labels),
+        np.ascontiguousarray(rows.weights).tobytes(),
         np.ascontiguousarray(hashes, dtype=np.int64).tobytes(),
     ]
-    summary = PartitionSummary.of_rows(features, labels, weights).to_batch()
+    summary = PartitionSummary.of_rows(rows).to_batch()
     blocks = [pa.array([block], pa.binary()) for block in packed]
     return pa.RecordBatch.from_arrays([*summary.columns, *blocks], names=[*_SUMMARY, *_MATRIX])
+
+
+def _pack_features(features: AnyMatrix, kind: Any) -> list[bytes | None]:
+    if not isinstance(features, csr_matrix):
+        return [np.ascontiguousarray(features, dtype=kind).tobytes(), None, None]
+    parts = ((features.data, kind), (features.indices, np.int32), (features.indptr, np.int64))
+    return [np.ascontiguousarray(part, dtype=one).tobytes() for part, one in parts]
+
+
+def _unpack_features(row: dict[str, Any], kind: Any, *, sparse: bool) -> Any:
+    """Return the features of a block as csr where `sparse`, else dense."""
+    shape = (row["n_rows"], row["n_features"])
+    values = np.frombuffer(row["x"], kind)
+    if row["columns"] is None:
+        dense = values.reshape(shape)
+        return csr_matrix(dense) if sparse else dense
+    columns = np.frombuffer(row["columns"], np.int32)
+    starts = np.frombuffer(row["starts"], np.int64)
+    matrix = csr_matrix((values, columns, starts), shape=shape)
+    return matrix if sparse else matrix.toarray()
 
 
 def summarise_blocks(blocks: DataFrame, check: RowCheck) -> TrainingStatistics:
@@ -143,13 +159,19 @@ def summarise_blocks(blocks: DataFrame, check: RowCheck) -> TrainingStatistics:
 
 
 def unpack_training(
-    rows: Sequence[dict[str, Any]], *, single: bool, weighted: bool
+    rows: Sequence[dict[str, Any]], *, single: bool, weighted: bool, sparse: bool = False
 ) -> TrainingMatrix:
-    """Return the training matrix of all blocks, rows in the order of their hash."""
+    """Return the training matrix of all blocks, rows in the order of their hash.
+
+    Args:
+        rows: the blocks.
+        single: whether features are float32.
+        weighted: whether rows have weights.
+        sparse: whether features stay csr; they are made dense otherwise.
+    """
     kind = np.float32 if single else np.float64
-    features = np.concatenate(
-        [np.frombuffer(row["x"], kind).reshape(row["n_rows"], row["n_features"]) for row in rows]
-    )
+    blocks = [_unpack_features(row, kind, sparse=sparse) for row in rows]
+    features = vstack(blocks, format="csr") if sparse else np.concatenate(blocks)
     labels = np.concatenate(
         [unpack_labels(row["y"], row["n_rows"], row["n_labels"]) for row in rows]
     )

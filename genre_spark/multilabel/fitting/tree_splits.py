@@ -22,8 +22,8 @@ from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from genre_spark.multilabel.columns import decode_arrays
 from genre_spark.multilabel.fitting.plan import Subproblem
+from genre_spark.multilabel.matrices import decode_arrays
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["merge_values", "searched_bins", "with_few_values"]

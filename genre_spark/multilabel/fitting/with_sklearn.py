@@ -7,34 +7,38 @@ so that the same seed gives the same model whatever the number of cores, executo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from scipy.sparse import csr_matrix, hstack
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from genre_spark.errors import InvalidInputError, StageFailedError
 from genre_spark.multilabel.classifiers import weight_argument
-from genre_spark.multilabel.columns import Labels
 from genre_spark.multilabel.fitting.encoding import encode, keep_negatives
-from genre_spark.multilabel.fitting.plan import AnyLabel, Subproblem, derive_seed
-from genre_spark.multilabel.fitting.statistics import TrainingStatistics
+from genre_spark.multilabel.fitting.plan import AnyLabel, RowSample, Subproblem, derive_seed
+from genre_spark.multilabel.fitting.statistics import RowCheck, TrainingStatistics
 from genre_spark.multilabel.fitting.training_data import (
     Payload,
     TrainingMatrix,
     unpack_training,
     with_matrix,
 )
+from genre_spark.multilabel.matrices import Labels, is_sparse
 from genre_spark.multilabel.models.archives import pack_arrays, unpack_arrays
 from genre_spark.multilabel.models.forests import ForestArrays, ForestScorer
 from genre_spark.multilabel.models.from_sklearn import (
     compares_in_single,
     export_sklearn,
+    takes_sparse,
     tree_nodes,
 )
 from genre_spark.multilabel.models.parts import FittedPart
@@ -42,7 +46,9 @@ from genre_spark.multilabel.models.scorers import ConstantScorer, StoredScorer
 from genre_spark.workers.errors import describe_error
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["fit_locally", "fit_part", "fit_scorer", "run_tasks"]
+__all__ = ["fit_locally", "fit_part", "fit_scorer", "run_tasks", "stays_sparse"]
+
+_logger = logging.getLogger(__name__)
 
 _RESULTS = "id long, kind string, payload binary, classes binary"
 _LARGEST = 2**31 - 2**20  # bytes of a binary column of one Arrow batch
@@ -57,6 +63,7 @@ def run_tasks(
     statistics: TrainingStatistics,
     single: bool,
     weighted: bool,
+    sparse: bool = False,
 ) -> list[Payload]:
     """Call `task` for 0..count-1, each in a Spark task of its own, with the whole training matrix.
 
@@ -64,12 +71,7 @@ def run_tasks(
         InvalidInputError: the training data is too large for one task.
         StageFailedError: a call failed; the message has its number and what it raised.
     """
-    held = statistics.n_rows * statistics.n_features * (4 if single else 8)
-    if held > _LARGEST:
-        raise InvalidInputError(
-            f"training data: {held / 2**30:.1f} GiB of features, a scikit-learn classifier takes "
-            "up to 2 GiB: use a Spark ML classifier"
-        )
+    _check_size(statistics, 4 if single else 8, sparse=sparse)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = [row for batch in batches for row in batch.to_pylist()]
@@ -77,7 +79,7 @@ def run_tasks(
             return
         index = rows[0]["id"]
         try:
-            matrix = unpack_training(rows, single=single, weighted=weighted)
+            matrix = unpack_training(rows, single=single, weighted=weighted, sparse=sparse)
             with threadpool_limits(1):  # a task has one core
                 kind, payload, classes = task(index, matrix)
         except Exception as error:  # whatever a classifier raises
@@ -103,6 +105,32 @@ def run_tasks(
     ]
 
 
+def stays_sparse(classifier: Any, statistics: TrainingStatistics, check: RowCheck) -> bool:
+    """Return whether a classifier is fitted on csr.
+
+    That depends on the whole of the training data, not on its partitions. Trees take no NaN there.
+    """
+    sizes = (statistics.stored_values, statistics.n_rows, statistics.n_features)
+    return is_sparse(*sizes) and not check.allow_invalid and takes_sparse(classifier)
+
+
+def _check_size(statistics: TrainingStatistics, bytes_each: int, *, sparse: bool) -> None:
+    """Check that the training matrix fits a task, and warn where sparse rows become dense."""
+    cells = f"{statistics.n_rows:,} rows x {statistics.n_features:,} features"
+    held = statistics.n_rows * statistics.n_features * bytes_each
+    size = f"{cells} x {bytes_each} bytes = {held / 2**30:.1f} GiB, dense"
+    if sparse:
+        held = statistics.stored_values * (bytes_each + 4)
+        size = f"{cells}, {statistics.stored_values:,} stored: {held / 2**30:.1f} GiB"
+    elif is_sparse(statistics.stored_values, statistics.n_rows, statistics.n_features):
+        _logger.warning("training data: %s: the classifier takes no sparse rows", size)
+    if held > _LARGEST:
+        raise InvalidInputError(
+            f"training data: {size}, a scikit-learn classifier takes up to 2 GiB: use a Spark ML "
+            "classifier"
+        )
+
+
 def fit_locally(
     blocks: DataFrame,
     subproblems: Sequence[Subproblem],
@@ -111,6 +139,7 @@ def fit_locally(
     *,
     statistics: TrainingStatistics,
     weighted: bool,
+    sparse: bool = False,
 ) -> list[FittedPart]:
     """Fit every subproblem with a clone of a scikit-learn classifier.
 
@@ -121,6 +150,7 @@ def fit_locally(
         read: builds a scorer from its kind and bytes.
         statistics: of the training data.
         weighted: whether rows have weights.
+        sparse: whether the classifier is fitted on csr.
     """
     fits = list(subproblems)
 
@@ -134,7 +164,13 @@ def fit_locally(
 
     single = compares_in_single(classifier)
     results = run_tasks(
-        blocks, len(fits), task, statistics=statistics, single=single, weighted=weighted
+        blocks,
+        len(fits),
+        task,
+        statistics=statistics,
+        single=single,
+        weighted=weighted,
+        sparse=sparse,
     )
     return [
         FittedPart(
@@ -149,6 +185,12 @@ def fit_part(
 ) -> tuple[StoredScorer, Labels | None]:
     """Fit one subproblem on the training matrix, in this process."""
     encoded = keep_negatives(encode(subproblem, matrix.labels), subproblem)
+    if matrix.weights is not None and not matrix.weights[encoded.rows].any():
+        # a sample without weight takes all rows, a node of HOMER whose rows have none is empty
+        every = replace(subproblem, sample=RowSample(any_of=subproblem.sample.any_of))
+        encoded = keep_negatives(encode(every, matrix.labels), subproblem)
+        if not matrix.weights[encoded.rows].any():
+            encoded = replace(encoded, rows=encoded.rows[:0], target=encoded.target[:0])
     binary = isinstance(subproblem.target, AnyLabel)
     present = np.unique(encoded.target)
     if len(present) <= 1:
@@ -161,8 +203,12 @@ def fit_part(
     everything = len(encoded.rows) == len(matrix.labels) and subproblem.sample.kind == "all"
     features = matrix.features if everything and binary else matrix.features[encoded.rows]
     if subproblem.appended:
-        links = matrix.labels[encoded.rows][:, list(subproblem.appended)]
-        features = np.hstack([features, links.astype(features.dtype)])
+        links = matrix.labels[encoded.rows][:, list(subproblem.appended)].astype(features.dtype)
+        features = (
+            hstack([features, links], format="csr")
+            if isinstance(features, csr_matrix)
+            else np.hstack([features, links])
+        )
     weights = None if matrix.weights is None else matrix.weights[encoded.rows]
     factors = (subproblem.negative_weight, subproblem.positive_weight)
     if binary and factors != (1.0, 1.0):
@@ -175,7 +221,7 @@ def fit_part(
 
 def fit_scorer(
     classifier: Any,
-    features: NDArray[np.floating],
+    features: NDArray[np.floating] | csr_matrix,
     target: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     seed: int,
@@ -218,13 +264,14 @@ def fit_scorer(
 
 
 def _seeded(classifier: Any, seed: int) -> Any:
-    """Return a clone with the seed as random state and one thread, in its nested parts too."""
+    """Return a clone with the seed as random state and one thread, in its nested parts too.
+
+    One thread is `n_jobs=None`: scikit-learn warns of any number where it has no effect.
+    """
     copy = clone(classifier)
     names = copy.get_params(deep=True)
     values: dict[str, Any] = {
         name: seed for name in names if name.split("__")[-1] == "random_state"
     }
-    # where it is not one thread anyway: scikit-learn warns of n_jobs where it has no effect
-    jobs = {name: value for name, value in names.items() if name.split("__")[-1] == "n_jobs"}
-    values |= {name: 1 for name, value in jobs.items() if value not in (None, 1)}
+    values |= {name: None for name in names if name.split("__")[-1] == "n_jobs"}
     return copy.set_params(**values)

@@ -26,7 +26,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 
 from genre_spark.caching import cached
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.columns import Labels, append_links
+from genre_spark.multilabel.columns import append_links
 from genre_spark.multilabel.fitting.encoding import (
     choose_subsets,
     distinct_labelsets,
@@ -35,6 +35,7 @@ from genre_spark.multilabel.fitting.encoding import (
 from genre_spark.multilabel.fitting.plan import AnyLabel, Labelsets, Pruning, RowSample, Subproblem
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.fitting.tree_splits import searched_bins, with_few_values
+from genre_spark.multilabel.matrices import Labels
 from genre_spark.multilabel.models.from_spark import export_model, fitted_model
 from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart
 from genre_spark.multilabel.models.scorers import ConstantScorer
@@ -45,7 +46,7 @@ __all__ = ["fit_with_spark"]
 
 _TARGET, _INPUTS, _WEIGHT = "_target", "_inputs", "_weight"
 _COUNTED_AT_ONCE = 200  # sums in one pass: more make code that the JVM does not compile
-_VALUES = 2**21  # features times rows of a partition: 16 MiB of dense vectors
+_VALUES = 2**21  # stored numbers of a partition: 16 MiB of dense vectors, 24 MiB of sparse ones
 _COPIED = 64  # partitions that copies of a table may make: 1 GiB of memory, over all executors
 
 
@@ -70,11 +71,11 @@ def fit_with_spark(
         weighted: whether rows have weights; the classifier must then take them.
     """
     spark = training.sparkSession
-    partitions = max(1, math.ceil(statistics.n_rows * statistics.n_features / _VALUES))
+    partitions = max(1, math.ceil(statistics.stored_values / _VALUES))
     ordered = _in_order(training, partitions)
     bins = (
         searched_bins(classifier, subproblems, statistics.n_rows)
-        if partitions == 1 and not weighted
+        if statistics.n_rows * statistics.n_features <= _VALUES and not weighted
         else None
     )
     # A cached partition draws its tasks to the executors that hold it: with one copy of one
@@ -179,6 +180,7 @@ def _with_rows(
     """Return the subproblems with what they draw; one whose sample is empty takes all rows.
 
     Equal rows are drawn together, so that a sample of a table with few distinct rows can be empty.
+    Rows of weight 0 do not count.
     """
     drawn = _count_draws(table, subproblems, statistics)
     filled = [
@@ -205,6 +207,7 @@ def _count_draws(
         sums: list[Column] = []
         for index in part:
             times, target = _draws(subproblems[index].sample), subproblems[index].target
+            times = F.when(F.col("weight") > 0, times).otherwise(0)
             on = times * _on(target.labels) if isinstance(target, AnyLabel) else F.lit(0)
             sums += [F.sum(times).alias(f"rows{index}"), F.sum(on).alias(f"on{index}")]
             if subproblems[index].negative_rate < 1.0:
@@ -227,7 +230,9 @@ def _known_draws(sub: Subproblem, statistics: TrainingStatistics) -> _Drawn | No
         return _Drawn(float(statistics.n_rows), 0.0)
     if len(sub.target.labels) > 1:
         return None
-    return _Drawn(float(statistics.n_rows), float(statistics.label_counts[sub.target.labels[0]]))
+    single = sub.target.labels[0]
+    counted = float(statistics.label_counts[single]) if statistics.label_weights[single] else 0.0
+    return _Drawn(float(statistics.n_rows), counted)
 
 
 def _inputs(fit: _Fit, data: DataFrame, appended: Sequence[int]) -> DataFrame:

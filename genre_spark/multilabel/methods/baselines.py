@@ -14,10 +14,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.multilabel.base import MultilabelEstimator, MultilabelModel
-from genre_spark.multilabel.columns import Matrix
 from genre_spark.multilabel.fitting.plan import plain_seed
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics, summarise_rows
 from genre_spark.multilabel.fitting.training_data import row_check, training_rows
+from genre_spark.multilabel.matrices import Matrix
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.predictors import Predictor, apply_thresholds, decide
 from genre_spark.multilabel.models.scorers import Scorer
@@ -64,6 +64,18 @@ class ConstantPredictor:
         return scores, apply_thresholds(scores, threshold, top=self.top)
 
 
+def _hash_rows(block: FeatureBlock, factors: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return a hash of each row, (rows,); the hash of 0 is 0, so that stored features suffice."""
+    if not block.is_sparse:
+        double = np.ascontiguousarray(block.double() + 0.0)  # -0.0 becomes 0.0
+        return np.asarray((mix64(double.view(np.uint64)) * factors).sum(axis=1))
+    stored = block.sparse(block.n_features)
+    hashes = mix64((stored.data + 0.0).view(np.uint64)) * factors[stored.indices]
+    total = np.zeros(block.n_rows, dtype=np.uint64)
+    np.add.at(total, np.repeat(np.arange(block.n_rows), np.diff(stored.indptr)), hashes)
+    return total
+
+
 @dataclass(frozen=True)
 class RandomPredictor:
     """Each label on with the same probability: by a hash of the row's features and the seed.
@@ -85,12 +97,11 @@ class RandomPredictor:
 
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return draws, 0.0 or 1.0, and predictions, each (rows, labels)."""
-        double = np.ascontiguousarray(block.double() + 0.0)  # -0.0 becomes 0.0
         generator = np.random.default_rng(self.seed)
         drawn = generator.integers(1, 2**63, block.n_features, dtype=np.uint64)
         factors = drawn * np.uint64(2) + np.uint64(1)
         salts = generator.integers(0, 2**63, self.n_labels, dtype=np.uint64)
-        rows = mix64((mix64(double.view(np.uint64)) * factors).sum(axis=1))
+        rows = mix64(_hash_rows(block, factors))
         hashed = mix64(rows[:, None] ^ salts)
         scores = ((hashed >> np.uint64(11)) * 2.0**-53 < self.probability).astype(np.float64)
         return scores, decide(scores, threshold)

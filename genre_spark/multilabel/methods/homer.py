@@ -11,7 +11,6 @@ from pyspark.ml.param import Param, Params, TypeConverters
 
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.multilabel.classifiers import Classifier
-from genre_spark.multilabel.columns import Matrix
 from genre_spark.multilabel.fitting.cooccurrence import balanced_kmeans
 from genre_spark.multilabel.fitting.plan import (
     AnyLabel,
@@ -21,6 +20,7 @@ from genre_spark.multilabel.fitting.plan import (
     plain_seed,
 )
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
+from genre_spark.multilabel.matrices import Matrix
 from genre_spark.multilabel.models.predictors import HierarchyPredictor, Predictor, Structure
 from genre_spark.multilabel.models.scorers import Scorer
 from genre_spark.multilabel.params import params_setter, set_params

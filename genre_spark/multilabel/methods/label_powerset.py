@@ -69,6 +69,7 @@ class LabelPowerset(ProblemTransformation, HasDecision):
     """
 
     model_class: ClassVar[type[MultilabelModel]] = LabelPowersetModel
+    multi_class: ClassVar[bool] = True
 
     @keyword_only
     def __init__(

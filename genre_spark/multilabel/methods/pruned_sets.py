@@ -105,6 +105,7 @@ class PrunedSets(ProblemTransformation, HasDecision, HasPruning):
     """
 
     model_class: ClassVar[type[MultilabelModel]] = PrunedSetsModel
+    multi_class: ClassVar[bool] = True
 
     @keyword_only
     def __init__(
@@ -155,6 +156,7 @@ class EnsembleOfPrunedSets(ProblemTransformation, HasPruning, HasEnsemble):
     """
 
     model_class: ClassVar[type[MultilabelModel]] = EnsembleOfPrunedSetsModel
+    multi_class: ClassVar[bool] = True
 
     @keyword_only
     def __init__(

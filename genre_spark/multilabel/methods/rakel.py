@@ -76,6 +76,7 @@ class RAkEL(ProblemTransformation, HasScores, HasNumModels):
     """
 
     model_class: ClassVar[type[MultilabelModel]] = RAkELModel
+    multi_class: ClassVar[bool] = True
 
     overlapping: Param[bool] = Param(
         Params._dummy(),

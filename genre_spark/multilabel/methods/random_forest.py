@@ -32,7 +32,7 @@ from genre_spark.multilabel.fitting.training_data import (
     training_rows,
     with_matrix,
 )
-from genre_spark.multilabel.fitting.with_sklearn import run_tasks
+from genre_spark.multilabel.fitting.with_sklearn import run_tasks, stays_sparse
 from genre_spark.multilabel.models.parts import FittedPart
 from genre_spark.multilabel.models.predictors import ForestPredictor, Predictor
 from genre_spark.multilabel.params import params_setter
@@ -82,7 +82,12 @@ class MultilabelRandomForestModel(MultilabelModel):
                 f"{self.numFeatures} and {self.numLabels} of the fit"
             )
         scorer = OutOfBag(
-            self._scorers(), settings["seed"], settings["max_samples"], settings["slices"]
+            self._scorers(),
+            settings["seed"],
+            settings["max_samples"],
+            settings["slices"],
+            weighted=self.getWeightCol() is not None,
+            sparse=stays_sparse(RandomForestClassifier(), found, check),
         )
         blocks = with_matrix(pack_training(training, check, single=True), scorer.slices)
         scored = blocks.mapInArrow(short_task(scorer.score), OUT_OF_BAG_SCHEMA)
@@ -166,7 +171,13 @@ class MultilabelRandomForest(MultilabelEstimator, HasClassifier):
             statistics = summarise_blocks(blocks, check)
             self._check_label_names(statistics)
             results = run_tasks(
-                blocks, len(pieces), task, statistics=statistics, single=True, weighted=weighted
+                blocks,
+                len(pieces),
+                task,
+                statistics=statistics,
+                single=True,
+                weighted=weighted,
+                sparse=stays_sparse(forest, statistics, check),
             )
         parts = [FittedPart(read_scorer(kind, payload)) for kind, payload, _ in results]
         structure = {

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.multilabel.trusted_types import find_untrusted
 
 __all__ = [
     "Arrays",
@@ -44,16 +45,26 @@ def unpack_arrays(payload: bytes) -> dict[str, NDArray[Any]]:
 
 
 def trust_types(*names: str) -> None:
-    """Allow stored models to hold types from outside scikit-learn, numpy and scipy, by full name.
+    """Allow stored models to hold further types and functions, by full name.
 
-    Models are stored with skops, which builds only types that it is told to:
-    `trust_types("xgboost.sklearn.XGBClassifier")`.
+    Models are stored with skops. Of scikit-learn, numpy and scipy only what classifiers need is
+    built without being named here, and no function:
+    `trust_types("xgboost.sklearn.XGBClassifier")`. Whatever is trusted can be called by a stored
+    model: trust nothing in a model whose origin you do not know.
+
+    Raises:
+        InvalidInputError: a name is no full name.
     """
+    for name in names:
+        if not isinstance(name, str) or "." not in name or "*" in name:
+            raise InvalidInputError(
+                f"trust_types: {name!r}, expected the full name of a type or function"
+            )
     _trusted.update(names)
 
 
 def trusted_types() -> tuple[str, ...]:
-    """Return the types that `trust_types` has allowed so far."""
+    """Return the names that `trust_types` has allowed so far."""
     return tuple(sorted(_trusted))
 
 
@@ -65,21 +76,21 @@ def load_sklearn(payload: bytes, role: str) -> BaseEstimator:
         role: name of the model in messages.
 
     Raises:
-        InvalidInputError: it holds a type that is not of scikit-learn, numpy or scipy and that
-            `trust_types` has not allowed.
+        InvalidInputError: it is no skops archive; or it holds a type or function that is not on the
+            list of those that classifiers need, and that `trust_types` has not allowed.
     """
-    import skops.io  # noqa: PLC0415
-
-    types = list(skops.io.get_untrusted_types(data=payload))
-    known = ("sklearn", "numpy", "scipy")
-    unknown = [name for name in types if name.split(".")[0] not in known and name not in _trusted]
+    unknown = find_untrusted(payload, _trusted, role)
     if unknown:
         raise InvalidInputError(
-            f"{role}: stored with types {unknown}, expected those of scikit-learn; if they are "
-            "right, allow them with "
+            f"{role}: stored with {unknown}, which scikit-learn's classifiers do not need; if you "
+            "know where the model is from and they are right, allow them with "
             f"genre_spark.multilabel.trust_types({', '.join(map(repr, unknown))})"
         )
-    return skops.io.loads(payload, trusted=types)
+    import skops.io  # noqa: PLC0415
+
+    # every name is on our list or on the user's, which skops' own does not know
+    types = skops.io.get_untrusted_types(data=payload)
+    return skops.io.loads(payload, trusted=list(types))
 
 
 def dump_sklearn(estimator: Any) -> bytes:

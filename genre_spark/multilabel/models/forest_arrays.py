@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from genre_spark.errors import InvalidInputError
 from genre_spark.multilabel.models.archives import pack_arrays, unpack_arrays
 from genre_spark.multilabel.models.importances import SplitGains, add_gains
 
@@ -45,17 +46,22 @@ class TreeNodes:
 class CategoricalSplits:
     """Splits by category sets, as additional 0/1 features.
 
-    The k-th of them is 0 where `feature[k]` is in the k-th set.
+    The k-th of them is 0, so that a row goes left, where `feature[k]` is in the k-th set; the other
+    way round where `others_left[k]` is 1. Which of the two decides where categories go that
+    training did not have.
 
     Attributes:
         feature: index of the feature of each set, (K,).
         starts: position in `members` at which each set starts, (K + 1,).
-        members: category numbers of the sets that go left, one set after the other.
+        members: category numbers of the sets, one set after the other.
+        others_left: 1 where the set's categories go right and all others left, (K,); None where
+            none do (models stored by version 0.1).
     """
 
     feature: NDArray[np.int32]
     starts: NDArray[np.int64]
     members: NDArray[np.float64]
+    others_left: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,6 @@ class ForestArrays:
             values = np.concatenate([tree.values for tree in trees])
             single = values.astype(np.float32)
             values = single if np.array_equal(single, values) else values
-        missing = [tree.missing_left for tree in trees]
         feature = np.concatenate([tree.feature for tree in trees])
         return cls(
             n_features=n_features,
@@ -108,9 +113,17 @@ class ForestArrays:
             right=np.concatenate([tree.right for tree in trees]),
             values=values,
             categories=categories,
-            missing_left=_joined(missing),
+            missing_left=_join_missing(trees),
             gains=add_gains([tree.gains for tree in trees]),
         )
+
+    @property
+    def used_features(self) -> NDArray[np.int64]:
+        """The features that nodes compare, sorted."""
+        compared = self.feature[(self.feature != LEAF) & (self.feature < self.n_features)]
+        found = [compared.astype(np.int64)]
+        found += [] if self.categories is None else [self.categories.feature.astype(np.int64)]
+        return np.unique(np.concatenate(found))
 
     @property
     def n_trees(self) -> int:
@@ -142,6 +155,8 @@ class ForestArrays:
             arrays["category_feature"] = self.categories.feature
             arrays["category_starts"] = self.categories.starts
             arrays["category_members"] = self.categories.members
+            if self.categories.others_left is not None:
+                arrays["category_others_left"] = self.categories.others_left
         return pack_arrays(arrays)
 
     @classmethod
@@ -157,11 +172,14 @@ class ForestArrays:
         categories = None
         if "category_feature" in arrays:
             categories = CategoricalSplits(
-                arrays["category_feature"], arrays["category_starts"], arrays["category_members"]
+                arrays["category_feature"],
+                arrays["category_starts"],
+                arrays["category_members"],
+                arrays.get("category_others_left"),
             )
         missing = arrays.get("missing_left")
         gains = SplitGains(arrays["gain_features"], arrays["gains"]) if "gains" in arrays else None
-        return cls(
+        forest = cls(
             n_features=int(arrays["features"]),
             starts=arrays["starts"],
             feature=feature,
@@ -172,11 +190,46 @@ class ForestArrays:
             missing_left=None if missing is None else np.unpackbits(missing, count=len(feature)),
             gains=gains,
         )
+        forest._check_nodes()
+        return forest
+
+    def _check_nodes(self) -> None:
+        """Check that every walk stays among the nodes: compiled trees do not look.
+
+        Raises:
+            InvalidInputError: a node's feature, child or value is not there.
+        """
+        inner = np.flatnonzero(self.feature != LEAF)
+        n_sets = 0 if self.categories is None else len(self.categories.feature)
+        sizes = np.diff(self.starts)
+        position = inner - np.repeat(self.starts[:-1], sizes)[inner]
+        right, last = self.right[inner], np.repeat(sizes, sizes)[inner]
+        whole = (
+            self.starts[0] == 0
+            and self.starts[-1] == len(self.feature)
+            and (sizes > 0).all()
+            and (self.feature >= LEAF).all()
+            and (self.feature[inner] < self.n_features + n_sets).all()
+            and (right > position + 1).all()
+            and (right < last).all()
+            and self.values.shape[0] == len(self.feature) - len(inner)
+        )
+        if not whole:
+            raise InvalidInputError("stored forest: nodes that do not make trees, expected trees")
 
 
-def _joined(parts: list[NDArray[np.uint8] | None]) -> NDArray[np.uint8] | None:
-    known = [part for part in parts if part is not None]
-    return np.concatenate(known) if known and len(known) == len(parts) else None
+def _join_missing(trees: list[TreeNodes]) -> NDArray[np.uint8] | None:
+    """Return the directions of all trees; in one without any, missing values go right."""
+    if all(tree.missing_left is None for tree in trees):
+        return None
+    return np.concatenate(
+        [
+            np.zeros(len(tree.feature), np.uint8)
+            if tree.missing_left is None
+            else tree.missing_left
+            for tree in trees
+        ]
+    )
 
 
 def _sparse_values(arrays: dict[str, NDArray[Any]]) -> csr_matrix:

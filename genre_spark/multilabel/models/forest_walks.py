@@ -8,6 +8,7 @@ comparing them is exact, and a byte is enough for the usual 32 bins.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -110,13 +111,28 @@ class WalkedForest:
 
     def leaves(self, block: FeatureBlock) -> Iterator[NDArray[np.int64]]:
         """Yield the number of the leaf that each row reaches, tree by tree, (rows,)."""
-        inputs = (
-            block.single(self._arrays.n_features)
-            if self._grid is None
-            else block.single_ranks(self._grid)
-        )
-        for tree in self._trees:
+        trees = self._trees
+        if self._grid is not None:
+            inputs = block.single_ranks(self._grid)
+        elif block.is_sparse:
+            columns, trees = self._compacted
+            with np.errstate(over="ignore"):
+                inputs = block.some_columns(columns).astype(np.float32)
+        else:
+            inputs = block.single(self._arrays.n_features)
+        for tree in trees:
             yield tree.apply(inputs)
+
+    @cached_property
+    def _compacted(self) -> tuple[NDArray[np.int64], list[Any]]:
+        """The features that are compared, and trees that know only these."""
+        columns, trees = self._arrays.used_features, []
+        for tree in self._trees:
+            nodes = tree.__getstate__()["nodes"].copy()
+            inner = nodes["left_child"] >= 0
+            nodes["feature"][inner] = np.searchsorted(columns, nodes["feature"][inner])
+            trees.append(_make_tree(nodes, max(1, len(columns))))
+        return columns, trees
 
     def each_tree(self, block: FeatureBlock) -> Iterator[NDArray[np.float64]]:
         """Yield the values of the leaves that the rows reach, tree by tree, (rows, width)."""

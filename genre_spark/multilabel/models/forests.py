@@ -30,7 +30,9 @@ __all__ = ["CategoricalSplits", "ForestArrays", "ForestScorer", "TreeNodes", "sh
 def share_grid(scorers: Iterable[Scorer]) -> None:
     """Compile forests that score the same rows, so that these are ranked once for all of them."""
     waiting = [
-        scorer for scorer in scorers if isinstance(scorer, ForestScorer) and not scorer._compiled
+        scorer
+        for scorer in scorers
+        if isinstance(scorer, ForestScorer) and "forest" not in scorer._compiled
     ]
     grid = ThresholdGrid([scorer.arrays for scorer in waiting if needs_grid(scorer.arrays)])
     for scorer in waiting:
@@ -62,6 +64,13 @@ class ForestScorer:
             "link": self.link,
             "_compiled": {},
         }
+
+    @property
+    def dense_columns(self) -> int:
+        """Number of columns that become dense where sparse rows are scored."""
+        if "columns" not in self._compiled:
+            self._compiled["columns"] = len(self.arrays.used_features)
+        return int(self._compiled["columns"])
 
     def leaf_means(self, block: FeatureBlock) -> NDArray[np.float64]:
         """Return the mean (boosted: the sum) of the leaves' values that the rows reach.

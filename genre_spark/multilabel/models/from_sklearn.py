@@ -22,7 +22,14 @@ from genre_spark.multilabel.models.forests import ForestArrays, ForestScorer, Tr
 from genre_spark.multilabel.models.importances import SplitGains, measure_splits
 from genre_spark.multilabel.models.scorers import StoredScorer
 
-__all__ = ["SkopsScorer", "compares_in_single", "export_sklearn", "label_tree", "tree_nodes"]
+__all__ = [
+    "SkopsScorer",
+    "compares_in_single",
+    "export_sklearn",
+    "label_tree",
+    "takes_sparse",
+    "tree_nodes",
+]
 
 Matrix = NDArray[np.float64]
 
@@ -65,11 +72,16 @@ class SkopsScorer:
             self._loaded["estimator"] = load_sklearn(self.archive, "model")
         return self._loaded["estimator"]
 
+    @property
+    def dense_columns(self) -> int:
+        """Number of columns that become dense where sparse rows are scored."""
+        return 0 if takes_sparse(self.estimator) else self.n_features
+
     def probabilities(self, block: FeatureBlock) -> Matrix:
         """Return p(class | row), (rows, n_classes)."""
-        return np.asarray(
-            self.estimator.predict_proba(block.double(self.n_features)), dtype=np.float64
-        )
+        stays = block.is_sparse and takes_sparse(self.estimator)
+        inputs = block.sparse(self.n_features) if stays else block.double(self.n_features)
+        return np.asarray(self.estimator.predict_proba(inputs), dtype=np.float64)
 
     def importances(self) -> Matrix | None:
         """Return the classifier's own importances of its inputs, (1, inputs), where it has any."""
@@ -86,6 +98,19 @@ class SkopsScorer:
         head, _, archive = payload.partition(b"\n")
         n_classes, _, n_features = head.decode().partition(",")
         return cls(archive, int(n_classes), int(n_features))
+
+
+def takes_sparse(classifier: Any) -> bool:
+    """Return whether a scikit-learn classifier is fitted on csr, and scores it.
+
+    Its tags say so since scikit-learn 1.6; the classifier of an earlier one gets dense matrices.
+    """
+    try:
+        from sklearn.utils import get_tags  # noqa: PLC0415
+
+        return bool(get_tags(classifier).input_tags.sparse)
+    except (ImportError, AttributeError, TypeError, ValueError):  # no tags, or not its own
+        return False
 
 
 def compares_in_single(classifier: BaseEstimator) -> bool:

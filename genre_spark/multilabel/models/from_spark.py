@@ -23,7 +23,7 @@ from pyspark.ml.linalg import DenseMatrix, Matrix
 from pyspark.sql import DataFrame
 from pyspark.sql.utils import is_remote
 
-from genre_spark.multilabel.columns import Labels
+from genre_spark.multilabel.matrices import Labels
 from genre_spark.multilabel.models.forests import (
     CategoricalSplits,
     ForestArrays,
@@ -42,6 +42,7 @@ __all__ = ["export_model", "fitted_model"]
 
 _logger = logging.getLogger(__name__)
 _decoder = json.JSONDecoder()
+_Set = tuple[int, tuple[float, ...], bool]  # feature, categories, whether all others go left
 _NODES = 20_000  # nodes, about, that come from the JVM at a time: some 2 MB of JSON
 
 _UNREAD = {  # fields of Spark's trees: more than half of their JSON
@@ -89,7 +90,9 @@ def export_model(model: Model, classes: Labels | None = None) -> StoredScorer | 
         classes: label combination of each class of a multi-class target, (classes, labels).
     """
     if isinstance(model, LogisticRegressionModel):
-        return LinearScorer(_dense(model.coefficientMatrix), model.interceptVector.toArray())
+        coefficients = model.coefficientMatrix
+        sparse = not isinstance(coefficients, DenseMatrix)
+        return LinearScorer(_dense(coefficients), model.interceptVector.toArray(), sparse)
     if isinstance(model, NaiveBayesModel) and model.getOrDefault("modelType") == "multinomial":
         return LinearScorer(_dense(model.theta), model.pi.toArray())
     if isinstance(
@@ -120,7 +123,7 @@ def _export_trees(
     boosted = isinstance(model, GBTClassificationModel)
     single = isinstance(model, DecisionTreeClassificationModel)
     weights = model.treeWeights if isinstance(model, GBTClassificationModel) else repeat(1.0)
-    n_features, sets = model.numFeatures, dict[tuple[int, tuple[float, ...]], int]()
+    n_features, sets = model.numFeatures, dict[_Set, int]()
     java: Any = model._java_obj
     # not model.trees, which makes a Python object with all Params of each tree (10 times slower)
     parts = [java] if single else list(java.trees())
@@ -145,20 +148,35 @@ def _roots(parts: list[Any], n_nodes: int) -> Iterator[dict[str, Any]]:
             yield root
 
 
-def _categories(sets: dict[tuple[int, tuple[float, ...]], int]) -> CategoricalSplits | None:
+def _categories(sets: dict[_Set, int]) -> CategoricalSplits | None:
     if not sets:
         return None
+    others_left = np.array([others for _, _, others in sets], dtype=np.uint8)
     return CategoricalSplits(
-        feature=np.array([feature for feature, _ in sets], dtype=np.int32),
-        starts=np.cumsum([0, *(len(members) for _, members in sets)], dtype=np.int64),
-        members=np.concatenate([members for _, members in sets]),
+        feature=np.array([feature for feature, _, _ in sets], dtype=np.int32),
+        starts=np.cumsum([0, *(len(members) for _, members, _ in sets)], dtype=np.int64),
+        members=np.concatenate([members for _, members, _ in sets]),
+        others_left=others_left if others_left.any() else None,
     )
+
+
+def _category_set(split: dict[str, Any]) -> _Set:
+    """Return what decides a categorical split, as Spark's CategoricalSplit.shouldGoLeft does.
+
+    Of the categories that go left and those that go right it keeps the fewer ones; a category that
+    training did not have, and NaN, are in neither and go the other way.
+    """
+    left, count = set(split["_leftCategories"]), int(split["numCategories"])
+    if len(left) <= count // 2:
+        return split["featureIndex"], tuple(sorted(left)), False
+    right = {float(category) for category in range(count)} - left
+    return split["featureIndex"], tuple(sorted(right)), True
 
 
 def _flatten(
     root: dict[str, Any],
     n_features: int,
-    sets: dict[tuple[int, tuple[float, ...]], int],
+    sets: dict[_Set, int],
     weight: float,
     boosted: bool,
     classes: Labels | None = None,
@@ -168,7 +186,7 @@ def _flatten(
     Args:
         root: fields of Spark's node classes, children nested.
         n_features: number of features; categorical splits are numbered from there on.
-        sets: (feature, categories that go left) -> number of the split; grows.
+        sets: (feature, categories, whether all others go left) -> number of the split; grows.
         weight: weight of the tree in a boosted sum.
         boosted: whether leaves answer with a number instead of class counts.
         classes: label combination of each class of a multi-class target, (classes, labels).
@@ -196,8 +214,7 @@ def _flatten(
             feature.append(split["featureIndex"])
             threshold.append(split["threshold"])
         else:
-            key = (split["featureIndex"], tuple(sorted(split["_leftCategories"])))
-            feature.append(n_features + sets.setdefault(key, len(sets)))
+            feature.append(n_features + sets.setdefault(_category_set(split), len(sets)))
             threshold.append(0.5)
         waiting.append((node["rightChild"], index))
         waiting.append((node["leftChild"], -1))  # popped first: the left child follows its parent

@@ -8,7 +8,7 @@ import numpy as np
 from pyspark.ml import Model
 from pyspark.sql import SparkSession
 
-from genre_spark.multilabel.columns import Labels, Matrix
+from genre_spark.multilabel.matrices import Labels, Matrix
 from genre_spark.multilabel.models.scorers import StoredScorer
 
 __all__ = ["FittedPart", "Part", "SparkPart"]

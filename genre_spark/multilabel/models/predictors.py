@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from genre_spark.multilabel.columns import Labels, Matrix
+from genre_spark.multilabel.matrices import Labels, Matrix
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forests import ForestScorer
 from genre_spark.multilabel.models.scorers import Scorer

@@ -29,6 +29,11 @@ class Scorer(Protocol):
         """Number of classes."""
         ...
 
+    @property
+    def dense_columns(self) -> int:
+        """Number of columns that become dense where sparse rows are scored."""
+        ...
+
     def probabilities(self, block: FeatureBlock) -> Matrix:
         """Return p(class | row), (rows, n_classes), each row summing to 1."""
         ...
@@ -61,6 +66,7 @@ class ConstantScorer:
 
     distribution: NDArray[np.float64]
     kind: ClassVar[str] = "constant"
+    dense_columns: ClassVar[int] = 0
 
     @property
     def n_classes(self) -> int:
@@ -101,11 +107,15 @@ class LinearScorer:
         coefficients: weights of the features, (1, features) for two classes, else (classes,
             features).
         intercepts: constant part of the margins, (1,) or (classes,).
+        skips_zeros: whether a coefficient of 0 leaves its feature out, as sparse coefficients do in
+            Spark: 0 times infinity is NaN otherwise.
     """
 
     coefficients: Matrix
     intercepts: NDArray[np.float64]
+    skips_zeros: bool = False
     kind: ClassVar[str] = "linear"
+    dense_columns: ClassVar[int] = 0
 
     @property
     def n_classes(self) -> int:
@@ -114,21 +124,42 @@ class LinearScorer:
 
     def probabilities(self, block: FeatureBlock) -> Matrix:
         """Return p(class | row)."""
-        margins = block.double(self.coefficients.shape[1]) @ self.coefficients.T + self.intercepts
+        margins = self._margins(block)
         if margins.shape[1] == 1:
             positive = sigmoid(margins[:, 0])
             return np.column_stack([1.0 - positive, positive])
-        return np.asarray(softmax(margins, axis=1))
+        infinite = margins == np.inf
+        certain = infinite.any(axis=1)  # the first infinite margin decides, as in Spark
+        with np.errstate(invalid="ignore"):
+            found = np.asarray(softmax(margins, axis=1))
+        found[certain] = np.eye(margins.shape[1])[infinite[certain].argmax(axis=1)]
+        return found
+
+    def _margins(self, block: FeatureBlock) -> Matrix:
+        width = self.coefficients.shape[1]
+        inputs = block.sparse(width) if block.is_sparse else block.double(width)
+        with np.errstate(invalid="ignore"):
+            margins = np.asarray(inputs @ self.coefficients.T) + self.intercepts
+        if not self.skips_zeros or np.isfinite(margins).all():
+            return margins
+        rows = np.flatnonzero(~np.isfinite(margins).all(axis=1))
+        strange = inputs[rows].toarray() if block.is_sparse else inputs[rows]
+        for number, coefficients in enumerate(self.coefficients):
+            used = np.flatnonzero(coefficients)
+            margins[rows, number] = strange[:, used] @ coefficients[used] + self.intercepts[number]
+        return margins
 
     def importances(self) -> None:
         """Return None: coefficients depend on the features' scales, as in Spark ML."""
 
     def to_bytes(self) -> bytes:
         """Return the coefficients as npz bytes."""
-        return pack_arrays({"coefficients": self.coefficients, "intercepts": self.intercepts})
+        arrays = {"coefficients": self.coefficients, "intercepts": self.intercepts}
+        flags = {"skips_zeros": np.array(True)} if self.skips_zeros else {}
+        return pack_arrays(arrays | flags)
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> LinearScorer:
         """Read what `to_bytes` wrote."""
         arrays = unpack_arrays(payload)
-        return cls(arrays["coefficients"], arrays["intercepts"])
+        return cls(arrays["coefficients"], arrays["intercepts"], "skips_zeros" in arrays)

@@ -13,6 +13,8 @@ from genre_spark.multilabel.models.forest_arrays import LEAF, ForestArrays
 
 __all__ = ["ThresholdGrid"]
 
+_Set = tuple[int, tuple[float, ...], bool]  # feature, categories, whether all others go left
+
 
 class ThresholdGrid:
     """The thresholds of each feature and the category sets of some forests.
@@ -20,13 +22,14 @@ class ThresholdGrid:
     What a forest knows of a feature's value is its rank among them.
 
     Attributes:
-        n_features: number of features; category sets are columns behind them.
+        features: those that the forests compare, sorted.
+        n_columns: number of columns of ranks: one per feature with thresholds, one per category
+            set behind them, at least one.
         kind: integer type that holds every rank.
     """
 
     def __init__(self, forests: Sequence[ForestArrays]) -> None:
-        self.n_features = max((arrays.n_features for arrays in forests), default=0)
-        self._sets: dict[tuple[int, tuple[float, ...]], int] = {}
+        self._sets: dict[_Set, int] = {}
         pairs = []
         for arrays in forests:
             used = (arrays.feature != LEAF) & (arrays.feature < arrays.n_features)
@@ -48,46 +51,61 @@ class ThresholdGrid:
         }
         most = max((len(thresholds) for thresholds in self._thresholds.values()), default=0)
         self.kind: Any = np.uint8 if most < 2**8 else np.uint16 if most < 2**16 else np.int32
-
-    @property
-    def n_columns(self) -> int:
-        """Number of features and category sets."""
-        return self.n_features + len(self._sets)
+        self._columns = {feature: column for column, feature in enumerate(self._thresholds)}
+        self.features = np.unique(
+            np.array([*self._thresholds, *(found[0] for found in self._sets)], dtype=np.int64)
+        )
+        self.n_columns = max(1, len(self._columns) + len(self._sets))
 
     def node_tests(self, arrays: ForestArrays) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return for each node the column that it compares and a rank.
 
         A row goes left where its own rank in that column is not above.
         """
-        column = arrays.feature.astype(np.int64)
+        column = np.zeros(len(arrays.feature), dtype=np.int64)
         rank = np.zeros(len(arrays.feature), dtype=np.int64)
-        for feature, thresholds in self._thresholds.items():
-            at = arrays.feature == feature
-            if feature < arrays.n_features and at.any():
-                rank[at] = np.searchsorted(thresholds, arrays.threshold[at])
-        for number, key in enumerate(_category_sets(arrays)):
-            column[arrays.feature == arrays.n_features + number] = self.n_features + self._sets[key]
+        order = np.argsort(arrays.feature, kind="stable")
+        compared, starts = np.unique(arrays.feature[order], return_index=True)
+        keys = _category_sets(arrays)
+        for feature, nodes in zip(compared.tolist(), np.split(order, starts[1:]), strict=True):
+            if feature == LEAF:
+                continue
+            if feature >= arrays.n_features:
+                column[nodes] = len(self._columns) + self._sets[keys[feature - arrays.n_features]]
+                continue
+            column[nodes] = self._columns[feature]
+            rank[nodes] = np.searchsorted(self._thresholds[feature], arrays.threshold[nodes])
         return column, rank
 
-    def rank(self, ranks: NDArray[Any], column: int, values: NDArray[np.float64]) -> None:
+    def columns_of(self, feature: int) -> list[int]:
+        """Return the columns of ranks that follow from a feature."""
+        own = [self._columns[feature]] if feature in self._columns else []
+        sets = [number for found, number in self._sets.items() if found[0] == feature]
+        return own + [len(self._columns) + number for number in sets]
+
+    def rank(self, ranks: NDArray[Any], feature: int, values: NDArray[np.float64]) -> None:
         """Write the ranks of a feature's values.
 
-        They are the number of thresholds below, and 1 outside each category set.
+        They are the number of thresholds below, and per category set 1 where a row goes right.
         """
-        thresholds = self._thresholds.get(column)
+        thresholds = self._thresholds.get(feature)
         if thresholds is not None:
-            ranks[column] = np.searchsorted(thresholds, values, side="left")
-        for (feature, members), number in self._sets.items():
-            if feature == column:
-                ranks[self.n_features + number] = ~np.isin(values, members)
+            ranks[self._columns[feature]] = np.searchsorted(thresholds, values, side="left")
+        for (of_set, members, others_left), number in self._sets.items():
+            if of_set == feature:
+                ranks[len(self._columns) + number] = np.isin(values, members) == others_left
 
 
-def _category_sets(arrays: ForestArrays) -> list[tuple[int, tuple[float, ...]]]:
+def _category_sets(arrays: ForestArrays) -> list[_Set]:
     splits = arrays.categories
     if splits is None:
         return []
-    bounds = pairwise(splits.starts)
+    others_left = (
+        np.zeros(len(splits.feature)) if splits.others_left is None else splits.others_left
+    )
     return [
-        (int(feature), tuple(splits.members[first:last].tolist()))
-        for feature, (first, last) in zip(splits.feature, bounds, strict=True)
+        (int(feature), tuple(splits.members[first:last].tolist()), bool(others))
+        for feature, (first, last), others in zip(
+            splits.feature, pairwise(splits.starts), others_left, strict=True
+        )
     ]

@@ -15,8 +15,10 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
+from scipy.sparse import issparse
 
-from genre_spark.multilabel.columns import check_features, decode_vectors, vector_column
+from genre_spark.multilabel.columns import label_metadata, vector_column
+from genre_spark.multilabel.matrices import AnyMatrix, check_features, decode_vectors
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forests import share_grid
 from genre_spark.multilabel.models.predictors import Predictor
@@ -33,6 +35,7 @@ __all__ = [
 SCORES = "probabilities array<double>, prediction array<double>"
 HIDDEN = "_multilabel_scores"
 _ROWS = 8192  # a block and its intermediate results stay in the processor's cache
+_CELLS = 2**23  # of sparse rows that become dense at a time: 64 MiB
 _loaded: OrderedDict[str, Predictor] = OrderedDict()
 
 
@@ -82,13 +85,17 @@ class ScoringTask:
 
 
 def score_features(
-    predictor: Predictor, features: NDArray[np.floating], threshold: float
+    predictor: Predictor, features: AnyMatrix, threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return probabilities and predictions of a matrix of features, each (rows, labels)."""
     share_grid(predictor.scorers)
+    step = _ROWS
+    if issparse(features):
+        dense = max((scorer.dense_columns for scorer in predictor.scorers), default=0)
+        step = max(16, min(_ROWS, _CELLS // max(dense, 1)))
     scored = [
-        predictor.predict(FeatureBlock(features[start : start + _ROWS], predictor.room), threshold)
-        for start in range(0, max(1, len(features)), _ROWS)
+        predictor.predict(FeatureBlock(features[start : start + step], predictor.room), threshold)
+        for start in range(0, max(1, features.shape[0]), step)
     ]
     probabilities, predictions = zip(*scored, strict=True)
     return np.concatenate(probabilities), np.concatenate(predictions)
@@ -121,16 +128,11 @@ def unfold_scores(
         names: names of the labels, for the columns' metadata.
     """
     wanted = {"probabilities": probabilities_col, "prediction": prediction_col}
-    others = [F.col(f"`{name}`") for name in data.columns if name != HIDDEN]
-    about: dict[str, Any] = {}
-    if names:  # where VectorAssembler leaves the names of features, and VectorSlicer looks for them
-        attributes = [{"idx": index, "name": name} for index, name in enumerate(names)]
-        about = {
-            "metadata": {"ml_attr": {"attrs": {"numeric": attributes}, "num_attrs": len(names)}}
-        }
-    vectors = [
-        array_to_vector(F.col(f"{HIDDEN}.{part}")).alias(name, **about)
+    about: dict[str, Any] = {"metadata": label_metadata(names)} if names else {}
+    vectors = {
+        name: array_to_vector(F.col(f"{HIDDEN}.{part}")).alias(name, **about)
         for part, name in wanted.items()
         if name
-    ]
-    return data.select(*others, *vectors)
+    }
+    # never by name: other columns may be there twice, or have any character in their names
+    return data.withColumns(vectors).drop(HIDDEN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.columns import EXPECTED_FINITE, append_links
+from genre_spark.multilabel.columns import append_links, find_column
+from genre_spark.multilabel.matrices import EXPECTED_FINITE
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.parts import Part, SparkPart
 from genre_spark.multilabel.models.predictors import Predictor
@@ -27,6 +28,11 @@ from genre_spark.workers.errors import raise_on_executor
 __all__ = ["SparkTask", "append_scores_on_spark", "needs_spark"]
 
 _CHECKED = "_multilabel_features"
+_ANSWERS = {
+    "probabilityCol": "_probability",
+    "rawPredictionCol": "_raw",
+    "predictionCol": "_class",
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,6 @@ def needs_spark(parts: Sequence[Part]) -> bool:
 
 def append_scores_on_spark(data: DataFrame, task: SparkTask) -> DataFrame:
     """Return the data with the hidden column of `transform.append_scores`."""
-    names = list(data.columns)
     data = _check_rows(data, task)
     scorers: list[Scorer] = []
     for index, part in enumerate(task.parts):
@@ -77,10 +82,11 @@ def append_scores_on_spark(data: DataFrame, task: SparkTask) -> DataFrame:
             scorers.append(part.scorer)
         else:
             raise TypeError(f"part {index}: {type(part.scorer).__name__}, expected a Spark model")
-        kept = [*names, _CHECKED, *(f"_part{one}" for one in range(index + 1))]
-        data = data.select(*(F.col(f"`{name}`") for name in kept))
+        # dropped and never selected: columns of the data may be there twice
+        links = (f"_link{one}" for one in task.links.get(index, ()))
+        data = data.drop(f"_inputs{index}", *_ANSWERS.values(), *links)
     combined = _combine(data, task.combine(scorers), len(task.parts), task.threshold)
-    return combined.select(*(F.col(f"`{name}`") for name in [*names, HIDDEN]))
+    return combined.drop(_CHECKED, *(f"_part{index}" for index in range(len(task.parts))))
 
 
 def _append_links(data: DataFrame, task: SparkTask, index: int) -> DataFrame:
@@ -97,13 +103,8 @@ def _append_links(data: DataFrame, task: SparkTask, index: int) -> DataFrame:
 
 def _apply(data: DataFrame, model: Model, output: str, inputs: str) -> DataFrame:
     """Return the data with p(class), array<double>, of a Spark model."""
-    outputs = {
-        "probabilityCol": "_probability",
-        "rawPredictionCol": "_raw",
-        "predictionCol": "_class",
-    }
     copy = model.copy()
-    known = {name: value for name, value in outputs.items() if copy.hasParam(name)}
+    known = {name: value for name, value in _ANSWERS.items() if copy.hasParam(name)}
     copy._set(featuresCol=inputs, **known)
     return copy.transform(data).withColumn(output, vector_to_array(F.col("_probability")))
 
@@ -119,6 +120,7 @@ class _GivenScorer:
 
     part: int
     n_classes: int
+    dense_columns: ClassVar[int] = 0
 
     def probabilities(self, block: FeatureBlock) -> NDArray[np.float64]:
         """Return what the block brings."""
@@ -156,23 +158,23 @@ def _check_rows(data: DataFrame, task: SparkTask) -> DataFrame:
 
     Spark's models read what they get: a shorter vector as one with zeros, NaN as any number.
     """
-    column, role = F.col(f"`{task.features_col}`"), task.features_col
-    values = vector_to_array(column)
-    size = F.lit(task.n_features)
+    column, _ = find_column(data, task.features_col, "featuresCol")
+    role, size = task.features_col, F.lit(task.n_features)
+    stored = F.unwrap_udt(column)  # no dense copy of a sparse row
+    values, is_dense = stored["values"], stored["type"] == 1
+    length = F.when(is_dense, F.size(values)).otherwise(stored["size"])
     checks: list[tuple[Column, Column]] = [
         (
             column.isNull(),
             F.lit(f"{role}: null, expected a vector of length {task.n_features}"),
         ),
         (
-            F.size(values) != size,
-            F.concat(
-                F.lit(f"{role}: a vector of length "), F.size(values), F.lit(", expected "), size
-            ),
+            length != size,
+            F.concat(F.lit(f"{role}: a vector of length "), length, F.lit(", expected "), size),
         ),
     ]
     if not task.allow_invalid:
-        checks.append((F.exists(values, _invalid), _describe_invalid(values, task)))
+        checks.append((F.exists(values, _invalid), _describe_invalid(stored, task)))
     (first, message), *others = checks
     checked = F.when(first, raise_on_executor(InvalidInputError, message))
     for holds, text in others:
@@ -180,8 +182,8 @@ def _check_rows(data: DataFrame, task: SparkTask) -> DataFrame:
     return data.withColumn(_CHECKED, checked.otherwise(column))
 
 
-def _describe_invalid(values: Column, task: SparkTask) -> Column:
-    """Return the message about the first NaN or infinite feature of a row."""
+def _describe_invalid(stored: Column, task: SparkTask) -> Column:
+    """Return the message about the first NaN or infinite feature of an unwrapped vector."""
 
     def number(value: Column, index: Column) -> Column:
         return F.struct(index.alias("i"), value.alias("v"))
@@ -189,17 +191,18 @@ def _describe_invalid(values: Column, task: SparkTask) -> Column:
     def is_invalid(entry: Column) -> Column:
         return _invalid(entry["v"])
 
-    wrong: Any = F.filter(F.transform(values, number), is_invalid)[0]
+    wrong: Any = F.filter(F.transform(stored["values"], number), is_invalid)[0]
+    index = F.when(stored["type"] == 1, wrong["i"]).otherwise(stored["indices"][wrong["i"]])
     shown = F.when(F.isnan(wrong["v"]), "nan").when(wrong["v"] > 0, "inf").otherwise("-inf")
     called: Column = F.lit("")
     if task.feature_names:
         names = F.array(*map(F.lit, task.feature_names))
-        called = F.concat(F.lit(" ("), names[wrong["i"]], F.lit(")"))
+        called = F.concat(F.lit(" ("), names[index], F.lit(")"))
     return F.concat(
         F.lit(f"{task.features_col}: "),
         shown,
         F.lit(" in feature "),
-        wrong["i"],
+        index,
         called,
         F.lit(f", {EXPECTED_FINITE}"),
     )

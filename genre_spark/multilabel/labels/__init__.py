@@ -1,0 +1,1 @@
+"""Labels as names: from arrays of names to vectors, and back."""
