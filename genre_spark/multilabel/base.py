@@ -13,19 +13,17 @@ from pyspark.ml import Estimator, Model
 from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.ml.param import Param
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.multilabel.columns import (
-    as_column,
     check_new_column,
     feature_names,
-    nullable_array,
     stored_label_names,
     vector_column,
 )
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
-from genre_spark.multilabel.labels.label_names import names_column
+from genre_spark.multilabel.labels.label_names import NamesLabels
 from genre_spark.multilabel.matrices import (
     Features,
     Labels,
@@ -65,7 +63,9 @@ E = TypeVar("E", bound="MultilabelEstimator")
 M = TypeVar("M", bound="MultilabelModel")
 
 
-class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass=ABCMeta):
+class MultilabelModel(
+    Model, MultilabelParams, NamesLabels, MLReadable, MLWritable, metaclass=ABCMeta
+):
     """A fitted multi-label method: appends probabilities and predictions.
 
     Attributes:
@@ -164,27 +164,6 @@ class MultilabelModel(Model, MultilabelParams, MLReadable, MLWritable, metaclass
         Takes what predict_proba takes, and raises what it raises.
         """
         return self._score_locally(features)[1]
-
-    def labelsOf(self, column: Column | str, probabilities: Column | str | None = None) -> Column:
-        """Return the names of the labels that are on in a column of Vectors, as array<string>.
-
-        Null gives null. `LabelNames` is the same as a stage, and takes arrays too.
-
-        Args:
-            column: of labels, 0 or 1, in the order of the model's: its predictions, or the truth.
-            probabilities: column of scores, a Vector too, by which the names are sorted, highest
-                first; without it they are in the order of the labels.
-
-        Raises:
-            InvalidConfigError: the model does not know its labels' names.
-        """
-        names = self.getLabelNames()
-        if not names:
-            raise InvalidConfigError(
-                f"{type(self).__name__}.labelNames: not set, expected {self.numLabels} names"
-            )
-        scores = None if probabilities is None else nullable_array(as_column(probabilities))
-        return names_column(nullable_array(as_column(column)), scores, names)
 
     def _score_locally(self, features: Features) -> tuple[Matrix, Matrix]:
         self._check_params()

@@ -135,7 +135,7 @@ def test_names_travel_through_a_pipeline_from_arrays_to_arrays(spark, tmp_path):
         model.stages[1].labelsOf("labels", "probabilities").alias("ranked"),
     ).first()
     assert (told["truth"], told["ranked"]) == (["Crime", "Drama"], ["Drama", "Crime"])
-    with pytest.raises(InvalidConfigError, match="labelNames: not set, expected 3 names"):
+    with pytest.raises(InvalidConfigError, match="labelNames: not set, expected the labels' names"):
         ml.LabelPriorModel(numLabels=3).labelsOf("labels")
     model.write().save(str(tmp_path / "pipeline"))
     again = PipelineModel.load(str(tmp_path / "pipeline")).transform(data)

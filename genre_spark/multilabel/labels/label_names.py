@@ -12,14 +12,20 @@ from pyspark.ml.util import DefaultParamsWritable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.columns import array_column, check_new_column, stored_label_names
+from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.multilabel.columns import (
+    array_column,
+    as_column,
+    check_new_column,
+    nullable_array,
+    stored_label_names,
+)
 from genre_spark.multilabel.params import params_setter, set_params
 from genre_spark.multilabel.persistence import ParamsReadable
 from genre_spark.multilabel.shared_params import HasLabelNames, HasProbabilitiesCol
 from genre_spark.workers.errors import raise_on_executor
 
-__all__ = ["LabelNames", "names_column"]
+__all__ = ["LabelNames", "NamesLabels", "names_column"]
 
 P = TypeVar("P", bound=Params)
 
@@ -66,6 +72,31 @@ def names_column(
         .when(fits, found)
         .otherwise(raise_on_executor(InvalidInputError, wrong).cast("array<string>"))
     )
+
+
+class NamesLabels(HasLabelNames):
+    """A model that knows its labels' names."""
+
+    def labelsOf(self, column: Column | str, probabilities: Column | str | None = None) -> Column:
+        """Return the names of the labels that are on in a column of Vectors, as array<string>.
+
+        Null gives null. `LabelNames` is the same as a stage, and takes arrays too.
+
+        Args:
+            column: of labels, 0 or 1, in the order of the model's: its predictions, or the truth.
+            probabilities: column of scores, a Vector too, by which the names are sorted, highest
+                first; without it they are in the order of the labels.
+
+        Raises:
+            InvalidConfigError: the model does not know its labels' names.
+        """
+        names = self.getLabelNames()
+        if not names:
+            raise InvalidConfigError(
+                f"{type(self).__name__}.labelNames: not set, expected the labels' names"
+            )
+        scores = None if probabilities is None else nullable_array(as_column(probabilities))
+        return names_column(nullable_array(as_column(column)), scores, names)
 
 
 class LabelNames(
