@@ -224,7 +224,7 @@ def _flatten(
         right=np.array(right, dtype=np.int32),
         values=np.array(values, dtype=np.float64),
     )
-    of_sets = np.array([compared for compared, _ in sets], dtype=np.int32)
+    of_sets = np.array([found[0] for found in sets], dtype=np.int32)
     compared = np.concatenate([np.arange(n_features), of_sets])[nodes.feature]
     nodes.gains = _split_gains(nodes, compared, np.array(stats, dtype=np.float64), boosted, classes)
     return nodes

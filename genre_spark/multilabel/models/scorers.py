@@ -7,7 +7,7 @@ archive.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +137,7 @@ class LinearScorer:
 
     def _margins(self, block: FeatureBlock) -> Matrix:
         width = self.coefficients.shape[1]
-        inputs = block.sparse(width) if block.is_sparse else block.double(width)
+        inputs: Any = block.sparse(width) if block.is_sparse else block.double(width)
         with np.errstate(invalid="ignore"):
             margins = np.asarray(inputs @ self.coefficients.T) + self.intercepts
         if not self.skips_zeros or np.isfinite(margins).all():
