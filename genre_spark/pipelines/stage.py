@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,13 +16,6 @@ from pyspark.sql import SparkSession
 from genre_spark import __version__
 from genre_spark.config import Config
 from genre_spark.errors import DamagedTableError, MissingTableError
-from genre_spark.evaluation.html_tables import (
-    html_list,
-    html_note,
-    html_pre,
-    html_table,
-    html_title,
-)
 from genre_spark.files import (
     filesystem,
     fingerprint,
@@ -32,56 +25,12 @@ from genre_spark.files import (
     write_checked_json,
 )
 from genre_spark.inventory import find_damage, read_states, take_inventory
-from genre_spark.redaction import redact_tree
+from genre_spark.pipelines.stage_result import StageResult, read_result, record_result
 from genre_spark.session import check_workers
 from genre_spark.tracking import TrackedRun, open_run
 from genre_spark.workers.errors import worker_errors
 
-_WORK = "{work}"  # stands for the work folder in records
-
 __all__ = ["Body", "Output", "Stage", "StageResult", "git_commit", "require_models", "stage"]
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What a stage did.
-
-    Attributes:
-        stage: the stage's name; the stage itself fills it in.
-        outputs: name -> where it is.
-        counts: name -> number of rows, files, seconds of training, ...
-        metrics: name -> quality.
-        notes: sentences that the user should read (a genre that has too few movies, ...).
-        table: a text table for the terminal.
-        seconds: wall time.
-        run_id: the MLflow run, or None where the stage logs none.
-        reused: nothing had changed, so the earlier result stands.
-    """
-
-    stage: str = ""
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    counts: Mapping[str, float] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    table: str = ""
-    seconds: float = 0.0
-    run_id: str | None = None
-    reused: bool = False
-
-    def _repr_html_(self) -> str:
-        """Return what the stage did as a notebook shows it."""
-        took = "nothing has changed" if self.reused else f"{self.seconds:.1f} s"
-        numbers = [(name.replace("_", " "), _whole(value)) for name, value in self.counts.items()]
-        numbers += [(name, f"{value:.4f}") for name, value in self.metrics.items()]
-        return "".join(
-            [
-                html_title(self.stage or "stage", took),
-                html_table(numbers),
-                html_list(self.notes),
-                html_pre(self.table),
-                *(html_note(f"{name}: {place}") for name, place in self.outputs.items()),
-            ]
-        )
 
 
 Body = Callable[[Any, Config, TrackedRun], StageResult]
@@ -259,8 +208,7 @@ class Stage:
             return None
         if find_damage(config.paths.work, read_states(done.get("files"))):
             return None
-        known = _move(done["result"], _WORK, config.paths.work)
-        return replace(_read_result(known), reused=True)
+        return replace(read_result(done["result"], config.paths.work), reused=True)
 
     def _remember(self, config: Config, digest: str, result: StageResult) -> None:
         work = config.paths.work.rstrip("/")
@@ -268,7 +216,7 @@ class Stage:
         models = [name for name in below if name.startswith(_MODELS)]
         value = {
             "fingerprint": digest,
-            "result": redact_tree(_move(asdict(result), work, _WORK)),
+            "result": record_result(result, work),
             "files": take_inventory(work, models),
         }
         write_checked_json(self._record(config), value)
@@ -315,26 +263,6 @@ def stage(
         always=always,
         needs_spark=needs_spark,
         logs_metrics=logs_metrics,
-    )
-
-
-def _whole(value: float) -> str:
-    return f"{int(value):,}" if float(value).is_integer() else f"{value:,.3f}"
-
-
-def _move(result: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
-    """Return a result whose outputs are below another folder: a work folder may be moved."""
-    outputs = {
-        name: new + place[len(old) :] if place == old or place.startswith(f"{old}/") else place
-        for name, place in result["outputs"].items()
-    }
-    return {**result, "outputs": outputs}
-
-
-def _read_result(value: Mapping[str, Any]) -> StageResult:
-    known = {**value, "notes": tuple(value.get("notes", ()))}
-    return StageResult(
-        **{key: known[key] for key in StageResult.__dataclass_fields__ if key in known}
     )
 
 
