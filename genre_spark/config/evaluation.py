@@ -25,6 +25,12 @@ class EvaluationConfig(Section):
     threshold: float = Field(
         0.5, gt=0, lt=1, description="the fixed threshold; tuned ones are measured beside it"
     )
+    calibration: Literal["none", "platt", "isotonic"] = Field(
+        "none",
+        description="one curve per genre, fitted on validation in folds, that turns a model's "
+        "probabilities into shares of movies; thresholds are fitted after it. platt: a logistic "
+        "curve; isotonic: any rising one, for a thousand validation movies and more",
+    )
     best_by: Literal[
         "f1_micro", "f1_macro", "jaccard_samples", "subset_accuracy", "hamming_loss"
     ] = Field("f1_micro", description="validation metric by which `compare` chooses the best model")

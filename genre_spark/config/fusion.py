@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -76,12 +76,19 @@ class StackConfig(Section):
     models: dict[str, tuple[str, ...]] = Field(
         min_length=1, description="name of the stack -> names of the models that it reads"
     )
+    fit_on: Literal["out_of_fold", "validation"] = Field(
+        "out_of_fold",
+        description="out_of_fold: training movies, each predicted by linear models that were "
+        "fitted without it; stacks of other models are fitted on validation all the same",
+    )
     folds: int = Field(
-        5, ge=2, le=20, description="folds of validation; its predictions come from the others"
+        5,
+        ge=2,
+        le=20,
+        description="folds of the movies that a stack is fitted on; each is predicted by models "
+        "of the others",
     )
-    most_rows: int = Field(
-        200_000, ge=100, description="validation movies that a stack is fitted on at most"
-    )
+    most_rows: int = Field(200_000, ge=100, description="movies that a stack is fitted on at most")
 
     @model_validator(mode="after")
     def _names(self) -> StackConfig:
@@ -92,3 +99,9 @@ class StackConfig(Section):
             if name in models:
                 raise ValueError(f"{name}: reads itself, expected other models")
         return self
+
+    def on_folds(self, linear: LinearConfig | None) -> tuple[str, ...]:
+        """Return the stacks that are fitted on out-of-fold predictions: of linear models alone."""
+        if self.fit_on != "out_of_fold" or linear is None:
+            return ()
+        return tuple(name for name, read in self.models.items() if set(read) <= set(linear.models))

@@ -13,6 +13,8 @@ from genre_spark.fusion.logistic import Matrix
 
 __all__ = ["BlockScale", "ScaledBlocks", "fit_scales"]
 
+_ROUNDING = 1e-9
+
 Kind = Literal["rows", "columns", "both"]
 
 
@@ -48,7 +50,9 @@ class BlockScale:
             block = sparse.csr_matrix(dense)
         if self.kind != "columns":
             length = np.sqrt(np.asarray(block.multiply(block).sum(axis=1)).ravel())
-            known = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+            # what stands for a missing vector is the mean: nothing but rounding is left of it
+            smallest = _ROUNDING * np.sqrt(block.shape[1])
+            known = np.divide(1.0, length, out=np.zeros_like(length), where=length > smallest)
             block = sparse.diags(known) @ block
         return sparse.csr_matrix(block * np.sqrt(self.weight))
 

@@ -12,12 +12,14 @@ from scipy import sparse
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.fusion.block_scaling import BlockScale, ScaledBlocks, fit_scales
-from genre_spark.fusion.logistic import LogisticFit, Matrix, fit_logistic
+from genre_spark.fusion.logistic import LogisticFit, Matrix, fit_by_products, fit_logistic
 
 __all__ = ["DENSE_BLOCKS", "NUMBER_BLOCKS", "LinearModel", "fit_linear"]
 
 DENSE_BLOCKS = ("poster_embedding", "poster_summary")
 NUMBER_BLOCKS = ("numbers",)
+_MOST_PRODUCTS = 8_000  # rows: 0.5 GB of products with each other
+_SPARSE_COST = 10  # what a value of a sparse matrix costs in a product, in those of a dense one
 
 
 @dataclass(frozen=True)
@@ -86,4 +88,8 @@ def fit_linear(
         penalty: of the weights' squares, against the log loss summed over rows.
     """
     blocks = fit_scales(features, places, weights, dense=DENSE_BLOCKS, numbers=NUMBER_BLOCKS)
-    return LinearModel(blocks, fit_logistic(blocks.apply(features), labels, penalty=penalty))
+    scaled = blocks.apply(features)
+    rows = len(labels)
+    if rows <= _MOST_PRODUCTS and rows**2 < _SPARSE_COST * scaled.nnz:
+        return LinearModel(blocks, fit_by_products(scaled, labels, penalty=penalty))
+    return LinearModel(blocks, fit_logistic(scaled, labels, penalty=penalty))

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-__all__ = ["decode_lists", "decode_vectors", "encode_lists"]
+__all__ = ["decode_lists", "decode_optional_lists", "decode_vectors", "encode_lists"]
 
 _DENSE = 1
 
@@ -35,6 +35,15 @@ def decode_lists(column: pa.ListArray) -> np.ndarray:
     """Return lists of numbers of one length as a matrix, float64 (rows, length)."""
     flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
     return flat.reshape(len(column), -1)
+
+
+def decode_optional_lists(column: pa.ListArray, length: int) -> np.ndarray:
+    """Return lists of numbers as a matrix, float64 (rows, length); rows without a list are NaN."""
+    found = np.full((len(column), length), np.nan)
+    given = column.is_valid().to_numpy(zero_copy_only=False)
+    if given.any():
+        found[given] = decode_lists(column.drop_null())
+    return found
 
 
 def encode_lists(values: np.ndarray) -> pa.ListArray:

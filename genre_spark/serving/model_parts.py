@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.frame_engine import FeatureRows
+from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import filesystem, join
 from genre_spark.serving.package_description import ModelDescription
 
@@ -29,11 +30,13 @@ class Movies:
         frame: raw fields, one row per movie.
         notes: what could not be used, per movie.
         features: returns the feature vectors; computed once.
+        specification: of the feature vectors; None where no part reads them.
     """
 
     frame: pd.DataFrame
     notes: list[list[str]]
     features: Callable[[], FeatureRows]
+    specification: FeatureSpecification | None = None
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ class Scored:
     Attributes:
         probabilities: (movies, L), 0..1, rounded to float32 as predictions tables store them.
         decided: 0 or 1, (movies, L), where the model decides by itself at its own threshold.
+        judged: which movies have what the model needs, (movies,); None where all have.
     """
 
     probabilities: Matrix
     decided: Matrix | None = None
+    judged: NDArray[np.bool_] | None = None
 
 
 class Part(Protocol):
@@ -81,18 +86,28 @@ class MultilabelPart:
 class LinearPart:
     """A linear model on blocks of the feature vectors.
 
+    It does not judge movies that lack the poster or the texts that it reads.
+
     Args:
         file: file of the model.
     """
 
     def __init__(self, file: str) -> None:
         from genre_spark.fusion.linear_model import LinearModel  # noqa: PLC0415
+        from genre_spark.fusion.senses import senses_of  # noqa: PLC0415
 
         self._model = LinearModel.from_bytes(_read(file))
+        self._senses = senses_of(scale.name for scale in self._model.blocks.scales)
 
     def score(self, movies: Movies) -> Scored:
         """Return the model's probabilities."""
-        return Scored(_rounded(self._model.probabilities(movies.features().matrix)))
+        from genre_spark.fusion.senses import lacking  # noqa: PLC0415
+
+        matrix, judged = movies.features().matrix, np.ones(len(movies.frame), np.bool_)
+        if movies.specification is not None and self._senses:
+            lacks = lacking(movies.specification, matrix)
+            judged = ~np.any([lacks[sense] for sense in self._senses], axis=0)
+        return Scored(_rounded(self._model.probabilities(matrix)), judged=judged)
 
 
 class NetworkPart:
@@ -116,7 +131,7 @@ class NetworkPart:
         from genre_spark.serving.poster_pixels import read_posters  # noqa: PLC0415 - OpenCV
 
         count = len(movies.frame)
-        found = np.tile(self._prior, (count, 1))
+        found, judged = np.tile(self._prior, (count, 1)), np.zeros(count, np.bool_)
         images = movies.frame["image"] if "image" in movies.frame else [None] * count
         for start in range(0, count, _BATCH):
             notes = movies.notes[start : start + _BATCH]
@@ -124,13 +139,14 @@ class NetworkPart:
             pixels, rows = read_posters(chunk, self._form, notes)
             if len(rows):
                 found[start + rows] = self._network.probabilities(pixels)
+                judged[start + rows] = True
             for row in set(range(len(chunk))) - set(rows.tolist()):
                 notes[row].append("no poster: the network answers with the genres' frequencies")
-        return Scored(_rounded(found))
+        return Scored(_rounded(found), judged=judged)
 
 
 class StackPart:
-    """A model on top of what other models predict.
+    """A model on top of what other models predict of the movies that they can judge.
 
     Args:
         file: file of the stack.
@@ -147,8 +163,33 @@ class StackPart:
         """Return the stack's probabilities."""
         from genre_spark.fusion.stacking import log_odds  # noqa: PLC0415
 
-        inputs = log_odds([part.score(movies).probabilities for part in self._parts])
-        return Scored(_rounded(self._stack.probabilities(inputs)))
+        inputs = []
+        for part in self._parts:
+            found = part.score(movies)
+            if found.judged is not None:
+                found.probabilities[~found.judged] = np.nan
+            inputs.append(found.probabilities)
+        return Scored(_rounded(self._stack.probabilities(log_odds(inputs))))
+
+
+class CalibratedPart:
+    """A model whose probabilities are calibrated.
+
+    Args:
+        file: file of the calibration's curves.
+        part: the model.
+    """
+
+    def __init__(self, file: str, part: Part) -> None:
+        from genre_spark.fusion.calibrators import Calibrator  # noqa: PLC0415
+
+        self._curves = Calibrator.from_json(_read(file))
+        self._part = part
+
+    def score(self, movies: Movies) -> Scored:
+        """Return the calibrated probabilities."""
+        found = self._part.score(movies)
+        return Scored(_rounded(self._curves.apply(found.probabilities)), judged=found.judged)
 
 
 def _read(file: str) -> bytes:
@@ -162,7 +203,7 @@ def _rounded(probabilities: Matrix) -> Matrix:
     return probabilities.astype(np.float32).astype(np.float64)
 
 
-KINDS = ("multilabel", "linear", "network", "stack")
+KINDS = ("multilabel", "linear", "network", "stack", "calibrated")
 """Kinds of parts that can be packaged."""
 
 
@@ -187,4 +228,8 @@ def open_part(folder: str, part: Mapping[str, Any], description: ModelDescriptio
     if kind == "stack":
         parts = [open_part(folder, each, description) for each in part["models"]]
         return StackPart(join(folder, part["file"]), parts)
+    if kind == "calibrated":
+        return CalibratedPart(
+            join(folder, part["file"]), open_part(folder, part["model"], description)
+        )
     raise InvalidInputError(f"{folder}: a part of kind {kind!r}, expected {', '.join(KINDS)}")

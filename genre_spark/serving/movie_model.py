@@ -107,7 +107,7 @@ class MovieModel:
                     mine.extend(note for note in found if note not in mine)
             return held[0]
 
-        scored = self._part.score(Movies(frame, notes, features))
+        scored = self._part.score(Movies(frame, notes, features, self.specification))
         return MovieAnswers(
             self.description.vocabulary,
             scored.probabilities,

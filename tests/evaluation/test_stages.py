@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from sklearn.metrics import accuracy_score, f1_score, hamming_loss, jaccard_score
 
-from genre_spark.config import Config, build_config
+from genre_spark.config import Config, EvaluationConfig, build_config
 from genre_spark.errors import MissingTableError
 from genre_spark.evaluation.comparison import rule_name
 from genre_spark.evaluation.scores import RULES
+from genre_spark.fusion.calibrators import Calibrator
 from genre_spark.pipelines import compare, evaluate
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.calibrated import calibration_file
 from genre_spark.schemas import PREDICTIONS_SCHEMA, SAMPLES_WITHOUT_POSTERS_SCHEMA
 from genre_spark.tables import write_table
 from genre_spark.tracking import experiment_address, resolve_tracking_uri
@@ -271,6 +274,29 @@ def test_the_saved_view_ranks_the_compared_models(spark, evaluated) -> None:
     route = f"/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
     assert address.startswith(f"http://127.0.0.1:5000/#{route}&viewStateShareKey=models-")
     assert address.split("#")[1] in experiment.tags["mlflow.note.content"]
+
+
+def test_calibrated_models_are_measured_and_shown_before_and_after(spark, evaluated) -> None:
+    config, _, _ = evaluated
+    config = config.model_copy(
+        update={"evaluation": EvaluationConfig(models=("expert",), calibration="platt")}
+    )
+    evaluate.run(spark, config)
+    run = model_runs(config)["expert"]
+    assert run.data.metrics["calibration_error"] < run.data.metrics["calibration_error_before"]
+    client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"reliability.png", "reliability_before.png"} <= files
+    curves = Calibrator.from_json(Path(calibration_file(config, "expert")).read_bytes())
+    _, scores = made_up("expert", "test")
+    after = Catalogue(config).evaluation.read(spark).collect()
+    threshold = lookup(after, model="expert", rule="f1_micro", metric="threshold", label=None)
+    predicted = curves.apply(scores).astype(np.float32).astype(float) >= threshold
+    truth, _ = made_up("expert", "test")
+    of_test = {"model": "expert", "split": "test", "rule": "f1_micro", "label": None}
+    assert lookup(after, metric="f1_micro", **of_test) == pytest.approx(
+        f1_score(truth, predicted, average="micro")
+    )
 
 
 def test_models_of_different_test_movies_are_distinguished(spark, evaluated) -> None:

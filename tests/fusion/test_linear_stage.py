@@ -8,8 +8,9 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import LinearConfig, LinearModelConfig, build_config
 from genre_spark.errors import InvalidConfigError
+from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.vectors import decode_vectors
-from genre_spark.pipelines import build_features, group_genres, sample, train_linear
+from genre_spark.pipelines import build_features, group_genres, sample, train_linear, train_stack
 from genre_spark.pipelines.catalogue import Catalogue
 
 MOVIES = 150
@@ -57,6 +58,7 @@ def recipe(folder, **changes):
                 "themes": {"blocks": {"words": 1, "themes": 1}},
             }
         },
+        "stack": {"models": {"fused": ["text", "places"]}, "folds": 3},
     }
     return build_config({**values, **changes})
 
@@ -93,6 +95,41 @@ def test_models_are_as_good_as_their_blocks(spark, trained):
     details = Catalogue(trained).predictions("text", "test").manifest().details
     assert (details["family"], details["blocks"]) == ("linear", ["words"])
     assert train_linear.run(spark, trained).reused
+
+
+def test_a_stack_is_fitted_on_what_models_say_of_training_movies_that_they_have_not_seen(
+    spark, trained
+):
+    tables = Catalogue(trained)
+    assert not tables.predictions("themes", "train").is_whole()  # no stack reads it
+    predicted = tables.predictions("text", "train").read(spark)
+    assert predicted.count() == tables.samples("train").manifest().rows
+    result = train_stack.run(spark, trained)
+    assert result.counts["movies_fused"] == predicted.count()
+    assert (result.notes, train_stack.run(spark, trained).reused) == ((), True)
+    assert tables.predictions("fused", "test").manifest().details["fit_on"] == "out_of_fold"
+    assert hamming(spark, trained, "fused") < hamming(spark, trained, "places")
+
+
+def test_a_training_movies_own_labels_do_not_move_its_out_of_fold_prediction(spark, trained):
+    specification = FeatureSpecification.load(trained.paths.model("features"))
+    train = train_linear._with_features(spark, trained, "train")
+    train = train.withColumn("fold", train_linear._fold(trained))
+    turned = F.transform("labels", lambda on: (1 - on).cast("float"))
+    mixed = train.withColumn(
+        "labels", F.when(F.col("fold") == 0, turned).otherwise(F.col("labels"))
+    )
+
+    def predict(rows):
+        models = train_linear._fit_all(trained, rows, specification)["text"][1:]
+        found = train_linear._predict_folds(rows, models, specification)
+        found = found.join(train.select("movie_id", "fold"), "movie_id").orderBy("movie_id")
+        rows = found.collect()
+        return np.array([row.probabilities for row in rows]), np.array([row.fold for row in rows])
+
+    (before, fold), (after, _) = predict(train), predict(mixed)
+    assert np.array_equal(before[fold == 0], after[fold == 0])
+    assert not np.array_equal(before[fold == 1], after[fold == 1])
 
 
 def test_a_block_that_gives_labels_away_helps_only_the_models_that_read_it(spark, trained):

@@ -6,14 +6,18 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.features.blocks import EmbeddingBlock, WordsBlock
+from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.linear_model import LinearModel, fit_linear
-from genre_spark.fusion.logistic import fit_logistic, log_loss
+from genre_spark.fusion.logistic import fit_by_products, fit_logistic, log_loss
+from genre_spark.fusion.senses import lacking, senses_of
 from genre_spark.fusion.stacking import (
     Penalty,
     StackedModel,
     choose_penalty,
     fit_stack,
     log_odds,
+    patterns_of,
 )
 
 
@@ -34,6 +38,26 @@ def test_weights_are_scikit_learns(kind, penalty):
         other.fit(features, labels[:, label])
         assert fit.weights[:, label] == pytest.approx(other.coef_[0], abs=0.02)
         assert fit.intercepts[label] == pytest.approx(other.intercept_[0], abs=0.02)
+
+
+def test_products_of_rows_give_the_same_fit():
+    features, labels = draw(rows=80)
+    features = np.hstack([features, np.ones((80, 1)), np.eye(80)])  # full columns and rare ones
+    matrix = sparse.csr_matrix(features)
+    other = fit_logistic(matrix, labels, penalty=0.5, iterations=2000)
+    fit = fit_by_products(matrix, labels, penalty=0.5)
+    assert fit.weights == pytest.approx(other.weights, abs=0.01)
+    assert fit.logits(matrix) == pytest.approx(other.logits(matrix), abs=0.02)
+
+
+def test_a_row_of_weight_two_counts_as_two_rows():
+    features, labels = draw(rows=60)
+    weights = np.ones(60)
+    weights[:20] = 2
+    twice = np.r_[np.arange(60), np.arange(20)]
+    fit = fit_logistic(features, labels, penalty=1.0, row_weights=weights)
+    other = fit_logistic(features[twice], labels[twice], penalty=1.0)
+    assert fit.weights == pytest.approx(other.weights, abs=0.01)
 
 
 def test_a_great_penalty_leaves_the_weights_at_their_centre():
@@ -64,7 +88,7 @@ def test_a_stack_of_two_models_with_different_errors_beats_both():
     pair = [predictions(labels, 2.0, seed) for seed in (1, 2)]
     inputs = log_odds(pair)
     stack = fit_stack(inputs[:300], labels[:300], models=["a", "b"], penalty=Penalty(3, None))
-    loss = log_loss(labels[300:], stack.fit.logits(inputs[300:]))
+    loss = log_loss(labels[300:], stack.logits(inputs[300:]))
     alone = [log_loss(labels[300:], log_odds([p[300:]])) for p in pair]
     assert loss < min(alone)
 
@@ -93,8 +117,80 @@ def test_few_rows_leave_a_stack_at_the_mean_of_the_log_odds():
     assert stack.fit.weights[[0, 3], 0] == pytest.approx([0.5, 0.5], abs=1e-3)
 
 
+def test_a_row_without_a_poster_is_predicted_as_if_no_model_had_read_posters():
+    _, labels = draw(rows=600)
+    rng = np.random.default_rng(5)
+    strong, weak, poster = (predictions(labels, noise, n) for n, noise in enumerate((1.0, 3, 1)))
+    names, senses = ["both", "text", "poster"], [("poster", "text"), ("text",), ("poster",)]
+    inputs = log_odds([strong, weak, poster])
+    stack = fit_stack(
+        inputs, labels, models=names, penalty=Penalty(3, None), patterns=patterns_of(senses)
+    )
+    alone = fit_stack(log_odds([weak]), labels, models=["text"], penalty=Penalty(3, None))
+    lacking = np.flatnonzero(rng.random(600) < 0.3)
+    without = inputs.copy().reshape(600, 3, 3)
+    without[np.ix_(lacking, [0, 2])] = np.nan
+    found = stack.probabilities(without.reshape(600, 9))
+    assert found[lacking] == pytest.approx(alone.probabilities(log_odds([weak]))[lacking])
+    others = np.setdiff1d(np.arange(600), lacking)
+    assert np.array_equal(found[others], stack.probabilities(inputs)[others])
+
+
+def test_a_movie_that_no_model_can_judge_gets_the_shares_of_training():
+    _, labels = draw(rows=200)
+    inputs = log_odds([predictions(labels, 1.0, 1)])
+    stack = fit_stack(
+        inputs, labels, models=["a"], penalty=Penalty(3, None), patterns=patterns_of([("text",)])
+    )
+    nothing = np.full((1, 3), np.nan)
+    assert stack.probabilities(nothing)[0] == pytest.approx(labels.mean(axis=0), abs=0.01)
+
+
+def test_patterns_are_the_models_that_are_left_without_each_sense():
+    senses = [("poster", "text"), ("text",), ("poster",), ()]
+    assert patterns_of(senses) == (
+        (True, True, True, True),
+        (False, True, False, True),
+        (False, False, True, True),
+        (False, False, False, True),
+        (False, False, False, False),
+    )
+
+
+def test_a_missing_embedding_counts_as_lacking_its_sense():
+    fill = np.array([0.5, -1.0])
+    parts = (
+        WordsBlock(("name",), 1, (), ("a", "b"), False, np.ones(2)),
+        EmbeddingBlock("text_embedding", fill, True),
+        EmbeddingBlock("poster_embedding", fill, False),
+    )
+    rows = sparse.csr_matrix(
+        [
+            [1, 0, 0.5, -1, 1, 3, 3],  # words, no text vector
+            [0, 0, 0.5, -1, 1, 3, 3],  # nothing of a text
+            [0, 0, 2, 2, 0, 0.5, -1],  # no poster
+        ]
+    )
+    found = lacking(FeatureSpecification(parts, 3), rows)
+    assert {sense: flags.tolist() for sense, flags in found.items()} == {
+        "text": [False, True, False],
+        "poster": [False, False, True],
+    }
+    assert senses_of(["words", "countries", "poster_summary"]) == ("poster", "text")
+
+
+def test_what_stands_for_a_missing_vector_moves_no_log_odds():
+    features, labels = draw()
+    matrix = sparse.csr_matrix(features)
+    model = fit_linear(
+        matrix, labels, {"poster_embedding": slice(0, 12)}, {"poster_embedding": 1.0}, penalty=0.1
+    )
+    mean = sparse.csr_matrix(features.mean(axis=0)[None])
+    assert model.fit.logits(model.blocks.apply(mean))[0] == pytest.approx(model.fit.intercepts)
+
+
 def test_a_stack_without_rows_is_rejected():
-    with pytest.raises(InvalidInputError, match="0 rows and 1 models"):
+    with pytest.raises(InvalidInputError, match="0 rows that all of 1 models"):
         fit_stack(np.zeros((0, 2)), np.zeros((0, 2)), models=["a"], penalty=Penalty(1, None))
 
 

@@ -113,6 +113,21 @@ def test_a_validation_movies_own_labels_do_not_move_its_prediction(spark, config
     assert not np.array_equal(before, after)
 
 
+def test_a_movie_that_one_model_has_not_predicted_is_predicted_all_the_same(spark, config):
+    labels = {"validation": draw_labels(100, 1), "test": draw_labels(50, 2)}
+    write(spark, config, labels)
+    table = Catalogue(config).predictions("two", "test")
+    rows = [row for row in table.read(spark).collect() if row.movie_id != 10_000]
+    table.write(
+        spark.createDataFrame(rows, table.schema), fingerprint="x", details={"vocabulary": GENRES}
+    )
+    result = train_stack.run(spark, config)
+    assert any("fused is fitted on validation" in note for note in result.notes)
+    found = read(spark, config, "test")
+    assert len(found) == 50
+    assert found[0] == pytest.approx(labels["validation"].mean(axis=0), abs=0.02)
+
+
 def test_labels_of_test_movies_do_not_move_anything(spark, config):
     labels = {"validation": draw_labels(100, 1), "test": draw_labels(50, 2)}
     write(spark, config, labels)
@@ -146,7 +161,7 @@ def test_models_of_other_genres_and_missing_predictions_are_rejected(spark, conf
 
 def test_too_few_validation_movies_are_rejected(spark, config):
     write(spark, config, {"validation": draw_labels(6, 1), "test": draw_labels(6, 2)})
-    with pytest.raises(InvalidInputError, match=r"6 validation movies.*at least 10"):
+    with pytest.raises(InvalidInputError, match=r"6 movies that any of one, two.*at least 10"):
         train_stack.run(spark, config)
 
 

@@ -165,6 +165,25 @@ def test_predicting_nothing_is_chosen_where_it_is_better_than_any_prediction(
     assert model.predict(scores).sum() == 0
 
 
+@pytest.mark.parametrize(
+    ("rule", "truth", "scores", "expected"),
+    [
+        # thresholds in (.2, .8] are right for three rows, none for the last
+        ("exact_match", [[1, 0]] * 3 + [[0, 1]], [[0.8, 0.2]] * 3 + [[0.1, 0.05]], [0.5]),
+        # one row each at (.9, .8], (.6, .5], (.5, .1]: the last two are one interval, the widest
+        ("exact_match", [[1, 0]] * 3, [[0.9, 0.8], [0.6, 0.5], [0.5, 0.1]], [0.35]),
+        ("f1_micro", [[1], [0], [0]], [[0.9], [0.5], [0.1]], [0.7]),
+    ],
+)
+def test_of_equally_good_thresholds_the_middle_of_the_widest_interval_is_taken(
+    spark, rule, truth, scores, expected
+):
+    truth = np.array(truth, dtype=float)
+    data = frame(spark, truth, np.array(scores), truth, np.ones(len(truth)))
+    found = ThresholdTuner(rule=rule, predictionCol="tuned").fit(data).getThresholds()
+    assert found == pytest.approx(expected)
+
+
 def test_a_prediction_as_good_as_none_keeps_its_threshold(spark):
     truth, scores = np.array([[1.0], [0.0]]), np.array([[0.6], [0.6]])
     model = ThresholdTuner(rule="exact_match", predictionCol="tuned").fit(

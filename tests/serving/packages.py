@@ -13,6 +13,7 @@ from genre_spark.features.blocks import (
     PosterForm,
 )
 from genre_spark.features.specification import FeatureSpecification
+from genre_spark.fusion.calibrators import Calibrator
 from genre_spark.fusion.linear_model import fit_linear
 from genre_spark.fusion.logistic import LogisticFit
 from genre_spark.fusion.stacking import Penalty, StackedModel
@@ -61,10 +62,15 @@ def write_package(folder: Path, part, **settings) -> str:
     network = build_network("scratch_cnn_one", len(GENRES), 80, 76, seed=1)
     save_network(str(sources / "network.pt"), network, GENRES, NetworkForm(80, 76))
     weights = np.vstack([np.eye(len(GENRES)), np.eye(len(GENRES)) * 0.5])
-    stack = StackedModel(
-        ("forest", "network"), LogisticFit(weights, np.full(4, -0.1)), Penalty(1.0, None)
-    )
+    forest_alone = np.vstack([np.eye(len(GENRES)), np.zeros((4, 4))])
+    fits = {
+        (True, True): LogisticFit(weights, np.full(4, -0.1)),
+        (True, False): LogisticFit(forest_alone, np.full(4, 0.2)),
+    }
+    stack = StackedModel(("forest", "network"), fits, Penalty(1.0, None))
     (sources / "stack.npz").write_bytes(stack.to_bytes())
+    curves = Calibrator("platt", ((0.5,),) * 4, ((-1.0,),) * 4)
+    (sources / "calibration.json").write_text(curves.to_json())
     (sources / "linear.npz").write_bytes(linear_model().to_bytes())
     package_model(
         str(folder / "package"),
@@ -74,6 +80,7 @@ def write_package(folder: Path, part, **settings) -> str:
             "parts/network.pt": str(sources / "network.pt"),
             "parts/linear.npz": str(sources / "linear.npz"),
             "parts/stack.npz": str(sources / "stack.npz"),
+            "parts/calibration.json": str(sources / "calibration.json"),
         },
         features=SPECIFICATION,
         backbone=None,

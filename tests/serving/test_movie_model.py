@@ -107,11 +107,22 @@ def test_a_stack_joins_the_log_odds_of_its_models(tmp_path):
     ]
     forest, network = (model.predict(frame).probabilities for model in models)
     found = MovieModel(write_package(tmp_path / "stack", part)).predict(frame).probabilities
-    limited = [np.clip(each, 1e-4, 1 - 1e-4) for each in (forest, network)]
-    rough = expit(logit(limited[0]) + 0.5 * logit(limited[1]) - 0.1)
-    assert found[(forest > 1e-3) & (forest < 0.999)] == pytest.approx(
-        rough[(forest > 1e-3) & (forest < 0.999)], abs=1e-6
-    )
+    limited = [np.clip(each, 1e-3, 1 - 1e-3) for each in (forest, network)]
+    joined = expit(logit(limited[0]) + 0.5 * logit(limited[1]) - 0.1)
+    assert found[:2] == pytest.approx(joined[:2], abs=1e-6)
+
+    alone = expit(logit(limited[0][2]) + 0.2)  # no poster: the forest's weights without a network
+    assert found[2] == pytest.approx(alone, abs=1e-4)
+
+
+def test_calibrated_probabilities_decide(tmp_path):
+    part = {"kind": "calibrated", "file": "parts/calibration.json", "model": FOREST}
+    settings = {"rule": "fixed", "thresholds": (0.4,)}
+    plain = MovieModel(write_package(tmp_path / "a", FOREST, **settings)).predict(MOVIES)
+    found = MovieModel(write_package(tmp_path / "b", part, **settings)).predict(MOVIES)
+    expected = expit(0.5 * logit(plain.probabilities.clip(1e-6, 1 - 1e-6)) - 1)
+    assert found.probabilities == pytest.approx(expected, abs=1e-6)
+    assert np.array_equal(found.decided, found.probabilities >= 0.4)
 
 
 def test_a_value_of_a_wrong_type_is_an_error_with_its_column_and_row(tmp_path):

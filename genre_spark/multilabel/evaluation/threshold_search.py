@@ -126,27 +126,40 @@ def _best_points(points: DataFrame, rule: str, cardinality: float | None) -> Dat
         F.max("n_labels").alias("n_labels"),
     )
     curve = Window.partitionBy("curve")
+    falling = curve.orderBy(F.col("score").desc())
+    finite = F.abs("score") != float("inf")
     running = with_running_sums(grouped, "curve").withColumns(
         {
-            "next": F.lead("score").over(curve.orderBy(F.col("score").desc())),
+            "next": F.lead("score").over(falling),
             "total": F.sum("positive").over(curve),
             "all_rows": F.sum("weight").over(curve),
         }
     )
-    finite = F.abs("score") != float("inf")
-    # between a score and the next lower one nothing changes; halfway is farthest from both
-    halfway = (F.col("score") + F.col("next")) / 2
-    threshold = F.when(F.col("next") > float("-inf"), halfway).otherwise(F.col("score"))
-    value = _objective(rule, cardinality)
-    ranked = F.when(finite, F.struct(value.alias("value"), threshold.alias("threshold")))
-    infinite = F.when(F.col("score") == float("inf"), F.col("positive")).otherwise(0.0)
-    return running.groupBy("curve").agg(
-        F.max(F.when(ranked["value"].isNotNull(), ranked)).alias("best"),
+    valued = running.withColumn("value", F.when(finite, _objective(rule, cardinality)))
+    is_best = F.coalesce(F.col("value") == F.max("value").over(curve), F.lit(False))
+    before = F.row_number().over(falling) - F.sum(is_best.cast("int")).over(falling)
+    # thresholds that are equally good side by side have the same number of worse ones above them
+    spans = valued.withColumn("is_best", is_best).withColumn("before", before)
+    below = F.when(F.col("next") > float("-inf"), F.col("next")).otherwise(F.col("score"))
+    empty = F.when(F.col("score") == float("inf"), F.col("positive")).otherwise(0.0)
+    found = spans.groupBy("curve", "is_best", "before").agg(
+        F.max("value").alias("value"),
+        F.max("score").alias("from"),
+        F.min(below).alias("to"),
         F.max(F.when(finite, F.col("score"))).alias("highest"),
-        F.sum(infinite).alias("empty"),
-        F.max("n_labels").alias("n_labels"),
-        F.max("total").alias("total"),
-        F.max("all_rows").alias("all_rows"),
+        F.sum(empty).alias("empty"),
+        *(F.max(name).alias(name) for name in ("n_labels", "total", "all_rows")),
+    )
+    # between a score and the next lower one nothing changes; halfway is farthest from both
+    widest = F.struct(
+        (F.col("from") - F.col("to")).alias("width"),
+        ((F.col("from") + F.col("to")) / 2).alias("threshold"),
+        "value",
+    )
+    return found.groupBy("curve").agg(
+        F.max(F.when(F.col("is_best"), widest)).alias("best"),
+        F.sum("empty").alias("empty"),
+        *(F.max(name).alias(name) for name in ("highest", "n_labels", "total", "all_rows")),
     )
 
 

@@ -181,10 +181,11 @@ class ThresholdTuner(Estimator, _TunerParams, ParamsReadable, DefaultParamsWrita
     """Fit thresholds on scores and labels of rows that the scoring model has not seen.
 
     One distributed pass whatever the rule: equal scores are grouped, running sums over the sorted
-    scores give the measure at every possible threshold, and the best is exact. The threshold lies
-    midway between the best score and the next lower one; of equally good ones the highest is taken.
-    One above all scores, under which nothing is predicted, is taken where it is better than any
-    other ('exact_match', 'cardinality'). A label that is never on keeps `threshold`.
+    scores give the measure at every possible threshold, and the best is exact. The threshold is the
+    middle of the widest interval of thresholds that are best: its ends are chance, and the highest
+    of them would predict too few labels. One above all scores, under which nothing is predicted, is
+    taken where it is better than any other ('exact_match', 'cardinality'). A label that is never on
+    keeps `threshold`.
 
     SCut, PCut and RCut are Yang's names (2001); the single threshold for exact match is the TMDb
     and IMDb study's.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +26,7 @@ from genre_spark.evaluation.scores import Candidate, choose_best, gather_candida
 from genre_spark.files import filesystem, fingerprint
 from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.calibrated import calibrated
 from genre_spark.pipelines.evaluation.evaluation_log import log_evaluation
 from genre_spark.pipelines.evaluation.model_evaluation import (
     EvaluatedModel,
@@ -87,6 +88,7 @@ def _depends_on(config: Config) -> list[object]:
         _VERSION,
         config.evaluation.threshold,
         config.evaluation.best_by,
+        config.evaluation.calibration,
         predictions,
         tables.samples("train").manifest().fingerprint,
     ]
@@ -106,7 +108,10 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     evaluated = []
     for model in models:
         logger.info("  %s: evaluating", model.name)
-        evaluated.append(evaluate_model(model, threshold=config.evaluation.threshold))
+        found = evaluate_model(calibrated(config, model), threshold=config.evaluation.threshold)
+        if config.evaluation.calibration != "none":
+            found = replace(found, uncalibrated=model)
+        evaluated.append(found)
     evaluated += [
         evaluate_decisions(baseline) for baseline in _baselines(spark, config, like=models[0])
     ]
@@ -129,6 +134,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             "runs": runs,
             "movies": _movies(config, models[0]),
             "themes": {model.name: reads_themes(config, model.name) for model in models},
+            "calibration": config.evaluation.calibration,
         },
         partitions=1,
     )

@@ -30,7 +30,7 @@ from genre_spark.evaluation.scores import (
 from genre_spark.evaluation.threshold_curves import ThresholdCurves, count_thresholds
 from genre_spark.multilabel.fitting.cooccurrence import count_cooccurrence
 from genre_spark.numeric.label_correlation import correlate_labels
-from genre_spark.pipelines.evaluation.model_evaluation import EvaluatedModel
+from genre_spark.pipelines.evaluation.model_evaluation import EvaluatedModel, PredictedModel
 from genre_spark.schemas import LABELS, PREDICTION
 from genre_spark.tracking import DataInput, TrackedRun, log_headline
 
@@ -57,8 +57,10 @@ def log_evaluation(
     numbers = headline(chosen)
     curves = {}
     if evaluated.thresholds:
-        curves = {split: _curves(evaluated, split) for split in ("validation", "test")}
+        curves = {split: _curves(evaluated.model, split) for split in ("validation", "test")}
         numbers["calibration_error"] = round(reliability_of(curves["test"]).error, 4)
+    if evaluated.uncalibrated is not None:
+        numbers |= _log_uncalibrated(run, evaluated.uncalibrated)
     log_headline(run, numbers, data=measured_on)
     run.set_tags({DECISION_RULE: _describe_rule(evaluated, chosen)})
     run.log_table(_metrics_table(evaluated), "metrics.json")
@@ -156,8 +158,16 @@ def _log_pictures(
     run.log_figure(figure, "correlations.png")
 
 
-def _curves(evaluated: EvaluatedModel, split: str) -> ThresholdCurves:
-    model = evaluated.model
+def _log_uncalibrated(run: TrackedRun, model: PredictedModel) -> dict[str, float]:
+    """Log what the model's own probabilities mean; return their expected calibration error."""
+    found = reliability_of(_curves(model, "test"))
+    title = f"{model.name}: what its probabilities mean on test, before calibration"
+    figure = draw_reliability(found, labels=model.vocabulary, title=title)
+    run.log_figure(figure, "reliability_before.png")
+    return {"calibration_error_before": round(found.error, 4)}
+
+
+def _curves(model: PredictedModel, split: str) -> ThresholdCurves:
     return count_thresholds(model.predictions[split], labels=len(model.vocabulary))
 
 

@@ -52,12 +52,14 @@ class EvaluatedModel:
             probabilities.
         measured: (split, rule) -> metrics.
         scores: thresholds and metrics as rows of the evaluation table.
+        uncalibrated: the model with its own probabilities, where `model` has calibrated ones.
     """
 
     model: PredictedModel
     thresholds: Mapping[str, Sequence[float]]
     measured: Mapping[tuple[str, str], MultilabelMetrics]
     scores: Sequence[Score]
+    uncalibrated: PredictedModel | None = None
 
     def decided(self, split: str, rule: str) -> DataFrame:
         """Return the predictions of a split with `prediction` under a rule."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import partial
+from collections.abc import Sequence
+from functools import partial, reduce
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from genre_spark.caching import cached
 from genre_spark.config import Config, LinearConfig
@@ -15,6 +17,7 @@ from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import join, whole_file
 from genre_spark.fusion.linear_model import LinearModel
 from genre_spark.fusion.linear_tables import fit_in_task, predict_linear
+from genre_spark.fusion.stack_tables import fold_of
 from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
@@ -27,56 +30,63 @@ __all__ = ["run"]
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")
+_FOLD = "fold"
 
 
 def _depends_on(config: Config) -> list[object]:
     tables = Catalogue(config)
     read = [tables.features, *(tables.samples(split) for split in _SPLITS)]
     fingerprints = [table.manifest().fingerprint for table in read]
-    return [_settings(config).model_dump(mode="json"), fingerprints]
+    in_folds = _in_folds(config)
+    folds = [config.stack.folds, in_folds] if config.stack is not None and in_folds else []
+    return [_settings(config).model_dump(mode="json"), fingerprints, *folds]
 
 
 def _outputs(config: Config) -> list[Table]:
+    tables = Catalogue(config)
+    names = _settings(config).models
     return [
-        Catalogue(config).predictions(name, split)
-        for name in _settings(config).models
-        for split in _SPLITS[1:]
+        *(tables.predictions(name, split) for name in names for split in _SPLITS[1:]),
+        *(tables.predictions(name, "train") for name in _in_folds(config)),
     ]
+
+
+def _in_folds(config: Config) -> list[str]:
+    """Return the models that a stack on out-of-fold predictions reads."""
+    if config.stack is None:
+        return []
+    stacks = config.stack.on_folds(config.linear)
+    return sorted({name for stack in stacks for name in config.stack.models[stack]})
 
 
 @stage(depends_on=_depends_on, outputs=_outputs)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Fit every configured model on the training sample, save it, and predict validation and test.
 
+    What stacks read is fitted in folds as well, to predict training movies that a fit has not seen.
+
     Counts: training movies, and seconds of fitting.
     """
     settings, tables = _settings(config), Catalogue(config)
     vocabulary = list(tables.samples("train").manifest().details["vocabulary"])
     specification = FeatureSpecification.load(config.paths.model("features"))
-    places = specification.blocks
     _check_blocks(settings, specification)
     rows = {split: _with_features(spark, config, split) for split in _SPLITS}
-    with cached(rows["train"]) as train:
+    with cached(rows["train"].withColumn(_FOLD, _fold(config))) as train:
         counts: dict[str, float] = {"training_movies": train.count()}
         started = time.monotonic()
-        fits = [
-            partial(
-                fit_in_task,
-                train,
-                places,
-                model.blocks,
-                size=specification.size,
-                penalty=model.penalty,
-            )
-            for model in settings.models.values()
-        ]
         logger.info(
             "  %s: training on %s movies", ", ".join(settings.models), counts["training_movies"]
         )
-        fitted = run_in_threads(spark, fits, parallelism=config.multilabel.parallelism)
+        fitted = _fit_all(config, train, specification)
         counts["seconds"] = round(time.monotonic() - started, 2)
-    for name, model in zip(settings.models, fitted, strict=True):
-        chosen = settings.models[name]
+        for name in _in_folds(config):
+            predicted = _predict_folds(train, fitted[name][1:], specification)
+            tables.predictions(name, "train").write(
+                predicted, fingerprint=tracked.digest, details={"vocabulary": vocabulary}
+            )
+    for name, chosen in settings.models.items():
+        model = fitted[name][0]
         tags = {"stage": run.name, "themes": str("themes" in chosen.blocks).lower()}
         with model_run(
             tracked, name, family="linear", method="logistic_regression", tags=tags
@@ -100,6 +110,47 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
                 )
     outputs = {name: config.paths.model(name) for name in settings.models}
     return StageResult(counts=counts, outputs=outputs)
+
+
+def _fold(config: Config) -> Column:
+    return fold_of(config.seed, config.stack.folds if config.stack is not None else 1)
+
+
+def _fit_all(
+    config: Config, train: DataFrame, specification: FeatureSpecification
+) -> dict[str, list[LinearModel]]:
+    """Return each model fitted on all movies, and behind it those fitted without one fold."""
+    settings, folds = _settings(config), config.stack.folds if config.stack is not None else 0
+    parts = {name: [train] for name in settings.models}
+    for name in _in_folds(config):
+        parts[name] += [train.where(F.col(_FOLD) != fold) for fold in range(folds)]
+    jobs = [
+        partial(
+            fit_in_task,
+            rows,
+            specification.blocks,
+            settings.models[name].blocks,
+            size=specification.size,
+            penalty=settings.models[name].penalty,
+        )
+        for name, mine in parts.items()
+        for rows in mine
+    ]
+    found = iter(
+        run_in_threads(train.sparkSession, jobs, parallelism=config.multilabel.parallelism)
+    )
+    return {name: [next(found) for _ in mine] for name, mine in parts.items()}
+
+
+def _predict_folds(
+    train: DataFrame, models: Sequence[LinearModel], specification: FeatureSpecification
+) -> DataFrame:
+    """Return the predictions of training movies, each by the model that was fitted without it."""
+    parts = [
+        predict_linear(train.where(F.col(_FOLD) == fold), model, size=specification.size)
+        for fold, model in enumerate(models)
+    ]
+    return reduce(DataFrame.unionByName, parts)
 
 
 def _settings(config: Config) -> LinearConfig:

@@ -10,14 +10,11 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config, StackConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.files import join, whole_file
-from genre_spark.fusion.stack_tables import (
-    CrossFittedStack,
-    fit_cross_fitted,
-    join_predictions,
-    predict_stack,
-)
+from genre_spark.fusion.stack_tables import CrossFittedStack, fit_cross_fitted, predict_stack
+from genre_spark.fusion.stacking import patterns_of
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import sample_inputs
+from genre_spark.pipelines.models.stack_inputs import StackInputs
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tracking import TrackedRun, log_data_inputs, model_run
 
@@ -25,18 +22,24 @@ __all__ = ["run"]
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("validation", "test")
+_VERSION = 2  # of what the stage writes: a table of an older one is written again
 
 
 def _depends_on(config: Config) -> list[object]:
     settings = _settings(config)
     tables = Catalogue(config)
-    stacks = set(settings.models)
-    read = sorted({name for names in settings.models.values() for name in names} - stacks)
-    fingerprints = {
-        name: [tables.predictions(name, split).manifest().fingerprint for split in _SPLITS]
-        for name in read
+    on_folds = settings.on_folds(config.linear)
+    read = {
+        (model, split)
+        for name, models in settings.models.items()
+        for model in models
+        if model not in settings.models
+        for split in ((*_SPLITS, "train") if name in on_folds else _SPLITS)
     }
-    return [settings.model_dump(mode="json"), fingerprints]
+    fingerprints = [[*key, tables.predictions(*key).manifest().fingerprint] for key in sorted(read)]
+    if on_folds:
+        fingerprints.append(["train", tables.samples("train").manifest().fingerprint])
+    return [_VERSION, settings.model_dump(mode="json"), fingerprints]
 
 
 @stage(
@@ -48,62 +51,79 @@ def _depends_on(config: Config) -> list[object]:
     ],
 )
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
-    """Fit every stack on validation, in folds, and predict validation and test.
+    """Fit every stack, and predict validation and test.
 
-    A validation movie is predicted by the fold that has not seen it, so that thresholds fitted on
-    these predictions are as good on new movies.
+    Stacks of linear models are fitted on out-of-fold predictions of training movies. Others, and
+    all where `stack.fit_on` says so, are fitted on validation in folds, and predict a validation
+    movie by the fold that has not seen it. Either way thresholds fitted on the stack's validation
+    predictions are as good on new movies.
 
     Counts: movies that each stack was fitted on. Metrics: their log loss, each by the other folds.
     """
-    settings, tables = _settings(config), Catalogue(config)
+    settings = _settings(config)
     counts: dict[str, float] = {}
     losses: dict[str, float] = {}
-    for name, models in settings.models.items():
-        with model_run(
-            tracked, name, family="stack", method="stack", tags={"stage": run.name}
-        ) as child:
-            logger.info("  %s: stacking %s", name, ", ".join(models))
-            vocabulary = _vocabulary(config, models)
-            child.log_params({"models": models, "folds": settings.folds, "seed": config.seed})
-            log_data_inputs(child, sample_inputs(config))
-            started = time.monotonic()
-            joined = {
-                split: join_predictions(
-                    {model: tables.predictions(model, split).read(spark) for model in models}
-                )
-                for split in _SPLITS
-            }
-            stack = fit_cross_fitted(
-                joined["validation"],
-                models,
-                folds=settings.folds,
-                seed=config.seed,
-                most_rows=settings.most_rows,
-            )
-            penalty = stack.whole.penalty
-            child.log_params({"penalty_own": penalty.own, "penalty_others": penalty.others})
-            child.log_metrics(
-                {"fit_seconds": round(time.monotonic() - started, 2), "log_loss": stack.loss}
-            )
-            _save(config, name, stack)
-            details = {
-                "vocabulary": vocabulary,
-                "family": "stack",
-                "method": "stack",
-                "run_id": child.run_id,
-                "models": list(models),
-            }
-            for split in _SPLITS:
-                predicted = predict_stack(
-                    joined[split], stack, seed=config.seed, fitted_rows=split == "validation"
-                )
-                tables.predictions(name, split).write(
-                    predicted, fingerprint=tracked.digest, details=details
-                )
+    notes = []
+    on_folds = settings.on_folds(config.linear)
+    for name in settings.models:
+        fit_on = "out_of_fold" if name in on_folds else "validation"
+        if fit_on != settings.fit_on:
+            notes.append(f"{name} is fitted on validation: it reads models that are not linear")
+        stack = _train(spark, config, tracked, name, fit_on)
         counts[f"movies_{name}"] = stack.rows
         losses[f"log_loss/{name}"] = stack.loss
     outputs = {name: config.paths.model(name) for name in settings.models}
-    return StageResult(outputs=outputs, counts=counts, metrics=losses)
+    return StageResult(outputs=outputs, counts=counts, metrics=losses, notes=tuple(notes))
+
+
+def _train(
+    spark: SparkSession, config: Config, tracked: TrackedRun, name: str, fit_on: str
+) -> CrossFittedStack:
+    """Fit a stack, save it, and write its predictions."""
+    settings, tables = _settings(config), Catalogue(config)
+    models = settings.models[name]
+    tags = {"stage": run.name}
+    with model_run(tracked, name, family="stack", method="stack", tags=tags) as child:
+        logger.info("  %s: stacking %s", name, ", ".join(models))
+        vocabulary = _vocabulary(config, models)
+        child.log_params(
+            {"models": models, "fit_on": fit_on, "folds": settings.folds, "seed": config.seed}
+        )
+        log_data_inputs(child, sample_inputs(config))
+        started = time.monotonic()
+        read = StackInputs(spark, config, models)
+        joined = {split: read.joined(split) for split in _SPLITS}
+        stack = fit_cross_fitted(
+            read.training() if fit_on == "out_of_fold" else joined["validation"],
+            models,
+            folds=settings.folds,
+            seed=config.seed,
+            most_rows=settings.most_rows,
+            patterns=patterns_of(read.senses),
+            keep_folds=fit_on == "validation",
+        )
+        penalty = stack.whole.penalty
+        child.log_params({"penalty_own": penalty.own, "penalty_others": penalty.others})
+        child.log_metrics(
+            {"fit_seconds": round(time.monotonic() - started, 2), "log_loss": stack.loss}
+        )
+        _save(config, name, stack)
+        details = {
+            "vocabulary": vocabulary,
+            "family": "stack",
+            "method": "stack",
+            "run_id": child.run_id,
+            "models": list(models),
+            "fit_on": fit_on,
+        }
+        for split in _SPLITS:
+            seen = split == "validation" and fit_on == "validation"
+            tables.predictions(name, split).write(
+                predict_stack(joined[split], stack, seed=config.seed, fitted_rows=seen),
+                fingerprint=tracked.digest,
+                details=details,
+            )
+    return stack
 
 
 def _settings(config: Config) -> StackConfig:

@@ -23,6 +23,7 @@ from genre_spark.features.blocks import POSTER_EMBEDDING, TEXT_EMBEDDING, Poster
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import fingerprint, join, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.calibrated import calibration_file
 from genre_spark.pipelines.stage import StageResult, require_models, stage
 from genre_spark.schemas import LABELS, WEIGHT
 from genre_spark.serving.package_description import ModelDescription, TextSource
@@ -98,12 +99,14 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     scores = [Score(**row.asDict()) for row in tables.evaluation.read(spark).collect()]
     candidates = [c for c in gather_candidates(scores) if c.rule != NO_RULE]
     prior = label_prior(tables.samples("train").read(spark))
+    calibration = str(details.get("calibration", "none"))
     outputs: dict[str, str] = {}
     notes: list[str] = []
     for name in details["models"]:
         mine = [candidate for candidate in candidates if candidate.model == name]
         chosen = choose_best(mine, by=config.evaluation.best_by)
-        packaged = chosen and _Packager(config, scores, prior).package(chosen)
+        packager = _Packager(config, scores, prior=prior, calibration=calibration)
+        packaged = chosen and packager.package(chosen)
         if not packaged:
             notes.append(f"{name} is not packaged: nothing takes movies for models of its family")
             continue
@@ -133,8 +136,16 @@ def label_prior(train: DataFrame) -> tuple[float, ...]:
 class _Packager:
     """Packages models of one recipe."""
 
-    def __init__(self, config: Config, scores: list[Score], prior: tuple[float, ...]) -> None:
-        self._config, self._scores, self._prior = config, scores, prior
+    def __init__(
+        self,
+        config: Config,
+        scores: list[Score],
+        *,
+        prior: tuple[float, ...],
+        calibration: str,
+    ) -> None:
+        self._config, self._scores = config, scores
+        self._prior, self._calibration = prior, calibration
         self._files: dict[str, str] = {}
         self._reads_features = False
 
@@ -143,12 +154,14 @@ class _Packager:
         part = self._part(chosen.model, chosen.family)
         if part is None:
             return None
+        part = self._calibrated(chosen.model, part)
         config, tables = self._config, Catalogue(self._config)
         manifest = tables.predictions(chosen.model, "test").manifest()
         rule, thresholds = self._decision(chosen, list(manifest.details["vocabulary"]))
         specification, backbone, texts = self._features()
         version = fingerprint(
             manifest.fingerprint,
+            self._calibration,
             rule,
             thresholds,
             part,
@@ -192,6 +205,13 @@ class _Packager:
             return self._stack(name, folder)
         return None
 
+    def _calibrated(self, name: str, part: dict[str, Any]) -> dict[str, Any]:
+        """Return the part with its calibration around it, where the evaluation has one."""
+        if self._calibration == "none":
+            return part
+        self._files[f"parts/{name}.calibration.json"] = calibration_file(self._config, name)
+        return {"kind": "calibrated", "file": f"parts/{name}.calibration.json", "model": part}
+
     def _stack(self, name: str, folder: str) -> dict[str, Any] | None:
         parts = []
         for model in Catalogue(self._config).predictions(name, "test").manifest().details["models"]:
@@ -216,6 +236,7 @@ class _Packager:
             (named[None],) if None in named else tuple(named[label] for label in vocabulary)
         )
         own = chosen.rule == FIXED and thresholds == (OWN_THRESHOLD,)
+        own = own and self._calibration == "none"
         return ("own" if own else chosen.rule), thresholds
 
     def _features(self) -> tuple[FeatureSpecification | None, str | None, TextSource | None]:

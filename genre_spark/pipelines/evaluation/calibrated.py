@@ -1,0 +1,43 @@
+"""A model's predictions with probabilities that mean what they say, and where its curves are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from genre_spark.config import Config
+from genre_spark.files import whole_file
+from genre_spark.fusion.calibration_tables import calibrate, fit_calibration
+from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.model_evaluation import PredictedModel
+from genre_spark.schemas import MOVIE_ID, WEIGHT
+
+__all__ = ["calibrated", "calibration_file"]
+
+
+def calibration_file(config: Config, name: str) -> str:
+    """Return where the curves of a model's calibration are."""
+    return config.paths.table("calibration", f"{name}.json")
+
+
+def calibrated(config: Config, model: PredictedModel) -> PredictedModel:
+    """Return the model with calibrated predictions, and save the curves.
+
+    Validation is calibrated in folds, so that thresholds fitted on it hold for new movies; a
+    balanced sample's bias is undone by its weights.
+    """
+    kind = config.evaluation.calibration
+    if kind == "none":
+        return model
+    validation = model.predictions["validation"]
+    sample = Catalogue(config).samples("validation")
+    if sample.is_whole():
+        weights = sample.read(validation.sparkSession).select(MOVIE_ID, WEIGHT)
+        validation = validation.join(weights, MOVIE_ID)
+    found = fit_calibration(validation, kind, seed=config.seed)
+    with whole_file(calibration_file(config, model.name)) as file:
+        file.write(found.whole.to_json().encode())
+    predictions = {
+        split: calibrate(rows, found, fitted_rows=split == "validation")
+        for split, rows in model.predictions.items()
+    }
+    return replace(model, predictions=predictions)
