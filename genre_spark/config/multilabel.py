@@ -11,6 +11,8 @@ from genre_spark.config.section import Section
 __all__ = [
     "BASELINES",
     "BINARY_METHODS",
+    "OPTIONAL",
+    "BoostingConfig",
     "ForestConfig",
     "Method",
     "MultilabelConfig",
@@ -27,6 +29,7 @@ Method = Literal[
     "ensemble_of_pruned_sets",
     "homer",
     "multilabel_random_forest",
+    "gradient_boosting",
     "most_common_labelset",
     "random_labels",
     "label_prior",
@@ -40,6 +43,23 @@ BINARY_METHODS: frozenset[str] = frozenset(
 
 BASELINES: frozenset[str] = frozenset({"most_common_labelset", "random_labels", "label_prior"})
 """Methods that fit nothing."""
+
+
+OPTIONAL: frozenset[str] = frozenset({"gradient_boosting"})
+"""Methods that an extra installs; 'all' leaves them out."""
+
+
+class BoostingConfig(Section):
+    """Gradient boosting of all genres at once, one Spark task; needs the extra `boosting`."""
+
+    library: Literal["catboost", "xgboost"] = Field(
+        "catboost", description="catboost: loss MultiLogloss; xgboost: multi_output_tree"
+    )
+    iterations: int = Field(500, ge=1, description="trees, each of which answers for all genres")
+    max_depth: int = Field(6, ge=1, le=16, description="levels of a tree's splits")
+    learning_rate: float = Field(
+        0.05, gt=0, le=1, description="share of a tree's answer that is added"
+    )
 
 
 class ForestConfig(Section):
@@ -57,7 +77,10 @@ class MultilabelConfig(Section):
     """The multi-label methods to train."""
 
     methods: tuple[Method, ...] = Field(
-        ("binary_relevance",), min_length=1, description="methods to train: one, several, or 'all'"
+        ("binary_relevance",),
+        min_length=1,
+        description="methods to train: one, several, or 'all' (but "
+        "gradient_boosting, which needs the extra `boosting`)",
     )
     classifier: Literal["random_forest", "extra_trees", "logistic_regression"] = Field(
         "random_forest",
@@ -65,6 +88,7 @@ class MultilabelConfig(Section):
         "multilabel_random_forest has its own",
     )
     forest: ForestConfig = ForestConfig()
+    boosting: BoostingConfig = BoostingConfig()
     parallelism: int = Field(2, ge=1, description="fits that run at once (backend spark)")
     weights: Literal["none", "sampling", "inverse_frequency", "effective_number", "balanced"] = (
         Field(
@@ -86,9 +110,9 @@ class MultilabelConfig(Section):
     @field_validator("methods", mode="before")
     @classmethod
     def _all_methods(cls, value: Any) -> Any:
-        """Take 'all', alone or in a list, as every method."""
+        """Take 'all', alone or in a list, as every method that needs no extra."""
         if value == "all" or (isinstance(value, list | tuple) and list(value) == ["all"]):
-            return get_args(Method)
+            return tuple(method for method in get_args(Method) if method not in OPTIONAL)
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from genre_spark.multilabel.methods.baselines import (
     RandomLabelsModel,
 )
 from genre_spark.multilabel.methods.binary_relevance import BinaryRelevance, BinaryRelevanceModel
+from genre_spark.multilabel.methods.boosting import MultilabelBoosting, MultilabelBoostingModel
 from genre_spark.multilabel.methods.chains import (
     ClassifierChain,
     ClassifierChainModel,
@@ -60,6 +61,8 @@ __all__ = [
     "MostCommonLabelsetModel",
     "MultilabelBinarizer",
     "MultilabelBinarizerModel",
+    "MultilabelBoosting",
+    "MultilabelBoostingModel",
     "MultilabelEvaluator",
     "MultilabelMetrics",
     "MultilabelRandomForest",

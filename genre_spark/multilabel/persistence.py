@@ -25,6 +25,7 @@ from genre_spark.multilabel.models.archives import (
     trusted_types,
     unpack_arrays,
 )
+from genre_spark.multilabel.models.boosted import BoostedScorer
 from genre_spark.multilabel.models.forests import ForestScorer
 from genre_spark.multilabel.models.from_sklearn import SkopsScorer
 from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart
@@ -49,6 +50,7 @@ _SCORERS: dict[str, Any] = {
     "linear": LinearScorer,
     "forest": ForestScorer,
     "skops": SkopsScorer,
+    "boosted": BoostedScorer,
 }
 _SPARK_MODULES = ("pyspark.ml.classification", "org.apache.spark.ml.classification")
 _FILE = 2**27  # bytes of parts in a file

@@ -150,7 +150,7 @@ def test_labels_of_test_movies_do_not_move_anything(spark, config):
 
 
 def test_models_of_other_genres_and_missing_predictions_are_rejected(spark, config):
-    with pytest.raises(MissingTableError, match="predictions/one/validation"):
+    with pytest.raises(MissingTableError, match="predictions/one/"):
         train_stack.run(spark, config)
     labels = {"validation": draw_labels(40, 1), "test": draw_labels(40, 2)}
     write(spark, config, labels)

@@ -7,7 +7,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
 from genre_spark.config import MultilabelConfig
-from genre_spark.config.multilabel import ForestConfig, Method
+from genre_spark.config.multilabel import OPTIONAL, ForestConfig, Method
 from genre_spark.errors import InvalidConfigError
 from genre_spark.evaluation.scores import EXACT_MATCH, FIXED
 from genre_spark.pipelines.evaluation.model_evaluation import PredictedModel, _measure
@@ -20,12 +20,16 @@ LOCAL = ForestConfig(backend="sklearn", trees=3, max_depth=5, min_leaf=2)
 
 def test_every_configured_method_is_built_and_every_estimator_can_be_configured():
     config = MultilabelConfig(methods="all", forest=LOCAL)
-    assert config.methods == get_args(Method)
+    assert set(get_args(Method)) - set(config.methods) == OPTIONAL == {"gradient_boosting"}
+    config = config.model_copy(update={"methods": get_args(Method)})
     built = {
         method: make_estimator(config, method, seed=5, names=["a", "b"])
         for method in config.methods
     }
-    assert {type(estimator).__name__ for estimator in built.values()} == set(ESTIMATORS)
+    assert {type(estimator).__name__ for estimator in built.values()} == {
+        *ESTIMATORS,
+        "MultilabelBoosting",
+    }
     assert all(estimator.getSeed() == 5 for estimator in built.values())
     assert all(estimator.getLabelNames() == ["a", "b"] for estimator in built.values())
 

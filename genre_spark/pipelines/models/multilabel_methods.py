@@ -31,6 +31,7 @@ _METHODS: dict[str, tuple[Callable[..., MultilabelEstimator], dict[str, Any]]] =
     "ensemble_of_pruned_sets": (multilabel.EnsembleOfPrunedSets, {}),
     "homer": (multilabel.HOMER, {}),
     "multilabel_random_forest": (multilabel.MultilabelRandomForest, {}),
+    "gradient_boosting": (multilabel.MultilabelBoosting, {}),
     "most_common_labelset": (multilabel.MostCommonLabelset, {}),
     "random_labels": (multilabel.RandomLabels, {}),
     "label_prior": (multilabel.LabelPrior, {}),
@@ -61,6 +62,14 @@ def make_estimator(
         params["weightCol"] = WEIGHT
     if method == "multilabel_random_forest":
         params["classifier"] = _sklearn_forest(config, ensemble.RandomForestClassifier)
+    elif method == "gradient_boosting":
+        boosting = config.boosting
+        params |= {
+            "library": boosting.library,
+            "iterations": boosting.iterations,
+            "maxDepth": boosting.max_depth,
+            "learningRate": boosting.learning_rate,
+        }
     elif method not in BASELINES:
         params |= {
             "classifier": make_classifier(config, seed=seed),
