@@ -160,6 +160,14 @@ SAMPLES_WITHOUT_POSTERS_SCHEMA = StructType(
     [StructField(MOVIE_ID, LongType(), False), *_LABELS_AND_WEIGHT]
 )
 
+FUSED_INPUTS_SCHEMA = StructType(
+    [
+        StructField(MOVIE_ID, LongType(), False),
+        StructField(FEATURES, ArrayType(FloatType(), False), False),  # parts, and which are known
+        *_LABELS_AND_WEIGHT,
+    ]
+)
+
 PREDICTIONS_SCHEMA = StructType(
     [
         StructField(MOVIE_ID, LongType(), False),

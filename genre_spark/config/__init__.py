@@ -9,7 +9,12 @@ from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
 from genre_spark.config.evaluation import EvaluationConfig, ExplanationsConfig
 from genre_spark.config.exploration import ExploreConfig
 from genre_spark.config.features import FeaturesConfig
-from genre_spark.config.fusion import LinearConfig, LinearModelConfig, StackConfig
+from genre_spark.config.fusion import (
+    FusedNetworkConfig,
+    LinearConfig,
+    LinearModelConfig,
+    StackConfig,
+)
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
 from genre_spark.config.loader import build_config, load_config
 from genre_spark.config.multilabel import ForestConfig, MultilabelConfig
@@ -29,6 +34,7 @@ __all__ = [
     "FeaturesConfig",
     "FeedConfig",
     "ForestConfig",
+    "FusedNetworkConfig",
     "GenresConfig",
     "LinearConfig",
     "LinearModelConfig",

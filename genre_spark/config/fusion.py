@@ -70,6 +70,51 @@ class LinearConfig(Section):
         return self
 
 
+class FusedNetworkConfig(Section):
+    """A network over parts of a movie, each of which may be missing."""
+
+    name: str = Field("fused_network", description="name of the model")
+    parts: dict[str, tuple[str, ...]] = Field(
+        {
+            "poster": ("poster_embedding",),
+            "text": ("text_embedding",),
+            "metadata": ("numbers", "decade", "countries", "languages", "studios"),
+        },
+        min_length=1,
+        description="name of a part -> blocks of the features that it reads; a movie without any "
+        "of a part's posters and texts lacks the part",
+    )
+    hidden: int = Field(256, ge=1, description="units of the hidden layer of each part")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of hidden activations dropped")
+    drop_part: float = Field(
+        0.2, ge=0, lt=1, description="probability that a part of a movie is dropped in training"
+    )
+    epochs: int = Field(60, ge=1, description="largest number of passes over the training movies")
+    patience: int = Field(
+        8, ge=1, description="epochs without a lower validation loss after which training stops"
+    )
+    batch_size: int = Field(64, ge=1, description="movies per step")
+    learning_rate: float = Field(0.001, gt=0, description="of AdamW")
+    weight_decay: float = Field(0.05, ge=0, description="of AdamW")
+    weights: Literal["none", "sampling"] = Field(
+        "none", description="weights of the movies; sampling: 1 / probability of being drawn"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it is trained")
+    threads: int | None = Field(None, ge=1, description="CPU threads; null: all cores")
+
+    @model_validator(mode="after")
+    def _parts(self) -> FusedNetworkConfig:
+        check_names([self.name])
+        for name, blocks in self.parts.items():
+            if not blocks:
+                raise ValueError(f"parts.{name}: no block, expected at least one")
+        read = [block for blocks in self.parts.values() for block in blocks]
+        twice = {block for block in read if read.count(block) > 1}
+        if twice:
+            raise ValueError(f"parts: {min(twice)} twice, expected each block in one part")
+        return self
+
+
 class StackConfig(Section):
     """Stacks: one logistic regression per genre on the log-odds of other models."""
 

@@ -17,7 +17,7 @@ from genre_spark.config.evaluation import (
 )
 from genre_spark.config.exploration import ExploreConfig
 from genre_spark.config.features import FeaturesConfig
-from genre_spark.config.fusion import LinearConfig, StackConfig
+from genre_spark.config.fusion import FusedNetworkConfig, LinearConfig, StackConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
 from genre_spark.config.multilabel import MultilabelConfig
 from genre_spark.config.paths import PathsConfig, SampleDataConfig
@@ -42,6 +42,7 @@ RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compa
     "train-multilabel",
     "train-linear",
     "train-cnn",
+    "train-fused",
     "train-stack",
     "evaluate",
     "package-models",
@@ -89,6 +90,11 @@ class Config(Section):
         None, description="linear models; without this section train-linear is not part of a run"
     )
     cnn: CnnConfig = CnnConfig()
+    fused_network: FusedNetworkConfig | None = Field(
+        None,
+        description="a network over poster, texts and metadata; without this section train-fused "
+        "is not part of a run",
+    )
     stack: StackConfig | None = Field(
         None, description="stacks of models; without this section train-stack is not part of a run"
     )

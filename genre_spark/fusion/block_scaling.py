@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from genre_spark.fusion.logistic import Matrix
@@ -71,6 +73,31 @@ class ScaledBlocks:
         """Return the scaled blocks side by side, CSR (rows, columns of all blocks)."""
         parts = [scale.apply(features[:, scale.start : scale.stop]) for scale in self.scales]
         return sparse.csr_matrix(sparse.hstack(parts, format="csr"))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the scales as arrays by name, without Python objects among them."""
+        heads = [
+            {"name": s.name, "start": s.start, "stop": s.stop, "kind": s.kind, "weight": s.weight}
+            for s in self.scales
+        ]
+        arrays: dict[str, NDArray[Any]] = {"blocks": np.array(json.dumps(heads))}
+        for number, scale in enumerate(self.scales):
+            arrays |= {f"mean{number}": scale.mean, f"deviation{number}": scale.deviation}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, stored: Mapping[str, NDArray[Any]]) -> ScaledBlocks:
+        """Read what `to_arrays` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: these are no such arrays.
+        """
+        return cls(
+            tuple(
+                BlockScale(**head, mean=stored[f"mean{n}"], deviation=stored[f"deviation{n}"])
+                for n, head in enumerate(json.loads(str(stored["blocks"])))
+            )
+        )
 
 
 def fit_scales(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.fusion.block_scaling import BlockScale, ScaledBlocks, fit_scales
+from genre_spark.fusion.block_scaling import ScaledBlocks, fit_scales
 from genre_spark.fusion.logistic import LogisticFit, Matrix, fit_by_products, fit_logistic
 
 __all__ = ["DENSE_BLOCKS", "NUMBER_BLOCKS", "LinearModel", "fit_linear"]
@@ -40,15 +39,9 @@ class LinearModel:
 
     def to_bytes(self) -> bytes:
         """Return the model as an npz archive; it is read without unpickling anything."""
-        heads = [
-            {"name": s.name, "start": s.start, "stop": s.stop, "kind": s.kind, "weight": s.weight}
-            for s in self.blocks.scales
-        ]
         arrays = {"weights": self.fit.weights, "intercepts": self.fit.intercepts}
-        for number, scale in enumerate(self.blocks.scales):
-            arrays |= {f"mean{number}": scale.mean, f"deviation{number}": scale.deviation}
         file = io.BytesIO()
-        np.savez(file, blocks=np.array(json.dumps(heads)), **arrays)
+        np.savez(file, **self.blocks.to_arrays(), **arrays)
         return file.getvalue()
 
     @classmethod
@@ -60,14 +53,11 @@ class LinearModel:
         """
         try:
             stored = np.load(io.BytesIO(payload), allow_pickle=False)
-            scales = tuple(
-                BlockScale(**head, mean=stored[f"mean{n}"], deviation=stored[f"deviation{n}"])
-                for n, head in enumerate(json.loads(str(stored["blocks"])))
-            )
+            blocks = ScaledBlocks.from_arrays(stored)
             fit = LogisticFit(stored["weights"], stored["intercepts"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidInputError(f"linear model: damaged ({error}), train it again") from None
-        return cls(ScaledBlocks(scales), fit)
+        return cls(blocks, fit)
 
 
 def fit_linear(

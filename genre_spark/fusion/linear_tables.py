@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy import sparse
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.fusion.linear_model import LinearModel, fit_linear
+from genre_spark.fusion.block_scaling import ScaledBlocks, fit_scales
+from genre_spark.fusion.linear_model import (
+    DENSE_BLOCKS,
+    NUMBER_BLOCKS,
+    LinearModel,
+    fit_linear,
+)
 from genre_spark.fusion.vectors import decode_lists, decode_vectors, encode_lists
 from genre_spark.schemas import (
     FEATURES,
@@ -23,7 +32,7 @@ from genre_spark.schemas import (
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["fit_in_task", "predict_linear"]
+__all__ = ["fit_in_task", "fit_scales_in_task", "predict_linear"]
 
 _MOST_VALUES = 5 * 10**8
 """Feature values of one fit, without zeros: about 8 GB in the task that fits."""
@@ -49,11 +58,39 @@ def fit_in_task(
     Raises:
         InvalidInputError: there is no row, or more than a task can hold.
     """
-    names = list(weights)
+    chosen = dict(weights)
 
-    def fit(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from scipy import sparse  # noqa: PLC0415 - this runs on workers
+    def fit(features: sparse.csr_matrix, labels: NDArray[np.float64]) -> bytes:
+        return fit_linear(features, labels, places, chosen, penalty=penalty).to_bytes()
 
+    return LinearModel.from_bytes(_in_one_task(rows, fit, size=size))
+
+
+def fit_scales_in_task(
+    rows: DataFrame, places: Mapping[str, slice], weights: Mapping[str, float], *, size: int
+) -> ScaledBlocks:
+    """Learn the scales of blocks in one Spark task; see `fit_in_task`."""
+    chosen = dict(weights)
+
+    def fit(features: sparse.csr_matrix, _labels: NDArray[np.float64]) -> bytes:
+        scales = fit_scales(features, places, chosen, dense=DENSE_BLOCKS, numbers=NUMBER_BLOCKS)
+        file = io.BytesIO()
+        np.savez(file, **scales.to_arrays())
+        return file.getvalue()
+
+    payload = _in_one_task(rows, fit, size=size)
+    return ScaledBlocks.from_arrays(np.load(io.BytesIO(payload), allow_pickle=False))
+
+
+def _in_one_task(
+    rows: DataFrame,
+    fit: Callable[[sparse.csr_matrix, NDArray[np.float64]], bytes],
+    *,
+    size: int,
+) -> bytes:
+    """Return what a function makes of the features and labels of all rows."""
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         features, labels, held = [], [], 0
         for batch in batches:
             part = decode_vectors(batch.column(0), size=size)
@@ -67,11 +104,8 @@ def fit_in_task(
             labels.append(decode_lists(batch.column(1)))
         if not features:
             raise InvalidInputError("linear: no training movie with features, expected some")
-        matrix = sparse.vstack(features, format="csr")
-        model = fit_linear(
-            matrix, np.concatenate(labels), places, {n: weights[n] for n in names}, penalty=penalty
-        )
-        yield pa.RecordBatch.from_pydict({"model": pa.array([model.to_bytes()], pa.binary())})
+        fitted = fit(sparse.vstack(features, format="csr"), np.concatenate(labels))
+        yield pa.RecordBatch.from_pydict({"model": pa.array([fitted], pa.binary())})
 
     wanted = (
         rows.select(MOVIE_ID, F.unwrap_udt(FEATURES).alias(FEATURES), LABELS)
@@ -80,8 +114,7 @@ def fit_in_task(
         .select(FEATURES, LABELS)
     )
     with worker_errors():
-        payload = wanted.mapInArrow(short_task(fit), "model binary").collect()[0]["model"]
-    return LinearModel.from_bytes(bytes(payload))
+        return bytes(wanted.mapInArrow(short_task(run), "model binary").collect()[0]["model"])
 
 
 def predict_linear(rows: DataFrame, model: LinearModel, *, size: int) -> DataFrame:

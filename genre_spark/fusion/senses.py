@@ -11,7 +11,9 @@ from scipy import sparse
 from genre_spark.features.blocks import EmbeddingBlock
 from genre_spark.features.specification import FeatureSpecification
 
-__all__ = ["SENSES", "lacking", "sense_of", "senses_of"]
+__all__ = ["SENSES", "empty_blocks", "lacking", "sense_of", "senses_of"]
+
+Flags = NDArray[np.bool_]
 
 SENSES = ("poster", "text")
 _TEXTS = ("words", "characters")
@@ -30,27 +32,40 @@ def senses_of(blocks: Iterable[str]) -> tuple[str, ...]:
     return tuple(sense for sense in SENSES if sense in found)
 
 
-def lacking(
-    specification: FeatureSpecification, features: sparse.csr_matrix
-) -> dict[str, NDArray[np.bool_]]:
+def lacking(specification: FeatureSpecification, features: sparse.csr_matrix) -> dict[str, Flags]:
     """Return which rows know nothing of a sense, (rows,), for each that has a block.
-
-    Nothing is known where no word counts and every vector is what stands for a missing one.
 
     Args:
         specification: of the features.
         features: CSR (rows, features).
     """
-    found: dict[str, NDArray[np.bool_]] = {}
+    found: dict[str, Flags] = {}
+    for name, empty in empty_blocks(specification, features).items():
+        sense = sense_of(name)
+        if sense is not None:
+            found[sense] = found.get(sense, np.True_) & empty
+    return found
+
+
+def empty_blocks(
+    specification: FeatureSpecification, features: sparse.csr_matrix
+) -> dict[str, Flags]:
+    """Return which rows a block knows nothing of, (rows,), for blocks of posters and texts.
+
+    That is where no word counts, or a vector is what stands for a missing one.
+
+    Args:
+        specification: of the features.
+        features: CSR (rows, features).
+    """
+    found: dict[str, Flags] = {}
     for part in specification.parts:
-        sense = sense_of(part.name)
-        if sense is None:
+        if sense_of(part.name) is None:
             continue
         block = features[:, specification.blocks[part.name]]
         if isinstance(part, EmbeddingBlock):
             length = len(part.fill)
-            empty = np.asarray(block[:, :length].toarray() == part.fill).all(axis=1)
+            found[part.name] = np.asarray(block[:, :length].toarray() == part.fill).all(axis=1)
         else:
-            empty = np.diff(block.tocsr().indptr) == 0
-        found[sense] = found.get(sense, np.True_) & empty
+            found[part.name] = np.diff(block.tocsr().indptr) == 0
     return found

@@ -12,6 +12,7 @@ from genre_spark.schemas import (
     EMBEDDINGS_SCHEMA,
     EVALUATION_SCHEMA,
     FEATURES_SCHEMA,
+    FUSED_INPUTS_SCHEMA,
     GENRES_SCHEMA,
     HEAT_MAPS_SCHEMA,
     IMDB_SCHEMA,
@@ -118,6 +119,12 @@ class Catalogue:
         schema = SAMPLES_SCHEMA if with_posters else SAMPLES_WITHOUT_POSTERS_SCHEMA
         return Table(self.config.paths.samples(split), schema, "sample")
 
+    def fused_inputs(self, split: str) -> Table:
+        """One row per movie of training or validation, as the fused network reads it."""
+        return Table(
+            self.config.paths.table("fused_inputs", split), FUSED_INPUTS_SCHEMA, "train-fused"
+        )
+
     def predictions(self, model: str, split: str) -> Table:
         """One row per movie that a model predicted: of validation, test, or all posters."""
         producer = "predict-posters" if split == "posters" else self._trained_by(model)
@@ -151,6 +158,9 @@ class Catalogue:
             return "train-multilabel"
         if self.config.linear is not None and model in self.config.linear.models:
             return "train-linear"
+        fused = self.config.fused_network
+        if fused is not None and model == fused.name:
+            return "train-fused"
         if self.config.stack is not None and model in self.config.stack.models:
             return "train-stack"
         return "train-cnn"

@@ -131,6 +131,7 @@ def _sections(config: Config) -> dict[str, object]:
         "download-posters": collect.downloads,
         "promote": config.promotion if config.promotion.in_run else None,
         "train-linear": config.linear,
+        "train-fused": config.fused_network,
         "train-stack": config.stack,
         "explain-models": config.explanations,
     }

@@ -69,6 +69,9 @@ STAGES = {
             "models.train_linear", "train linear models on blocks of the features, and predict"
         ),
         StageEntry("models.train_cnn", "train the poster network, and predict"),
+        StageEntry(
+            "models.train_fused", "train the network over posters, texts and metadata, and predict"
+        ),
         StageEntry("models.train_stack", "train stacks of models, and predict"),
         StageEntry("evaluation.evaluate", "metrics of every model that has predictions"),
         StageEntry("serving.package_models", "each model as a folder that takes movies"),

@@ -172,6 +172,26 @@ class StackPart:
         return Scored(_rounded(self._stack.probabilities(log_odds(inputs))))
 
 
+class FusedPart:
+    """A network over poster, texts and metadata, which masks what a movie lacks.
+
+    Args:
+        file: file of the model.
+    """
+
+    def __init__(self, file: str) -> None:
+        from genre_spark.fusion.fused_model import FusedModel  # noqa: PLC0415 - torch, seconds
+
+        self._model = FusedModel.load(file)
+
+    def score(self, movies: Movies) -> Scored:
+        """Return the network's probabilities."""
+        if movies.specification is None:
+            raise InvalidInputError("fused network: no features in the package, package it again")
+        matrix = movies.features().matrix
+        return Scored(_rounded(self._model.probabilities(movies.specification, matrix)))
+
+
 class CalibratedPart:
     """A model whose probabilities are calibrated.
 
@@ -203,7 +223,7 @@ def _rounded(probabilities: Matrix) -> Matrix:
     return probabilities.astype(np.float32).astype(np.float64)
 
 
-KINDS = ("multilabel", "linear", "network", "stack", "calibrated")
+KINDS = ("multilabel", "linear", "network", "fused", "stack", "calibrated")
 """Kinds of parts that can be packaged."""
 
 
@@ -225,6 +245,8 @@ def open_part(folder: str, part: Mapping[str, Any], description: ModelDescriptio
         return LinearPart(join(folder, part["file"]))
     if kind == "network":
         return NetworkPart(join(folder, part["file"]), description)
+    if kind == "fused":
+        return FusedPart(join(folder, part["file"]))
     if kind == "stack":
         parts = [open_part(folder, each, description) for each in part["models"]]
         return StackPart(join(folder, part["file"]), parts)

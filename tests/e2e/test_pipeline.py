@@ -21,6 +21,7 @@ ON_REQUEST = {
     "collect-imdb",
     "download-posters",
     "train-linear",
+    "train-fused",
     "train-stack",
     "promote",
 }  # by a section

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix
 
 from genre_spark.features.blocks import (
@@ -13,7 +14,10 @@ from genre_spark.features.blocks import (
     PosterForm,
 )
 from genre_spark.features.specification import FeatureSpecification
+from genre_spark.fusion.block_scaling import fit_scales
 from genre_spark.fusion.calibrators import Calibrator
+from genre_spark.fusion.fused_inputs import FusedInputs
+from genre_spark.fusion.fused_model import FusedModel
 from genre_spark.fusion.linear_model import fit_linear
 from genre_spark.fusion.logistic import LogisticFit
 from genre_spark.fusion.stacking import Penalty, StackedModel
@@ -22,6 +26,7 @@ from genre_spark.serving.packaging import package_model
 from genre_spark.vision.inference.network_file import PosterForm as NetworkForm
 from genre_spark.vision.inference.network_file import save_network
 from genre_spark.vision.models import build_network
+from genre_spark.vision.models.fused import build_fused
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "multilabel" / "native"
 GENRES = ("Comedy", "Drama", "Horror", "Western")
@@ -32,6 +37,7 @@ SPECIFICATION = FeatureSpecification(
 )
 FOREST = {"kind": "multilabel", "folder": "parts/forest", "class": "MultilabelRandomForestModel"}
 LINEAR = {"kind": "linear", "file": "parts/linear.npz"}
+FUSED = {"kind": "fused", "file": "parts/fused.pt"}
 NETWORK = {"kind": "network", "file": "parts/network.pt"}
 
 
@@ -55,6 +61,19 @@ def linear_model():
     return fit_linear(csr_matrix(rows), rows[:, 1:], places, weights, penalty=1.0)
 
 
+def fused_model():
+    """A network over metadata alone, with random weights."""
+    rows = csr_matrix(np.random.default_rng(0).integers(0, 2, (40, 5)).astype(float))
+    parts = {"year": ("numbers",), "places": ("countries",)}
+    weights = {"numbers": 1.0, "countries": 1.0}
+    scales = fit_scales(rows, SPECIFICATION.blocks, weights, dense=(), numbers=("numbers",))
+    inputs = FusedInputs(parts, scales)
+    network = build_fused(inputs.sizes, len(GENRES), seed=2, hidden=4).eval()
+    with torch.no_grad():
+        network.head.weight.fill_(0.3)
+    return FusedModel(inputs, network, GENRES)
+
+
 def write_package(folder: Path, part, **settings) -> str:
     """Write a package of the golden forest, a random network, or a stack of both."""
     sources = folder / "sources"
@@ -71,6 +90,7 @@ def write_package(folder: Path, part, **settings) -> str:
     (sources / "stack.npz").write_bytes(stack.to_bytes())
     curves = Calibrator("platt", ((0.5,),) * 4, ((-1.0,),) * 4)
     (sources / "calibration.json").write_text(curves.to_json())
+    fused_model().save(str(sources / "fused.pt"))
     (sources / "linear.npz").write_bytes(linear_model().to_bytes())
     package_model(
         str(folder / "package"),
@@ -79,6 +99,7 @@ def write_package(folder: Path, part, **settings) -> str:
             "parts/forest": str(GOLDEN),
             "parts/network.pt": str(sources / "network.pt"),
             "parts/linear.npz": str(sources / "linear.npz"),
+            "parts/fused.pt": str(sources / "fused.pt"),
             "parts/stack.npz": str(sources / "stack.npz"),
             "parts/calibration.json": str(sources / "calibration.json"),
         },

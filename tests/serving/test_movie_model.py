@@ -12,14 +12,18 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit, logit
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.features.frame_engine import FrameEngine
 from genre_spark.multilabel import MultilabelRandomForestModel
 from genre_spark.serving.movie_model import INPUTS, MovieModel
 from tests.serving.packages import (
     FOREST,
+    FUSED,
     GENRES,
     GOLDEN,
     LINEAR,
     NETWORK,
+    SPECIFICATION,
+    fused_model,
     linear_model,
     write_package,
 )
@@ -113,6 +117,13 @@ def test_a_stack_joins_the_log_odds_of_its_models(tmp_path):
 
     alone = expit(logit(limited[0][2]) + 0.2)  # no poster: the forest's weights without a network
     assert found[2] == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_fused_network_answers_from_the_features_of_movies(tmp_path):
+    found = MovieModel(write_package(tmp_path, FUSED)).predict(MOVIES).probabilities
+    rows = FrameEngine(SPECIFICATION).transform(MOVIES).matrix
+    assert found == pytest.approx(fused_model().probabilities(SPECIFICATION, rows), abs=1e-7)
+    assert len(np.unique(found.round(6), axis=0)) > 1
 
 
 def test_calibrated_probabilities_decide(tmp_path):

@@ -80,7 +80,7 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(
 def test_a_run_leaves_out_the_stages_that_the_recipe_skips(recipe: Path) -> None:
     assert get_args(RunStage) == tuple(IN_RUN)
     forests = load_config(recipe, ["skip_stages=[train-cnn]"])
-    left_out = {"make-sample", "train-cnn", "train-linear", "train-stack", "promote"}
+    left_out = {"make-sample", "train-cnn", "train-linear", "train-fused", "train-stack", "promote"}
     left_out |= {"collect-tmdb", "collect-imdb", "download-posters", "explain-models"}
     assert [entry.name for entry in stages_of(forests)] == [
         name for name in IN_RUN if name not in left_out

@@ -201,6 +201,10 @@ class _Packager:
         if family == "cnn":
             self._files[f"parts/{name}.pt"] = join(folder, "network.pt")
             return {"kind": "network", "file": f"parts/{name}.pt"}
+        if family == "fused":
+            self._reads_features = True
+            self._files[f"parts/{name}.pt"] = join(folder, "fused.pt")
+            return {"kind": "fused", "file": f"parts/{name}.pt"}
         if family == "stack":
             return self._stack(name, folder)
         return None

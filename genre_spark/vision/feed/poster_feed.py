@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ from genre_spark.vision.feed.order import (
     plan_segments,
 )
 from genre_spark.vision.feed.reader import RowGroup, RowGroupStream, SampleFile, open_file
-from genre_spark.vision.feed.rows import SampleRows
+from genre_spark.vision.feed.rows import COLUMNS, SampleRows
 
 __all__ = ["Batch", "PosterFeed"]
 
@@ -128,7 +129,7 @@ class PosterFeed:
             self._files[self._groups[0].file]
         )
         self._shape = (CHANNELS, height or first_height, width or first_width)
-        self._streams: list[RowGroupStream] = []
+        self._streams: list[RowGroupStream[SampleRows]] = []
         settle_process()
         self._decoders = ThreadPoolExecutor(workers, thread_name_prefix="poster-decoder")
 
@@ -201,7 +202,11 @@ class PosterFeed:
         place_of = {int(segment): place for place, segment in enumerate(places)}
         groups = [self._groups[segments[segment].group] for segment in places]
         stream = RowGroupStream(
-            self._files, groups, workers=self._workers, label_count=self.label_count
+            self._files,
+            groups,
+            workers=self._workers,
+            columns=COLUMNS,
+            make_rows=partial(SampleRows, label_count=self.label_count),
         )
         self._streams.append(stream)
         held: dict[int, SampleRows] = {}

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +29,8 @@ with warnings.catch_warnings():
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, is_local
-from genre_spark.vision.feed.rows import COLUMNS, SampleRows
+
+R = TypeVar("R")
 
 __all__ = ["RowGroup", "RowGroupStream", "SampleFile", "open_file"]
 
@@ -81,7 +82,7 @@ def open_file(path: str) -> SampleFile:
         raise InvalidInputError(f"{path}: not a whole Parquet file: {error}") from None
 
 
-class RowGroupStream:
+class RowGroupStream(Generic[R]):
     """Row groups of an epoch, read ahead by petastorm's workers, handed out in the plan's order."""
 
     def __init__(
@@ -90,7 +91,8 @@ class RowGroupStream:
         groups: Sequence[RowGroup],
         *,
         workers: int,
-        label_count: int,
+        columns: Sequence[str],
+        make_rows: Callable[[pa.Table, str], R],
     ) -> None:
         """Start reading.
 
@@ -98,9 +100,11 @@ class RowGroupStream:
             files: all files of the table.
             groups: the row groups to read, in this order; none twice.
             workers: number of threads that read.
-            label_count: length of the labels, 0 where there are none.
+            columns: those that are read where a file has them.
+            make_rows: turns the table of a row group, and its file's name, into its rows; called in
+                the threads that read.
         """
-        self._stash: dict[int, SampleRows] = {}
+        self._stash: dict[int, R] = {}
         with warnings.catch_warnings():
             # petastorm uses pyarrow 14's old file systems and dataset class
             warnings.simplefilter("ignore")
@@ -112,12 +116,12 @@ class RowGroupStream:
             self._pool = ThreadPool(workers, results_queue_size=5 * workers)
             try:
                 self._reader = _PlannedReader(
-                    system, paths, self._pool, _WorkerMaker(metadata, label_count), order
+                    system, paths, self._pool, _WorkerMaker(metadata, columns, make_rows), order
                 )
             except OSError as error:  # petastorm opens all files again
                 raise InvalidInputError(f"the samples are not what they were: {error}") from None
 
-    def get(self, position: int) -> SampleRows:
+    def get(self, position: int) -> R:
         """Return the row group at a position of the plan, waiting for it; once per position.
 
         Raises:
@@ -214,8 +218,13 @@ class _RowGroupWorker(WorkerBase):
 class _WorkerMaker:
     """Makes workers that know the files' footers; petastorm takes it for a class of workers."""
 
-    def __init__(self, metadata: dict[str, pq.FileMetaData], label_count: int) -> None:
-        self._metadata, self._label_count = metadata, label_count
+    def __init__(
+        self,
+        metadata: dict[str, pq.FileMetaData],
+        columns: Sequence[str],
+        make_rows: Callable[[pa.Table, str], Any],
+    ) -> None:
+        self._metadata, self._columns, self._make_rows = metadata, columns, make_rows
 
     def __call__(self, worker_id: int, publish: Any, args: tuple[Any, ...]) -> _RowGroupWorker:
         return _RowGroupWorker(worker_id, publish, args, self)
@@ -224,17 +233,17 @@ class _WorkerMaker:
     def new_results_queue_reader() -> _Results:
         return _Results()
 
-    def read(self, system: Any, path: str, number: int) -> SampleRows:
+    def read(self, system: Any, path: str, number: int) -> Any:
         known = self._metadata[path]
         present = set(known.schema.to_arrow_schema().names)
-        names = [name for name in COLUMNS if name in present]
+        names = [name for name in self._columns if name in present]
         local = type(system).__name__ == "LocalFileSystem"
         # Mapped, a page is copied once, from the system's cache into Arrow's buffer.
         with pq.ParquetFile(
             path if local else system.open(path, "rb"), metadata=known, memory_map=local
         ) as file:
             table = file.read_row_group(number, columns=names, use_threads=False)
-        return SampleRows(table, file=path, label_count=self._label_count)
+        return self._make_rows(table, path)
 
 
 class _PlannedReader(Reader):

@@ -29,7 +29,7 @@ class SampleRows:
         weights: float32, (N,); ones where the table has no weights.
     """
 
-    def __init__(self, table: pa.Table, *, file: str, label_count: int) -> None:
+    def __init__(self, table: pa.Table, file: str, *, label_count: int) -> None:
         self.file = file
         self.movie_ids = _numbers(table[MOVIE_ID], np.int64)
         rows = len(self.movie_ids)

@@ -1,0 +1,8 @@
+"""spark-submit jobs/train_fused.py --config FILE [key=value ...] [--json] [--force]."""
+
+import sys
+
+from genre_spark.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train-fused", *sys.argv[1:]]))
