@@ -137,9 +137,10 @@ def _best_points(points: DataFrame, rule: str, cardinality: float | None) -> Dat
     )
     valued = running.withColumn("value", F.when(finite, _objective(rule, cardinality)))
     is_best = F.coalesce(F.col("value") == F.max("value").over(curve), F.lit(False))
-    before = F.row_number().over(falling) - F.sum(is_best.cast("int")).over(falling)
+    spans = valued.withColumn("is_best", is_best)
     # thresholds that are equally good side by side have the same number of worse ones above them
-    spans = valued.withColumn("is_best", is_best).withColumn("before", before)
+    before = F.row_number().over(falling) - F.sum(F.col("is_best").cast("int")).over(falling)
+    spans = spans.withColumn("before", before)
     below = F.when(F.col("next") > float("-inf"), F.col("next")).otherwise(F.col("score"))
     empty = F.when(F.col("score") == float("inf"), F.col("positive")).otherwise(0.0)
     found = spans.groupBy("curve", "is_best", "before").agg(
