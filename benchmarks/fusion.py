@@ -28,7 +28,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config, load_config
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import join, read_json
+from genre_spark.files import join, read_checked_json
 from genre_spark.fusion.linear_model import LinearModel
 from genre_spark.fusion.stacking import StackedModel, log_odds
 from genre_spark.pipelines.features.text_embeddings import _texts
@@ -43,7 +43,7 @@ PARTS = ("poster-embeddings", "text-embeddings", "build-features", "train-linear
 def stages(config: Config) -> None:
     found = {}
     for name in (*PARTS, "train-fused", "train-stack"):
-        record = read_json(join(config.paths.table("stages"), f"{name}.json"))
+        record = read_checked_json(join(config.paths.table("stages"), f"{name}.json"))
         if record is not None:
             found[name] = float((record.get("result") or record)["seconds"])
     parts = sum(seconds for name, seconds in found.items() if name in PARTS)
