@@ -83,10 +83,10 @@ def test_a_missing_part_does_not_count_and_the_others_make_up_for_it():
 
 
 def test_parts_are_dropped_in_training_alone_and_never_all_of_them():
-    network = build_fused(SIZES, 2, seed=1, hidden=8, drop_part=0.9)
+    network = build_fused(SIZES, 2, seed=1, hidden=8, drop_part=0.5)
     known = network._drop(torch.tensor([[1.0, 1.0], [1.0, 0.0]]).repeat(500, 1))
     assert (known.sum(dim=1) >= 1).all()
-    assert known[0::2].sum() < 700
+    assert 650 < known[0::2].sum() < 850  # half of the movies lack one of two
     assert torch.equal(known[1::2], torch.tensor([[1.0, 0.0]]).repeat(500, 1))
 
 
