@@ -54,6 +54,11 @@ class BoostingPredictor:
     scorers: Sequence[BoostedScorer]
     room: int = 0
 
+    @property
+    def targets(self) -> Sequence[Sequence[int]]:
+        """All labels."""
+        return [list(range(scorer.n_classes)) for scorer in self.scorers]
+
     def predict(self, block: FeatureBlock, threshold: float) -> tuple[Matrix, Matrix]:
         """Return probabilities and predictions, each (rows, labels)."""
         scores = self.scorers[0].probabilities(block)
