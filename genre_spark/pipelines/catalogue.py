@@ -130,6 +130,10 @@ class Catalogue:
         producer = "predict-posters" if split == "posters" else self._trained_by(model)
         return Table(self.config.paths.predictions(model, split), PREDICTIONS_SCHEMA, producer)
 
+    def calibration_file(self, model: str) -> str:
+        """Return the file with the curves of a model's calibration, written by `evaluate`."""
+        return self.config.paths.table("calibration", f"{model}.json")
+
     @property
     def movie_predictions(self) -> Table:
         """One row per new movie: its genres by a packaged model."""

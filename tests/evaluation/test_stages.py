@@ -19,7 +19,6 @@ from genre_spark.evaluation.scores import RULES
 from genre_spark.fusion.calibrators import Calibrator
 from genre_spark.pipelines import compare, evaluate
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.evaluation.calibrated import calibration_file
 from genre_spark.schemas import PREDICTIONS_SCHEMA, SAMPLES_WITHOUT_POSTERS_SCHEMA
 from genre_spark.tables import write_table
 from genre_spark.tracking import experiment_address, resolve_tracking_uri
@@ -287,7 +286,7 @@ def test_calibrated_models_are_measured_and_shown_before_and_after(spark, evalua
     client = MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"reliability.png", "reliability_before.png"} <= files
-    curves = Calibrator.from_json(Path(calibration_file(config, "expert")).read_bytes())
+    curves = Calibrator.from_json(Path(Catalogue(config).calibration_file("expert")).read_bytes())
     _, scores = made_up("expert", "test")
     after = Catalogue(config).evaluation.read(spark).collect()
     threshold = lookup(after, model="expert", rule="f1_micro", metric="threshold", label=None)

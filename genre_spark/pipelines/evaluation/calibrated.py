@@ -1,4 +1,4 @@
-"""A model's predictions with probabilities that mean what they say, and where its curves are."""
+"""A model's predictions with probabilities that mean what they say."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.model_evaluation import PredictedModel
 from genre_spark.schemas import MOVIE_ID, WEIGHT
 
-__all__ = ["calibrated", "calibration_file"]
-
-
-def calibration_file(config: Config, name: str) -> str:
-    """Return where the curves of a model's calibration are."""
-    return config.paths.table("calibration", f"{name}.json")
+__all__ = ["calibrated"]
 
 
 def calibrated(config: Config, model: PredictedModel) -> PredictedModel:
@@ -34,7 +29,7 @@ def calibrated(config: Config, model: PredictedModel) -> PredictedModel:
         weights = sample.read(validation.sparkSession).select(MOVIE_ID, WEIGHT)
         validation = validation.join(weights, MOVIE_ID)
     found = fit_calibration(validation, kind, seed=config.seed)
-    with whole_file(calibration_file(config, model.name)) as file:
+    with whole_file(Catalogue(config).calibration_file(model.name)) as file:
         file.write(found.whole.to_json().encode())
     predictions = {
         split: calibrate(rows, found, fitted_rows=split == "validation")

@@ -23,7 +23,6 @@ from genre_spark.features.blocks import POSTER_EMBEDDING, TEXT_EMBEDDING, Poster
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import fingerprint, join, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.evaluation.calibrated import calibration_file
 from genre_spark.pipelines.stage import StageResult, require_models, stage
 from genre_spark.schemas import LABELS, WEIGHT
 from genre_spark.serving.package_description import ModelDescription, TextSource
@@ -213,7 +212,8 @@ class _Packager:
         """Return the part with its calibration around it, where the evaluation has one."""
         if self._calibration == "none":
             return part
-        self._files[f"parts/{name}.calibration.json"] = calibration_file(self._config, name)
+        file = Catalogue(self._config).calibration_file(name)
+        self._files[f"parts/{name}.calibration.json"] = file
         return {"kind": "calibrated", "file": f"parts/{name}.calibration.json", "model": part}
 
     def _stack(self, name: str, folder: str) -> dict[str, Any] | None:
