@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame
 from genre_spark.caching import cached
 from genre_spark.extras import require
 from genre_spark.multilabel.base import MultilabelEstimator, MultilabelModel
-from genre_spark.multilabel.columns import Matrix
 from genre_spark.multilabel.fitting.training_data import (
     Payload,
     TrainingMatrix,
@@ -23,6 +22,7 @@ from genre_spark.multilabel.fitting.training_data import (
     training_rows,
 )
 from genre_spark.multilabel.fitting.with_sklearn import run_tasks
+from genre_spark.multilabel.matrices import Matrix
 from genre_spark.multilabel.models.boosted import (
     LIBRARIES,
     BoostedScorer,

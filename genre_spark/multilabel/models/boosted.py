@@ -47,11 +47,13 @@ class BoostedScorer:
         model: in the library's own format: cbm, or XGBoost's JSON. Nothing of it is unpickled.
         constant: probability of each label that had one value in training, NaN for the others,
             which the model answers for, (labels,).
+        n_features: number of features.
     """
 
     library: Library
     model: bytes
     constant: Matrix
+    n_features: int
     kind: ClassVar[str] = "boosted"
     _loaded: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -61,6 +63,7 @@ class BoostedScorer:
             "library": self.library,
             "model": self.model,
             "constant": self.constant,
+            "n_features": self.n_features,
             "_loaded": {},
         }
 
@@ -68,6 +71,11 @@ class BoostedScorer:
     def n_classes(self) -> int:
         """Number of labels."""
         return len(self.constant)
+
+    @property
+    def dense_columns(self) -> int:
+        """Number of columns that become dense where sparse rows are scored."""
+        return self.n_features
 
     def probabilities(self, block: FeatureBlock) -> Matrix:
         """Return p(label | row), (rows, labels); rows do not sum to 1."""
@@ -93,8 +101,8 @@ class BoostedScorer:
     def to_bytes(self) -> bytes:
         """Return a line of JSON and the library's own format behind it."""
         values = [None if np.isnan(value) else value for value in self.constant]
-        head = json.dumps({"library": self.library, "constant": values})
-        return head.encode() + b"\n" + self.model
+        head = {"library": self.library, "constant": values, "features": self.n_features}
+        return json.dumps(head).encode() + b"\n" + self.model
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> BoostedScorer:
@@ -102,7 +110,7 @@ class BoostedScorer:
         head, _, model = payload.partition(b"\n")
         stored = json.loads(head)
         constant = [np.nan if value is None else float(value) for value in stored["constant"]]
-        return cls(stored["library"], model, np.array(constant))
+        return cls(stored["library"], model, np.array(constant), int(stored["features"]))
 
 
 def fit_boosted(
@@ -130,11 +138,12 @@ def fit_boosted(
     constant = np.where(varies, np.nan, labels[0])
     target = labels[:, varies].astype(np.float64)
     if not varies.any():
-        return BoostedScorer(settings.library, b"", constant)
+        return BoostedScorer(settings.library, b"", constant, features.shape[1])
     if target.shape[1] == 1:  # both libraries want two labels at least
         target = np.repeat(target, 2, axis=1)
     fit = _fit_catboost if settings.library == "catboost" else _fit_xgboost
-    return BoostedScorer(settings.library, fit(features, target, weights, settings, seed), constant)
+    model = fit(features, target, weights, settings, seed)
+    return BoostedScorer(settings.library, model, constant, features.shape[1])
 
 
 def _fit_catboost(
