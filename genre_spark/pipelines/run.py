@@ -105,8 +105,10 @@ def run_stage(
     Raises:
         UserError: an input is missing or cannot be used.
     """
-    before = [e for e in stages_of(config) if e.place.startswith("ingestion.")]
-    entries = [*(before if entry.ingests else []), entry]
+    before: list[StageEntry] = []
+    if entry.ingests:
+        before = [one for one in stages_of(config) if one.place.startswith("ingestion.")]
+    entries = [*before, entry]
     for number, one in enumerate(entries, start=1):
         stage = one.load()
         try:

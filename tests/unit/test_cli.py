@@ -51,6 +51,9 @@ def test_an_unknown_stage_ends_with_2(capsys) -> None:
     [
         (["group-genres"], "genres.csv: no such file"),
         (["run"], "genres.csv: no such file"),
+        (["explore"], "genres.csv: no such file"),
+        (["explore", "explore.genres=0"], "explore.genres: 0, expected"),
+        (["explore", "explore.words=5"], "explore.words: unknown key"),
         (["group-genres", "genres.vocab=1"], "genres.vocab: unknown key"),
         (["make-sample"], "sample_data: missing"),
         (["sample"], "no such table yet; expected the output of `genre-spark group-genres`"),
