@@ -17,7 +17,6 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from multilabel import session
 from multilabel_timing import compare
 from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
@@ -26,6 +25,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import genre_spark.multilabel as ml
+from genre_spark.session import spark_session
+
+SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.memory": "2g",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "2",
+}
 
 
 def read_movies(file: Path, rows: int) -> pd.DataFrame:
@@ -94,7 +103,7 @@ def main() -> None:
     parser.add_argument("--master", default="local[2]")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with session(options.master) as spark:
+    with spark_session(app_name="sparse texts", master=options.master, settings=SETTINGS) as spark:
         movies = read_movies(options.movies, options.rows)
         data = labelled(spark, movies, options.labels)
         found: dict[str, float] = {"movies": len(movies)}

@@ -86,12 +86,12 @@ class FeatureBlock:
             ranks = np.zeros((grid.n_columns, self.n_rows), dtype=grid.kind)
             used = grid.features[grid.features < self.n_features + self._room]
             if self.is_sparse:
-                columns = np.ascontiguousarray(self.some_columns(used).T)
+                columns, places = np.ascontiguousarray(self.some_columns(used).T), range(len(used))
             else:
                 width = int(used.max(initial=-1)) + 1
-                columns = np.ascontiguousarray(self.double(width).T)[used]
-            for feature, values in zip(used.tolist(), columns, strict=True):
-                grid.rank(ranks, feature, values)
+                columns, places = np.ascontiguousarray(self.double(width).T), used.tolist()
+            for feature, place in zip(used.tolist(), places, strict=True):
+                grid.rank(ranks, feature, columns[place])
             found = self._ranks[id(grid)] = (grid, ranks)
         return found[1]
 
