@@ -19,8 +19,10 @@ STAGES = [
     if inspect.isclass(stage) and hasattr(stage, "params")
 ]
 CONFIGURED = [stage for stage in STAGES if not issubclass(stage, Model)]
+LABELLED = [stage for stage in CONFIGURED if hasattr(stage, "labelsCol")]
 EVERY_STAGE = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
 EVERY_CONFIGURED = pytest.mark.parametrize("stage", CONFIGURED, ids=lambda stage: stage.__name__)
+EVERY_LABELLED = pytest.mark.parametrize("stage", LABELLED, ids=lambda stage: stage.__name__)
 
 # A value of each Param that is not its default.
 VALUES = {
@@ -30,9 +32,12 @@ VALUES = {
     "decision": "threshold",
     "featuresCol": "x",
     "handleInvalid": "keep",
+    "handleUndefined": "skip",
+    "inputCol": "i",
     "keep": 1,
     "labelCardinality": 1.5,
     "labelNames": ["a", "b"],
+    "labelOrder": "frequency",
     "labelsCol": "y",
     "labelsetSize": 2,
     "metricName": "coverage",
@@ -40,6 +45,7 @@ VALUES = {
     "neverEmpty": True,
     "numModels": 7,
     "order": [1, 0],
+    "outputCol": "o",
     "overlapping": False,
     "parallelism": 2,
     "predictionCol": "predicted",
@@ -68,9 +74,11 @@ def shown_keywords(function):
 
 
 def test_the_tests_cover_estimators_models_evaluator_and_tuner():
-    assert len(STAGES) == 27
-    assert sum(issubclass(stage, Estimator) for stage in CONFIGURED) == 13
-    assert ml.MultilabelEvaluator in CONFIGURED
+    assert len(STAGES) == 30
+    assert sum(issubclass(stage, Estimator) for stage in CONFIGURED) == 14
+    others = set(CONFIGURED) - set(LABELLED)
+    assert others == {ml.LabelNames, ml.MultilabelBinarizer}
+    assert ml.MultilabelEvaluator in LABELLED
 
 
 @EVERY_CONFIGURED
@@ -116,14 +124,14 @@ def test_the_constructor_and_set_params_take_every_param(stage):
     assert stage.setParams.__doc__ == "Set Params by name."
 
 
-@EVERY_CONFIGURED
+@EVERY_LABELLED
 def test_none_and_nothing_leave_a_param_at_its_default(stage):
     instance = stage(weightCol=None).setParams(weightCol=None)
     assert not instance.isSet("weightCol")
     assert instance.getWeightCol() is None
 
 
-@EVERY_CONFIGURED
+@EVERY_LABELLED
 def test_a_set_param_stays_when_others_are_set(stage):
     instance = stage(labelsCol="y").setParams(predictionCol="z")
     assert (instance.getLabelsCol(), instance.getPredictionCol()) == ("y", "z")
@@ -141,7 +149,7 @@ def test_unknown_keywords_and_positional_values_are_type_errors(stage):
         stage().setParams("features")
 
 
-@EVERY_CONFIGURED
+@EVERY_LABELLED
 def test_values_of_the_wrong_type_are_rejected_with_the_name_of_the_param(stage):
     wrong = rf"{stage.__name__}\.labelsCol: \['y'\]"
     for call in (stage, stage().setParams):
@@ -170,6 +178,9 @@ def test_values_of_the_wrong_type_are_rejected_with_the_name_of_the_param(stage)
         (ml.ThresholdTuner, {"rule": "best"}, "rule: 'best', expected one of fixed, "),
         (ml.ThresholdTuner, {"labelCardinality": -1.0}, r"labelCardinality: -1\.0, must be >= 0"),
         (ml.MultilabelEvaluator, {"metricName": "f2"}, "metricName: 'f2', expected one of"),
+        (ml.MultilabelEvaluator, {"handleUndefined": "drop"}, "handleUndefined: 'drop', must be"),
+        (ml.MultilabelBinarizer, {"labelOrder": "none"}, "labelOrder: 'none', expected one of"),
+        (ml.MultilabelBinarizer, {"handleInvalid": "keep"}, "handleInvalid: 'keep', expected one"),
     ],
 )
 def test_values_out_of_range_are_rejected_before_any_data_is_read(stage, params, message):
@@ -184,7 +195,7 @@ def test_help_has_the_doc_of_every_param(stage):
         assert f"{param.name}: {param.doc}" in text, param.name
 
 
-@EVERY_CONFIGURED
+@EVERY_LABELLED
 def test_help_has_the_defaults(stage):
     text = re.sub(r"\s+", " ", inspect.getdoc(stage))
     assert "column of the true labels" in text
