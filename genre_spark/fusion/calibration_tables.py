@@ -78,7 +78,10 @@ def fit_calibration(validation: DataFrame, kind: Kind, *, seed: int) -> Calibrat
 
     weight = F.col(WEIGHT) if WEIGHT in validation.columns else F.lit(1.0)
     rows = draw_rows(validation, seed, _MOST_ROWS).select(
-        fold_of(seed, FOLDS).alias(_FOLD), weight.cast("double"), LABELS, PROBABILITIES
+        fold_of(seed, FOLDS).alias(_FOLD),
+        weight.cast("double").alias(WEIGHT),
+        LABELS,
+        PROBABILITIES,
     )
     with worker_errors():
         found = rows.mapInArrow(short_task(fit), "curves string").collect()
