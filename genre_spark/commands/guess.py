@@ -16,7 +16,8 @@ from genre_spark.redaction import redact
 __all__ = ["main"]
 
 _LISTS = ("countries", "languages", "studios", "people", "themes")
-_TEXTS = ("name", "date", "minute", "rating", "tagline", "description")
+_TEXTS = ("name", "date", "tagline", "description")
+_NUMBERS = ("minute", "rating", "budget", "revenue", "votes", "popularity")
 _SHOWN = 5
 _HELP = {
     "languages": "with their kind, such as 'Spoken language English'",
@@ -46,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Guess the genres of a movie from what is known of it; all may be missing.",
     )
     parser.add_argument("--poster", nargs="*", default=[], metavar="FILE", help="image files")
-    for name in _TEXTS:
+    for name in (*_TEXTS, *_NUMBERS):
         parser.add_argument(f"--{name}", metavar="TEXT")
     for name in _LISTS:
         parser.add_argument(f"--{name}", nargs="*", metavar="NAME", help=_HELP.get(name))
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _movies(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the raw fields of each movie, and `poster`, the name of its file."""
-    known = {name: getattr(options, name) for name in (*_TEXTS, *_LISTS)}
+    known = {name: getattr(options, name) for name in (*_TEXTS, *_NUMBERS, *_LISTS)}
     fields = {name: value for name, value in known.items() if value is not None}
     if not fields and not options.poster:
         raise InvalidInputError("nothing is known of the movie, expected --poster, --name, ...")

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit, logit
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.features.blocks import NUMBERS
 from genre_spark.features.frame_engine import FrameEngine
 from genre_spark.multilabel import MultilabelRandomForestModel
 from genre_spark.serving.movie_model import INPUTS, MovieModel
@@ -80,6 +81,10 @@ def test_any_field_may_be_missing(tmp_path, column):
     without = model.predict(MOVIES.drop(columns=column, errors="ignore"))
     assert without.probabilities.shape == (3, 4)
     assert np.isfinite(without.probabilities).all()
+
+
+def test_every_number_that_features_may_read_is_a_field_of_the_model():
+    assert set(NUMBERS) - {"year"} <= {name for name, kind in INPUTS.items() if kind == "number"}
 
 
 def test_a_movie_of_which_nothing_is_known_is_answered(tmp_path):

@@ -14,8 +14,6 @@ from genre_spark.serving.movie_model import INPUTS
 from genre_spark.spark_paths import literal_path
 from genre_spark.tables import read_manifest
 from genre_spark.transforms.metadata import (
-    LISTS,
-    TEXTS,
     metadata_files,
     movie_id,
     read_metadata,
@@ -98,7 +96,10 @@ def _read_folder(spark: SparkSession, place: str, *, has_posters: bool) -> DataF
     if ids is None:
         raise InvalidInputError(f"paths.new: {place}: no movie")
     ids = ids.where(F.col(MOVIE_ID).isNotNull()).distinct()
-    movies = read_metadata(spark, place, ids).select(MOVIE_ID, *TEXTS, *LISTS) if files else ids
+    movies = ids
+    if files:
+        raw = read_metadata(spark, place, ids)
+        movies = raw.select(MOVIE_ID, *[name for name in INPUTS if name in raw.columns])
     return movies if posters is None else movies.join(posters, MOVIE_ID, "left")
 
 

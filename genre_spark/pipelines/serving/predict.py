@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
-from genre_spark.errors import InvalidConfigError
+from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.files import file_digest, filesystem, remove_folder
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.serving.find_model import find_movie_model
@@ -23,6 +24,7 @@ from genre_spark.serving.package_description import ModelDescription
 from genre_spark.session import job_progress
 from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
+from genre_spark.tracking.movie_models import fetch_package
 from genre_spark.transforms.metadata import find_csv
 from genre_spark.transforms.metadata_rejects import rejected_metadata
 from genre_spark.workers.errors import worker_errors
@@ -64,7 +66,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     table = Catalogue(config).movie_predictions
     kept, wanted = _what_is_left(spark, movies, table, description.version)
     with job_progress(spark, f"genres by {description.name}"), worker_errors():
-        predicted = _predict(wanted, folder, description)
+        source = (config.model or "", tracked.tracking_uri)
+        predicted = _predict(wanted, folder, description, source)
         written = predicted if kept is None else kept.unionByName(predicted)
         manifest = table.write(
             written, fingerprint=tracked.digest, details={"model_version": description.version}
@@ -106,14 +109,30 @@ def _what_is_left(
     return kept, movies.join(kept.select(MOVIE_ID, ROW_HASH), [MOVIE_ID, ROW_HASH], "left_anti")
 
 
-def _predict(movies: DataFrame, folder: str, description: ModelDescription) -> DataFrame:
+def _predict(
+    movies: DataFrame, folder: str, description: ModelDescription, source: tuple[str, str]
+) -> DataFrame:
+    """Return the answers of a package, which workers elsewhere fetch from where it came.
+
+    Args:
+        movies: of `new_movies`.
+        folder: folder of the package; a temporary one of the driver where it came from MLflow.
+        description: of the package.
+        source: the recipe's `model`, and the address of MLflow's store.
+    """
     name, version = description.name, description.version
+    fetched = source[0].startswith(("models:", "runs:"))
 
     def predict(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         model = _loaded.get(version)
         if model is None:
             _loaded.clear()
-            model = _loaded[version] = MovieModel(local_package(folder, version))
+            missing = fetched and not Path(folder).exists()
+            place = fetch_package(*source) if missing else local_package(folder, version)
+            model = MovieModel(place)
+            if model.description.version != version:
+                raise InvalidInputError(f"model: {source[0]} has become another version meanwhile")
+            _loaded[version] = model
         for batch in batches:
             for start in range(0, len(batch), _ROWS):
                 rows = batch.iloc[start : start + _ROWS].reset_index(drop=True)
