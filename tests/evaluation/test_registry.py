@@ -105,7 +105,7 @@ def test_the_registered_model_takes_movies_and_has_a_whole_signature(work, verdi
         assert not any(column.required for column in signature.inputs)
         assert [str(column.type) for column in signature.outputs] == [
             "Array(string)",
-            "Map(double)",
+            "Map(str -> DataType.double)",
             "Array(string)",
             "DataType.string",
         ]

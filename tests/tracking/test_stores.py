@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from genre_spark.tracking import (
     log_headline,
     model_run,
     open_run,
+    register_challenger,
     resolve_tracking_uri,
     send_kept_runs,
 )
-from genre_spark.tracking.movie_models import log_movie_model
+from genre_spark.tracking.movie_models import fetch_package, log_movie_model
 from genre_spark.tracking.stores import addresses, servers
 from tests.serving.packages import FOREST, write_package
 
@@ -54,6 +56,9 @@ def whole(tmp_path_factory) -> Path:
     with open_run(recipe(work), "stage") as stage:
         with model_run(stage, "forest", family="multilabel", method="forest") as run:
             run.log_text("hello", "note.txt")
+            package = write_package(work.parent / "made", FOREST)
+            log_movie_model(run, run.run_id, package, ModelDescription.load(package))
+        register_challenger(stage, "genres", training_run=run.run_id, tags={})
         (work / "run_id").write_text(run.run_id)
     return work
 
@@ -123,7 +128,9 @@ def test_a_store_that_was_moved_away_is_made_anew(work) -> None:
 
 
 @pytest.mark.parametrize("moved", [True, False], ids=["moved", "copied"])
-def test_a_work_folder_elsewhere_reads_and_writes_its_own_artifacts(work, tmp_path, moved) -> None:
+def test_a_work_folder_elsewhere_reads_and_writes_its_own_artifacts(
+    whole, work, tmp_path, moved
+) -> None:
     other = tmp_path / "other place" / "work"
     shutil.copytree(work, other)
     if moved:
@@ -143,7 +150,10 @@ def test_a_work_folder_elsewhere_reads_and_writes_its_own_artifacts(work, tmp_pa
         }
     assert texts == {"note.txt": "hello", "more.txt": "more"}
     assert {file: file.stat().st_mtime_ns for file in work.rglob("*")} == before
+    assert Path(fetch_package("models:/genres@challenger", run.tracking_uri)).is_dir()
     assert list(other.rglob("more.txt"))
+    with closing(sqlite3.connect(other / "mlflow.db")) as store:
+        assert whole.as_uri() not in "\n".join(store.iterdump())
 
 
 def test_a_server_that_is_down_is_waited_for_as_long_as_the_recipe_says(
