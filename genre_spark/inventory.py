@@ -22,7 +22,15 @@ from genre_spark.workers.tasks import short_task
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["FileState", "file_state", "find_damage", "list_files", "read_states", "take_inventory"]
+__all__ = [
+    "FileState",
+    "file_state",
+    "find_damage",
+    "find_flaws",
+    "list_files",
+    "read_states",
+    "take_inventory",
+]
 
 _BLOCK = 1 << 22
 _FOR_TASKS = 256 << 20  # bytes from which on tasks of a running session read them
@@ -124,6 +132,14 @@ def find_damage(
         inventory: name below the folder -> state.
         full: compare checksums too, which reads every byte; otherwise sizes only.
     """
+    flaws = find_flaws(folder, inventory, full=full)
+    return [f"{join(folder, name)}: {flaw}" for name, flaw in sorted(flaws.items())]
+
+
+def find_flaws(
+    folder: str, inventory: Mapping[str, FileState], *, full: bool = False
+) -> dict[str, str]:
+    """Return name -> what is wrong, of the files that `find_damage` has sentences for."""
     sizes = _sizes(folder, inventory)
     flaws = {}
     for name, state in inventory.items():
@@ -139,7 +155,7 @@ def find_damage(
         for name, state in _states_by_threads(folder, left).items():
             if state.sha256 != inventory[name].sha256:
                 flaws[name] = "its content has changed (SHA-256)"
-    return [f"{join(folder, name)}: {flaw}" for name, flaw in sorted(flaws.items())]
+    return flaws
 
 
 def _sizes(folder: str, names: Iterable[str]) -> dict[str, int]:

@@ -18,7 +18,14 @@ from pyspark.sql.types import StructType
 
 from genre_spark.errors import DamagedTableError, MissingTableError, StageFailedError
 from genre_spark.files import filesystem, join, read_checked_json, write_checked_json
-from genre_spark.inventory import FileState, find_damage, list_files, read_states, take_inventory
+from genre_spark.inventory import (
+    FileState,
+    find_damage,
+    find_flaws,
+    list_files,
+    read_states,
+    take_inventory,
+)
 from genre_spark.spark_paths import literal_path
 
 __all__ = [
@@ -190,13 +197,10 @@ def remove_damaged(table: str) -> None:
     Incremental stages then make them again, as they make what was never there.
     """
     manifest = read_manifest(table)
-    if manifest is None or not table_damage(table, manifest):
-        return
-    for name, state in manifest.files.items():
-        if find_damage(table, {name: state}):
-            system, inner = filesystem(join(table, name))
-            if system.exists(inner):
-                system.rm(inner)
+    for name in find_flaws(table, {} if manifest is None else manifest.files):
+        system, inner = filesystem(join(table, name))
+        if system.exists(inner):
+            system.rm(inner)
 
 
 def commit_table(
