@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,8 @@ from genre_spark.report import describe_result, how_to_open
 from genre_spark.session import cancel_jobs, job_progress, spark_session
 from genre_spark.signals import (
     end_interrupted,
-    handle_signals,
     interruption,
+    keeping_handlers,
     on_interruption,
     working,
 )
@@ -175,17 +174,17 @@ def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable
                 if "://" in config.paths.work
                 else Path(config.paths.work) / "logs" / "spark.log"
             )
-            spark = stack.enter_context(
-                spark_session(
-                    app_name=f"genre_spark {stage}",
-                    master=config.spark.master,
-                    conf_file=config.spark.conf_file,
-                    settings=config.spark.settings,
-                    log_file=logs,
+            on_interruption(cancel_jobs)
+            with keeping_handlers():
+                spark = stack.enter_context(
+                    spark_session(
+                        app_name=f"genre_spark {stage}",
+                        master=config.spark.master,
+                        conf_file=config.spark.conf_file,
+                        settings=config.spark.settings,
+                        log_file=logs,
+                    )
                 )
-            )
-            handle_signals()  # PySpark has put a handler of its own in the place
-            on_interruption(partial(cancel_jobs, spark))
             stack.enter_context(job_progress(spark, stage))
             started.append(spark)
         return started[0]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyspark import SparkConf
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError
@@ -165,20 +165,19 @@ def _standard_streams_to(log_file: Path | None) -> Iterator[None]:
 _abandoned: list[object] = []  # connections that wait for an answer that nobody reads
 
 
-def cancel_jobs(spark: SparkSession) -> None:
-    """Cancel all jobs of the session, in the handler of a signal.
+def cancel_jobs() -> None:
+    """Cancel all jobs of this process, in the handler of a signal.
 
     The interrupted call may wait for the JVM's answer on this thread's connection; another call
     there would read that answer in place of its own. So the thread gets a new connection.
     """
-    if _is_connect(spark):
-        return
-    context: Any = spark.sparkContext
-    held = getattr(context._gateway._gateway_client, "thread_connection", None)
+    known: Any = SparkContext
+    held = getattr(getattr(known._gateway, "_gateway_client", None), "thread_connection", None)
     if held is not None:
         _abandoned.append(dict(vars(held)))
         vars(held).clear()
-    context._jsc.sc().cancelAllJobs()
+    if known._active_spark_context is not None:
+        known._active_spark_context._jsc.sc().cancelAllJobs()
 
 
 def _is_connect(session: SparkSession) -> bool:

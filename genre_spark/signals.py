@@ -13,15 +13,18 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 __all__ = [
     "Interrupted",
     "end_interrupted",
     "handle_signals",
     "interruption",
+    "keeping_handlers",
     "on_interruption",
     "working",
 ]
@@ -52,7 +55,7 @@ _state = _State()
 
 
 def handle_signals(label: str | None = None) -> None:
-    """Take over SIGINT and SIGTERM, from now on and again after a library has taken them.
+    """Take over SIGINT and SIGTERM.
 
     A signal that the caller has set to be ignored (`nohup`, a shell's background job) stays so.
     Nothing happens outside the main thread, where Python allows no handlers.
@@ -82,7 +85,9 @@ def _describe_interruption() -> str:
 def end_interrupted() -> int:
     """Say that a signal ended the command, silence what comes after, and return the exit code."""
     print(_describe_interruption(), file=sys.stderr, flush=True)  # noqa: T201 - the user's sentence
-    with suppress(OSError):  # a library's last words at the interpreter's end
+    for number in _HANDLED:  # the interpreter's end would restore what they do to any process
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError):  # a library's last words then
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 2)
     return interruption() or 1
@@ -96,6 +101,26 @@ def working() -> Iterator[None]:
         yield
     finally:
         _state.works = False
+
+
+@contextmanager
+def keeping_handlers() -> Iterator[None]:
+    """Keep libraries from taking SIGINT and SIGTERM over in this block.
+
+    PySpark's own handler, set when a context starts, asks the JVM on the connection whose answer
+    the interrupted call is waiting for.
+    """
+    given = signal.signal
+
+    def only_ignore(number: int, handler: Any) -> Any:
+        kept = number in _HANDLED and callable(handler)
+        return signal.getsignal(number) if kept else given(number, handler)
+
+    signal.signal = only_ignore  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        signal.signal = given
 
 
 def on_interruption(callback: Callable[[], None]) -> None:
@@ -128,5 +153,6 @@ def _end_at_once() -> None:
 def _silence() -> None:
     """Keep what breaks because of the signal off the terminal."""
     logging.disable(logging.CRITICAL)
+    warnings.showwarning = lambda *_, **__: None
     threading.excepthook = lambda _: None
     sys.unraisablehook = lambda _: None

@@ -134,8 +134,7 @@ def test_every_stage_survives_kills_and_signals_at_random_moments(finished) -> N
         assert "Traceback" not in err, case
         if process.returncode in (130, 143):
             assert len([line for line in err.splitlines() if "genre-spark:" in line]) == 1, case
-        time.sleep(2)
-        left = [child for child in below if child.is_running() and child.status() != "zombie"]
+        _, left = psutil.wait_procs(below, timeout=30)
         assert not left, case
         counts[f"{name}: code {process.returncode}"] += 1
         again = run(stage, finished.recipe)
