@@ -77,7 +77,10 @@ def test_damage_is_found_on_any_file_system(store: str, tmp_path: Path) -> None:
     assert states == take_inventory(table, names)
     manifest = read_manifest(table)
     assert table_damage(table, manifest, full=True) == []
-    copy_folder(files[0], join(table, "data-1.parquet"))
+    content = bytearray(Path(files[1]).read_bytes())
+    content[len(content) // 2] ^= 1
+    Path(files[1]).write_bytes(content)
+    copy_folder(files[1], join(table, "data-1.parquet"))
     system, inner = filesystem(join(table, "data-0.parquet"))
     system.rm(inner)
     found = [line.rsplit("/", 1)[-1] for line in find_damage(table, states, full=True)]
