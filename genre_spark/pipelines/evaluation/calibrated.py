@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pyspark.sql import DataFrame
+
 from genre_spark.config import Config
 from genre_spark.files import whole_file
-from genre_spark.fusion.calibration_tables import calibrate, fit_calibration
+from genre_spark.fusion.calibration_tables import CalibratedModel, calibrate, fit_calibration
+from genre_spark.fusion.calibrators import Kind
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.model_evaluation import PredictedModel
 from genre_spark.schemas import MOVIE_ID, WEIGHT
 
-__all__ = ["calibrated"]
+__all__ = ["calibrated", "calibrated_validation"]
 
 
 def calibrated(config: Config, model: PredictedModel) -> PredictedModel:
@@ -23,12 +26,7 @@ def calibrated(config: Config, model: PredictedModel) -> PredictedModel:
     kind = config.evaluation.calibration
     if kind == "none":
         return model
-    validation = model.predictions["validation"]
-    sample = Catalogue(config).samples("validation")
-    if sample.is_whole():
-        weights = sample.read(validation.sparkSession).select(MOVIE_ID, WEIGHT)
-        validation = validation.join(weights, MOVIE_ID)
-    found = fit_calibration(validation, kind, seed=config.seed)
+    found = _fit(config, model.predictions["validation"], kind)
     with whole_file(Catalogue(config).calibration_file(model.name)) as file:
         file.write(found.whole.to_json().encode())
     predictions = {
@@ -36,3 +34,19 @@ def calibrated(config: Config, model: PredictedModel) -> PredictedModel:
         for split, rows in model.predictions.items()
     }
     return replace(model, predictions=predictions)
+
+
+def calibrated_validation(config: Config, validation: DataFrame) -> DataFrame:
+    """Return a model's predictions of validation, calibrated by folds that have not seen them."""
+    kind = config.evaluation.calibration
+    if kind == "none":
+        return validation
+    return calibrate(validation, _fit(config, validation, kind), fitted_rows=True)
+
+
+def _fit(config: Config, validation: DataFrame, kind: Kind) -> CalibratedModel:
+    sample = Catalogue(config).samples("validation")
+    if sample.is_whole():
+        weights = sample.read(validation.sparkSession).select(MOVIE_ID, WEIGHT)
+        validation = validation.join(weights, MOVIE_ID)
+    return fit_calibration(validation, kind, seed=config.seed)

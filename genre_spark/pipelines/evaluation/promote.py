@@ -15,6 +15,7 @@ from genre_spark.evaluation.scores import SHOWN
 from genre_spark.evaluation.verdict import describe_interval
 from genre_spark.files import join, read_json
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.calibrated import calibrated_validation
 from genre_spark.pipelines.serving.known_movies import known_movies
 from genre_spark.pipelines.serving.package_models import model_folder
 from genre_spark.pipelines.stage import StageResult, stage
@@ -97,18 +98,22 @@ def _compare(
 
 
 def _unseen(spark: SparkSession, config: Config, model: RegisteredModel) -> DataFrame | None:
-    """Return a stack's predictions of validation, by the folds that have not seen each movie.
+    """Return predictions of validation by the folds that have not seen each movie.
 
-    A stack is fitted on validation, so that its own predictions of these movies are too good.
+    Stacks may be fitted on validation, and calibration is: their own predictions of these movies
+    are too good.
 
     Returns:
-        None for all other models, and for stacks that were not fitted in this work folder.
+        None for all other models, and for those that were not fitted in this work folder.
     """
     mine = model.description
     description = read_json(join(model_folder(config, mine.name), "movie_model.json"))
-    if mine.part["kind"] != "stack" or (description or {}).get("version") != mine.version:
+    known = (description or {}).get("version") == mine.version
+    if not known or mine.part["kind"] not in ("stack", "calibrated"):
         return None
     predicted = Catalogue(config).predictions(mine.name, "validation").read(spark)
+    if mine.part["kind"] == "calibrated":
+        predicted = calibrated_validation(config, predicted)
     return predicted if mine.rule == "own" else decide_labels(predicted, thresholds=mine.thresholds)
 
 

@@ -143,6 +143,7 @@ def _predict(
         "vocabulary": list(tables.samples("train").manifest().details["vocabulary"]),
         "family": "fused",
         "method": "fused_network",
+        "themes": any("themes" in blocks for blocks in settings.parts.values()),
         "run_id": run_id,
     }
     for split in _SPLITS[1:]:
