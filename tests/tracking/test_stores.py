@@ -15,6 +15,7 @@ import mlflow
 import pytest
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
+from genre_spark.__main__ import main
 from genre_spark.config import Config, build_config
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
 from genre_spark.serving.package_description import ModelDescription
@@ -254,3 +255,14 @@ def test_runs_are_not_sent_to_the_store_of_the_work_folder(tmp_path) -> None:
     addresses._unreachable.clear()
     with pytest.raises(InvalidInputError, match="expected the server that the kept runs are for"):
         send_kept_runs(recipe(tmp_path))
+
+
+def test_sync_says_that_nothing_waits_and_reports_a_mistake_in_one_sentence(
+    tmp_path, capsys
+) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(f"paths: {{genres_csv: g, posters: p, metadata: m, work: {tmp_path}/work}}\n")
+    assert main(["sync", "--config", str(file)]) == 0
+    assert capsys.readouterr().out == "no runs are waiting for a server\n"
+    assert main(["sync", "--config", str(file), "mlflow.timout=3"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

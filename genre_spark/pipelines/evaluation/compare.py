@@ -127,7 +127,7 @@ def _compare_seeds(
     chosen = choose_rules(candidates, by=config.evaluation.best_by)
     for spread in spreads:
         model = spread.candidate.model
-        place = manifest.details["runs"].get(model)
+        place = manifest.details.get("runs", {}).get(model)
         if spread.candidate.rule != chosen[model].rule or place is None:
             continue
         run = find_model_run(tracked, place["run"], name=model)
@@ -207,7 +207,7 @@ def _register(
         return []
     if not has_registry(run):
         return [f"{best.model} is not registered: MLflow's server, which has {name}, is down"]
-    model_run = str(manifest.details["runs"].get(best.model, {}).get("run", ""))
+    model_run = str(manifest.details.get("runs", {}).get(best.model, {}).get("run", ""))
     trained = find_model_run(run, model_run, name=best.model)
     packaged = read_json(model_folder(config, BEST)) or {}
     logged = None if trained is None else packaged_version(trained)

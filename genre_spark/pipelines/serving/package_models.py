@@ -110,7 +110,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             notes.append(f"{name} is not packaged: nothing takes movies for models of its family")
             continue
         outputs[name] = model_folder(config, name)
-        training_run = str(details["runs"].get(name, {}).get("run", ""))
+        training_run = str(details.get("runs", {}).get(name, {}).get("run", ""))
         if config.mlflow.log_movie_models and training_run:
             log_movie_model(tracked, training_run, outputs[name], packaged)
     best = choose_best([c for c in candidates if c.model in outputs], by=config.evaluation.best_by)
