@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import warnings
 from typing import Any
 
 import mlflow
@@ -17,16 +16,9 @@ from mlflow.pyfunc.model import PythonModel
 
 from genre_spark.serving.movie_model import INPUTS, MovieModel
 
-# MLflow advises type hints, which it would read as another schema than the model's signature
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
 
-
-class ServedMovieModel(PythonModel):
-    """Predicts the genres of movies from a frame with the columns of `serving.movie_model.INPUTS`.
-
-    The output has one row per movie: `genres` (array of text, the most probable first),
-    `probabilities` (map of genre to 0..1), `notes` (what could not be used) and `model_version`.
-    """
+class _Answers:
+    """Answers with a packaged model, which is loaded once per process."""
 
     model: MovieModel | None = None
 
@@ -39,12 +31,12 @@ class ServedMovieModel(PythonModel):
         return self.model
 
     # MLflow reads a type hint of model_input as a schema of its own
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG002
         """Return genres and probabilities of movies.
 
         Args:
             context: context that MLflow passes.
-            model_input: frame of movies; see the class.
+            model_input: frame of movies; see `ServedMovieModel`.
             params: none.
         """
         model = self.model or self._load(context)
@@ -54,6 +46,17 @@ class ServedMovieModel(PythonModel):
         if "image" in frame.columns:
             frame = frame.assign(image=[_image(value) for value in frame["image"]])
         return model.predict(frame).as_frame()
+
+
+class ServedMovieModel(_Answers, PythonModel):
+    """Predicts the genres of movies from a frame with the columns of `serving.movie_model.INPUTS`.
+
+    The output has one row per movie: `genres` (array of text, the most probable first),
+    `probabilities` (map of genre to 0..1), `notes` (what could not be used) and `model_version`.
+    """
+
+    # `predict` is inherited: where the class itself has one, MLflow warns at every loading that it
+    # has no type hints, whatever filter of warnings is set
 
 
 def _image(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -101,9 +100,7 @@ def log_movie_model(
             ColSpec(DataType.string, "model_version"),
         ]
     )
-    with trained.as_active(), warnings.catch_warnings():
-        # MLflow advises type hints, which it would read as another schema than this one
-        warnings.filterwarnings("ignore", message=".*type hints.*")
+    with trained.as_active():
         info = mlflow.pyfunc.log_model(
             name="movie_model",
             python_model=str(Path(__file__).with_name("movie_model_code.py")),
