@@ -205,7 +205,7 @@ def test_a_killed_stage_goes_on_without_the_models_that_were_finished(spark, exp
 
 def test_what_cannot_be_explained_is_a_note(explained):
     _, result = explained
-    assert result.notes == ("not explained: label_prior: looks at no feature",)
+    assert result.notes == ("not explained: label_prior looks at no feature",)
     assert "label_prior" not in result.outputs
 
 

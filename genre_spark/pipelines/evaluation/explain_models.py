@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config, ExplanationsConfig
-from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.errors import InvalidConfigError
 from genre_spark.evaluation.scores import Score, choose_best, gather_candidates, thresholds_of
 from genre_spark.evaluation.text_tables import align_columns
 from genre_spark.explanations.figures import draw_genres, draw_groups, draw_inputs
@@ -26,7 +26,12 @@ from genre_spark.explanations.permutation import Unit, measure_baseline
 from genre_spark.explanations.permutation_tasks import permute_in_tasks
 from genre_spark.files import fingerprint, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.evaluation.explained_models import FAMILIES, Explainable, ModelOpener
+from genre_spark.pipelines.evaluation.explained_models import (
+    FAMILIES,
+    Explainable,
+    ModelOpener,
+    NothingToExplain,
+)
 from genre_spark.pipelines.stage import StageResult, require_models, stage
 from genre_spark.schemas import IMPORTANCES_SCHEMA
 from genre_spark.tables import Table, read_manifest
@@ -109,7 +114,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             model_run = find_model_run(tracked, runs.get(name, {}).get("run", ""), name=name)
             try:
                 _explain(spark, config, opener, job, model_run, table=table, digest=digest)
-            except InvalidInputError as error:
+            except NothingToExplain as error:
                 notes.append(f"not explained: {error}")
                 continue
         outputs[name], families[name] = table.path, job.family
@@ -195,7 +200,7 @@ def _explain(
     """Explain one model and write its table, which makes it finished.
 
     Raises:
-        InvalidInputError: it cannot be explained.
+        NothingToExplain: there is nothing to look into.
     """
     settings = _settings(config)
     if job.family == _NETWORK:
@@ -207,7 +212,7 @@ def _explain(
         table.write(maps, fingerprint=digest, partitions=1)
         return
     if job.family not in FAMILIES:
-        raise InvalidInputError(f"{job.name}: nothing looks into models of family {job.family}")
+        raise NothingToExplain(f"{job.name} is of family {job.family}, into which nothing looks")
     opened = opener.open(job.name, job.family)
     found = _permute(spark, opened, settings, seed=config.seed, thresholds=job.thresholds)
     if model_run is not None:

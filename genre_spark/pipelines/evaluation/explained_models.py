@@ -26,14 +26,19 @@ from genre_spark.fusion.stack_tables import join_predictions
 from genre_spark.fusion.stacking import StackedModel, log_odds
 from genre_spark.fusion.vectors import decode_lists, decode_vectors
 from genre_spark.multilabel.base import MultilabelModel
+from genre_spark.multilabel.models.transform_spark import needs_spark
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
 from genre_spark.serving.packaging import stored_class
 
-__all__ = ["FAMILIES", "Explainable", "ModelOpener"]
+__all__ = ["FAMILIES", "Explainable", "ModelOpener", "NothingToExplain"]
 
 FAMILIES = ("multilabel", "linear", "stack")
 Matrix = NDArray[np.float64]
+
+
+class NothingToExplain(Exception):  # noqa: N818 - not a mistake: the stage notes it and goes on
+    """A model into which there is nothing to look; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,8 @@ class ModelOpener:
             family: of FAMILIES.
 
         Raises:
-            InvalidInputError: it cannot be explained; the text says why.
+            NothingToExplain: it reads no features, or only Spark can apply it.
+            InvalidInputError: it was trained on other features or genres.
         """
         if family == "stack":
             return self._open_stack(name)
@@ -120,7 +126,7 @@ class ModelOpener:
             kind.loadLocal(folder) if is_local(filesystem(folder)[0]) else kind.load(folder)
         )
         if not model.parts:
-            raise InvalidInputError(f"{name}: looks at no feature")
+            raise NothingToExplain(f"{name} looks at no feature")
         if model.numFeatures != self._specification.size:
             raise InvalidInputError(
                 f"{name}: reads {model.numFeatures} features, expected the "
@@ -130,6 +136,8 @@ class ModelOpener:
             impurity: Matrix | None = model.labelFeatureImportances
         except InvalidInputError:  # linear and other classifiers have none
             impurity = None
+        if needs_spark(model.parts):
+            raise NothingToExplain(f"{name} can only be applied by Spark, a movie at a time")
         return Explainable(
             name,
             self._labels(name),

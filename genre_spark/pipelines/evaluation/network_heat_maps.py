@@ -9,10 +9,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
-from genre_spark.errors import InvalidInputError
 from genre_spark.files import join
 from genre_spark.imaging import decode_stored
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.explained_models import NothingToExplain
 from genre_spark.schemas import (
     CHANNELS,
     ENCODING,
@@ -57,7 +57,7 @@ def explain_network(
         Rows of HEAT_MAPS_SCHEMA.
 
     Raises:
-        InvalidInputError: there is no poster to look at.
+        NothingToExplain: there is no poster to look at.
     """
     tables = Catalogue(config)
     device = choose_device(config.cnn.device)
@@ -66,7 +66,7 @@ def explain_network(
     found = _read_posters(tables.samples("test").read(spark), sorted({c.movie_id for c in cases}))
     cases = [case for case in cases if case.movie_id in found]
     if not cases:
-        raise InvalidInputError(f"{name}: no test poster to look at, expected some")
+        raise NothingToExplain(f"{name} has no test poster to look at")
     images = np.stack([found[case.movie_id][0] for case in cases])
     heat = heat_maps(trained, images, [case.label for case in cases])
     if run is not None:
