@@ -1,8 +1,8 @@
 """The one place that keeps secrets out of everything that is printed, logged or stored.
 
-A secret is a password in a URL, a value under a name such as `fs.s3a.secret.key`, or an environment
-variable with such a name. What has been seen once is masked wherever it turns up again, for example
-in the message of another library's exception.
+A secret is a password or a key in a URL, a value under a name such as `fs.s3a.secret.key`, or an
+environment variable with such a name. What has been seen once is masked wherever it turns up again,
+for example in the message of another library's exception.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ _NAMES = re.compile(
 )
 # user:password@ or token@ of a URL; container@account of Azure's and user@host of HDFS's are none
 _IN_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://([^/\s?#]*)@")
+_IN_QUERY = re.compile(  # api_key=, X-Amz-Signature=, accessToken=; not viewStateShareKey=
+    r"(?i)([?&;](?:(?:[\w-]*[_-])?(?:api)?(?:key|signature|credential)|\w*(?:token|secret|password)|"
+    r"sig|sas)=)[^&\s\"'<>]+"
+)
 _NAMED_USERS = re.compile(r"(?i)abfss?|wasbs?|hdfs|viewfs")
 _SHORTEST = 4  # characters; a shorter value would mask parts of other words
 _SHORTEST_VARIABLE = 8
@@ -44,7 +48,7 @@ def remember_secrets(settings: Mapping[str, Any]) -> None:
 
 def redact(text: str) -> str:
     """Return a text without the secrets that are known or stand in its URLs."""
-    text = _IN_URL.sub(_mask_user, text)
+    text = _IN_QUERY.sub(rf"\1{MASK}", _IN_URL.sub(_mask_user, text))
     for secret in sorted(_seen, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text

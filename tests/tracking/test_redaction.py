@@ -25,6 +25,18 @@ PASSWORD, KEY, TOKEN = "pa55-w0rd%21", "s3cr3t/Key+0815", "t0ken-4711-abcd"
         (f"http://ann:{PASSWORD}@host:5000/x", "http://***@host:5000/x"),
         (f"postgresql+psycopg2://ann:{PASSWORD}@db/mlflow", "postgresql+psycopg2://***@db/mlflow"),
         (f"at https://{TOKEN}@host, said it", "at https://***@host, said it"),
+        (
+            "GET https://h/3/movie?api_key=abc12&page=2 failed",
+            "GET https://h/3/movie?api_key=***&page=2 failed",
+        ),
+        (
+            "https://h/a.jpg?X-Amz-Signature=0f9&size=3",
+            "https://h/a.jpg?X-Amz-Signature=***&size=3",
+        ),
+        (
+            "http://h/#/runs?viewStateShareKey=models-1",
+            "http://h/#/runs?viewStateShareKey=models-1",
+        ),
         ("http://host:5000/a@b", "http://host:5000/a@b"),
         (
             "abfss://box@account.dfs.core.windows.net/a",
