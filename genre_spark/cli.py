@@ -38,7 +38,7 @@ from genre_spark.signals import (
     on_interruption,
     working,
 )
-from genre_spark.tracking import experiment_address, resolve_tracking_uri
+from genre_spark.tracking import experiment_address, open_store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -149,7 +149,7 @@ def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
 
 def _show_runs(config: Config, port: int) -> int:
     """Print the address of the ranked models; serve the store where it is a file."""
-    uri = resolve_tracking_uri(config.mlflow, config.paths.work)
+    uri = open_store(config.mlflow, config.paths.work)
     address = experiment_address(config, f"http://127.0.0.1:{port}")
     if not uri.startswith("sqlite:///") or address is None:
         print(redact(how_to_open(config)))

@@ -33,7 +33,7 @@ from genre_spark.tracking.registry import (
 from genre_spark.tracking.runs import TrackedRun, open_run
 from genre_spark.tracking.scoring import RegisteredModel, open_registered
 from genre_spark.tracking.spark_models import log_spark_model
-from genre_spark.tracking.stores.addresses import resolve_tracking_uri
+from genre_spark.tracking.stores.addresses import open_store, resolve_tracking_uri
 from genre_spark.tracking.stores.sending import send_kept_runs
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "model_run",
     "open_registered",
     "open_run",
+    "open_store",
     "packaged_version",
     "register_challenger",
     "resolve_tracking_uri",

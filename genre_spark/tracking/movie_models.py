@@ -22,7 +22,7 @@ from genre_spark.imaging import encode_pixels
 from genre_spark.serving.movie_model import INPUTS
 from genre_spark.serving.package_description import ModelDescription
 from genre_spark.tracking.runs import TrackedRun
-from genre_spark.tracking.stores.addresses import resolve_tracking_uri, use_store
+from genre_spark.tracking.stores.addresses import open_store, use_store
 
 __all__ = [
     "MOVIE_MODEL_URI",
@@ -156,9 +156,10 @@ def fetch_movie_model(uri: str, config: MlflowConfig, work: str) -> str:
         work: work folder of the recipe, which holds the default store.
 
     Raises:
-        InvalidInputError: there is no such model, or it takes no movies.
+        InvalidInputError: there is no such model, or it takes no movies; or the store is damaged.
+        StageFailedError: the store's server does not answer.
     """
-    return fetch_package(uri, resolve_tracking_uri(config, work))
+    return fetch_package(uri, open_store(config, work))
 
 
 def fetch_package(uri: str, tracking_uri: str) -> str:

@@ -129,7 +129,7 @@ def experiment_id(client: MlflowClient, config: MlflowConfig, work: str) -> str:
     location = None
     if uri.startswith("sqlite:///") and "://" not in work:
         inner = folder / UNSENT if is_kept_back(uri) else folder
-        location = (inner / _ARTIFACTS).as_uri()
+        location = (inner / _ARTIFACTS).absolute().as_uri()
     return str(client.create_experiment(config.experiment, artifact_location=location))
 
 

@@ -71,7 +71,7 @@ def point_artifacts_here(file: Path, artifacts: Path) -> None:
     """
     if not file.exists() or file.stat().st_size == 0:
         return
-    here = artifacts.as_uri()
+    here = artifacts.absolute().as_uri()
     with _errors(file), closing(sqlite3.connect(file)) as store:
         found = store.execute("SELECT artifact_location FROM experiments").fetchall()
         ends = f"/{artifacts.name}"
