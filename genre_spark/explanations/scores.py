@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from genre_spark.features.specification import FeatureSpecification
+from genre_spark.fusion.calibrators import Calibrator
 from genre_spark.fusion.linear_model import LinearModel
 from genre_spark.fusion.stacking import StackedModel
 from genre_spark.multilabel.models.predictors import Predictor
 from genre_spark.multilabel.models.transform import score_features
 
-__all__ = ["LinearScore", "MultilabelScore", "StackScore"]
+if TYPE_CHECKING:
+    from genre_spark.fusion.fused_model import FusedModel
+
+__all__ = ["CalibratedScore", "FusedScore", "LinearScore", "MultilabelScore", "StackScore"]
 
 Matrix = NDArray[np.float64]
 _CELLS = 2**22  # numbers of a dense batch: 32 MB
@@ -56,6 +63,43 @@ class LinearScore:
     def __call__(self, inputs: sparse.csr_matrix) -> Matrix:
         """Return probabilities, (rows, labels)."""
         return _rounded(self.model.probabilities(inputs))
+
+
+@dataclass(frozen=True)
+class FusedScore:
+    """A network over posters, texts and metadata, which reads feature vectors.
+
+    Attributes:
+        model: trained.
+        specification: of the features.
+    """
+
+    model: FusedModel
+    specification: FeatureSpecification
+
+    def __call__(self, inputs: sparse.csr_matrix) -> Matrix:
+        """Return probabilities, (rows, labels)."""
+        from genre_spark.vision.devices import limited_threads  # noqa: PLC0415 - torch, seconds
+
+        with limited_threads(1):  # a task has one core
+            return _rounded(self.model.probabilities(self.specification, inputs))
+
+
+@dataclass(frozen=True)
+class CalibratedScore:
+    """A model whose probabilities are calibrated, as the evaluation has it.
+
+    Attributes:
+        score: the model.
+        curves: fitted on validation.
+    """
+
+    score: Callable[[sparse.csr_matrix], Matrix]
+    curves: Calibrator
+
+    def __call__(self, inputs: sparse.csr_matrix) -> Matrix:
+        """Return probabilities, (rows, labels)."""
+        return _rounded(self.curves.apply(self.score(inputs)))
 
 
 @dataclass(frozen=True)

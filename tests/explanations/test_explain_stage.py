@@ -16,6 +16,9 @@ from genre_spark.errors import InvalidConfigError
 from genre_spark.features.blocks import CategoriesBlock, NumbersBlock, WordsBlock
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import join, whole_file
+from genre_spark.fusion.block_scaling import fit_scales
+from genre_spark.fusion.fused_inputs import FusedInputs
+from genre_spark.fusion.fused_model import FusedModel
 from genre_spark.fusion.linear_model import fit_linear
 from genre_spark.fusion.stacking import Penalty, fit_stack, log_odds
 from genre_spark.imaging import encode_pixels
@@ -25,6 +28,7 @@ from genre_spark.pipelines.evaluation import network_heat_maps
 from genre_spark.tracking import model_run, open_run, resolve_tracking_uri
 from genre_spark.vision.inference.network_file import PosterForm, save_network
 from genre_spark.vision.models import build_network
+from genre_spark.vision.models.fused import build_fused
 from tests.multilabel.tables import fit_in_process
 
 GENRES = ["Comedy", "Drama", "War"]
@@ -38,12 +42,14 @@ SPECIFICATION = FeatureSpecification(
     ),
     training_movies=ROWS,
 )
+NO_KINDS = {"dense": (), "numbers": ()}
 FAMILIES = {
     "multilabel_random_forest": "multilabel",
     "text": "linear",
     "both": "stack",
     "looker": "cnn",
     "label_prior": "multilabel",
+    "parts": "fused",
 }
 
 
@@ -116,6 +122,13 @@ def write_models(spark, config, features, labels):
     save_network(
         join(config.paths.model("looker"), "network.pt"), network, GENRES, PosterForm(20, 16)
     )
+    parts = {"texts": ("words",), "places": ("countries",)}
+    scales = fit_scales(csr_matrix(features), places, {"words": 1.0, "countries": 1.0}, **NO_KINDS)
+    inputs = FusedInputs(parts, scales)
+    fused = build_fused(inputs.sizes, 3, seed=1, hidden=4)
+    saved = FusedModel(inputs, fused.eval(), tuple(GENRES))
+    saved.save(join(config.paths.model("parts"), "fused.pt"))
+    odds["parts"] = saved.probabilities(SPECIFICATION, csr_matrix(features))
     return {**odds, "both": stack.probabilities(inputs), "looker": noise, "label_prior": noise}
 
 
@@ -198,7 +211,7 @@ def artifacts(config, name):
 
 def test_a_killed_stage_goes_on_without_the_models_that_were_finished(spark, explained, killed):
     config, result = explained
-    assert (result.counts["models"], result.counts["kept"]) == (4, 1)
+    assert (result.counts["models"], result.counts["kept"]) == (5, 1)
     assert read(spark, config, "both") == killed
     assert explain_models.run(spark, config).reused
 
@@ -244,6 +257,11 @@ def test_a_stack_looks_at_the_model_that_knows_something(spark, explained):
     assert set(micro) == {"text", "looker"}
 
 
+def test_a_fused_network_is_asked_for_the_blocks_that_it_reads(spark, explained):
+    blocks = losses(read(spark, explained[0], "parts"), "block")
+    assert set(blocks) == {"words", "countries"}
+
+
 def test_heat_maps_are_of_the_most_certain_posters(spark, explained):
     rows = Catalogue(explained[0]).heat_maps("looker").read(spark).collect()
     assert [row["right"] for row in rows] == [True, True, False, False]
@@ -260,7 +278,7 @@ def test_tables_and_pictures_are_in_the_models_own_runs(explained):
     config, _ = explained
     names = ("blocks.json", "blocks.png", "features.json", "features.png", "genres.json")
     expected = {f"explanations/{name}" for name in (*names, "genres.png")}
-    for name in ("multilabel_random_forest", "text", "both"):
+    for name in ("multilabel_random_forest", "text", "both", "parts"):
         assert artifacts(config, name) == expected
     expected = {"explanations/looks_right.png", "explanations/looks_wrong.png"}
     assert artifacts(config, "looker") == expected
@@ -275,7 +293,7 @@ def test_the_same_table_whatever_the_partitions_and_only_what_changed_is_done_ag
     dealt = list(enumerate(features))[::-1]
     write_features(spark, config, dealt, partitions=5, fingerprint="dealt otherwise")
     result = explain_models.run(spark, config)
-    assert (result.counts["models"], result.counts["kept"]) == (4, 2)
+    assert (result.counts["models"], result.counts["kept"]) == (5, 2)
     assert {name: read(spark, config, name) for name in before} == before
 
 

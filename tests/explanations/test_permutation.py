@@ -27,6 +27,8 @@ from genre_spark.explanations.permutation import (
     permute_columns,
     permute_units,
 )
+from genre_spark.explanations.scores import CalibratedScore
+from genre_spark.fusion.calibrators import Calibrator
 from genre_spark.schemas import IMPORTANCES_SCHEMA
 
 LABELS = ("Drama", "Horror", "War")
@@ -117,6 +119,12 @@ def test_measures_are_scikit_learns_with_ties():
     assert found["f1_micro", None] == pytest.approx(f1_score(labels, predicted, average="micro"))
     assert np.isfinite(found["average_precision", None])
     assert np.isnan(average_precision(np.zeros((0, 2)), np.zeros((0, 2)))).all()
+
+
+def test_calibrated_models_are_measured_after_their_curves(baseline):
+    curves = Calibrator("isotonic", ((0.0, 1.0),) * 3, ((0.0, 0.5),) * 3)
+    score = CalibratedScore(reads_three, curves)
+    assert score(baseline.inputs) == pytest.approx(baseline.probabilities / 2, abs=1e-6)
 
 
 def test_the_first_look_finds_the_inputs_of_every_label(baseline):

@@ -96,13 +96,14 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     details = tables.evaluation.manifest().details
     scores = [Score(**row.asDict()) for row in tables.evaluation.read(spark).collect()]
     runs = details.get("runs", {})  # an older evaluation table has none
-    opener = ModelOpener(spark, config, settings)
+    calibration = str(details.get("calibration", "none"))
+    opener = ModelOpener(spark, config, settings, calibration=calibration)
     outputs: dict[str, str] = {}
     families: dict[str, str] = {}
     notes: list[str] = []
     kept = 0
     for name in _chosen_models(settings, list(details["models"])):
-        job = _Job(name, _family(config, name), _thresholds(config, scores, name))
+        job = _Job(name, _family(config, name), _thresholds(config, scores, name), calibration)
         if job.family == _NETWORK and not settings.posters:
             continue
         table = _table(config, name, job.family)
@@ -131,23 +132,26 @@ class _Job:
         name: of the model.
         family: multilabel, linear, stack, cnn, ...
         thresholds: of the rule that validation chose; one, or one per genre.
+        calibration: of the evaluation; `none`, platt, ....
     """
 
     name: str
     family: str
     thresholds: tuple[float, ...]
+    calibration: str
 
     def digest(self, config: Config, settings: ExplanationsConfig) -> str:
         """Return a digest of everything that the explanation depends on."""
         tables = Catalogue(config)
         read = [tables.predictions(self.name, split) for split in ("validation", "test")]
-        if self.family in FAMILIES[:2]:
+        if self.family in FAMILIES[:3]:
             read += [tables.features, tables.samples("validation")]
         fingerprints = [table.manifest().fingerprint for table in read]
         if self.family == _NETWORK:
             return fingerprint(_VERSION, settings.posters, fingerprints)
         chosen = settings.model_dump(mode="json", exclude={"models", "posters"})
-        return fingerprint(_VERSION, config.seed, chosen, self.thresholds, fingerprints)
+        mine = [self.thresholds, self.calibration]
+        return fingerprint(_VERSION, config.seed, chosen, mine, fingerprints)
 
 
 def _settings(config: Config) -> ExplanationsConfig:

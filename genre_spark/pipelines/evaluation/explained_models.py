@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,22 +18,30 @@ from genre_spark.config import Config, ExplanationsConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.explanations.explained_rows import ExplainedRows, collect_rows, draw_movies
 from genre_spark.explanations.permutation import Score
-from genre_spark.explanations.scores import LinearScore, MultilabelScore, StackScore
+from genre_spark.explanations.scores import (
+    CalibratedScore,
+    FusedScore,
+    LinearScore,
+    MultilabelScore,
+    StackScore,
+)
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import filesystem, is_local, join
+from genre_spark.fusion.block_scaling import ScaledBlocks
+from genre_spark.fusion.calibrators import Calibrator
 from genre_spark.fusion.linear_model import LinearModel
-from genre_spark.fusion.stack_tables import join_predictions
 from genre_spark.fusion.stacking import StackedModel, log_odds
 from genre_spark.fusion.vectors import decode_lists, decode_vectors
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.multilabel.models.transform_spark import needs_spark
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.models.stack_inputs import StackInputs
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
 from genre_spark.serving.packaging import stored_class
 
 __all__ = ["FAMILIES", "Explainable", "ModelOpener", "NothingToExplain"]
 
-FAMILIES = ("multilabel", "linear", "stack")
+FAMILIES = ("multilabel", "linear", "fused", "stack")
 Matrix = NDArray[np.float64]
 
 
@@ -71,10 +79,19 @@ class ModelOpener:
         spark: the session.
         config: the recipe.
         settings: its section on explanations.
+        calibration: of the evaluation; `none` for the models' own probabilities.
     """
 
-    def __init__(self, spark: SparkSession, config: Config, settings: ExplanationsConfig) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        config: Config,
+        settings: ExplanationsConfig,
+        *,
+        calibration: str = "none",
+    ) -> None:
         self._spark, self._config, self._settings = spark, config, settings
+        self._calibration = calibration
         self._tables = Catalogue(config)
 
     def open(self, name: str, family: str) -> Explainable:
@@ -88,11 +105,18 @@ class ModelOpener:
             NothingToExplain: it reads no features, or only Spark can apply it.
             InvalidInputError: it was trained on other features or genres.
         """
-        if family == "stack":
-            return self._open_stack(name)
-        found = self._open_linear(name) if family == "linear" else self._open_multilabel(name)
-        _check_labels(found)
-        return found
+        openers = (self._open_multilabel, self._open_linear, self._open_fused, self._open_stack)
+        found = dict(zip(FAMILIES, openers, strict=True))[family](name)
+        count = found.rows.labels.shape[1]
+        if count != len(found.labels):
+            raise InvalidInputError(
+                f"{name}: predicts {len(found.labels)} genres, expected the {count} of the "
+                "validation sample: train it again"
+            )
+        if self._calibration == "none":
+            return found
+        curves = Calibrator.from_json(_read(self._tables.calibration_file(name)))
+        return replace(found, score=CalibratedScore(found.score, curves))
 
     def _labels(self, name: str) -> tuple[str, ...]:
         return tuple(self._tables.predictions(name, "validation").manifest().details["vocabulary"])
@@ -150,8 +174,18 @@ class ModelOpener:
 
     def _open_linear(self, name: str) -> Explainable:
         model = LinearModel.from_bytes(_read(join(self._config.paths.model(name), "linear.npz")))
+        return self._on_blocks(name, model.blocks, LinearScore(model))
+
+    def _open_fused(self, name: str) -> Explainable:
+        from genre_spark.fusion.fused_model import FusedModel  # noqa: PLC0415 - torch, seconds
+
+        model = FusedModel.load(join(self._config.paths.model(name), "fused.pt"))
+        score = FusedScore(model, self._specification)
+        return self._on_blocks(name, model.inputs.blocks, score)
+
+    def _on_blocks(self, name: str, read: ScaledBlocks, score: Score) -> Explainable:
         blocks = self._specification.blocks
-        for scale in model.blocks.scales:
+        for scale in read.scales:
             if blocks.get(scale.name) != slice(scale.start, scale.stop):
                 raise InvalidInputError(
                     f"{name}: block {scale.name} of other features, expected those of the "
@@ -161,28 +195,24 @@ class ModelOpener:
             name,
             self._labels(name),
             self._feature_names,
-            {scale.name: _positions(blocks[scale.name]) for scale in model.blocks.scales},
+            {scale.name: _positions(blocks[scale.name]) for scale in read.scales},
             self._feature_rows,
-            LinearScore(model),
+            score,
             None,
         )
 
     def _open_stack(self, name: str) -> Explainable:
         model = StackedModel.from_bytes(_read(join(self._config.paths.model(name), "stack.npz")))
         labels, count = self._labels(name), len(model.models)
-        joined = join_predictions(
-            {
-                part: self._tables.predictions(part, "validation").read(self._spark)
-                for part in model.models
-            }
-        )
-        drawn = draw_movies(joined, seed=self._config.seed, most=self._settings.rows)
+        joined = StackInputs(self._spark, self._config, model.models).joined("validation")
+        judged = joined.dropna(subset=[f"m{number}" for number in range(count)])
+        drawn = draw_movies(judged, seed=self._config.seed, most=self._settings.rows)
         drawn = drawn.select(MOVIE_ID, LABELS, *(f"m{number}" for number in range(count)))
 
         def decode(columns: list[pa.Array]) -> sparse.csr_matrix:
             return sparse.csr_matrix(log_odds([decode_lists(column) for column in columns]))
 
-        found = Explainable(
+        return Explainable(
             name,
             labels,
             tuple((part, label) for part in model.models for label in labels),
@@ -193,17 +223,6 @@ class ModelOpener:
             collect_rows(drawn, decode, role=name),
             StackScore(model),
             None,
-        )
-        _check_labels(found)
-        return found
-
-
-def _check_labels(found: Explainable) -> None:
-    count = found.rows.labels.shape[1]
-    if count != len(found.labels):
-        raise InvalidInputError(
-            f"{found.name}: predicts {len(found.labels)} genres, expected the {count} of the "
-            "validation sample: train it again"
         )
 
 
