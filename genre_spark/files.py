@@ -23,6 +23,7 @@ import fsspec
 from genre_spark.errors import InvalidInputError
 
 __all__ = [
+    "MANIFEST",
     "copy_folder",
     "file_digest",
     "filesystem",
@@ -39,6 +40,8 @@ __all__ = [
     "write_json",
 ]
 
+MANIFEST = "_manifest.json"
+"""In the folder of a table, the file that lists the data that counts."""
 _CHECK = "check"  # key of the digest of a JSON file's other values
 
 
@@ -70,12 +73,17 @@ def fingerprint(*parts: object) -> str:
 def file_digest(path: str) -> str:
     """Return a digest that changes when a file does: its name, size and time of modification.
 
+    Of a table it is the fingerprint of its content.
+
     Raises:
         InvalidInputError: there is no such file.
     """
     system, inner = filesystem(path)
     if not system.exists(inner):
         raise InvalidInputError(f"{path}: no such file or folder")
+    manifest = read_json(join(path, MANIFEST)) if system.isdir(inner) else None
+    if manifest is not None and "fingerprint" in manifest:
+        return fingerprint(path.rsplit("/", 1)[-1], manifest["fingerprint"])
     info = system.info(inner)
     stamp = (
         info.get("mtime")

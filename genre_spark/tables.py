@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from genre_spark.errors import DamagedTableError, MissingTableError, StageFailedError
-from genre_spark.files import filesystem, join, read_checked_json, write_checked_json
+from genre_spark.files import MANIFEST, filesystem, join, read_checked_json, write_checked_json
 from genre_spark.inventory import (
     FileState,
     find_damage,
@@ -39,8 +39,6 @@ __all__ = [
     "write_data",
     "write_table",
 ]
-
-MANIFEST = "_manifest.json"
 
 
 @dataclass(frozen=True)

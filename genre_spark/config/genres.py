@@ -27,6 +27,11 @@ class GenresConfig(Section):
         "reject",
         description="treatment of genres outside a given vocabulary; keep appends them to it",
     )
+    separator: str | None = Field(
+        None,
+        description="between several genres in one cell; null: recognised (a list, |, ;, comma); "
+        "'': cells are not split",
+    )
 
     @field_validator("vocabulary")
     @classmethod

@@ -117,7 +117,10 @@ def _absolute_paths(values: Mapping[str, Any], folder: Path, *, settings: Path) 
     paths, spark = values.get("paths"), values.get("spark")
     changed = dict(values)
     if isinstance(paths, Mapping):
-        changed["paths"] = {key: _absolute(value, folder) for key, value in paths.items()}
+        changed["paths"] = {
+            key: value if key == "layout" else _absolute(value, folder)
+            for key, value in paths.items()
+        }
     if isinstance(spark, Mapping) and "conf_file" in spark:
         changed["spark"] = {**spark, "conf_file": _absolute(spark["conf_file"], settings)}
     if isinstance(collect := values.get("collect"), Mapping):

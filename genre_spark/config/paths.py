@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any
 
+from pydantic import Field, model_validator
+
+from genre_spark.config.import_data import Layout
 from genre_spark.config.section import Section
 
 __all__ = ["PathsConfig", "SampleDataConfig"]
 
 
 class PathsConfig(Section):
-    """Inputs in the Letterboxd layout, and the work folder.
+    """Inputs, and the work folder.
 
-    All are local paths or URLs (hdfs, s3a, gs, abfss).
+    All are local paths or URLs (hdfs, s3a, gs, abfss). With a layout other than letterboxd the
+    stage import-data reads `source`, and `genres_csv` and `metadata` are tables that it writes.
     """
+
+    layout: Layout = Field("letterboxd", description="of the data set; see docs/your-data.md")
+    source: str | None = Field(
+        None, description="file or folder of a data set in a layout other than letterboxd"
+    )
 
     genres_csv: str = Field(description="CSV file of id,genre; plain or .gz")
     posters: str = Field(description="folder of ID.jpg, or a zip or tar archive of them")
@@ -42,6 +52,21 @@ class PathsConfig(Section):
         description="work folder of the tables that no seed changes (genres, posters, embeddings); "
         "null: paths.work",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _imported(cls, values: Any) -> Any:
+        """Put what import-data writes in the place of files in the Letterboxd layout."""
+        if not isinstance(values, Mapping) or values.get("layout", "letterboxd") == "letterboxd":
+            return values
+        if not values.get("source"):
+            raise ValueError(f"source, the file or folder in layout {values['layout']}")
+        work = values.get("shared") or values.get("work")
+        if not isinstance(work, str):
+            return values
+        folder = f"{work.rstrip('/')}/imported"
+        posters = {"posters": f"{folder}/downloaded_posters", **values}
+        return {**posters, "genres_csv": f"{folder}/genres", "metadata": folder}
 
     def table(self, *names: str) -> str:
         """Return the folder of a table under the work folder."""

@@ -19,6 +19,7 @@ from genre_spark.config.exploration import ExploreConfig
 from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.fusion import FusedNetworkConfig, LinearConfig, StackConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
+from genre_spark.config.import_data import ImportConfig
 from genre_spark.config.multilabel import MultilabelConfig
 from genre_spark.config.paths import PathsConfig, SampleDataConfig
 from genre_spark.config.posters import PostersConfig
@@ -35,6 +36,7 @@ RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compa
     "collect-tmdb",
     "collect-imdb",
     "download-posters",
+    "import-data",
     "group-genres",
     "prepare-posters",
     "build-features",
@@ -77,6 +79,7 @@ class Config(Section):
     collect: CollectConfig = Field(
         CollectConfig(), description="data from TMDb, IMDb and servers of posters"
     )
+    import_data: ImportConfig = ImportConfig()
     genres: GenresConfig = GenresConfig()
     explore: ExploreConfig = Field(
         ExploreConfig(), description="the page about the data, made by `genre-spark explore`"

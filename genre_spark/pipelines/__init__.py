@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         collect_tmdb,
         download_posters,
         group_genres,
+        import_data,
         make_sample,
         prepare_posters,
     )
@@ -45,6 +46,7 @@ __all__ = [
     "explain_models",
     "explore",
     "group_genres",
+    "import_data",
     "make_sample",
     "package_models",
     "poster_embeddings",

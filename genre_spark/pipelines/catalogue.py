@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from genre_spark.adapters.layout_tables import TABLES
 from genre_spark.config import Config
 from genre_spark.config.multilabel import Method
+from genre_spark.files import join
 from genre_spark.schemas import (
     DOWNLOADS_SCHEMA,
     EMBEDDINGS_SCHEMA,
@@ -36,6 +38,7 @@ REJECTS_OF = {
     "tmdb": "collect-tmdb",
     "downloads": "download-posters",
     "imdb": "collect-imdb",
+    "import": "import-data",
     "new": "predict",
 }
 
@@ -79,6 +82,10 @@ class Catalogue:
         return Table(
             self.config.paths.shared_table("downloads"), DOWNLOADS_SCHEMA, "download-posters"
         )
+
+    def imported(self, name: str) -> Table:
+        """A table of the Letterboxd layout that import-data made of another one."""
+        return Table(join(self.config.paths.metadata, name), TABLES[name], "import-data")
 
     def rejects(self, of: str) -> Table:
         """One row per input that could not be used, of genres, posters, metadata, ...."""

@@ -131,6 +131,7 @@ def _sections(config: Config) -> dict[str, object]:
         "collect-tmdb": collect.tmdb,
         "collect-imdb": collect.imdb,
         "download-posters": collect.downloads,
+        "import-data": None if config.paths.layout == "letterboxd" else config.import_data,
         "promote": config.promotion if config.promotion.in_run else None,
         "train-linear": config.linear,
         "train-fused": config.fused_network,

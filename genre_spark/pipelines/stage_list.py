@@ -49,6 +49,7 @@ STAGES = {
         StageEntry("ingestion.collect_tmdb", "movies from TMDb, in the Letterboxd layout"),
         StageEntry("ingestion.collect_imdb", "IMDb's ratings and people of the movies"),
         StageEntry("ingestion.download_posters", "posters from a table of links"),
+        StageEntry("ingestion.import_data", "a data set in another layout, as tables"),
         StageEntry("ingestion.group_genres", "genres.csv -> one row per movie, and the vocabulary"),
         StageEntry("ingestion.prepare_posters", "decode, resize and store posters"),
         StageEntry(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import zlib
@@ -15,12 +14,20 @@ from pyspark.sql import functions as F
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem
 from genre_spark.spark_paths import literal_path
+from genre_spark.transforms.text_form import (
+    COMMA_UTF8,
+    TextForm,
+    decode_head,
+    recognise_form,
+)
 
 __all__ = [
     "FIELDS",
+    "HEAD_BYTES",
     "LINE",
     "CsvLayout",
     "check_header",
+    "read_head",
     "read_header",
     "read_layout",
     "read_lines",
@@ -29,10 +36,11 @@ __all__ = [
 
 LINE = "value"  # the name that spark.read.text gives its only column
 FIELDS = "fields"
-_HEADER_BYTES = 256 * 1024
+HEAD_BYTES = 256 * 1024
+"""Of a file, so many first bytes say how it is written."""
 _CHUNK = 4 * 1024 * 1024
 _WHOLE_CHECK_BYTES = 2**30  # larger gzipped files are not read on the driver beforehand
-_BLANKS = " \t\u00a0"
+_BLANKS = " \t\u00a0\u200b\ufeff"
 
 
 @dataclass(frozen=True)
@@ -42,11 +50,12 @@ class CsvLayout:
     Attributes:
         path: of the file, for messages.
         header: the first line as it stands, byte order mark included.
-        columns: the names in it.
+        columns: the names in it, in lower case.
         last_line: the last line when no line break follows it (the file may have been cut there),
             else None.
         first_lines: some lines after the header, each ended by a line break: what the file looks
             like.
+        form: encoding, delimiter and quotes.
     """
 
     path: str
@@ -54,6 +63,7 @@ class CsvLayout:
     columns: tuple[str, ...]
     last_line: str | None
     first_lines: tuple[str, ...] = ()
+    form: TextForm = COMMA_UTF8
 
 
 def check_header(path: str, required: Sequence[str]) -> None:
@@ -63,48 +73,55 @@ def check_header(path: str, required: Sequence[str]) -> None:
         InvalidInputError: there is no such file, it is empty or holds a header alone, or the header
             cannot be used.
     """
-    head, _ = _open_ends(path, required, whole=False)
-    _parse_header(path, head, required)
-    if len(head) < _HEADER_BYTES and not b"".join(head.splitlines()[1:]).strip():
+    head = read_head(path, required)
+    form, _, _ = _parse_header(path, head, required)
+    if len(head) < HEAD_BYTES and not decode_head(head, form.encoding).partition("\n")[2].strip():
         raise InvalidInputError(
             f"{path}: a header and no rows, expected rows of {','.join(required)}"
         )
 
 
-def read_header(path: str, required: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """Return the columns of a CSV file, in lower case, and what ends its lines.
+def read_header(path: str, required: Sequence[str]) -> tuple[tuple[str, ...], str, TextForm]:
+    """Return the columns of a CSV file, in lower case, what ends its lines, and its form.
 
     A file with line feeds is read by these, whatever stands before them: files of two systems that
     were put together have both kinds of line ends.
 
     Raises:
-        InvalidInputError: the file is missing, empty, not UTF-8, or lacks a required column.
+        InvalidInputError: the file is missing, empty, of an unknown encoding, or lacks a required
+            column.
     """
-    head, _ = _open_ends(path, required, whole=False)
-    _, names = _parse_header(path, head, required, lower=True)
-    return names, "\r" if b"\r" in head and b"\n" not in head else "\n"
+    head = read_head(path, required)
+    form, _, names = _parse_header(path, head, required)
+    return names, "\r" if b"\r" in head and b"\n" not in head else "\n", form
 
 
 def read_layout(path: str, required: Sequence[str]) -> CsvLayout:
     """Read the header and the end of a CSV file, plain or gzipped (by its name).
 
     Raises:
-        InvalidInputError: there is no such file, it is empty, not UTF-8, not whole gzip, or lacks a
-            required column.
+        InvalidInputError: there is no such file, it is empty, of an unknown encoding, not whole
+            gzip, or lacks a required column.
     """
     head, tail = _open_ends(path, required, whole=True)
-    header, names = _parse_header(path, head, required)
+    form, header, names = _parse_header(path, head, required)
+    if not form.is_plain:
+        return CsvLayout(path, header, names, None, (), form)
     last = None
     if tail and not tail.endswith((b"\n", b"\r")):
         last = tail.splitlines()[-1].decode("utf-8", errors="replace")
     whole_lines = head[: head.rfind(b"\n") + 1].splitlines()[1:]
-    return CsvLayout(
-        path,
-        header,
-        names,
-        last,
-        tuple(line.decode("utf-8", errors="replace") for line in whole_lines),
-    )
+    first = tuple(line.decode("utf-8", errors="replace") for line in whole_lines)
+    return CsvLayout(path, header, names, last, first, form)
+
+
+def read_head(path: str, required: Sequence[str]) -> bytes:
+    """Return the first bytes of a file, plain or gzipped (by its name).
+
+    Raises:
+        InvalidInputError: there is no such file, or it is not gzip.
+    """
+    return _open_ends(path, required, whole=False)[0]
 
 
 def read_lines(spark: SparkSession, path: str) -> DataFrame:
@@ -113,32 +130,27 @@ def read_lines(spark: SparkSession, path: str) -> DataFrame:
 
 
 def _parse_header(
-    path: str, head: bytes, required: Sequence[str], *, lower: bool = False
-) -> tuple[str, tuple[str, ...]]:
+    path: str, head: bytes, required: Sequence[str]
+) -> tuple[TextForm, str, tuple[str, ...]]:
+    """Return the form of the file, its header as it stands, and the names in lower case."""
     if not head.strip():
         raise InvalidInputError(
             f"{path}: the file is empty, expected a header of {','.join(required)}"
         )
-    line = head.splitlines()[0]
-    try:
-        header = line.decode("utf-8")
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{path}: the header {line[:80]!r} is not UTF-8") from None
-    found = header.lstrip("\ufeff")
-    fields = next(csv.reader(io.StringIO(found.lower() if lower else found)), [])
-    names = tuple(name.strip() for name in fields)
+    form, header, found = recognise_form(path, head, required)
+    names = tuple(name.lower() for name in found)
     missing = [name for name in required if name not in names]
     if missing:
         raise InvalidInputError(
             f"{path}: no column {', '.join(missing)}, expected the columns {', '.join(required)}; "
-            f"the header has {', '.join(names)[:200]}"
+            f"the header has {', '.join(names)[:200]} (read as: {form})"
         )
     repeated = [name for name in required if names.count(name) > 1]
     if repeated:
         raise InvalidInputError(
             f"{path}: the column {repeated[0]} stands more than once in the header, expected once"
         )
-    return header, names
+    return form, header, names
 
 
 def _open_ends(path: str, required: Sequence[str], *, whole: bool) -> tuple[bytes, bytes]:
@@ -152,7 +164,7 @@ def _open_ends(path: str, required: Sequence[str], *, whole: bool) -> tuple[byte
             if whole:
                 return _read_ends(file, int(system.size(inner) or 0), gzipped=gzipped)
             with gzip.GzipFile(fileobj=file) if gzipped else file as text:
-                return text.read(_HEADER_BYTES), b""
+                return text.read(HEAD_BYTES), b""
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InvalidInputError(
             f"{path}: not a whole gzip file ({error}), expected a complete .csv.gz"
@@ -165,15 +177,15 @@ def _read_ends(file: io.BufferedReader, size: int, *, gzipped: bool) -> tuple[by
     A gzip stream is checked to its end on the way.
     """
     if not gzipped:
-        head = file.read(_HEADER_BYTES)
-        file.seek(max(0, size - _HEADER_BYTES))
+        head = file.read(HEAD_BYTES)
+        file.seek(max(0, size - HEAD_BYTES))
         return head, file.read()
     with gzip.GzipFile(fileobj=file) as text:
-        head = tail = text.read(_HEADER_BYTES)
+        head = tail = text.read(HEAD_BYTES)
         if size > _WHOLE_CHECK_BYTES:
             return head, b""
         while chunk := text.read(_CHUNK):
-            tail = (tail + chunk)[-_HEADER_BYTES:]
+            tail = (tail + chunk)[-HEAD_BYTES:]
         return head, tail
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -16,30 +14,26 @@ GENRE = "genre"
 IS_LAST = "is_last"
 REPEATED_HEADER = "repeated header"
 CUT_OFF = "cut off at the end of the file"
-UNKNOWN_GENRE = "unknown genre"
 _INVALID = "\ufffd"  # what invalid UTF-8 is read as
 
 
-def check_rows(
-    lines: DataFrame, layout: CsvLayout, *, known: Sequence[str] | None = None
-) -> DataFrame:
+def check_rows(lines: DataFrame, layout: CsvLayout) -> DataFrame:
     """Turn lines of genres.csv into (movie_id, genre), or a reason why a line cannot be used.
 
     Args:
         lines: with the column `value`, as `spark.read.text` gives them, the header among them.
         layout: of the file.
-        known: the genres that a row may have; None allows any.
 
     Returns:
-        One row per line: movie_id, genre, reason and content (both null where the row is good, else
-        the line's first 200 characters), is_last (the line is the file's last and has no line break
-        at its end).
+        One row per line: movie_id, genre as the cell has it, reason (null where the row is good),
+        content (the line's first 200 characters), is_last (the line is the file's last and has no
+        line break at its end).
     """
     split = split_fields(lines, layout, columns=("id", GENRE))
     number = r"[0-9]+"
     reason = (
         # The reader of text files drops a byte order mark, on file systems that go through Hadoop.
-        F.when(F.col(LINE).isin(layout.header, layout.header.lstrip("\ufeff")), REPEATED_HEADER)
+        F.when(F.col(LINE).isin(layout.header, "\ufeff" + layout.header), REPEATED_HEADER)
         .when(F.btrim(LINE) == "", "empty line")
         .when(F.col(GENRE).isNull(), "malformed row")
         .when(F.col(MOVIE_ID).isNull() & (F.col("id") == ""), "empty id")
@@ -55,8 +49,6 @@ def check_rows(
         # Spark keeps invalid bytes; its regular expressions see them as the replacement character.
         .when(F.rlike(GENRE, F.lit(_INVALID)), "invalid UTF-8")
     )
-    if known is not None:
-        reason = reason.when(~F.col(GENRE).isin(list(known)), UNKNOWN_GENRE)
     checked = split.withColumn(MOVIE_ID, F.expr("try_cast(id AS bigint)")).withColumn(
         REASON, reason
     )
@@ -67,7 +59,7 @@ def check_rows(
         MOVIE_ID,
         GENRE,
         REASON,
-        F.when(F.col(REASON).isNotNull(), content).alias(CONTENT),
+        content.alias(CONTENT),
         (F.lit(False) if layout.last_line is None else F.col(LINE) == layout.last_line).alias(
             IS_LAST
         ),

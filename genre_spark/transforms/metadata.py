@@ -12,8 +12,15 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, join
 from genre_spark.schemas import LIST_CSVS, METADATA_CSVS, MOVIE_ID, MOVIES_CSV, NUMBERS_CSV
 from genre_spark.spark_paths import literal_path
+from genre_spark.tables import TableManifest, read_manifest
 from genre_spark.transforms.csv import read_header
-from genre_spark.transforms.raw_columns import read_id, read_number, read_year, strip_blanks
+from genre_spark.transforms.raw_columns import (
+    correct,
+    read_id,
+    read_number,
+    read_year,
+    strip_blanks,
+)
 
 __all__ = [
     "LISTS",
@@ -39,7 +46,9 @@ LISTS = ("countries", "languages", "studios", "themes", "people")
 
 
 def find_csv(folder: str, name: str) -> str | None:
-    """Return the path of NAME.csv or NAME.csv.gz in a folder, or None when neither is there."""
+    """Return the path of NAME.csv, NAME.csv.gz or the table NAME in a folder, or None."""
+    if read_manifest(join(folder, name)) is not None:
+        return join(folder, name)
     for suffix in (".csv", ".csv.gz"):
         path = join(folder, name + suffix)
         system, inner = filesystem(path)
@@ -69,6 +78,8 @@ def read_text_csv(
 ) -> DataFrame:
     """Read columns of a CSV by their names in the header, all as text; other columns are ignored.
 
+    The path may also be that of a table with these columns, as import-data writes it.
+
     Fields of movies.csv may span lines where they are quoted. All other files are read line by
     line, so that a row that is not whole spoils no other. Lines may end in LF, CRLF or both.
 
@@ -82,19 +93,40 @@ def read_text_csv(
     Raises:
         InvalidInputError: a column is missing or there twice, or the header cannot be read.
     """
-    names, line_break = read_header(path, columns)
-    reader = spark.read.options(header=True, quote='"', escape='"', encoding="UTF-8")
-    if _spans_lines(path):
+    manifest = read_manifest(path)
+    if manifest is not None:
+        return _read_table(spark, path, manifest, columns, raw)
+    names, line_break, form = read_header(path, columns)
+    reader = spark.read.options(
+        header=True, quote='"', escape='"', encoding=form.spark_encoding, sep=form.delimiter
+    )
+    if _spans_lines(path) or form.spark_encoding.startswith(("UTF-16", "UTF-32")):
         reader = reader.options(multiLine=True, lineSep=line_break)
     placed = [f"_{position}" for position in range(len(names))]
     schema = StructType([StructField(name, StringType()) for name in placed])
-    kept = [F.col(placed[names.index(column)]).alias(column) for column in columns]
+    found = [F.col(placed[names.index(column)]) for column in columns]
+    texts = [correct(text, form) for text in found]
+    kept = [text.alias(column) for text, column in zip(texts, columns, strict=True)]
     if raw is None:
         return reader.schema(schema).csv(literal_path(path)).select(*kept)
     # pruned rows are not counted
     whole = reader.options(columnNameOfCorruptRecord=raw, columnPruning=False)
     frame = whole.schema(schema.add(raw, StringType())).csv(literal_path(path))
-    return frame.select(*kept, F.regexp_replace(raw, r"\r$", "").alias(raw))
+    return frame.select(*kept, F.regexp_replace(correct(F.col(raw), form), r"\r$", "").alias(raw))
+
+
+def _read_table(
+    spark: SparkSession, path: str, manifest: TableManifest, columns: Sequence[str], raw: str | None
+) -> DataFrame:
+    paths = [join(path, part) for part in manifest.paths]
+    kept = [F.col(column).cast("string").alias(column) for column in columns]
+    if raw is not None:
+        kept.append(F.lit(None).cast("string").alias(raw))
+    if not paths:
+        return spark.createDataFrame([], ", ".join(f"{name} string" for name in columns)).select(
+            *columns, *kept[len(columns) :]
+        )
+    return spark.read.parquet(*map(literal_path, paths)).select(*kept)
 
 
 def _spans_lines(path: str) -> bool:

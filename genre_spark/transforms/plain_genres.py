@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from genre_spark.schemas import MOVIE_ID
 from genre_spark.transforms.csv import FIELDS, LINE, CsvLayout
+from genre_spark.transforms.genre_cells import is_settled
 from genre_spark.transforms.genre_rows import GENRE
 from genre_spark.transforms.genres import (
     BIT,
@@ -56,6 +57,7 @@ def guess_vocabulary(layout: CsvLayout) -> list[str] | None:
 
     A plain line has an id and a genre as they are meant, with neither quotes nor blanks. Only
     genres that come with a good id count, and none from a last line that may have been cut off.
+    None too where a cell may mean several genres, or none, or has characters that nobody sees.
     """
     place, position = layout.columns.index("id"), layout.columns.index(GENRE)
     found: set[str] = set()
@@ -70,6 +72,8 @@ def guess_vocabulary(layout: CsvLayout) -> list[str] | None:
             plain += 1
             found.add(genre)
     if not found or len(found) > MASK_LABELS or 2 * plain < len(layout.first_lines):
+        return None
+    if not all(map(is_settled, found)):
         return None
     return sorted(found)
 

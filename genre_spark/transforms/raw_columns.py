@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.types import StringType
 
 from genre_spark.raw_values import BLANKS, ID, NUMBER, NUMBER_CHARS, YEAR
+from genre_spark.transforms.text_form import TextForm
 
-__all__ = ["finite", "read_id", "read_number", "read_year", "strip_blanks"]
+__all__ = ["correct", "finite", "read_id", "read_number", "read_year", "strip_blanks"]
 
 _ID_CHARS = 20  # of the smallest bigint
 
@@ -15,6 +21,19 @@ _ID_CHARS = 20  # of the smallest bigint
 def strip_blanks(text: Column) -> Column:
     """Return a text with single blanks for every run of blanks, and none at its ends."""
     return F.trim(F.regexp_replace(text, BLANKS, " "))
+
+
+def correct(text: Column, form: TextForm) -> Column:
+    """Return a text of a file as it is meant: decoded and repaired in batches, where it must be."""
+    if not form.needs_python:
+        return text
+
+    def corrected(texts: pd.Series) -> pd.Series:
+        return texts.map(form.correct, na_action="ignore")
+
+    make_udf: Any = pandas_udf  # its overloads know no such function
+    column: Column = make_udf(corrected, returnType=StringType())(text)
+    return column
 
 
 def finite(value: Column) -> Column:

@@ -200,6 +200,20 @@ def test_a_missing_image_is_reported(tmp_path):
         list(feed.epoch(0))
 
 
+@pytest.mark.parametrize("name", ["movie_id", "weight"])
+def test_a_row_without_a_number_is_reported_and_not_taken_for_the_smallest_one(tmp_path, name):
+    files = write_samples(tmp_path, [[3]])
+    table = pa.parquet.read_table(files[0])
+    place = table.column_names.index(name)
+    values = pa.array([None, *table[name].to_pylist()[1:]], table.schema.field(name).type)
+    pa.parquet.write_table(table.set_column(place, name, values), files[0])
+    with (
+        PosterFeed(files, batch_size=3) as feed,
+        pytest.raises(InvalidInputError, match=f"1 of 3 rows have no {name}"),
+    ):
+        list(feed.epoch(0))
+
+
 @pytest.mark.parametrize("without", ["image", "height"])
 def test_a_table_without_posters_is_reported(tmp_path, without):
     files = write_samples(tmp_path, [[3]], without=(without,))

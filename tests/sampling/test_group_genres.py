@@ -37,7 +37,8 @@ def group(spark: SparkSession, make_config, tmp_path: Path):
             for row in Catalogue(config).rejects("genres").read(spark).collect()
         )
         counts = result.counts
-        assert counts["rows"] == counts["kept"] + counts["merged"] + counts["rejected"]
+        rows = counts["rows"] + counts.get("split", 0)
+        assert rows == counts["kept"] + counts["merged"] + counts["rejected"]
         assert counts["kept"] == sum(len(genres) for genres, _ in movies.values())
         assert counts["rejected"] == len(rejects)
         return result, movies, rejects, Catalogue(config).vocabulary()
@@ -147,7 +148,7 @@ def test_rows_read_in_one_pass_and_row_by_row_give_the_same(
         f"{movie},{genre}\r\n" for movie in range(50) for genre in ("Drama", "Comedy", "Drama")
     )
     content = f"id,genre\r\n{plain}{change}".encode()
-    monkeypatch.setattr("genre_spark.transforms.csv._HEADER_BYTES", 300)
+    monkeypatch.setattr("genre_spark.transforms.csv.HEAD_BYTES", 300)
     quick = group(content)
     monkeypatch.setattr(
         "genre_spark.pipelines.ingestion.genre_grouping.guess_vocabulary", lambda layout: None
@@ -174,7 +175,7 @@ def test_plain_lines_are_only_those_that_a_check_finds_good(spark: SparkSession)
         if row.movie_id is not None
     }
     assert plain == {(1, "Drama"), (2, "Drama"), (2**63 - 1, "Comedy")}
-    good = check_rows(frame, layout, known=["Comedy", "Drama"]).where("reason is null")
+    good = check_rows(frame, layout).where("reason is null AND genre IN ('Comedy', 'Drama')")
     assert {(row.movie_id, row.genre) for row in good.collect()} == plain | {(9, "Drama")}
     assert guess_vocabulary(layout) is None, "most lines are not plain"
     assert guess_vocabulary(replace(layout, first_lines=tuple(lines[1:3]))) == ["Drama"]
@@ -237,7 +238,7 @@ def test_a_file_that_ends_in_the_middle_of_a_row_does_not_bring_a_new_genre(grou
         (b"\n\n", "genres.csv", "the file is empty"),
         (b"movie,genre\n1,Drama\n", "genres.csv", "no column id, expected the columns id, genre"),
         (b"id,genre,id\n1,Drama,2\n", "genres.csv", "column id stands more than once"),
-        ("id,genre\n1,Drama\n".encode("utf-16"), "genres.csv", "is not UTF-8"),
+        ("id,genre\n1,Драма\n".encode("cp1251"), "genres.csv", "the encoding cannot be told"),
         (b"id,genre\n", "genres.csv", "a header and no rows"),
         (
             b"id,genre\nx,Drama\n",
@@ -317,3 +318,73 @@ def test_the_real_file_gives_the_known_figures(
     assert (result.counts["movies"], result.counts["genres"]) == (676_491, 19)
     assert round(result.metrics["label_cardinality"], 3) == 1.547
     assert run(spark, config).reused
+
+
+def test_cells_of_several_genres_are_split_and_placeholders_rejected(group) -> None:
+    lines = [
+        "1,\"['Drama', 'Comedy']\"",
+        '2,"[""Drama"", ""Comedy""]"',
+        "3,\"[{'id': 1, 'name': 'Drama'}]\"",
+        "4,Comedy|Drama|Drama",
+        '5,"Comedy, Drama"',
+        "6,(no genres listed)",
+        "7,\\N",
+        "8,N/A",
+        "9,Drama|N/A",
+        '9,"[\'Drama"',
+        "10,Rock & Roll",
+    ]
+    result, movies, rejects, vocabulary = group(("id,genre\n" + "\n".join(lines) + "\n").encode())
+    assert vocabulary == ["Comedy", "Drama", "Rock & Roll"]
+    both, drama = (["Comedy", "Drama"], [0, 1]), (["Drama"], [1])
+    assert movies == {
+        1: both, 2: both, 3: drama, 4: both, 5: both, 9: drama, 10: (["Rock & Roll"], [2])
+    }  # fmt: skip
+    assert rejects == sorted(
+        [("placeholder for no genre", line) for line in lines[5:9]]
+        + [("unreadable list of genres", lines[9])]
+    )
+    assert any("name several genres and were split" in note for note in result.notes)
+    whole = group(b"id,genre\n1,Action|Comedy\n2,Drama\n", separator="")
+    assert whole[3] == ["Action|Comedy", "Drama"]
+    kept = group(b'id,genre\n1,"Film, TV"\n2,TV\n', vocabulary=["Film, TV", "TV"])
+    assert kept[1] == {1: (["Film, TV"], [0]), 2: (["TV"], [1])}
+
+
+def test_genres_that_look_the_same_are_the_same(group) -> None:
+    looks = ["Comédie", "Come\u0301die", "Comédie\u200b", "\ufeffComédie", "Comédie\u2009"]
+    lines = [f"{i},{name}" for i, name in enumerate([*looks, "Science\u3000Fiction"], 1)]
+    result, movies, rejects, vocabulary = group(
+        ("id,genre\n7,Science Fiction\n" + "\n".join(lines) + "\n").encode()
+    )
+    assert vocabulary == ["Comédie", "Science Fiction"]
+    assert not rejects
+    assert len(movies) == 7
+    assert any("blanks or accents written otherwise" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter", "said"),
+    [
+        ("utf-8", "\t", "tab, UTF-8"),
+        ("utf-8-sig", ";", "semicolon, UTF-8 with a byte order mark"),
+        ("utf-16", "\t", "tab, UTF-16"),
+        ("utf-16-le", ",", "comma, UTF-16-LE"),
+        ("cp1252", "|", "bar, Windows-1252 (Latin-1)"),
+    ],
+)
+def test_encoding_and_delimiter_are_recognised_and_said(group, encoding, delimiter, said) -> None:
+    rows = [("Id", "Genre"), ("1", "Comédie"), ("2", "Drame noir"), ("3",), ("3", "Drame", "x")]
+    text = "\n".join(delimiter.join(row) for row in rows) + "\n"
+    result, movies, rejects, _ = group(text.encode(encoding))
+    assert movies == {1: (["Comédie"], [0]), 2: (["Drame noir"], [1])}
+    assert f"read as: {said}" in result.notes
+    assert [reason for reason, _ in rejects] == ["malformed row"] * 2
+
+
+def test_accents_that_were_encoded_twice_are_repaired(group) -> None:
+    rows = ["id,genre", "1,ComÃ©die", "2,Science-fiction Ã\xa0 la franÃ§aise", "3,ComÌ©die"]
+    result, movies, _, vocabulary = group(("\n".join(rows) + "\n").encode())
+    assert vocabulary == ["Comédie", "Science-fiction à la française"]
+    assert movies[1] == movies[3]
+    assert "read as: comma, UTF-8, accents encoded twice, repaired" in result.notes

@@ -38,7 +38,7 @@ def test_a_file_of_the_current_folder_wins_over_the_package_s_recipe(here) -> No
 
 
 def test_a_recipe_that_is_not_there_is_answered_with_the_names_of_those_that_are(here) -> None:
-    with pytest.raises(InvalidConfigError, match=r"conf/demo\.yaml: no such file.*demo\.yaml, let"):
+    with pytest.raises(InvalidConfigError, match=r"conf/demo\.yaml: no such file.*demo\.yaml, i"):
         load_config("conf/demo.yaml")
 
 

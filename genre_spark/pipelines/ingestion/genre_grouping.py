@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
@@ -16,6 +17,7 @@ from genre_spark.schemas import GENRES_SCHEMA, LABEL_IDS, REASON
 from genre_spark.spark_paths import literal_path
 from genre_spark.tables import write_data
 from genre_spark.transforms.csv import CsvLayout
+from genre_spark.transforms.genre_cells import Cell, apply_cells
 from genre_spark.transforms.genre_rows import check_rows, reject_cut_row
 from genre_spark.transforms.genres import group_labels, observe_groups
 from genre_spark.transforms.plain_genres import (
@@ -40,6 +42,8 @@ class Grouping:
         kept: pairs of a movie and a genre.
         movies: rows of the genres table.
         rejected: rows by reason; they are in the rejects table.
+        split: how many rows more there are after cells of several genres were split.
+        cells: cells that are not the one genre that stands in them, by what they mean.
         cut_genre: the genre of a last row that was cut off, else None.
     """
 
@@ -52,6 +56,8 @@ class Grouping:
     movies: int
     rejected: dict[str, int]
     cut_genre: str | None
+    split: int = 0
+    cells: Mapping[str, Cell] = field(default_factory=dict)
 
 
 def group_file(
@@ -100,10 +106,11 @@ def _group_plain(
         return None
     checked, survey = None, GenreSurvey()
     if found["others"] > 1:  # more than the header
-        checked = check_rows(plain.others, layout, known=_known(config.genres))
-        survey = survey_rows(checked, layout, config.genres)
+        rows = check_rows(plain.others, layout)
+        survey = survey_rows(rows, layout, config.genres)
         if survey.genres or survey.cut_genre:
             return None
+        checked = apply_cells(rows, survey.cells)
     write_rejects(checked, survey, config, fingerprint)
     return Grouping(
         folder,
@@ -115,6 +122,7 @@ def _group_plain(
         movies=found["movies"],
         rejected=survey.rejected,
         cut_genre=None,
+        split=survey.split,
     )
 
 
@@ -122,11 +130,12 @@ def _group_any(lines: DataFrame, layout: CsvLayout, config: Config, fingerprint:
     """Check every line, then group the good ones."""
     # Kept between the two passes, also because a filter would work out a row's reason anew for each
     # of its uses.
-    with cached(check_rows(lines, layout, known=_known(config.genres))) as checked:
+    with cached(check_rows(lines, layout)) as checked:
         survey = survey_rows(checked, layout, config.genres)
         rows = checked
         if survey.cut_genre is not None:
             rows = reject_cut_row(checked, layout, genre=survey.cut_genre)
+        rows = apply_cells(rows, survey.cells)
         write_rejects(rows, survey, config, fingerprint)
         if not survey.genres:
             raise InvalidInputError(
@@ -145,11 +154,11 @@ def _group_any(lines: DataFrame, layout: CsvLayout, config: Config, fingerprint:
             **totals.get,
             rejected=survey.rejected,
             cut_genre=survey.cut_genre,
+            split=survey.split,
+            cells={
+                cell: meaning for cell, meaning in survey.cells.items() if meaning != Cell((cell,))
+            },
         )
-
-
-def _known(config: GenresConfig) -> tuple[str, ...] | None:
-    return config.vocabulary if config.unknown == "reject" else None
 
 
 def _vocabulary(config: GenresConfig, survey: GenreSurvey) -> list[str]:

@@ -14,6 +14,7 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import CONTENT, REASON, SOURCE
 from genre_spark.tables import TableManifest, commit_table
 from genre_spark.transforms.csv import CsvLayout
+from genre_spark.transforms.genre_cells import Cell, resolve_cells
 from genre_spark.transforms.genre_rows import CUT_OFF, GENRE, IS_LAST, REPEATED_HEADER
 
 __all__ = ["GenreSurvey", "survey_rows", "write_rejects"]
@@ -27,26 +28,30 @@ class GenreSurvey:
 
     Attributes:
         rows: their number, the header left out.
-        genres: good rows by genre.
+        genres: good rows by genre, after cells of several genres were split.
         rejected: bad rows by reason.
         cut_genre: the genre of a last row that was cut off, else None.
+        split: how many rows more there are after cells were split.
+        cells: what each cell means.
     """
 
     rows: int = 0
     genres: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     cut_genre: str | None = None
+    split: int = 0
+    cells: dict[str, Cell] = field(default_factory=dict)
 
     def explain_rejects(self) -> str:
         """Return the reasons with their numbers."""
         return ", ".join(f"{reason}: {count:,}" for reason, count in sorted(self.rejected.items()))
 
 
-def survey_rows(rows: DataFrame, layout: CsvLayout, config: GenresConfig) -> GenreSurvey:
+def survey_rows(checked: DataFrame, layout: CsvLayout, config: GenresConfig) -> GenreSurvey:
     """Count rows by genre and by reason, in one job.
 
     Args:
-        rows: of `check_rows`.
+        checked: of `check_rows`.
         layout: of the file.
         config: the vocabulary settles whether a last row is whole.
 
@@ -54,37 +59,50 @@ def survey_rows(rows: DataFrame, layout: CsvLayout, config: GenresConfig) -> Gen
         InvalidInputError: there are more genres than a vocabulary can hold.
     """
     good = F.when(F.col(REASON).isNull(), F.col(GENRE)).alias(GENRE)
-    found = rows.groupBy(REASON, good, IS_LAST).count().limit(_MAX_GENRES + 1).collect()
+    found = checked.groupBy(REASON, good, IS_LAST).count().limit(_MAX_GENRES + 1).collect()
     if len(found) > _MAX_GENRES:
         raise InvalidInputError(
             f"{layout.path}: more than {_MAX_GENRES:,} different values of {GENRE!r}, expected a "
             "few genres"
         )
-    genres: Counter[str] = Counter()
+    raw: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     last: str | None = None
     for row in found:
         if row[REASON] is not None:
             rejected[row[REASON]] += row["count"]
-        elif row[IS_LAST]:
-            last = row[GENRE]
-            genres[last] += row["count"]
-        else:
-            genres[row[GENRE]] += row["count"]
+            continue
+        raw[row[GENRE]] += row["count"]
+        last = row[GENRE] if row[IS_LAST] else last
     if rejected[REPEATED_HEADER]:
         rejected[REPEATED_HEADER] -= 1  # the first one is the header itself
-    cut = None
-    # `Dra` at the very end, found nowhere else while `Drama` is: the file ends in the middle of a
-    # row
-    new = last is not None and genres[last] == 1 and last not in (config.vocabulary or ())
-    if last is not None and new and any(name != last and name.startswith(last) for name in genres):
-        cut = last
-        del genres[last]
+    rows = sum(raw.values()) + sum(rejected.values())
+    cut = _find_cut(raw, last, config)
+    if cut is not None:
+        del raw[cut]
         rejected[CUT_OFF] += 1
-    rejected = Counter({reason: count for reason, count in rejected.items() if count})
-    return GenreSurvey(
-        sum(genres.values()) + sum(rejected.values()), dict(genres), dict(rejected), cut
+    cells = resolve_cells(
+        raw,
+        vocabulary=config.vocabulary or (),
+        unknown=config.unknown,
+        separator=config.separator,
     )
+    genres: Counter[str] = Counter()
+    for cell, meaning in cells.items():
+        genres.update(dict.fromkeys(meaning.genres, raw[cell]))
+        for reason in meaning.reasons:
+            rejected[reason] += raw[cell]
+    split = sum(raw[cell] * (meaning.rows - 1) for cell, meaning in cells.items())
+    rejected = Counter({reason: count for reason, count in rejected.items() if count})
+    return GenreSurvey(rows, dict(genres), dict(rejected), cut, split, cells)
+
+
+def _find_cut(raw: Counter[str], last: str | None, config: GenresConfig) -> str | None:
+    """Return the cell of a last row that ends in the middle: `Dra`, where `Drama` is known."""
+    new = last is not None and raw[last] == 1 and last not in (config.vocabulary or ())
+    if last is None or not new:
+        return None
+    return last if any(name != last and name.startswith(last) for name in raw) else None
 
 
 def write_rejects(

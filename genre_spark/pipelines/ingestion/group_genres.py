@@ -14,14 +14,19 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.ingestion.genre_grouping import Grouping, group_file
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import GENRES_CSV
-from genre_spark.tables import Table, TableManifest, commit_table
+from genre_spark.tables import Table, TableManifest, commit_table, read_manifest
 from genre_spark.tracking import TrackedRun
-from genre_spark.transforms.csv import CsvLayout, check_header, read_layout, read_lines
+from genre_spark.transforms.csv import CsvLayout, check_header
+from genre_spark.transforms.genre_cells import describe_cells
+from genre_spark.transforms.genre_lines import open_genres
 
 
 def _depends_on(config: Config) -> list[object]:
+    if config.paths.layout != "letterboxd":
+        Catalogue(config).imported("genres").manifest()  # or the error that names its stage
     digest = file_digest(config.paths.genres_csv)
-    check_header(config.paths.genres_csv, GENRES_CSV)  # before Spark starts
+    if read_manifest(config.paths.genres_csv) is None:
+        check_header(config.paths.genres_csv, GENRES_CSV)  # before Spark starts
     return [config.genres.model_dump(mode="json"), digest]
 
 
@@ -34,8 +39,8 @@ def _outputs(config: Config) -> list[Table]:
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Group genres.csv by movie."""
     path = config.paths.genres_csv
-    layout = read_layout(path, GENRES_CSV)
-    grouping = group_file(read_lines(spark, path), layout, config, fingerprint=tracked.digest)
+    lines, layout = open_genres(spark, path)
+    grouping = group_file(lines, layout, config, fingerprint=tracked.digest)
     counts = _balance(grouping)
     per_genre = dict(zip(grouping.vocabulary, grouping.movies_per_genre, strict=True))
     details = {"vocabulary": grouping.vocabulary, "movies_per_genre": per_genre}
@@ -53,13 +58,14 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
 def _balance(grouping: Grouping) -> dict[str, float]:
     rejected = sum(grouping.rejected.values())
-    if grouping.used + rejected != grouping.rows:
+    if grouping.used + rejected != grouping.rows + grouping.split:
         raise StageFailedError(
-            f"genres: {grouping.rows:,} rows in, but {grouping.used:,} grouped and {rejected:,} "
-            "rejected; expected the same sum"
+            f"genres: {grouping.rows:,} rows in, {grouping.split:,} more by splitting, but "
+            f"{grouping.used:,} grouped and {rejected:,} rejected; expected the same sum"
         )
     counts: dict[str, float] = {
         "rows": grouping.rows,
+        **({"split": grouping.split} if grouping.split else {}),
         "merged": grouping.used - grouping.kept,
         "kept": grouping.kept,
         "rejected": rejected,
@@ -72,14 +78,16 @@ def _balance(grouping: Grouping) -> dict[str, float]:
 
 
 def _balance_sentence(counts: dict[str, Any]) -> str:
+    split = f" + {counts['split']:,} by splitting cells" if "split" in counts else ""
     return (
-        f"{counts['rows']:,} rows in = {counts['kept']:,} kept + {counts['merged']:,} merged into "
-        f"an equal row + {counts['rejected']:,} rejected"
+        f"{counts['rows']:,} rows in{split} = {counts['kept']:,} kept + {counts['merged']:,} "
+        f"merged into an equal row + {counts['rejected']:,} rejected"
     )
 
 
 def _notes(grouping: Grouping, layout: CsvLayout) -> tuple[str, ...]:
-    notes = []
+    notes = [*([] if layout.form.is_plain else [f"read as: {layout.form}"])]
+    notes += describe_cells(grouping.cells)
     if grouping.rejected:
         reasons = ", ".join(
             f"{reason}: {count:,}" for reason, count in sorted(grouping.rejected.items())

@@ -31,7 +31,7 @@ class SampleRows:
 
     def __init__(self, table: pa.Table, file: str, *, label_count: int) -> None:
         self.file = file
-        self.movie_ids = _numbers(table[MOVIE_ID], np.int64)
+        self.movie_ids = _numbers(table, MOVIE_ID, np.int64, file)
         rows = len(self.movie_ids)
         self.labels = (
             _labels(table[LABELS], label_count, file)
@@ -40,13 +40,13 @@ class SampleRows:
         )
         has_weights = WEIGHT in table.column_names
         self.weights = (
-            _numbers(table[WEIGHT], np.float32) if has_weights else np.ones(rows, np.float32)
+            _numbers(table, WEIGHT, np.float32, file) if has_weights else np.ones(rows, np.float32)
         )
         self._heights, self._widths = (
-            _numbers(table[HEIGHT], np.int64),
-            _numbers(table[WIDTH], np.int64),
+            _numbers(table, HEIGHT, np.int64, file),
+            _numbers(table, WIDTH, np.int64, file),
         )
-        self._channels = _numbers(table[CHANNELS_COLUMN], np.int64)
+        self._channels = _numbers(table, CHANNELS_COLUMN, np.int64, file)
         self._encodings = table[ENCODING].to_pylist()
         self._data, self._offsets = _images(table[IMAGE], file)
 
@@ -89,7 +89,13 @@ class SampleRows:
                 )
 
 
-def _numbers(column: pa.ChunkedArray, kind: type) -> npt.NDArray:
+def _numbers(table: pa.Table, name: str, kind: type, file: str) -> npt.NDArray:
+    column = table[name]
+    if column.null_count:  # NaN as an integer would be the smallest one
+        raise InvalidInputError(
+            f"{file}: {column.null_count} of {len(column)} rows have no {name}, expected a number "
+            "in every row"
+        )
     return column.to_numpy().astype(kind, copy=False)
 
 

@@ -117,6 +117,8 @@ def _decode(rows: pa.RecordBatch, file: str) -> np.ndarray:
         raise InvalidInputError(
             f"{file}: movie {where} has no image, expected posters in every row"
         )
+    if rows.column(MOVIE_ID).null_count:
+        raise InvalidInputError(f"{file}: rows without {MOVIE_ID}, expected a number in every row")
     heights, widths = rows.column(HEIGHT).to_numpy(), rows.column(WIDTH).to_numpy()
     channels, encodings = rows.column(CHANNELS).to_numpy(), rows.column(ENCODING).to_pylist()
     out = np.empty((len(rows), int(channels[0]), int(heights[0]), int(widths[0])), np.uint8)
