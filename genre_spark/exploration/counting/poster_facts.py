@@ -123,7 +123,9 @@ def contact_sheets(
         seed: of the choice.
     """
     places = F.array_position(F.array(*map(F.lit, shown)), F.col("label")) - 1
-    by_chance = Window.partitionBy("label").orderBy(priority(seed, "contact sheets"), MOVIE_ID)
+    # by movie and genre, so that a movie of two genres is not on both sheets
+    drawn = priority(seed, "contact sheets", F.xxhash64(MOVIE_ID, "label"))
+    by_chance = Window.partitionBy("label").orderBy(drawn, MOVIE_ID)
     chosen = (
         movies.join(posters.select(MOVIE_ID), MOVIE_ID, "left_semi")
         .select(MOVIE_ID, F.explode(LABEL_IDS).alias("label"))

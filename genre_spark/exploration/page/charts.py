@@ -102,7 +102,7 @@ def _together(facts: Facts) -> Chart:
             given,
             rows=counts.genres,
             columns=counts.genres,
-            title="Of the movies of the row's genre, per cent that have the column's too",
+            title="Of the row's movies, per cent that have the column's genre too",
             high=max(0.1, float(np.nanmax(given))),
         ),
         f"{counts.genres[row]} comes with {counts.genres[column]} in {given[row, column]:.0%} of "
@@ -118,9 +118,9 @@ def _shares(facts: Facts, kind: str) -> Chart:
     gap = np.where(shares.movies >= max(20, shares.movies.max() / 100), values, np.nan)
     gap = gap - overall[:, None]
     titles = {
-        "decade": "Per cent of a decade's movies that have each genre",
-        "countries": "Per cent of a country's movies that have each genre",
-        "languages": "Per cent of a language's movies that have each genre",
+        "decade": "Genres of each decade, per cent of its movies",
+        "countries": "Genres of each country, per cent of its movies",
+        "languages": "Genres of each language, per cent of its movies",
     }
     sentence = f"The {len(shares.values)} most frequent {_plural(kind)}"
     if shares.others:
@@ -128,8 +128,8 @@ def _shares(facts: Facts, kind: str) -> Chart:
     if np.isfinite(gap).any():
         genre, value = np.unravel_index(np.nanargmax(gap), gap.shape)
         sentence += (
-            f"; most out of the ordinary: {genres[genre]} in {values[genre, value]:.0%} of "
-            f"{shares.values[value]}, against {share_text(overall[genre])} everywhere"
+            f"; most out of the ordinary: {shares.values[value]}, where {genres[genre]} is in "
+            f"{values[genre, value]:.0%} of the movies, against {share_text(overall[genre])} of all"
         )
     columns = [
         f"{name} ({short_number(n)})"

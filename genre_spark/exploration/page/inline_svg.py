@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from html import escape
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ __all__ = ["figure_svg"]
 _POINT = 4 / 3  # CSS pixels
 
 
-def figure_svg(figure: Figure, *, name: str) -> str:
+def figure_svg(figure: Figure, *, name: str, label: str) -> str:
     """Return a figure as an SVG element with real text, never wider than it was drawn.
 
     Its ink and its lines are the page's variables `--ink` and `--faint`, so that they can be read
@@ -24,6 +25,7 @@ def figure_svg(figure: Figure, *, name: str) -> str:
     Args:
         figure: the picture.
         name: begins all ids, so that those of two pictures of a page are not the same.
+        label: what it shows, for those who do not see it.
     """
     text = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
@@ -37,6 +39,6 @@ def figure_svg(figure: Figure, *, name: str) -> str:
     body = body.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
     width, height = (72 * side for side in figure.get_size_inches())
     return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" '
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}" '
         f'style="max-width:{width * _POINT:.0f}px">{body}'
     )

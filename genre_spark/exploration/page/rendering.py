@@ -58,7 +58,7 @@ def render_page(facts: Facts, charts: Sequence[Chart], *, title: str, made: str)
     template = environment.get_template("explore.html.j2")
     by_section: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS}
     for number, chart in enumerate(charts):
-        svg = figure_svg(chart.figure, name=f"chart{number}")
+        svg = figure_svg(chart.figure, name=f"chart{number}", label=chart.sentence)
         width = float(chart.figure.get_size_inches()[0])
         shape = "wide" if width > _HALF_PAGE else "scrolled" if width > _PHONE else ""
         by_section[chart.section].append(
