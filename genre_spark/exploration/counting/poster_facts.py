@@ -122,7 +122,6 @@ def contact_sheets(
         per_genre: posters per genre; which ones is a function of id and seed.
         seed: of the choice.
     """
-    places = F.array_position(F.array(*map(F.lit, shown)), F.col("label")) - 1
     # by movie and genre, so that a movie of two genres is not on both sheets
     drawn = priority(seed, "contact sheets", F.xxhash64(MOVIE_ID, "label"))
     by_chance = Window.partitionBy("label").orderBy(drawn, MOVIE_ID)
@@ -132,14 +131,16 @@ def contact_sheets(
         .where(F.col("label").isin(list(shown)))
         .withColumn("rank", F.row_number().over(by_chance))
         .where(F.col("rank") <= per_genre)
-        .select(MOVIE_ID, places.alias("genre"), "rank")
+        .select(MOVIE_ID, "label", "rank")
     )
     thumbnails = F.broadcast(chosen).join(posters.select(MOVIE_ID, *_STORED), MOVIE_ID)
-    rows = thumbnails.select("genre", "rank", *_STORED).orderBy("genre", "rank").collect()
+    rows = thumbnails.select("label", "rank", *_STORED).orderBy("label", "rank").collect()
     pictures: dict[int, list[npt.NDArray[np.uint8]]] = {}
     for row in rows:  # per_genre posters of each genre shown
-        pictures.setdefault(row["genre"], []).append(_thumbnail(*(row[name] for name in _STORED)))
-    return [_sheet(genre, pictures[genre]) for genre in sorted(pictures)]
+        pictures.setdefault(row["label"], []).append(_thumbnail(*(row[name] for name in _STORED)))
+    return [
+        _sheet(place, pictures[label]) for place, label in enumerate(shown) if label in pictures
+    ]
 
 
 def _measure(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
