@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import mlflow
 import pytest
 from mlflow import MlflowClient
@@ -19,8 +21,10 @@ CHALLENGERS = ("scratch", "regression", "multilabel_random_forest", "fused")
 
 
 @pytest.fixture(scope="module")
-def work(spark, tmp_path_factory) -> Work:
-    return write_work(spark, tmp_path_factory.mktemp("registry"))
+def work(spark, tmp_path_factory) -> Iterator[Work]:
+    with pytest.MonkeyPatch.context() as patch:  # pictures take seconds, and are tested elsewhere
+        patch.setattr(compare, "_log_pictures", lambda *_: None)
+        yield write_work(spark, tmp_path_factory.mktemp("registry"))
 
 
 def aliases(config: Config) -> dict[str, str]:
