@@ -25,6 +25,7 @@ __all__ = [
     "count_task_slots",
     "job_progress",
     "json_of_java",
+    "literal_path",
     "read_spark_conf",
     "spark_session",
     "with_retry",
@@ -113,6 +114,11 @@ def spark_session(
         yield session
     finally:
         session.stop()
+
+
+def literal_path(path: str) -> str:
+    """Return a path for Spark's readers in which what would be a wildcard stands for itself."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
 def with_retry(master: str) -> str:

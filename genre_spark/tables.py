@@ -26,7 +26,7 @@ from genre_spark.inventory import (
     read_states,
     take_inventory,
 )
-from genre_spark.spark_paths import literal_path
+from genre_spark.session import literal_path
 
 __all__ = [
     "Table",

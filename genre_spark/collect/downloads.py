@@ -28,7 +28,7 @@ from genre_spark.config.collect import DownloadsConfig
 from genre_spark.files import filesystem, join
 from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.schemas import CONTENT, DOWNLOADS_SCHEMA, MOVIE_ID, REASON, SOURCE
-from genre_spark.spark_paths import literal_path
+from genre_spark.session import literal_path
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 

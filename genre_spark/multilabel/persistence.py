@@ -31,7 +31,7 @@ from genre_spark.multilabel.models.from_sklearn import SkopsScorer
 from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart
 from genre_spark.multilabel.models.scorers import ConstantScorer, LinearScorer, StoredScorer
 from genre_spark.multilabel.stored_names import check_stored_class
-from genre_spark.spark_paths import literal_path
+from genre_spark.session import literal_path
 
 __all__ = [
     "EstimatorReader",

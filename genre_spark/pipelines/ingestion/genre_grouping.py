@@ -14,7 +14,7 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.files import join
 from genre_spark.pipelines.ingestion.genre_survey import GenreSurvey, survey_rows, write_rejects
 from genre_spark.schemas import GENRES_SCHEMA, LABEL_IDS, REASON
-from genre_spark.spark_paths import literal_path
+from genre_spark.session import literal_path
 from genre_spark.tables import write_data
 from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genre_cells import Cell, apply_cells

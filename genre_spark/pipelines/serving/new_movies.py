@@ -11,7 +11,7 @@ from genre_spark.files import filesystem, join
 from genre_spark.posters.names import EXTENSIONS
 from genre_spark.schemas import MOVIE_ID
 from genre_spark.serving.movie_model import INPUTS
-from genre_spark.spark_paths import literal_path
+from genre_spark.session import literal_path
 from genre_spark.tables import read_manifest
 from genre_spark.transforms.metadata import (
     metadata_files,
