@@ -6,7 +6,12 @@ import pytest
 from genre_spark.config import build_config
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
 from genre_spark.files import join
-from genre_spark.fusion.stack_tables import fit_cross_fitted, join_predictions, predict_stack
+from genre_spark.fusion.stack_tables import (
+    fit_cross_fitted,
+    join_predictions,
+    predict_stack,
+    without_senses,
+)
 from genre_spark.fusion.stacking import Penalty, StackedModel
 from genre_spark.pipelines import train_stack
 from genre_spark.pipelines.catalogue import Catalogue
@@ -126,6 +131,26 @@ def test_a_movie_that_one_model_has_not_predicted_is_predicted_all_the_same(spar
     found = read(spark, config, "test")
     assert len(found) == 50
     assert found[0] == pytest.approx(labels["validation"].mean(axis=0), abs=0.02)
+
+
+def test_what_a_movie_lacks_silences_the_models_that_need_it(spark):
+    rows = [(1, [1.0], [0.5], [0.25]), (2, [0.0], [0.5], [0.75]), (3, [0.0], [0.5], [0.25])]
+    lists = ", ".join(f"{name} array<float>" for name in ("labels", "m0", "m1"))
+    joined = spark.createDataFrame(rows, f"movie_id long, {lists}")
+    lacks = [(1, True, False), (2, True, True)]  # nothing is known of movie 3
+    lacks = spark.createDataFrame(lacks, "movie_id long, poster boolean, text boolean")
+    found = without_senses(joined, lacks, [("poster",), ("text", "poster")]).orderBy("movie_id")
+    assert [(row.m0, row.m1) for row in found.collect()] == [
+        (None, None),
+        (None, None),
+        ([0.5], [0.25]),
+    ]
+    found = without_senses(joined, lacks, [(), ("text",)]).orderBy("movie_id")
+    assert [(row.m0, row.m1) for row in found.collect()] == [
+        ([0.5], [0.25]),
+        ([0.5], None),
+        ([0.5], [0.25]),
+    ]
 
 
 def test_labels_of_test_movies_do_not_move_anything(spark, config):
