@@ -106,6 +106,7 @@ _NUMBERS = (
     "bool bool_ float16 float32 float64 int8 int16 int32 int64 longlong uint8 uint16 uint32 uint64 "
     "ulonglong"
 )
+_LOSSES = "CyExponentialLoss CyHalfBinomialLoss CyHalfMultinomialLoss"
 _MATRICES = "{0}.{1}_matrix {0}.{1}_array"
 
 
@@ -127,9 +128,8 @@ _TRUSTED: dict[str, frozenset[str]] = {
     | _names("sklearn.feature_selection._mutual_info", "mutual_info_classif"),
     "JsonNode": _names("builtins", "bool float int str NoneType"),
     "ListNode": _names("builtins", "list"),
-    "LossNode": _names(
-        "sklearn._loss._loss", "CyExponentialLoss CyHalfBinomialLoss CyHalfMultinomialLoss"
-    )
+    "LossNode": _names("sklearn._loss._loss", _LOSSES)
+    | _names("_loss", _LOSSES)  # before scikit-learn 1.6
     | _names(
         "sklearn.linear_model._sgd_fast",
         "EpsilonInsensitive Hinge Huber Log ModifiedHuber SquaredEpsilonInsensitive SquaredHinge "

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml import Pipeline
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 from scipy.sparse import csr_matrix
@@ -128,7 +128,7 @@ def test_names_travel_through_a_pipeline_from_arrays_to_arrays(spark, tmp_path):
     model = Pipeline(stages=stages).fit(data)
     names = ["Crime", "Drama", "Horror"]
     assert model.stages[1].getLabelNames() == names
-    scored = model.transform(data)
+    scored = model.transform(data).cache()
     assert {tuple(row["predicted"]) for row in scored.collect()} == {("Drama",)}
     told = scored.select(
         model.stages[1].labelsOf("labels").alias("truth"),
@@ -137,9 +137,9 @@ def test_names_travel_through_a_pipeline_from_arrays_to_arrays(spark, tmp_path):
     assert (told["truth"], told["ranked"]) == (["Crime", "Drama"], ["Drama", "Crime"])
     with pytest.raises(InvalidConfigError, match="labelNames: not set, expected the labels' names"):
         ml.LabelPriorModel(numLabels=3).labelsOf("labels")
-    model.write().save(str(tmp_path / "pipeline"))
-    again = PipelineModel.load(str(tmp_path / "pipeline")).transform(data)
-    assert again.select("predicted").collect() == scored.select("predicted").collect()
+    model.stages[2].write().save(str(tmp_path / "stage"))
+    loaded = ml.LabelNames.load(str(tmp_path / "stage"))
+    assert loaded.extractParamMap() == stages[2].extractParamMap()
 
     metrics = ml.MultilabelEvaluator().evaluateAll(scored)
     assert metrics.label_frame().index.tolist() == names

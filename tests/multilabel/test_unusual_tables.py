@@ -15,9 +15,12 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, LongType, StructField, StructType
 from scipy.sparse import csr_matrix
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression as LocalLogistic
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import genre_spark.multilabel as ml
 from genre_spark.errors import InvalidConfigError, InvalidInputError, InvalidLabelsError
@@ -31,6 +34,7 @@ from genre_spark.multilabel.matrices import (
 )
 from genre_spark.multilabel.methods.baselines import RandomPredictor
 from genre_spark.multilabel.models.feature_block import FeatureBlock
+from genre_spark.multilabel.models.from_sklearn import export_sklearn, takes_sparse
 from tests.multilabel.tables import fit_in_process, frame, logistic, matrices
 
 VECTORS = StructType(
@@ -308,3 +312,23 @@ def test_a_sparse_block_gives_the_columns_of_a_dense_one():
     assert (sparse.single(402) == dense.single(402)).all()
     random = RandomPredictor(2, 0.5, seed=3)
     assert (random.predict(dense, 0.5)[0] == random.predict(sparse, 0.5)[0]).all()
+
+
+def test_who_takes_sparse_rows_is_known_from_the_classifier():
+    for classifier, takes in (
+        (RandomForestClassifier(), True),
+        (LocalLogistic(), True),
+        (GaussianNB(), False),
+        (HistGradientBoostingClassifier(), False),
+        (make_pipeline(StandardScaler(), LocalLogistic()), False),
+        (make_pipeline(StandardScaler(with_mean=False), LocalLogistic()), True),
+        (object(), False),
+    ):
+        assert takes_sparse(classifier) is takes, classifier
+
+
+def test_a_forest_without_splits_answers_sparse_rows_too():
+    tree = DecisionTreeClassifier(min_samples_leaf=4).fit(np.zeros((4, 2)), [1, 0, 1, 1])
+    scorer = export_sklearn(tree, 2)
+    for block in (FeatureBlock(csr_matrix((3, 2))), FeatureBlock(np.zeros((3, 2)))):
+        assert scorer.probabilities(block)[:, 1].tolist() == [0.75] * 3
