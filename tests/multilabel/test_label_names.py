@@ -147,6 +147,7 @@ def test_names_travel_through_a_pipeline_from_arrays_to_arrays(spark, tmp_path):
     assert metrics.frame()["value"]["f1_micro"] == metrics["f1_micro"]
     with pytest.raises(InvalidConfigError, match="labelNames: 2 names, expected 3"):
         ml.MultilabelEvaluator(labelNames=["a", "b"]).evaluateAll(scored)
+    scored.unpersist()
 
 
 def test_metrics_print_as_tables_with_the_labels_names():
