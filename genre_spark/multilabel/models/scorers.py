@@ -129,7 +129,8 @@ class LinearScorer:
             positive = sigmoid(margins[:, 0])
             return np.column_stack([1.0 - positive, positive])
         infinite = margins == np.inf
-        certain = infinite.any(axis=1)  # the first infinite margin decides, as in Spark
+        # The first infinite margin decides, as in Spark; which leaves NaN for the other classes.
+        certain = infinite.any(axis=1)
         with np.errstate(invalid="ignore"):
             found = np.asarray(softmax(margins, axis=1))
         found[certain] = np.eye(margins.shape[1])[infinite[certain].argmax(axis=1)]
