@@ -50,6 +50,7 @@ from sklearn.utils.discovery import all_estimators
 
 import genre_spark.multilabel as ml
 from genre_spark.errors import InvalidInputError
+from genre_spark.multilabel import persistence
 from genre_spark.multilabel.models.archives import dump_sklearn, load_sklearn
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forest_arrays import ForestArrays
@@ -244,3 +245,26 @@ def test_a_stored_forest_whose_nodes_lead_nowhere_is_rejected(part, value):
         wrong[0] = value
     with pytest.raises(InvalidInputError, match="nodes that do not make trees"):
         ForestArrays.from_bytes(dataclasses.replace(forest, **{part: wrong}).to_bytes())
+
+
+def test_a_stored_spark_model_is_read_by_classes_of_spark_alone(monkeypatch):
+    monkeypatch.setattr("genre_spark.multilabel.models.archives._trusted", set())
+    reader = persistence.DefaultParamsReader
+    monkeypatch.setattr(reader, "loadParamsInstance", lambda path, handle: path)
+
+    def load(stored):
+        monkeypatch.setattr(reader, "loadMetadata", lambda path, handle: {"class": stored})
+        return persistence._load_spark_stage("model", None)
+
+    spark = "org.apache.spark.ml.classification.MultilayerPerceptronClassificationModel"
+    assert load(spark) == load(spark.replace("org.apache.spark", "pyspark")) == "model"
+    for other in (
+        "sklearn.utils.parallel.joblib",
+        "pyspark.ml.classification.sys",
+        "pyspark.ml.pipeline.PipelineModel",
+        "elsewhere.Model",
+    ):
+        with pytest.raises(InvalidInputError, match=rf"trust_types\('{other}'\)"):
+            load(other)
+    ml.trust_types("elsewhere.Model")
+    assert load("elsewhere.Model") == "model"
