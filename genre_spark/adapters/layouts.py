@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genre_spark.adapters.mapping import JoinedFile, ListColumn, RowFilter, SourceMap
-from genre_spark.config.import_data import ImportConfig, Layout
+from genre_spark.config.paths import ImportConfig, Layout
 from genre_spark.errors import InvalidConfigError
 
 __all__ = ["layout_map"]

@@ -11,7 +11,7 @@ from genre_spark.adapters.mapping import JoinedFile, SourceMap, find_column
 from genre_spark.adapters.movie_ids import source_id
 from genre_spark.adapters.movies import RowReader, describe_rows, resolve_lists, source_column
 from genre_spark.adapters.sources import MALFORMED, Source, find_source, open_source
-from genre_spark.config.import_data import ImportConfig
+from genre_spark.config.paths import ImportConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.transforms.raw_columns import strip_blanks
 

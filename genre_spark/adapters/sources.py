@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, StringType, StructField, StructType
 
 from genre_spark.adapters.mapping import find_column
-from genre_spark.config.import_data import ImportConfig
+from genre_spark.config.paths import ImportConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, join
 from genre_spark.session import literal_path

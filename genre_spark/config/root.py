@@ -19,9 +19,8 @@ from genre_spark.config.exploration import ExploreConfig
 from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.fusion import FusedNetworkConfig, LinearConfig, StackConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
-from genre_spark.config.import_data import ImportConfig
 from genre_spark.config.multilabel import MultilabelConfig
-from genre_spark.config.paths import PathsConfig, SampleDataConfig
+from genre_spark.config.paths import ImportConfig, PathsConfig, SampleDataConfig
 from genre_spark.config.posters import PostersConfig
 from genre_spark.config.runtime import MlflowConfig, SparkConfig
 from genre_spark.config.section import Section
