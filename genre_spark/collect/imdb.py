@@ -112,7 +112,9 @@ def _filter(
         raise
     counts = seen.get
     rows, bad = int(counts["lines"]), int(counts["bad"])
-    if rows == 0 or bad > max(1, _MOST_BAD * rows):
+    if rows == 0:
+        raise InvalidInputError(f"{path}: a header and no rows, expected IMDb's {name}")
+    if bad > max(1, _MOST_BAD * rows):
         raise InvalidInputError(
             f"{path}: {bad:,} of {rows:,} rows have not {len(columns)} fields between tabs, "
             f"expected IMDb's {name}"

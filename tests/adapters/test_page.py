@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -13,13 +12,15 @@ import pytest
 
 from tests.e2e.running import ROOT, environment
 
+_COMMAND = f'genre-spark() {{ {sys.executable} -m genre_spark "$@"; }}'  # as it is installed
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 def pasted(heading: str) -> list[str]:
     """Return the lines of the first block of code below a heading."""
     section = (ROOT / "docs" / "your-data.md").read_text().split(f"## {heading}\n")[1]
-    return [line.strip() for line in section.split("\n\n")[1].splitlines()]
+    block = section.strip("\n").split("\n\n")[0]
+    return [line.strip() for line in block.splitlines()]
 
 
 def write_movies(path: Path) -> None:
@@ -38,11 +39,10 @@ def test_from_a_csv_to_a_trained_model(tmp_path: Path) -> None:
     commands = pasted("From somebody's CSV to a trained model")
     assert len(commands) == 10
     write_movies(tmp_path / "movies.csv")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", "\n".join(["set -e", *commands])],
+        ["bash", "-c", "\n".join(["set -e", _COMMAND, *commands])],
         cwd=tmp_path,
-        env={**environment(), "PATH": path, "HOME": str(tmp_path)},
+        env={**environment(), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=1200,

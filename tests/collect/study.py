@@ -84,7 +84,7 @@ def _details(
     return {
         **synthetic_movie(movie, []),
         "title": row["name"],
-        "release_date": f"{row['date']}-05-01" if row["date"] else "",
+        "release_date": f"{int(float(row['date']))}-05-01" if row["date"] else "",
         "tagline": row["tagline"],
         "overview": row["description"],
         "runtime": int(float(row["minute"] or 0)),
@@ -107,7 +107,7 @@ def _details(
 
 def write_imdb_of(folder: Path, tmdb: StudyTmdb) -> None:
     """Write files of IMDb in which the movies are found by their ids."""
-    basics, ratings = [], []
+    basics, ratings, people, crew, names = [], [], [], [], []
     for movie, details in tmdb.movies.items():
         genres = ",".join(each["name"].replace(",", "") for each in details["genres"][:3])
         key = details["imdb_id"]
@@ -117,13 +117,18 @@ def write_imdb_of(folder: Path, tmdb: StudyTmdb) -> None:
             f"{genres or chr(92) + 'N'}"
         )
         ratings.append(f"{key}\t{1 + movie % 9}.0\t{movie % 1000 + 1}")
+        person = f"nm{movie:07d}"
+        people.append(f"{key}\t1\t{person}\tdirector\t\\N\t\\N")
+        crew.append(f"{key}\t{person}\t\\N")
+        names.append(f"{person}\tDirector {movie}\t\\N\t\\N\tdirector\t{key}")
     write_imdb(
         folder,
         {
             "title.basics": basics,
             "title.ratings": ratings,
-            "title.principals": [],
-            "title.crew": [],
+            "title.principals": people,
+            "title.crew": crew,
+            "name.basics": names,
         },
     )
 
