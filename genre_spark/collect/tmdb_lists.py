@@ -126,7 +126,8 @@ class _GenreList:
             missing = [number for number in range(1, end + 1) if number not in pages]
             if len(movies) >= wanted or not missing:
                 return GenreRanking(self._genre, tuple(movies), len(pages))
-            few = math.ceil((wanted - len(movies)) / _PER_PAGE)
+            # the first page says how many there are
+            few = math.ceil((wanted - len(movies)) / _PER_PAGE) if pages else 1
             for page in await gather_all([self._ask(number) for number in missing[:few]]):
                 pages[page.page] = page
 
