@@ -107,6 +107,12 @@ class MultilabelConfig(Section):
         "of them (binary relevance and classifier chains only)",
     )
 
+    without_themes: bool = Field(
+        False,
+        description="fit each method a second time without Letterboxd's themes, which are half a "
+        "label, where features have them: METHOD_without_themes",
+    )
+
     @field_validator("methods", mode="before")
     @classmethod
     def _all_methods(cls, value: Any) -> Any:

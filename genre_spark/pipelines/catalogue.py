@@ -165,7 +165,7 @@ class Catalogue:
 
     def _trained_by(self, model: str) -> str:
         """Return the stage that trains a model and predicts validation and test."""
-        if model in get_args(Method):
+        if model.removesuffix("_without_themes") in get_args(Method):
             return "train-multilabel"
         if self.config.linear is not None and model in self.config.linear.models:
             return "train-linear"

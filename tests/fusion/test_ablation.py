@@ -10,9 +10,10 @@ import pytest
 
 from genre_spark.config import AblationConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.pipelines import ablate, build_features, group_genres, sample
+from genre_spark.pipelines import ablate, build_features, group_genres, sample, train_multilabel
 from genre_spark.pipelines.evaluation.ablate import list_variants
-from tests.fusion.test_linear_stage import recipe, write_movies
+from genre_spark.pipelines.evaluation.evaluate import reads_themes
+from tests.fusion.test_linear_stage import hamming, recipe, write_movies
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,16 @@ def test_a_forest_can_be_the_model(spark, config):
     rows = read_table(result)
     assert rows["themes"][3] > rows["countries"][3]
     assert rows["numbers"]  # a block that the linear model does not read
+
+
+def test_a_forest_without_themes_stands_beside_the_one_that_reads_them(spark, config) -> None:
+    settings = config.multilabel.model_copy(update={"without_themes": True})
+    both = config.model_copy(update={"multilabel": settings})
+    names = list(train_multilabel.run(spark, both).outputs)
+    assert names == ["multilabel_random_forest", "multilabel_random_forest_without_themes"]
+    assert hamming(spark, both, names[0]) < hamming(spark, both, names[1])
+    assert [reads_themes(both, name) for name in names] == [True, False]
+    assert train_multilabel.run(spark, both).reused
 
 
 def test_models_that_cannot_be_are_told(spark, config) -> None:

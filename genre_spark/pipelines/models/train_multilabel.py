@@ -5,22 +5,29 @@ from __future__ import annotations
 import logging
 import time
 
+import numpy as np
+from pyspark.ml.feature import ElementwiseProduct
 from pyspark.ml.functions import vector_to_array
+from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
+from genre_spark.config.multilabel import BASELINES
+from genre_spark.features.specification import FeatureSpecification
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.models.multilabel_methods import make_estimator
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.class_weights import row_weight
-from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
+from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
 from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun, log_data_inputs, log_spark_model, model_run
 
 logger = logging.getLogger("genre_spark")
+WITHOUT_THEMES = "_without_themes"
+_WHOLE = "whole"
 _SPLITS = ("train", "validation", "test")
 
 
@@ -33,10 +40,35 @@ def _depends_on(config: Config) -> list[object]:
 
 def _outputs(config: Config) -> list[Table]:
     return [
-        Catalogue(config).predictions(method, split)
-        for method in config.multilabel.methods
+        Catalogue(config).predictions(name, split)
+        for name, _, _ in _models(config)
         for split in _SPLITS[1:]
     ]
+
+
+def _models(config: Config) -> list[tuple[str, str, bool]]:
+    """Return name, method and whether themes are read, of each model."""
+    methods = config.multilabel.methods
+    known, others = False, False
+    if "themes" in config.features.on:
+        specification = FeatureSpecification.load(config.paths.model("features"))
+        known, others = specification.uses_themes, len(specification.blocks) > 1
+    models = [(method, method, known and method not in BASELINES) for method in methods]
+    if known and others and config.multilabel.without_themes:
+        twins = [method for method in methods if method not in BASELINES]
+        models += [(f"{method}{WITHOUT_THEMES}", method, False) for method in twins]
+    return models
+
+
+def _blank_themes(config: Config, rows: DataFrame) -> DataFrame:
+    """Set the themes to 0: no tree splits a constant, and vectors keep their length and places."""
+    specification = FeatureSpecification.load(config.paths.model("features"))
+    kept = np.ones(specification.size)
+    kept[specification.blocks["themes"]] = 0.0
+    product = ElementwiseProduct(
+        scalingVec=Vectors.dense(kept), inputCol=_WHOLE, outputCol=FEATURES
+    )
+    return product.transform(rows.withColumnRenamed(FEATURES, _WHOLE)).drop(_WHOLE)
 
 
 @stage(depends_on=_depends_on, outputs=_outputs)
@@ -47,17 +79,19 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     """
     tables = Catalogue(config)
     vocabulary = list(tables.samples("train").manifest().details["vocabulary"])
-    samples = {split: _with_features(spark, config, split) for split in _SPLITS}
-    train = _weighted(config, samples["train"], vocabulary)
-    counts: dict[str, float] = {"training_movies": train.count()}
+    whole = {split: _with_features(spark, config, split) for split in _SPLITS}
+    whole["train"] = _weighted(config, whole["train"], vocabulary)
+    counts: dict[str, float] = {"training_movies": whole["train"].count()}
     outputs: dict[str, str] = {}
-    for method in config.multilabel.methods:
-        with model_run(
-            tracked, method, family="multilabel", method=method, tags={"stage": run.name}
-        ) as child:
+    for name, method, themes in _models(config):
+        samples = whole
+        if name.endswith(WITHOUT_THEMES):
+            samples = {split: _blank_themes(config, rows) for split, rows in whole.items()}
+        tags = {"stage": run.name, "themes": str(themes).lower()}
+        with model_run(tracked, name, family="multilabel", method=method, tags=tags) as child:
             logger.info(
                 "  %s: training on %s movies, %s genres",
-                method,
+                name,
                 counts["training_movies"],
                 len(vocabulary),
             )
@@ -66,31 +100,34 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             started = time.monotonic()
             model = make_estimator(
                 config.multilabel, method, seed=config.seed, names=vocabulary
-            ).fit(train)
+            ).fit(samples["train"])
             seconds = round(time.monotonic() - started, 2)
             child.log_metrics({"fit_seconds": seconds})
-            model.write().overwrite().save(config.paths.model(method))
-            child.set_tags({"model_uri": log_spark_model(child, model, method)})
+            model.write().overwrite().save(config.paths.model(name))
+            child.set_tags({"model_uri": log_spark_model(child, model, name)})
             details = {
                 "vocabulary": vocabulary,
                 "family": "multilabel",
                 "method": method,
                 "run_id": child.run_id,
+                "themes": themes,
             }
             for split in _SPLITS[1:]:
-                tables.predictions(method, split).write(
+                tables.predictions(name, split).write(
                     _predictions(model, samples[split]),
                     fingerprint=tracked.digest,
                     details=details,
                 )
-        counts[f"seconds_{method}"] = seconds
-        outputs[method] = config.paths.model(method)
+        counts[f"seconds_{name}"] = seconds
+        outputs[name] = config.paths.model(name)
     return StageResult(counts=counts, outputs=outputs)
 
 
 def _params(config: Config, method: str) -> dict[str, object]:
     """Return the settings that tell this model from others: its own, the features, the sample."""
-    own = config.multilabel.model_dump(mode="json", exclude={"methods", "parallelism"})
+    own = config.multilabel.model_dump(
+        mode="json", exclude={"methods", "parallelism", "without_themes"}
+    )
     return {
         "method": method,
         "seed": config.seed,
