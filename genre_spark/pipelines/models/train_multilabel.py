@@ -53,6 +53,7 @@ def _models(config: Config) -> list[tuple[str, str, bool]]:
     if "themes" in config.features.on:
         specification = FeatureSpecification.load(config.paths.model("features"))
         known, others = specification.uses_themes, len(specification.blocks) > 1
+    models: list[tuple[str, str, bool]]
     models = [(method, method, known and method not in BASELINES) for method in methods]
     if known and others and config.multilabel.without_themes:
         twins = [method for method in methods if method not in BASELINES]
