@@ -108,6 +108,7 @@ class Catalogue:
         settings = self.config.embeddings
         names = settings.networks or (self.config.cnn.architecture,)
         name = "+".join(names) + ("+depths" if settings.depths else "")
+        name += "" if settings.precision == "auto" else f"+{settings.precision}"
         return Table(
             self.config.paths.shared_table("embeddings", name),
             EMBEDDINGS_SCHEMA,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 
 import numpy as np
@@ -54,6 +55,7 @@ def test_features_of_networks_and_depths_stand_side_by_side(networks, tmp_path) 
     np.testing.assert_allclose(found[:, 512:640], maps.mean((2, 3)), rtol=1e-3, atol=1e-4)
     spread = maps.std((2, 3), correction=0)
     np.testing.assert_allclose(found[:, 1408:1536], spread, rtol=1e-3, atol=1e-4)
+    efficient = copy.deepcopy(efficient)  # the others need it as it is
     prepare_for_inference(efficient)
     with torch.inference_mode():
         alone = efficient.features(torch.from_numpy(images))
@@ -68,6 +70,17 @@ def test_a_mirrored_poster_has_the_same_features_where_both_are_averaged(network
     np.testing.assert_allclose(
         embedder.features(images), embedder.features(flipped), rtol=1e-4, atol=1e-5
     )
+
+
+def test_bf16_gives_nearly_the_same_features(networks, tmp_path) -> None:
+    found = []
+    for precision in ("float32", "bf16"):
+        file = str(tmp_path / f"{precision}.pt")
+        save_embedder(file, networks[1:], POSTERS, mirror=False, depths=True, precision=precision)
+        found.append(load_embedder(file).features(images))
+    assert found[1].dtype == np.float32
+    assert not np.array_equal(*found)
+    assert np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1] > 0.999
 
 
 def test_any_network_of_torchvision_takes_its_weights_from_a_file(tmp_path) -> None:
@@ -128,6 +141,7 @@ def test_what_changes_a_poster_s_vector_changes_its_version(tmp_path) -> None:
         {},
         {"depths": True},
         {"mirror": True},
+        {"precision": "bf16"},
         {"networks": ["resnet18", "efficientnet_lite0"], "weights": weights},
     ]
     configs = [make_recipe(tmp_path, **kind) for kind in kinds]

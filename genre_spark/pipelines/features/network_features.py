@@ -61,6 +61,7 @@ def features_depend_on(config: Config) -> list[object]:
     return [
         [pretrained_source(each) for each in _by_network(config)],
         config.embeddings.depths,
+        config.embeddings.precision,
         config.cnn.height,
         config.cnn.width,
         config.embeddings.mirror,
@@ -94,10 +95,11 @@ def store_embedder(config: Config) -> Backbone:
         InvalidInputError: weights are missing.
     """
     settings, each = config.embeddings, _by_network(config)
-    if not settings.depths and [one.cnn.architecture for one in each] == [config.cnn.architecture]:
+    plain = not settings.depths and settings.precision == "auto"
+    if plain and [one.cnn.architecture for one in each] == [config.cnn.architecture]:
         return store_backbone(each[0])
     sources = [pretrained_source(one) for one in each]
-    version = _version(config, [*sources, ["depths" if settings.depths else "last"]])
+    version = _version(config, [*sources, [settings.depths, settings.precision]])
     table = Catalogue(config).poster_embeddings.path
     file, note = join(table, f"networks-{version}.pt"), join(table, f"networks-{version}.json")
     known = read_json(note)
@@ -111,6 +113,7 @@ def store_embedder(config: Config) -> Backbone:
             _poster_form(config),
             mirror=settings.mirror,
             depths=settings.depths,
+            precision=settings.precision,
         )
         known = {"features": length}
         write_json(note, known)

@@ -128,6 +128,7 @@ def pack_network(
     *,
     mirror: bool = False,
     depths: Sequence[str] = (),
+    precision: str = "auto",
 ) -> dict[str, Any]:
     """Return what a file has of a network."""
     return {
@@ -139,6 +140,7 @@ def pack_network(
         "hidden": network.hidden,
         "mirror": mirror,
         "depths": list(depths),
+        "precision": precision,
         "posters": list(posters),
         "network": network.state_dict(),
     }
@@ -184,6 +186,7 @@ def unpack_network(
         chosen,
         PosterForm(*state["posters"]),
         mirror=state["mirror"],
+        precision=state.get("precision", "auto"),
         depths=tuple(state.get("depths", ())),
     )
 

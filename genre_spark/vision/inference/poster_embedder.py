@@ -46,6 +46,7 @@ def save_embedder(
     *,
     mirror: bool,
     depths: bool,
+    precision: str = "auto",
 ) -> int:
     """Write networks, whole or not at all, and return the length of their features.
 
@@ -56,11 +57,14 @@ def save_embedder(
         mirror: whether features are the mean of the poster's and its mirror image's.
         depths: whether means and standard deviations of maps of several depths follow the features
             of each network.
+        precision: auto, float32 or bf16.
     """
     states = []
     for network in networks:
         names = _depths_of(network) if depths else ()
-        states.append(pack_network(network, ["-"], posters, mirror=mirror, depths=names))
+        states.append(
+            pack_network(network, ["-"], posters, mirror=mirror, depths=names, precision=precision)
+        )
     save_tensors(path, {"networks": states})
     blank = np.zeros((1, 3, posters.height, posters.width), np.uint8)
     return int(load_embedder(path).features(blank).shape[1])
