@@ -38,8 +38,8 @@ class EmbeddingsConfig(Section):
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto",
-        description="auto: float32 on CPUs, bf16 on CUDA; bf16 is two to three times as fast on "
-        "CPUs that have it (avx512_bf16, amx_bf16)",
+        description="auto: float32 on CPUs, bf16 on CUDA; bf16 is about twice as fast on CPUs "
+        "that have it (avx512_bf16, amx_bf16)",
     )
     rows_per_part: int = Field(
         512, ge=1, description="smallest number of posters per part; a killed run loses open parts"
