@@ -99,7 +99,9 @@ def store_embedder(config: Config) -> Backbone:
     if plain and [one.cnn.architecture for one in each] == [config.cnn.architecture]:
         return store_backbone(each[0])
     sources = [pretrained_source(one) for one in each]
-    version = _version(config, [*sources, [settings.depths, settings.precision]])
+    kind: list[object] = ["depths" if settings.depths else "last"]
+    kind += [settings.precision] if settings.precision != "auto" else []
+    version = _version(config, [*sources, kind])
     table = Catalogue(config).poster_embeddings.path
     file, note = join(table, f"networks-{version}.pt"), join(table, f"networks-{version}.json")
     known = read_json(note)
