@@ -6,7 +6,11 @@ require("pydantic", "yaml")
 
 from genre_spark.config.cnn import AugmentationConfig, CnnConfig, ScheduleConfig, SearchConfig
 from genre_spark.config.embeddings import EmbeddingsConfig, TextEmbeddingsConfig
-from genre_spark.config.evaluation import EvaluationConfig, ExplanationsConfig
+from genre_spark.config.evaluation import (
+    AblationConfig,
+    EvaluationConfig,
+    ExplanationsConfig,
+)
 from genre_spark.config.exploration import ExploreConfig
 from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.fusion import (
@@ -24,6 +28,7 @@ from genre_spark.config.root import Config
 from genre_spark.config.runtime import MlflowConfig, SparkConfig
 
 __all__ = [
+    "AblationConfig",
     "AugmentationConfig",
     "CnnConfig",
     "Config",
