@@ -1,4 +1,4 @@
-"""Each block alone, all of them, and all but one, by a linear model and by a forest."""
+"""Each block alone, all of them, and all but one; what a block gives away, and what leaks not."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from genre_spark.config import AblationConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.pipelines import ablate, build_features, group_genres, sample, train_multilabel
+from genre_spark.features.specification import FeatureSpecification
+from genre_spark.pipelines import (
+    ablate,
+    build_features,
+    group_genres,
+    sample,
+    train_linear,
+    train_multilabel,
+)
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.ablate import list_variants
 from genre_spark.pipelines.evaluation.evaluate import reads_themes
 from tests.fusion.test_linear_stage import hamming, recipe, write_movies
@@ -80,6 +90,75 @@ def test_a_forest_without_themes_stands_beside_the_one_that_reads_them(spark, co
     assert hamming(spark, both, names[0]) < hamming(spark, both, names[1])
     assert [reads_themes(both, name) for name in names] == [True, False]
     assert train_multilabel.run(spark, both).reused
+
+
+LISTS = ("country", "language", "studio", "theme", "actor")
+BLOCKS = ("numbers", "decade", "countries", "languages", "studios", "themes", "people")
+BLOCKS += ("words", "characters")
+
+
+def plant_labels(folder, *, comedy_in: set[int]) -> None:
+    """Every block names war in all movies that have it, and comedy in some movies only.
+
+    Where a block does not say whether a movie is a comedy, it says either by chance.
+    """
+    rng = np.random.default_rng(5)
+    genres, movies = ["id,genre"], ["id,name,date,tagline,description,minute,rating"]
+    lists = {name: [f"id,{'name' if name == 'actor' else name}"] for name in LISTS}
+    lists["language"] = ["id,type,language"]
+    for movie in range(150):
+        war, comedy, chance = (bool(value) for value in rng.random(3) < 0.4)
+        genres += [f"{movie},{name}" for name, on in (("War", war), ("Comedy", comedy)) if on]
+        genres += [f"{movie},Drama"]
+        said = comedy if movie in comedy_in else chance
+        told = f"{'soldiers' * war} {'jokes' * said}"
+        year = 1955 + 20 * war + 10 * said
+        movies.append(f"{movie},Movie,{year},{told},film,{60 + 60 * said},{1 + 4 * war}")
+        for name, on in ((f"about {word}", word in told) for word in ("soldiers", "jokes")):
+            for kind in LISTS:
+                lists[kind] += [f"{movie},{'Language,' * (kind == 'language')}{name}"] * on
+    files = {"countries": "country", "languages": "language", "studios": "studio"}
+    files |= {"themes": "theme", "actors": "actor"}
+    for file, kind in files.items():
+        (folder / f"{file}.csv").write_text("\n".join(lists[kind]) + "\n")
+    (folder / "genres.csv").write_text("\n".join(genres) + "\n")
+    (folder / "movies.csv").write_text("\n".join(movies) + "\n")
+
+
+def train_on_each_block(spark, folder):
+    """Return the recipe of a run with one linear model per block, and what was learnt of each."""
+    blocks = {**dict.fromkeys(BLOCKS, True), "poster_summary": False}
+    models = {f"only_{name}": {"blocks": {name: 1}, "penalty": 0.01} for name in BLOCKS}
+    config = recipe(
+        folder, features={"blocks": blocks, "min_count": 2}, linear={"models": models}, stack=None
+    )
+    for stage in (group_genres, build_features, sample, train_linear):
+        stage.run(spark, config)
+    return config, FeatureSpecification.load(config.paths.model("features"))
+
+
+def predicted(spark, config, name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    rows = Catalogue(config).predictions(name, split).read(spark).orderBy("movie_id").collect()
+    return np.array([row.labels for row in rows]), np.array([row.probabilities for row in rows])
+
+
+def test_a_label_planted_in_a_block_is_found_and_one_planted_in_test_movies_moves_nothing(
+    spark, tmp_path
+):
+    for name in ("plain", "leaking"):
+        (tmp_path / name).mkdir()
+    plant_labels(tmp_path / "plain", comedy_in=set())
+    plain, learnt = train_on_each_block(spark, tmp_path / "plain")
+    test = {row.movie_id for row in Catalogue(plain).samples("test").read(spark).collect()}
+    plant_labels(tmp_path / "leaking", comedy_in=test)
+    leaking, learnt_again = train_on_each_block(spark, tmp_path / "leaking")
+    assert learnt.digest == learnt_again.digest
+    war = Catalogue(plain).vocabulary().index("War")
+    for name in (f"only_{block}" for block in BLOCKS):
+        truth, probabilities = predicted(spark, plain, name, "test")
+        assert np.array_equal(probabilities[:, war] >= 0.5, truth[:, war] > 0), name
+        before, after = (predicted(spark, each, name, "validation")[1] for each in (plain, leaking))
+        assert np.array_equal(before, after), name
 
 
 def test_models_that_cannot_be_are_told(spark, config) -> None:
