@@ -26,6 +26,7 @@ __all__ = ["run"]
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")
+_ROWS_PER_FILE = 20_000
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -101,8 +102,11 @@ def _train(
     with job_progress(spark, "inputs of the fused network"), worker_errors():
         inputs = fit_inputs(_with_features(spark, config, "train"), specification, settings.parts)
         for split in _SPLITS[:2]:
+            # the order of batches depends on the files: dealt by movie, into as many as rows need
+            count = 1 + tables.samples(split).manifest().rows // _ROWS_PER_FILE
             rows = fused_rows(_with_features(spark, config, split), specification, inputs)
-            tables.fused_inputs(split).write(rows.orderBy(MOVIE_ID), fingerprint=tracked.digest)
+            dealt = rows.repartition(count, MOVIE_ID).sortWithinPartitions(MOVIE_ID)
+            tables.fused_inputs(split).write(dealt, fingerprint=tracked.digest)
     files = {split: tables.fused_inputs(split).files() for split in _SPLITS[:2]}
     checkpoints = join(config.paths.table("checkpoints"), settings.name)
     if tracked.force:
