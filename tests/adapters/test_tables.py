@@ -36,6 +36,7 @@ EXPECTED = [(1, "Drama"), (2, "Comédie"), (2, "Drama")]
             "m.jsonl read as: JSON lines",
         ),
     ],
+    ids=["comma", "tab, UTF-16", "semicolon, Latin-1", "JSON lines"],
 )
 def test_tables_of_any_form_give_the_same_movies(imported, name, content, said) -> None:
     found = imported("table", {name: content}, source=name, columns=COLUMNS)
@@ -105,6 +106,7 @@ def test_accents_that_were_encoded_twice_are_repaired_and_said(imported) -> None
         ("", {}, "the file is empty"),
         ("id,genre\n" + "ascii,x\n" * 40_000 + "é,Drama\n" * 5_000, "latin-1", "another encoding"),
     ],
+    ids=["column", "delimiter", "fields", "no genres", "empty", "encoding further on"],
 )
 def test_a_wrong_guess_is_an_error_with_a_hint(imported, content, settings, message) -> None:
     data = content.encode()

@@ -21,11 +21,12 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import REASON
 from genre_spark.session import job_progress
-from genre_spark.tables import Table
+from genre_spark.tables import Table, read_manifest
 from genre_spark.tracking import TrackedRun
 
 logger = logging.getLogger("genre_spark")
 
+_ALWAYS = ("movies", "ids", "genres")
 _MISREAD = (MALFORMED_ROW, OTHER_ENCODING)
 
 
@@ -47,8 +48,14 @@ def _depends_on(config: Config) -> list[object]:
 
 def _outputs(config: Config) -> list[Table]:
     tables = Catalogue(config)
-    required = [tables.imported(name) for name in ("movies", "ids", "genres")]
-    return [*required, tables.rejects("import")]
+    known = [tables.imported(name) for name in TABLES]
+    # which of the others there are depends on the data set
+    there = [
+        table
+        for name, table in zip(TABLES, known, strict=True)
+        if name in _ALWAYS or read_manifest(table.path) is not None
+    ]
+    return [*there, tables.rejects("import")]
 
 
 @stage(depends_on=_depends_on, outputs=_outputs)
@@ -136,7 +143,7 @@ def _write_tables(
 ) -> dict[str, int]:
     """Write the tables of the layout, and remove those that an earlier import had."""
     catalogue = Catalogue(config)
-    there = {"movies", "ids", *[column.table for column in found.reader.lists]}
+    there = {*_ALWAYS, *[column.table for column in found.reader.lists]}
     there |= {"posters"} if "poster" in found.reader.texts else set()
     there |= (
         {"numbers"}
