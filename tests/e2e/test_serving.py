@@ -97,7 +97,9 @@ def best(finished) -> str:
 @pytest.fixture(scope="module")
 def frame(movies) -> pd.DataFrame:
     """The movies as a frame of raw fields with the types of the model's signature."""
-    frame = pd.DataFrame(list(movies.values()))
+    names = sorted({name for fields in movies.values() for name in fields})
+    # missing lists are None: MLflow rejects NaN in a column of lists
+    frame = pd.DataFrame({name: [f.get(name) for f in movies.values()] for name in names})
     return frame.assign(**{name: frame[name].astype(float) for name in ("minute", "rating")})
 
 
