@@ -87,6 +87,7 @@ def end_interrupted() -> int:
     print(_describe_interruption(), file=sys.stderr, flush=True)  # noqa: T201 - the user's sentence
     for number in _HANDLED:  # the interpreter's end would restore what they do to any process
         signal.signal(number, signal.SIG_IGN)
+    _end_children()
     with suppress(OSError):  # a library's last words then
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 2)
@@ -145,9 +146,23 @@ def _handle(number: int, _: FrameType | None) -> None:
 
 
 def _end_at_once() -> None:
+    _end_children()
     with suppress(OSError):
         os.write(2, f"{_describe_interruption()}\n".encode())
     os._exit(interruption() or 1)
+
+
+def _end_children() -> None:
+    """End the processes that this one has started.
+
+    A JVM whose launch was interrupted would stay: it fails before it begins to watch its parent.
+    """
+    with suppress(Exception):
+        import psutil  # noqa: PLC0415 - not among what the commands need to begin
+
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.terminate()
 
 
 def _silence() -> None:

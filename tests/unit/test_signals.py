@@ -96,6 +96,18 @@ def test_a_second_signal_changes_nothing_and_a_third_ends_at_once() -> None:
     assert (ended, out, len(err.splitlines())) == (130, "", 1)
 
 
+def test_processes_that_were_started_end_too() -> None:
+    started = "import subprocess; child = subprocess.Popen(['sleep', '300'])\n"
+    code = started + CASES["in a stage"].replace("say('ready')", "say('ready'); say(child.pid)")
+    ended, out, _ = signalled(code, signal.SIGTERM)
+    assert ended == 143
+    child = Path("/proc") / out.split()[0] / "status"
+    deadline = time.monotonic() + 30
+    while child.exists() and "zombie" not in child.read_text():
+        assert time.monotonic() < deadline, "the child lives"
+        time.sleep(0.05)
+
+
 def test_a_hangup_ends_the_command_as_it_does_any_other() -> None:
     assert signalled(CASES["in a stage"], signal.SIGHUP) == (-signal.SIGHUP, "", "")
 
