@@ -25,7 +25,7 @@ Matrix = NDArray[np.float64]
 _SHOWN = 20  # single inputs in a picture
 _OF_A_GENRE = 5
 _PANELS = 3
-_LONGEST = 38  # characters of a name
+_LONGEST = 42  # characters of a name
 
 
 def draw_groups(found: Explained) -> Figure:
