@@ -124,9 +124,9 @@ def write_models(spark, config, features, labels):
     )
     parts = {"texts": ("words",), "places": ("countries",)}
     scales = fit_scales(csr_matrix(features), places, {"words": 1.0, "countries": 1.0}, **NO_KINDS)
-    inputs = FusedInputs(parts, scales)
-    fused = build_fused(inputs.sizes, 3, seed=1, hidden=4)
-    saved = FusedModel(inputs, fused.eval(), tuple(GENRES))
+    read_of = FusedInputs(parts, scales)
+    fused = build_fused(read_of.sizes, 3, seed=1, hidden=4)
+    saved = FusedModel(read_of, fused.eval(), tuple(GENRES))
     saved.save(join(config.paths.model("parts"), "fused.pt"))
     odds["parts"] = saved.probabilities(SPECIFICATION, csr_matrix(features))
     return {**odds, "both": stack.probabilities(inputs), "looker": noise, "label_prior": noise}
