@@ -7,13 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.fusion.block_scaling import ScaledBlocks, fit_scales
-from genre_spark.fusion.logistic import LogisticFit, Matrix, fit_by_products, fit_logistic
+from genre_spark.fusion.logistic import (
+    LogisticFit,
+    Matrix,
+    fit_by_products,
+    fit_logistic,
+    products_of_rows,
+)
 
-__all__ = ["DENSE_BLOCKS", "NUMBER_BLOCKS", "LinearModel", "fit_linear"]
+__all__ = ["DENSE_BLOCKS", "NUMBER_BLOCKS", "LinearModel", "fit_linear", "fit_linear_in_folds"]
 
 DENSE_BLOCKS = ("poster_embedding", "poster_summary")
 NUMBER_BLOCKS = ("numbers",)
@@ -77,9 +84,47 @@ def fit_linear(
         weights: block -> its weight; the blocks to read.
         penalty: of the weights' squares, against the log loss summed over rows.
     """
+    everything = np.zeros(len(labels), np.int64)
+    return fit_linear_in_folds(features, labels, everything, 0, places, weights, penalty=penalty)[0]
+
+
+def fit_linear_in_folds(
+    features: sparse.csr_matrix,
+    labels: Matrix,
+    fold_of_row: NDArray[np.int64],
+    folds: int,
+    places: Mapping[str, slice],
+    weights: Mapping[str, float],
+    *,
+    penalty: float,
+) -> list[LinearModel]:
+    """Fit a model on all training rows, and one without each fold.
+
+    The scales of the blocks, which know nothing of labels, are those of all rows; so rows are
+    scaled and multiplied with each other once.
+
+    Args:
+        features: CSR (rows, features).
+        labels: 0 or 1, (rows, labels).
+        fold_of_row: (rows,), 0 to folds - 1.
+        folds: how many; 0 for the first model alone.
+        places: where each block is in the feature vector.
+        weights: block -> its weight; the blocks to read.
+        penalty: of the weights' squares, against the log loss summed over rows.
+    """
     blocks = fit_scales(features, places, weights, dense=DENSE_BLOCKS, numbers=NUMBER_BLOCKS)
     scaled = blocks.apply(features)
     rows = len(labels)
-    if rows <= _MOST_PRODUCTS and rows**2 < _SPARSE_COST * scaled.nnz:
-        return LinearModel(blocks, fit_by_products(scaled, labels, penalty=penalty))
-    return LinearModel(blocks, fit_logistic(scaled, labels, penalty=penalty))
+    few = rows <= _MOST_PRODUCTS and rows**2 < _SPARSE_COST * scaled.nnz
+    products = products_of_rows(scaled) if few else None
+    models = []
+    for fold in (-1, *range(folds)):
+        kept = np.flatnonzero(fold_of_row != fold)
+        part = scaled if fold < 0 else scaled[kept]
+        if products is None:
+            fit = fit_logistic(part, labels[kept], penalty=penalty)
+        else:
+            own = products[np.ix_(kept, kept)]
+            fit = fit_by_products(part, labels[kept], penalty=penalty, products=own)
+        models.append(LinearModel(blocks, fit))
+    return models

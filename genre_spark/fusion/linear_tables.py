@@ -18,7 +18,7 @@ from genre_spark.fusion.linear_model import (
     DENSE_BLOCKS,
     NUMBER_BLOCKS,
     LinearModel,
-    fit_linear,
+    fit_linear_in_folds,
 )
 from genre_spark.fusion.vectors import decode_lists, decode_vectors, encode_lists
 from genre_spark.schemas import (
@@ -32,7 +32,11 @@ from genre_spark.schemas import (
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["fit_in_task", "fit_scales_in_task", "predict_linear"]
+__all__ = ["FOLD", "fit_in_task", "fit_scales_in_task", "predict_linear"]
+
+FOLD = "fold"
+TrainingRows = tuple[sparse.csr_matrix, NDArray[np.float64], NDArray[np.int64]]
+"""Features (rows, features), labels (rows, labels), and the fold of each row."""
 
 _MOST_VALUES = 5 * 10**8
 """Feature values of one fit, without zeros: about 8 GB in the task that fits."""
@@ -45,25 +49,28 @@ def fit_in_task(
     *,
     size: int,
     penalty: float,
-) -> LinearModel:
-    """Fit a model in one Spark task, which reads all training rows in the order of their ids.
+    folds: int = 0,
+) -> list[LinearModel]:
+    """Fit models in one Spark task, which reads all training rows in the order of their ids.
 
     Args:
-        rows: movie_id, features and labels of the training movies.
+        rows: movie_id, features and labels of the training movies, and their fold.
         places: where each block is in the feature vector.
         weights: block -> its weight.
         size: length of the feature vector.
         penalty: of the weights' squares.
+        folds: 0 for the model of all rows alone; else one without each fold follows it.
 
     Raises:
         InvalidInputError: there is no row, or more than a task can hold.
     """
     chosen = dict(weights)
 
-    def fit(features: sparse.csr_matrix, labels: NDArray[np.float64]) -> bytes:
-        return fit_linear(features, labels, places, chosen, penalty=penalty).to_bytes()
+    def fit(rows: TrainingRows) -> list[bytes]:
+        models = fit_linear_in_folds(*rows, folds, places, chosen, penalty=penalty)
+        return [model.to_bytes() for model in models]
 
-    return LinearModel.from_bytes(_in_one_task(rows, fit, size=size))
+    return [LinearModel.from_bytes(payload) for payload in _in_one_task(rows, fit, size=size)]
 
 
 def fit_scales_in_task(
@@ -72,26 +79,26 @@ def fit_scales_in_task(
     """Learn the scales of blocks in one Spark task; see `fit_in_task`."""
     chosen = dict(weights)
 
-    def fit(features: sparse.csr_matrix, _labels: NDArray[np.float64]) -> bytes:
-        scales = fit_scales(features, places, chosen, dense=DENSE_BLOCKS, numbers=NUMBER_BLOCKS)
+    def fit(rows: TrainingRows) -> list[bytes]:
+        scales = fit_scales(rows[0], places, chosen, dense=DENSE_BLOCKS, numbers=NUMBER_BLOCKS)
         file = io.BytesIO()
         np.savez(file, **scales.to_arrays())
-        return file.getvalue()
+        return [file.getvalue()]
 
-    payload = _in_one_task(rows, fit, size=size)
+    [payload] = _in_one_task(rows, fit, size=size)
     return ScaledBlocks.from_arrays(np.load(io.BytesIO(payload), allow_pickle=False))
 
 
 def _in_one_task(
     rows: DataFrame,
-    fit: Callable[[sparse.csr_matrix, NDArray[np.float64]], bytes],
+    fit: Callable[[TrainingRows], list[bytes]],
     *,
     size: int,
-) -> bytes:
-    """Return what a function makes of the features and labels of all rows."""
+) -> list[bytes]:
+    """Return what a function makes of the features, labels and folds of all rows."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        features, labels, held = [], [], 0
+        features, labels, folds, held = [], [], [], 0
         for batch in batches:
             part = decode_vectors(batch.column(0), size=size)
             held += part.nnz
@@ -102,19 +109,24 @@ def _in_one_task(
                 )
             features.append(part)
             labels.append(decode_lists(batch.column(1)))
+            folds.append(batch.column(2).to_numpy(zero_copy_only=False).astype(np.int64))
         if not features:
             raise InvalidInputError("linear: no training movie with features, expected some")
-        fitted = fit(sparse.vstack(features, format="csr"), np.concatenate(labels))
-        yield pa.RecordBatch.from_pydict({"model": pa.array([fitted], pa.binary())})
+        whole = sparse.vstack(features, format="csr")
+        fitted = fit((whole, np.concatenate(labels), np.concatenate(folds)))
+        for model in fitted:  # a batch each: together they may be large
+            yield pa.RecordBatch.from_pydict({"model": pa.array([model], pa.binary())})
 
+    fold = F.col(FOLD) if FOLD in rows.columns else F.lit(0).alias(FOLD)
     wanted = (
-        rows.select(MOVIE_ID, F.unwrap_udt(FEATURES).alias(FEATURES), LABELS)
+        rows.select(MOVIE_ID, F.unwrap_udt(FEATURES).alias(FEATURES), LABELS, fold)
         .repartition(1)
         .sortWithinPartitions(MOVIE_ID)
-        .select(FEATURES, LABELS)
+        .select(FEATURES, LABELS, FOLD)
     )
     with worker_errors():
-        return bytes(wanted.mapInArrow(short_task(run), "model binary").collect()[0]["model"])
+        found = wanted.mapInArrow(short_task(run), "model binary").collect()
+    return [bytes(row["model"]) for row in found]
 
 
 def predict_linear(rows: DataFrame, model: LinearModel, *, size: int) -> DataFrame:

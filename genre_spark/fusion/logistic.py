@@ -11,7 +11,14 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-__all__ = ["LogisticFit", "Matrix", "fit_by_products", "fit_logistic", "log_loss"]
+__all__ = [
+    "LogisticFit",
+    "Matrix",
+    "fit_by_products",
+    "fit_logistic",
+    "log_loss",
+    "products_of_rows",
+]
 
 Matrix = NDArray[np.float64]
 _RAREST = 1e-4  # share of a label at which its intercept starts, where training has (nearly) none
@@ -97,7 +104,13 @@ def fit_logistic(
     return LogisticFit(found.x[: size * count].reshape(size, count), found.x[size * count :])
 
 
-def fit_by_products(features: sparse.csr_matrix, labels: Matrix, *, penalty: float) -> LogisticFit:
+def fit_by_products(
+    features: sparse.csr_matrix,
+    labels: Matrix,
+    *,
+    penalty: float,
+    products: Matrix | None = None,
+) -> LogisticFit:
     """Return what `fit_logistic` does, for fewer rows than features have values in a row.
 
     The best weights are a mixture of the training rows (the representer theorem), so that the fit
@@ -108,8 +121,9 @@ def fit_by_products(features: sparse.csr_matrix, labels: Matrix, *, penalty: flo
         features: CSR (rows, features).
         labels: 0 or 1, (rows, labels).
         penalty: of the weights' squares, > 0.
+        products: of the rows with each other, (rows, rows), where they are known; overwritten.
     """
-    products = _products(features.tocsc())
+    products = products_of_rows(features) if products is None else products
     scale = np.trace(products) / len(products)
     products[np.diag_indices_from(products)] += max(scale, 1.0) * _JITTER
     root = cholesky(products, lower=True, overwrite_a=True)
@@ -118,8 +132,9 @@ def fit_by_products(features: sparse.csr_matrix, labels: Matrix, *, penalty: flo
     return LogisticFit(np.asarray(features.T @ shares), inner.intercepts)
 
 
-def _products(features: sparse.csc_matrix) -> Matrix:
+def products_of_rows(matrix: sparse.csr_matrix) -> Matrix:
     """Return the products of rows with each other, (rows, rows); full columns by dense ones."""
+    features = matrix.tocsc()
     full = np.diff(features.indptr) > _FULL * features.shape[0]
     rare = features[:, ~full].tocsr()
     total = np.asarray((rare @ rare.T).toarray(), np.float64)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.blocks import EmbeddingBlock, WordsBlock
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.linear_model import LinearModel, fit_linear
+from genre_spark.fusion.linear_model import LinearModel, fit_linear, fit_linear_in_folds
 from genre_spark.fusion.logistic import fit_by_products, fit_logistic, log_loss
 from genre_spark.fusion.senses import lacking, senses_of
 from genre_spark.fusion.stacking import (
@@ -48,6 +48,25 @@ def test_products_of_rows_give_the_same_fit():
     fit = fit_by_products(matrix, labels, penalty=0.5)
     assert fit.weights == pytest.approx(other.weights, abs=0.01)
     assert fit.logits(matrix) == pytest.approx(other.logits(matrix), abs=0.02)
+
+
+@pytest.mark.parametrize("most_products", [8_000, 0])
+def test_a_model_without_a_fold_does_not_know_the_labels_of_the_fold(monkeypatch, most_products):
+    monkeypatch.setattr("genre_spark.fusion.linear_model._MOST_PRODUCTS", most_products)
+    features, labels = draw(rows=90)
+    matrix, folds = sparse.csr_matrix(features), np.arange(90) % 3
+    places, weights = {"words": slice(0, features.shape[1])}, {"words": 1.0}
+
+    def fit(labels):
+        return fit_linear_in_folds(matrix, labels, folds, 3, places, weights, penalty=0.5)
+
+    models, other = fit(labels), fit(np.where((folds == 1)[:, None], 1 - labels, labels))
+    assert len(models) == 4
+    assert other[2].fit.weights == pytest.approx(models[2].fit.weights, abs=1e-9)
+    for changed in (0, 1, 3):
+        assert abs(other[changed].fit.weights - models[changed].fit.weights).max() > 0.01
+    whole = fit_linear(matrix, labels, places, weights, penalty=0.5)
+    assert models[0].fit.weights == pytest.approx(whole.fit.weights, abs=1e-9)
 
 
 def test_a_row_of_weight_two_counts_as_two_rows():

@@ -16,7 +16,7 @@ from genre_spark.errors import InvalidConfigError
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import join, whole_file
 from genre_spark.fusion.linear_model import LinearModel
-from genre_spark.fusion.linear_tables import fit_in_task, predict_linear
+from genre_spark.fusion.linear_tables import FOLD, fit_in_task, predict_linear
 from genre_spark.fusion.stack_tables import fold_of
 from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
@@ -30,7 +30,6 @@ __all__ = ["run"]
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")
-_FOLD = "fold"
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -72,7 +71,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     specification = FeatureSpecification.load(config.paths.model("features"))
     _check_blocks(settings, specification)
     rows = {split: _with_features(spark, config, split) for split in _SPLITS}
-    with cached(rows["train"].withColumn(_FOLD, _fold(config))) as train:
+    with cached(rows["train"].withColumn(FOLD, _fold(config))) as train:
         counts: dict[str, float] = {"training_movies": train.count()}
         started = time.monotonic()
         logger.info(
@@ -120,26 +119,22 @@ def _fit_all(
     config: Config, train: DataFrame, specification: FeatureSpecification
 ) -> dict[str, list[LinearModel]]:
     """Return each model fitted on all movies, and behind it those fitted without one fold."""
-    settings, folds = _settings(config), config.stack.folds if config.stack is not None else 0
-    parts = {name: [train] for name in settings.models}
-    for name in _in_folds(config):
-        parts[name] += [train.where(F.col(_FOLD) != fold) for fold in range(folds)]
+    settings, in_folds = _settings(config), set(_in_folds(config))
+    folds = config.stack.folds if config.stack is not None else 0
     jobs = [
         partial(
             fit_in_task,
-            rows,
+            train,
             specification.blocks,
-            settings.models[name].blocks,
+            model.blocks,
             size=specification.size,
-            penalty=settings.models[name].penalty,
+            penalty=model.penalty,
+            folds=folds if name in in_folds else 0,
         )
-        for name, mine in parts.items()
-        for rows in mine
+        for name, model in settings.models.items()
     ]
-    found = iter(
-        run_in_threads(train.sparkSession, jobs, parallelism=config.multilabel.parallelism)
-    )
-    return {name: [next(found) for _ in mine] for name, mine in parts.items()}
+    found = run_in_threads(train.sparkSession, jobs, parallelism=config.multilabel.parallelism)
+    return dict(zip(settings.models, found, strict=True))
 
 
 def _predict_folds(
@@ -147,7 +142,7 @@ def _predict_folds(
 ) -> DataFrame:
     """Return the predictions of training movies, each by the model that was fitted without it."""
     parts = [
-        predict_linear(train.where(F.col(_FOLD) == fold), model, size=specification.size)
+        predict_linear(train.where(F.col(FOLD) == fold), model, size=specification.size)
         for fold, model in enumerate(models)
     ]
     return reduce(DataFrame.unionByName, parts)
