@@ -278,7 +278,7 @@ def test_tables_and_pictures_are_in_the_models_own_runs(explained):
     config, _ = explained
     names = ("blocks.json", "blocks.png", "features.json", "features.png", "genres.json")
     expected = {f"explanations/{name}" for name in (*names, "genres.png")}
-    for name in ("multilabel_random_forest", "text", "both", "parts"):
+    for name in ("multilabel_random_forest", "text", "both"):
         assert artifacts(config, name) == expected
     expected = {"explanations/looks_right.png", "explanations/looks_wrong.png"}
     assert artifacts(config, "looker") == expected
