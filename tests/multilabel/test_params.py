@@ -34,12 +34,16 @@ VALUES = {
     "handleInvalid": "keep",
     "handleUndefined": "skip",
     "inputCol": "i",
+    "iterations": 30,
     "keep": 1,
     "labelCardinality": 1.5,
     "labelNames": ["a", "b"],
     "labelOrder": "frequency",
     "labelsCol": "y",
     "labelsetSize": 2,
+    "learningRate": 0.2,
+    "library": "xgboost",
+    "maxDepth": 3,
     "metricName": "coverage",
     "negativesPerPositive": 2.0,
     "neverEmpty": True,
@@ -74,8 +78,8 @@ def shown_keywords(function):
 
 
 def test_the_tests_cover_estimators_models_evaluator_and_tuner():
-    assert len(STAGES) == 30
-    assert sum(issubclass(stage, Estimator) for stage in CONFIGURED) == 14
+    assert len(STAGES) == 32
+    assert sum(issubclass(stage, Estimator) for stage in CONFIGURED) == 15
     others = set(CONFIGURED) - set(LABELLED)
     assert others == {ml.LabelNames, ml.MultilabelBinarizer}
     assert ml.MultilabelEvaluator in LABELLED
