@@ -20,9 +20,11 @@ ON_REQUEST = {
     "collect-tmdb",
     "collect-imdb",
     "download-posters",
+    "import-data",
     "train-linear",
     "train-fused",
     "train-stack",
+    "explain-models",
     "promote",
 }  # by a section
 IN_RUN = [name for name, entry in STAGES.items() if entry.in_run and name not in ON_REQUEST]
