@@ -7,7 +7,7 @@ WORK ?= $(ROOT)/work/demo
 # of tests/multilabel what every method does: contract, stored models, the documentation's snippets
 MULTILABEL_TESTS ?= $(addprefix tests/multilabel/test_,contract.py stored.py page.py params.py worker_errors.py)
 # processes that run tests; a file's tests stay together
-PARALLEL ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+PARALLEL ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help

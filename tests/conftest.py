@@ -24,18 +24,6 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process run the tests of a file, and one process all tests of the finished pipeline.
-
-    Fixtures of files and of the session are dear here: a Spark session, a whole run.
-    """
-    for item in items:
-        shared = "finished" in getattr(item, "fixturenames", ())
-        group = "finished pipeline" if shared else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     """A local session with two cores and few partitions, started when a test asks for it."""
