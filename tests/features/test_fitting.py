@@ -140,7 +140,7 @@ def test_characters_come_from_training_movies_only_and_the_most_frequent_are_kep
     assert block.vocabulary == (" gh", " gho", " ghos", " st")
     assert block.idf == pytest.approx(1 + np.log(4 / 3))
     hashed = fit(
-        movies, config.model_copy(update={"character_hashing": True, "character_features": 2**10})
+        movies, config.model_copy(update={"character_hashing": True, "character_features": 2**18})
     ).part("characters")
     assert hashed.vocabulary is None
     assert set((5 / np.exp(hashed.idf - 1) - 1).round(6)) == {0.0, 1.0, 2.0}  # movies with it

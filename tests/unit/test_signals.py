@@ -59,6 +59,12 @@ if interruption() is not None:
 }
 
 
+def by_default() -> None:
+    """Undo what `nohup` or a background job has set for the tests themselves."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def signalled(code: str, *signals: int) -> tuple[int, str, str]:
     process = subprocess.Popen(
         [sys.executable, "-c", BEGIN + code],
@@ -66,6 +72,7 @@ def signalled(code: str, *signals: int) -> tuple[int, str, str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
+        preexec_fn=by_default,  # noqa: PLW1509 - starts no thread
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
