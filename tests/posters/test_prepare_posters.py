@@ -198,7 +198,7 @@ def test_new_changed_and_deleted_posters_are_all_that_is_processed(
     (folder / "4.jpg").unlink()
     (folder / "5.jpg").write_bytes(b"")
     second = prepare(spark, folder, tmp_path)
-    assert second.decoded == 7  # five new ones, two changed ones
+    assert second.decoded == 6  # five new ones, a changed one; the empty one is rejected
     assert second.removed == 3
     assert second.manifest.fingerprint != first.manifest.fingerprint
     fresh = prepare(spark, folder, tmp_path / "fresh")
