@@ -47,6 +47,16 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
         yield session
 
 
+@pytest.fixture(autouse=True, scope="module")
+def mlflow_address() -> Iterator[None]:
+    """Leave the next file no store: MLflow keeps one for the process and in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
+        if mlflow := sys.modules.get("mlflow"):
+            mlflow.set_tracking_uri(None)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real Letterboxd data; the test is skipped where it is not there."""

@@ -22,6 +22,7 @@ import pytest
 from mlflow import MlflowClient
 
 from genre_spark.serving.movie_model import MovieModel
+from genre_spark.tracking.stores.addresses import use_store
 from tests.e2e.running import environment, run_json, table_rows
 
 pytestmark = pytest.mark.e2e
@@ -144,7 +145,7 @@ def test_the_packaged_model_gives_what_the_stage_gives(finished, answers, best, 
 @pytest.fixture(scope="module")
 def uri(finished, best) -> str:
     store = f"sqlite:///{finished.work}/mlflow.db"
-    mlflow.set_tracking_uri(store)
+    use_store(store)
     manifest = finished.work / "predictions" / best / "test" / "_manifest.json"
     run_id = json.loads(manifest.read_text())["details"]["run_id"]
     return MlflowClient(store).get_run(run_id).data.tags["movie_model_uri"]

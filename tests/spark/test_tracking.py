@@ -21,6 +21,7 @@ from genre_spark.errors import InvalidConfigError
 from genre_spark.multilabel import BinaryRelevance
 from genre_spark.tracking import log_spark_model, open_run, resolve_tracking_uri
 from genre_spark.tracking.leftovers import _lives, process_tags
+from genre_spark.tracking.stores.addresses import use_store
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_a_multilabel_model_is_logged_and_predicts_the_same_when_loaded(
     model = BinaryRelevance(classifier=LogisticRegression(maxIter=5), labelsCol="labels").fit(train)
     with open_run(config, "train") as run:
         uri = log_spark_model(run, model, "relevance")
-    mlflow.set_tracking_uri(run.tracking_uri)
+    use_store(run.tracking_uri)
     loaded = mlflow.spark.load_model(uri)
     expected = [row["probabilities"] for row in model.transform(train).collect()]
     assert [row["probabilities"] for row in loaded.transform(train).collect()] == expected
