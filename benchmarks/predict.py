@@ -92,6 +92,8 @@ def movie_frame(config: Config, new: Path | None, count: int) -> pd.DataFrame:
     frame = frame.assign(image=images).reset_index(drop=True)
     for column in ("minute", "rating"):
         frame[column] = pd.to_numeric(frame[column], errors="coerce")
+    for column in frame.select_dtypes("object"):  # MLflow takes no NaN for a missing list
+        frame[column] = frame[column].where(frame[column].notna(), None)
     return frame[[column for column in INPUTS if column in frame.columns]]
 
 

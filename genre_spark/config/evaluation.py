@@ -25,6 +25,13 @@ class EvaluationConfig(Section):
     threshold: float = Field(
         0.5, gt=0, lt=1, description="the fixed threshold; tuned ones are measured beside it"
     )
+    half_samples: int = Field(
+        20,
+        ge=0,
+        le=200,
+        description="of one threshold per genre: random halves of the validation movies whose best "
+        "thresholds are averaged; 0: the best of all validation movies",
+    )
     calibration: Literal["none", "platt", "isotonic"] = Field(
         "none",
         description="one curve per genre, fitted on validation in folds, that turns a model's "

@@ -12,7 +12,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy import sparse
 
-from genre_spark.errors import InvalidInputError
 from genre_spark.fusion.block_scaling import ScaledBlocks, fit_scales
 from genre_spark.fusion.linear_model import (
     DENSE_BLOCKS,
@@ -20,7 +19,7 @@ from genre_spark.fusion.linear_model import (
     LinearModel,
     fit_linear_in_folds,
 )
-from genre_spark.fusion.vectors import decode_lists, decode_vectors, encode_lists
+from genre_spark.fusion.vectors import decode_vectors, encode_lists, gather_rows, in_one_task
 from genre_spark.schemas import (
     FEATURES,
     LABELS,
@@ -37,9 +36,6 @@ __all__ = ["FOLD", "fit_in_task", "fit_scales_in_task", "predict_linear"]
 FOLD = "fold"
 TrainingRows = tuple[sparse.csr_matrix, NDArray[np.float64], NDArray[np.int64]]
 """Features (rows, features), labels (rows, labels), and the fold of each row."""
-
-_MOST_VALUES = 5 * 10**8
-"""Feature values of one fit, without zeros: about 8 GB in the task that fits."""
 
 
 def fit_in_task(
@@ -98,32 +94,18 @@ def _in_one_task(
     """Return what a function makes of the features, labels and folds of all rows."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        features, labels, folds, held = [], [], [], 0
-        for batch in batches:
-            part = decode_vectors(batch.column(0), size=size)
-            held += part.nnz
-            if held > _MOST_VALUES:
-                raise InvalidInputError(
-                    f"linear: more than {_MOST_VALUES:,} feature values in training, expected "
-                    "fewer; use multilabel.classifier=logistic_regression with backend spark"
-                )
-            features.append(part)
-            labels.append(decode_lists(batch.column(1)))
-            folds.append(batch.column(2).to_numpy(zero_copy_only=False).astype(np.int64))
-        if not features:
-            raise InvalidInputError("linear: no training movie with features, expected some")
-        whole = sparse.vstack(features, format="csr")
-        fitted = fit((whole, np.concatenate(labels), np.concatenate(folds)))
+        features, (labels, folds) = gather_rows(
+            batches,
+            size=size,
+            stage="linear",
+            advice="use multilabel.classifier=logistic_regression with backend spark",
+        )
+        fitted = fit((features, labels, folds.astype(np.int64)))
         for model in fitted:  # a batch each: together they may be large
             yield pa.RecordBatch.from_pydict({"model": pa.array([model], pa.binary())})
 
     fold = F.col(FOLD) if FOLD in rows.columns else F.lit(0).alias(FOLD)
-    wanted = (
-        rows.select(MOVIE_ID, F.unwrap_udt(FEATURES).alias(FEATURES), LABELS, fold)
-        .repartition(1)
-        .sortWithinPartitions(MOVIE_ID)
-        .select(FEATURES, LABELS, FOLD)
-    )
+    wanted = in_one_task(rows.select(MOVIE_ID, FEATURES, LABELS, fold), FOLD)
     with worker_errors():
         found = wanted.mapInArrow(short_task(run), "model binary").collect()
     return [bytes(row["model"]) for row in found]

@@ -9,21 +9,15 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from scipy import sparse
 
-from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, join, whole_file
 from genre_spark.fusion.linear_model import LinearModel, fit_linear
-from genre_spark.fusion.vectors import decode_lists, decode_vectors
-from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
+from genre_spark.fusion.vectors import gather_rows, in_one_task
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["fit_side_by_side", "read_model", "store_training_rows"]
-
-_MOST_VALUES = 5 * 10**8
-"""Feature values of the training rows, without zeros: about 6 GB per task."""
 
 
 def store_training_rows(rows: DataFrame, file: str, *, size: int) -> None:
@@ -39,37 +33,24 @@ def store_training_rows(rows: DataFrame, file: str, *, size: int) -> None:
     """
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        features, labels, held = [], [], 0
-        for batch in batches:
-            features.append(decode_vectors(batch.column(0), size=size))
-            labels.append(decode_lists(batch.column(1)))
-            held += features[-1].nnz
-            if held > _MOST_VALUES:
-                raise InvalidInputError(
-                    f"ablate: more than {_MOST_VALUES:,} feature values in training, expected "
-                    "fewer; lower features.character_features, text_words or max_categories"
-                )
-        if not held:
-            raise InvalidInputError("ablate: no training movie with features, expected some")
-        matrix = sparse.vstack(features, format="csr")
+        matrix, (labels,) = gather_rows(
+            batches,
+            size=size,
+            stage="ablate",
+            advice="lower features.character_features, text_words or max_categories",
+        )
         with whole_file(file) as target:
             np.savez(
                 target,
                 data=matrix.data,
                 indices=matrix.indices,
                 indptr=matrix.indptr,
-                labels=np.concatenate(labels),
+                labels=labels,
             )
         yield pa.RecordBatch.from_pydict({"rows": pa.array([matrix.shape[0]], pa.int64())})
 
-    wanted = (
-        rows.select(MOVIE_ID, F.unwrap_udt(FEATURES).alias(FEATURES), LABELS)
-        .repartition(1)
-        .sortWithinPartitions(MOVIE_ID)
-        .select(FEATURES, LABELS)
-    )
     with worker_errors():
-        wanted.mapInArrow(short_task(write), "rows long").collect()
+        in_one_task(rows).mapInArrow(short_task(write), "rows long").collect()
 
 
 def fit_side_by_side(

@@ -246,3 +246,38 @@ def test_a_label_without_positives_keeps_the_fixed_threshold(spark):
 def test_top_takes_the_first_of_equal_scores():
     chosen = apply_thresholds(np.array([[0.2, 0.5, 0.5, 0.5]]), [0.5], top=2)
     assert chosen.tolist() == [[0, 1, 1, 0]]
+
+
+def test_half_samples_give_a_threshold_between_those_of_other_samples_whatever_the_order(spark):
+    truth, scores, prediction, weight = table(seed=8, rows=60)
+    order = np.random.default_rng(0).permutation(len(truth))
+
+    def thresholds(rows, half_samples):
+        data = frame(spark, truth[rows], scores[rows], prediction[rows], weight[rows])
+        tuner = ThresholdTuner(predictionCol="tuned", halfSamples=half_samples)
+        return tuner.fit(data.repartition(3)).getThresholds()
+
+    averaged = thresholds(slice(None), 20)
+    assert averaged == pytest.approx(thresholds(order, 20), abs=1e-12)
+    alone = thresholds(slice(None), 0)
+    assert len(averaged) == len(alone) and averaged != pytest.approx(alone, abs=1e-6)
+    # each half has a threshold of its own; one half sample is one of them
+    singles = [thresholds(slice(None), 1), alone]
+    assert singles[0] != pytest.approx(alone, abs=1e-6)
+    with pytest.raises(InvalidConfigError, match="halfSamples"):
+        thresholds(slice(None), -1)
+
+
+def test_half_samples_measure_better_on_other_rows_where_a_label_is_rare(spark):
+    """The score of each row is the label's true log-odds: the best threshold is known to be .5."""
+    draws = np.random.default_rng(3)
+    found = {0: [], 20: []}
+    chance = 1 / (1 + np.exp(-(draws.normal(size=(60, 24)) * 1.5 - 2.5)))
+    truth = (draws.random(chance.shape) < chance).astype(float)
+    data = frame(spark, truth, chance, truth, np.ones(len(truth)))
+    others = 1 / (1 + np.exp(-(draws.normal(size=20_000) * 1.5 - 2.5)))
+    labels = draws.random(others.shape) < others
+    for half_samples in found:
+        model = ThresholdTuner(predictionCol="t", halfSamples=half_samples).fit(data)
+        found[half_samples] = [sk.f1_score(labels, others >= t) for t in model.getThresholds()]
+    assert np.mean(found[20]) > np.mean(found[0]) + 0.005

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,8 @@ from pyspark.sql import functions as F
 from genre_spark.errors import InvalidInputError
 from genre_spark.multilabel.evaluation.metrics import curve_points
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
-from genre_spark.multilabel.matrices import check_labels, decode_arrays
+from genre_spark.multilabel.matrices import Matrix, check_labels, decode_arrays
+from genre_spark.numeric.splitmix import mix64
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["RULES", "BestThresholds", "find_thresholds"]
@@ -43,13 +45,17 @@ class BestThresholds:
     cardinality: float
 
 
-def find_thresholds(rows: DataFrame, rule: str, cardinality: float | None) -> BestThresholds:
+def find_thresholds(
+    rows: DataFrame, rule: str, cardinality: float | None, *, half_samples: int = 0
+) -> BestThresholds:
     """Return the best threshold of each curve: one job, one row per curve comes back.
 
     Args:
         rows: truth, scores (array<double>) and weight (double).
         rule: one of RULES.
         cardinality: label cardinality to reproduce; None takes that of the rows.
+        half_samples: of 'f1_per_label': random halves of the rows whose best thresholds are
+            averaged; 0 takes the best threshold of all rows.
 
     Raises:
         InvalidInputError: there is no row, or one that cannot be used.
@@ -58,24 +64,49 @@ def find_thresholds(rows: DataFrame, rule: str, cardinality: float | None) -> Be
     def points(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if batch.num_rows:
-                yield _batch_points(batch, rule)
+                yield _batch_points(batch, rule, half_samples)
 
     found = _best_points(rows.mapInArrow(short_task(points), _POINTS), rule, cardinality).collect()
     if not found:
         raise InvalidInputError("predictions: no rows to fit thresholds on, expected at least one")
     by_curve = {row["curve"]: _threshold(row, rule, cardinality) for row in found}
     if rule == "f1_per_label":
-        curves: list[int] = list(range(max(row["n_labels"] for row in found)))
+        n_labels = max(row["n_labels"] for row in found)
+        curves = range(n_labels * max(1, half_samples))
+        thresholds = [
+            _average([by_curve.get(curve) for curve in curves[label::n_labels]])
+            for label in range(n_labels)
+        ]
     else:
-        curves = [found[0]["curve"]]
+        thresholds = [by_curve.get(found[0]["curve"])]
     first = found[0]
     mean = first["total"] / first["all_rows"] if first["all_rows"] else 0.0
-    thresholds = [by_curve.get(curve) for curve in curves]
     return BestThresholds(thresholds, mean if cardinality is None else cardinality)
 
 
-def _batch_points(batch: pa.RecordBatch, rule: str) -> pa.RecordBatch:
-    """Return the points of a rule's curves: the weights that each score switches on."""
+def _average(thresholds: list[float | None]) -> float | None:
+    """Return the mean of the thresholds that were found, in log-odds where all are in (0, 1)."""
+    known = np.array([value for value in thresholds if value is not None])
+    if len(known) <= 1:
+        return float(known[0]) if len(known) else None
+    if known.min() <= 0 or known.max() >= 1:
+        return float(known.mean())
+    return float(1 / (1 + np.exp(-np.mean(np.log(known) - np.log1p(-known)))))
+
+
+def _in_half(truth: Matrix, scores: Matrix, number: int) -> NDArray[np.bool_]:
+    """Return which rows are in a half sample, by a hash of their labels and scores."""
+    state = np.full(len(truth), number, np.uint64)
+    for column in np.hstack([truth, scores]).T:
+        state = mix64(state + (np.ascontiguousarray(column) + 0.0).view(np.uint64))
+    return np.asarray(state >> np.uint64(63) == 1)
+
+
+def _batch_points(batch: pa.RecordBatch, rule: str, half_samples: int = 0) -> pa.RecordBatch:
+    """Return the points of a rule's curves: the weights that each score switches on.
+
+    Curve `j + k * labels` is that of label j in the k-th half sample.
+    """
     truth = decode_arrays(batch.column(0), "labelsCol")
     scores = decode_arrays(batch.column(1), "probabilitiesCol")
     weight = batch.column(2).to_numpy(zero_copy_only=False)
@@ -100,9 +131,21 @@ def _batch_points(batch: pa.RecordBatch, rule: str) -> pa.RecordBatch:
         on, off = np.r_[weight[possible], nothing, 0.0], np.r_[nothing, weight[possible], 0.0]
         curve = np.zeros(len(score), dtype=np.int64)
     else:
-        curve, score, on, off = curve_points(truth, scores, weight)
-        kept = curve < n_labels if rule == "f1_per_label" else curve == n_labels
-        curve, score, on, off = curve[kept], score[kept], on[kept], off[kept]
+        halves = half_samples if rule == "f1_per_label" else 0
+        samples = [_in_half(truth, scores, number) for number in range(halves)]
+        # the infinite score stands for the batch where no half sample has a row
+        none = (np.zeros(1, np.int64), np.array([np.inf]), np.zeros(1), np.zeros(1))
+        parts: list[tuple[NDArray[Any], ...]] = [none]
+        for number, rows in enumerate(samples or [np.ones(len(truth), bool)]):
+            if rows.any():
+                points = curve_points(truth[rows], scores[rows], weight[rows])
+                kept = points[0] < n_labels if rule == "f1_per_label" else points[0] == n_labels
+                curves, *values = (column[kept] for column in points)
+                parts.append((curves + number * n_labels, *values))
+        first = 0 if samples else 1
+        curve, score, on, off = (
+            np.concatenate(column) for column in zip(*parts[first:], strict=True)
+        )
     whole = np.zeros(len(curve))
     whole[:1] = float(weight.sum())  # the weight of the batch, once
     return pa.RecordBatch.from_pydict(

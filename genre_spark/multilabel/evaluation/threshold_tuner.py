@@ -70,6 +70,13 @@ class _TunerParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeigh
         "rows where it is not set",
         TypeConverters.toFloat,
     )
+    halfSamples: Param[int] = Param(
+        Params._dummy(),
+        "halfSamples",
+        "of rule 'f1_per_label': number of random halves of the rows, >= 0; a label's threshold is "
+        "the mean of the halves' best ones. 0 takes the best threshold of all rows",
+        TypeConverters.toInt,
+    )
     neverEmpty: Param[bool] = Param(
         Params._dummy(),
         "neverEmpty",
@@ -79,7 +86,7 @@ class _TunerParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeigh
 
     def __init__(self) -> None:
         super().__init__()
-        self._setDefault(rule="f1_per_label", top=0, neverEmpty=False)
+        self._setDefault(rule="f1_per_label", top=0, halfSamples=0, neverEmpty=False)
 
     def getRule(self) -> str:
         """Return the rule."""
@@ -106,6 +113,14 @@ class _TunerParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeigh
         """Set the number of labels per row to reproduce, >= 0."""
         return set_params(self, {"labelCardinality": value})
 
+    def getHalfSamples(self) -> int:
+        """Return the number of half samples whose thresholds are averaged."""
+        return self.getOrDefault(self.halfSamples)
+
+    def setHalfSamples(self: P, value: int) -> P:
+        """Set the number of half samples whose thresholds are averaged, >= 0."""
+        return set_params(self, {"halfSamples": value})
+
     def getNeverEmpty(self) -> bool:
         """Return whether a row without any label gets its best one."""
         return self.getOrDefault(self.neverEmpty)
@@ -118,6 +133,7 @@ class _TunerParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeigh
         super()._check_params()
         self._require("rule", self.getRule() in RULES, f"expected one of {', '.join(RULES)}")
         self._require("top", self.getTop() >= 0, "must be >= 0")
+        self._require("halfSamples", self.getHalfSamples() >= 0, "must be >= 0")
         wanted = self.getLabelCardinality()
         self._require("labelCardinality", wanted is None or wanted >= 0.0, "must be >= 0")
 
@@ -187,6 +203,12 @@ class ThresholdTuner(Estimator, _TunerParams, ParamsReadable, DefaultParamsWrita
     taken where it is better than any other ('exact_match', 'cardinality'). A label that is never on
     keeps `threshold`.
 
+    A threshold per label is the best of few rows where a label is rare, and another sample would
+    give another one. With `halfSamples` it is the mean, in log-odds, of the best thresholds of that
+    many random halves of the rows (subagging: Buhlmann and Yu, Analyzing bagging, Annals of
+    Statistics 30, 2002). A hash of a row's labels and scores says which halves it is in, so that
+    the order of rows and their partitions have no say.
+
     SCut, PCut and RCut are Yang's names (2001); the single threshold for exact match is the TMDb
     and IMDb study's.
 
@@ -203,6 +225,7 @@ class ThresholdTuner(Estimator, _TunerParams, ParamsReadable, DefaultParamsWrita
         rule: str = "f1_per_label",
         threshold: float = 0.5,
         top: int = 0,
+        halfSamples: int = 0,
         labelCardinality: float | None = None,
         neverEmpty: bool = False,
         labelsCol: str = "labels",
@@ -252,4 +275,6 @@ class ThresholdTuner(Estimator, _TunerParams, ParamsReadable, DefaultParamsWrita
             array_column(dataset, self.getProbabilitiesCol(), "probabilitiesCol").alias("scores"),
             number_column(dataset, self.getWeightCol(), "weightCol").alias("weight"),
         )
-        return find_thresholds(rows, self.getRule(), self.getLabelCardinality())
+        return find_thresholds(
+            rows, self.getRule(), self.getLabelCardinality(), half_samples=self.getHalfSamples()
+        )

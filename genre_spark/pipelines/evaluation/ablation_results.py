@@ -143,7 +143,7 @@ def measure_variants(
 
     def measure(variant: Variant) -> dict[str, Matrix]:
         rows = predictions[variant.name]
-        thresholds = fit_thresholds(rows["validation"], threshold=0.5)
+        thresholds = fit_thresholds(rows["validation"], threshold=0.5, half_samples=0)
         return {
             rule: group_sums(
                 decide_labels(rows["test"], thresholds=thresholds[rule]), labels=labels

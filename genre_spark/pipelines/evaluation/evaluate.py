@@ -47,6 +47,7 @@ logger = logging.getLogger("genre_spark")
 SPLITS = ("validation", "test")
 BASELINE = "baseline"
 _VERSION = 3  # of what the stage writes: a table of an older one is written again
+_MANY_MOVIES = 50_000  # of validation: no half samples from here on
 _JOBS_AT_ONCE = 3
 
 
@@ -88,10 +89,20 @@ def _depends_on(config: Config) -> list[object]:
         _VERSION,
         config.evaluation.threshold,
         config.evaluation.best_by,
+        config.evaluation.half_samples,
         config.evaluation.calibration,
         predictions,
         tables.samples("train").manifest().fingerprint,
     ]
+
+
+def _half_samples(config: Config, model: str) -> int:
+    """Return how many half samples a threshold per genre is averaged over.
+
+    With many validation movies the best threshold hardly depends on which they are.
+    """
+    rows = Catalogue(config).predictions(model, "validation").manifest().rows
+    return config.evaluation.half_samples if rows <= _MANY_MOVIES else 0
 
 
 @stage(
@@ -108,7 +119,11 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     evaluated = []
     for model in models:
         logger.info("  %s: evaluating", model.name)
-        found = evaluate_model(calibrated(config, model), threshold=config.evaluation.threshold)
+        found = evaluate_model(
+            calibrated(config, model),
+            threshold=config.evaluation.threshold,
+            half_samples=_half_samples(config, model.name),
+        )
         if config.evaluation.calibration != "none":
             found = replace(found, uncalibrated=model)
         evaluated.append(found)

@@ -66,14 +66,17 @@ class EvaluatedModel:
         return _decide(self.model, self.thresholds, split, rule)
 
 
-def evaluate_model(model: PredictedModel, *, threshold: float) -> EvaluatedModel:
+def evaluate_model(model: PredictedModel, *, threshold: float, half_samples: int) -> EvaluatedModel:
     """Measure a model under each rule on each split.
 
     Args:
         model: a table of probabilities for each split.
         threshold: of the fixed rule.
+        half_samples: of one threshold per label; see `ThresholdTuner`.
     """
-    thresholds = fit_thresholds(model.predictions["validation"], threshold=threshold)
+    thresholds = fit_thresholds(
+        model.predictions["validation"], threshold=threshold, half_samples=half_samples
+    )
     measured = _measure(model, thresholds)
     scores = [*_threshold_scores(model, thresholds)]
     for (split, rule), metrics in measured.items():
@@ -140,10 +143,20 @@ def _measure(
     return dict(zip(cases, found, strict=True))
 
 
-def fit_thresholds(validation: DataFrame, *, threshold: float) -> dict[str, list[float]]:
-    """Return the thresholds of each rule: one for all labels, or one for each."""
+def fit_thresholds(
+    validation: DataFrame, *, threshold: float, half_samples: int
+) -> dict[str, list[float]]:
+    """Return the thresholds of each rule: one for all labels, or one for each.
+
+    Args:
+        validation: predictions of movies that the model has not seen.
+        threshold: the fixed one, which a label keeps that is never on.
+        half_samples: of one threshold per label; 0 takes the best of all rows.
+    """
     tuned = {
-        rule: ThresholdTuner(rule=rule, threshold=threshold, predictionCol="")
+        rule: ThresholdTuner(
+            rule=rule, threshold=threshold, halfSamples=half_samples, predictionCol=""
+        )
         .fit(validation)
         .getThresholds()
         for rule in (EXACT_MATCH, MICRO_F1, PER_LABEL)

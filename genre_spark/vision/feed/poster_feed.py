@@ -32,7 +32,12 @@ from genre_spark.vision.feed.order import (
     plan_batches,
     plan_segments,
 )
-from genre_spark.vision.feed.reader import RowGroup, RowGroupStream, SampleFile, open_file
+from genre_spark.vision.feed.reader import (
+    RowGroupStream,
+    SampleFile,
+    open_file,
+    row_groups,
+)
 from genre_spark.vision.feed.rows import COLUMNS, SampleRows
 
 __all__ = ["Batch", "PosterFeed"]
@@ -105,17 +110,8 @@ class PosterFeed:
     ) -> None:
         # only the files' footers are read here
         self._files = [open_file(path) for path in files]
-        self._groups = [
-            RowGroup(position, number, file.metadata.row_group(number).num_rows)
-            for position, file in enumerate(self._files)
-            for number in range(file.metadata.num_row_groups)
-            if file.metadata.row_group(number).num_rows
-        ]
+        self._groups = row_groups(self._files, what="samples")
         self._sizes = [group.rows for group in self._groups]
-        if not self._groups:
-            raise InvalidInputError(
-                f"{files[0] if files else 'feed'}: no samples, expected at least one"
-            )
         self._batch_sizes = batch_sizes(
             sum(self._sizes), batch_size=batch_size, rank=rank, world_size=world_size
         )

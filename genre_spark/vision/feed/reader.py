@@ -32,7 +32,7 @@ from genre_spark.files import filesystem, is_local
 
 R = TypeVar("R")
 
-__all__ = ["RowGroup", "RowGroupStream", "SampleFile", "open_file"]
+__all__ = ["RowGroup", "RowGroupStream", "SampleFile", "open_file", "row_groups"]
 
 _AHEAD = 2  # row groups read before they are asked for, beyond one per worker
 _LOOKS = 1000  # looks at petastorm's pool before its end is believed
@@ -80,6 +80,28 @@ def open_file(path: str) -> SampleFile:
             return SampleFile(path, pq.read_metadata(file))
     except (pa.ArrowException, OSError) as error:
         raise InvalidInputError(f"{path}: not a whole Parquet file: {error}") from None
+
+
+def row_groups(files: Sequence[SampleFile], *, what: str) -> list[RowGroup]:
+    """Return the row groups of files that have rows.
+
+    Args:
+        files: opened, in an order that is the same for all processes.
+        what: word for the rows in the error's text.
+
+    Raises:
+        InvalidInputError: there is no row.
+    """
+    groups = [
+        RowGroup(position, number, file.metadata.row_group(number).num_rows)
+        for position, file in enumerate(files)
+        for number in range(file.metadata.num_row_groups)
+        if file.metadata.row_group(number).num_rows
+    ]
+    if not groups:
+        name = files[0].path if files else "feed"
+        raise InvalidInputError(f"{name}: no {what}, expected at least one")
+    return groups
 
 
 class RowGroupStream(Generic[R]):

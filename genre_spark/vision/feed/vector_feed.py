@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from genre_spark.errors import InvalidInputError
 from genre_spark.schemas import FEATURES, LABELS, WEIGHT
 from genre_spark.vision.feed.memory_feed import MemoryBatch
 from genre_spark.vision.feed.order import PlannedBatch, batch_sizes, plan_batches, plan_segments
-from genre_spark.vision.feed.reader import RowGroup, RowGroupStream, open_file
+from genre_spark.vision.feed.reader import RowGroupStream, open_file, row_groups
 
 __all__ = ["VectorFeed"]
 
@@ -72,16 +71,7 @@ class VectorFeed:
         device: torch.device | None = None,
     ) -> None:
         self._files = [open_file(path) for path in files]
-        self._groups = [
-            RowGroup(position, number, file.metadata.row_group(number).num_rows)
-            for position, file in enumerate(self._files)
-            for number in range(file.metadata.num_row_groups)
-            if file.metadata.row_group(number).num_rows
-        ]
-        if not self._groups:
-            raise InvalidInputError(
-                f"{files[0] if files else 'feed'}: no rows, expected at least one"
-            )
+        self._groups = row_groups(self._files, what="rows")
         self._batch_sizes = batch_sizes(
             sum(group.rows for group in self._groups),
             batch_size=batch_size,
