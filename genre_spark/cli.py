@@ -24,7 +24,12 @@ from pyspark.sql import SparkSession
 
 from genre_spark import __version__
 from genre_spark.config import Config, load_config
-from genre_spark.errors import GenreSparkError, UserError, describe_path_error
+from genre_spark.errors import (
+    GenreSparkError,
+    UserError,
+    describe_full_disk,
+    describe_path_error,
+)
 from genre_spark.pipelines.run import run as run_all
 from genre_spark.pipelines.run import run_stage
 from genre_spark.pipelines.stage import StageResult
@@ -83,6 +88,9 @@ def _failed(stage: str, error: BaseException, config: Config | None) -> int:
     if sentence := describe_path_error(error):
         _report_error(f"{stage}: {sentence}")
         return UserError.exit_code
+    if sentence := describe_full_disk(error):
+        _report_error(f"{stage}: {sentence}")
+        return 1
     if isinstance(error, KeyboardInterrupt):  # while PySpark's handler is in place
         _report_error(
             f"{stage}: interrupted; start it again and it goes on with what is left to do"

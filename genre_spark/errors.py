@@ -6,6 +6,8 @@ What a user can fix ends with exit code 2, what the program could not do with 1.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _USERS_ERRORS = frozenset(
     {
@@ -21,6 +23,11 @@ _USERS_ERRORS = frozenset(
 )
 """What the operating system says of paths that the user has to change: no permission, a read-only
 disk, a file in the place of a folder, a name that is too long, links in a circle."""
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL_WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded")
+"""What Python, the JVM and SQLite say of a full disk."""
 
 
 class GenreSparkError(Exception):
@@ -67,8 +74,57 @@ class TrainingDivergedError(StageFailedError):
     """The loss became NaN or infinite."""
 
 
+def describe_full_disk(error: BaseException | None) -> str | None:
+    """Return a sentence where a disk without space is behind an error, else None."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        number = error.errno if isinstance(error, OSError) else None
+        text = str(error)
+        if number in _FULL or any(words in text for words in _FULL_WORDS):
+            return "no space left on the disk; free some and start it again"
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def describe_path_error(error: BaseException) -> str | None:
     """Return a sentence for an error of a path that the user has to change, else None."""
     if not isinstance(error, OSError) or error.errno not in _USERS_ERRORS or not error.filename:
         return None
     return f"{error.filename}: {error.strerror}, expected a place that can be read and written"
+
+
+@contextmanager
+def explained_damage(what: str, remedy: str) -> Iterator[None]:
+    """Raise InvalidInputError where something stored by this package cannot be read in the block.
+
+    What lacks a name that this version writes is of an older version, anything else is damaged:
+    zipfile, zlib and numpy fail on changed bytes in every way there is.
+
+    Args:
+        what: what is read, for the message.
+        remedy: how it is made again.
+    """
+    try:
+        yield
+    except GenreSparkError:
+        raise
+    except KeyError as error:
+        missing = str(error.args[0]).split(" ", 1)[0]
+        raise InvalidInputError(
+            f"{what}: of an older version of genre_spark (it has no {missing!r}); {remedy}"
+        ) from None
+    except Exception as error:
+        raise InvalidInputError(f"{what}: damaged ({_first_line(error)}); {remedy}") from None
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error says first, of one of the JVM what comes after the name of the call."""
+    lines = [line.lstrip(": ") for line in str(error).splitlines()]
+    found = [line for line in lines if line and not line.startswith("An error occurred while")]
+    return found[0] if found else type(error).__name__
+
+
+def made_again_by(stage: str) -> str:
+    """Return the command that makes a stage's results again, for a message."""
+    return f"`genre-spark {stage} --config FILE --force` makes it again"

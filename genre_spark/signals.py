@@ -46,9 +46,10 @@ class _State:
     received: list[int]
     works = False
     callbacks: list[Callable[[], None]]
+    below: list[Any]
 
     def __init__(self) -> None:
-        self.received, self.callbacks = [], []
+        self.received, self.callbacks, self.below = [], [], []
 
 
 _state = _State()
@@ -136,6 +137,7 @@ def _handle(number: int, _: FrameType | None) -> None:
     if len(_state.received) > 2 or not _state.works:
         _end_at_once()
     _silence()
+    _state.below = _descendants()  # some lose their parent while this process closes
     watch = threading.Timer(_PATIENCE, _end_at_once)
     watch.daemon = True
     watch.start()
@@ -157,12 +159,18 @@ def _end_children() -> None:
 
     A JVM whose launch was interrupted would stay: it fails before it begins to watch its parent.
     """
+    for child in {*_descendants(), *_state.below}:
+        with suppress(Exception):  # it has ended
+            child.terminate()
+
+
+def _descendants() -> list[Any]:
+    """Return the processes below this one."""
     with suppress(Exception):
         import psutil  # noqa: PLC0415 - not among what the commands need to begin
 
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                child.terminate()
+        return list(psutil.Process().children(recursive=True))
+    return []
 
 
 def _silence() -> None:

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_spark.errors import InvalidInputError, MissingTableError
+from genre_spark.errors import (
+    InvalidInputError,
+    MissingTableError,
+    explained_damage,
+    made_again_by,
+)
 from genre_spark.features.blocks import (
     BLOCKS,
     DECADE,
@@ -26,7 +31,13 @@ from genre_spark.features.blocks import (
     Vector,
     WordsBlock,
 )
-from genre_spark.files import filesystem, join, read_json, whole_file, write_json
+from genre_spark.files import (
+    filesystem,
+    join,
+    read_json,
+    whole_file,
+    write_json,
+)
 
 __all__ = ["FORMAT", "FeatureSpecification"]
 
@@ -161,21 +172,17 @@ class FeatureSpecification:
         if text.get("format") != FORMAT:
             raise InvalidInputError(
                 f"{path}: format {text.get('format')!r}, expected {FORMAT}; it is of another "
-                "version of genre_spark"
+                f"version of genre_spark; {made_again_by('build-features')}"
             )
-        try:
+        with explained_damage(path, made_again_by("build-features")):
             system, inner = filesystem(join(folder, text["arrays"]))
             with system.open(inner, "rb") as file:
                 arrays = np.load(io.BytesIO(file.read()), allow_pickle=False)
                 parts = tuple(_decode_part(values, arrays) for values in text["parts"])
             specification = cls(parts, int(text["training_movies"]))
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise InvalidInputError(
-                f"{path}: damaged ({error}), run build-features again"
-            ) from None
         if specification.digest != text.get("digest"):
             raise InvalidInputError(
-                f"{path}: damaged (its digest differs), run build-features again"
+                f"{path}: damaged (its digest differs); {made_again_by('build-features')}"
             )
         return specification
 

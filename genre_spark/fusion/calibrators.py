@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, explained_damage, made_again_by
 from genre_spark.fusion.logistic import Matrix, fit_logistic
 
 __all__ = ["KINDS", "Calibrator", "fit_calibrator"]
@@ -56,16 +56,14 @@ class Calibrator:
         """Read what `to_json` wrote.
 
         Raises:
-            InvalidInputError: the text is no such JSON.
+            InvalidInputError: the text is no such JSON, or of an older version.
         """
-        try:
+        with explained_damage("calibration", made_again_by("evaluate")):
             stored = json.loads(text)
             x, y = (tuple(tuple(map(float, row)) for row in stored[name]) for name in ("x", "y"))
             if stored["kind"] not in KINDS or list(map(len, x)) != list(map(len, y)):
                 raise ValueError("no curves")
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInputError(f"calibration: damaged ({error}), evaluate again") from None
-        return cls(stored["kind"], x, y)
+            return cls(stored["kind"], x, y)
 
 
 def fit_calibrator(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import explained_damage, made_again_by
 from genre_spark.fusion.block_scaling import ScaledBlocks, fit_scales
 from genre_spark.fusion.logistic import (
     LogisticFit,
@@ -56,15 +56,12 @@ class LinearModel:
         """Read what `to_bytes` wrote.
 
         Raises:
-            InvalidInputError: the bytes are no such archive.
+            InvalidInputError: the bytes are no such archive, or of an older version.
         """
-        try:
+        with explained_damage("linear model", made_again_by("train-linear")):
             stored = np.load(io.BytesIO(payload), allow_pickle=False)
             blocks = ScaledBlocks.from_arrays(stored)
-            fit = LogisticFit(stored["weights"], stored["intercepts"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InvalidInputError(f"linear model: damaged ({error}), train it again") from None
-        return cls(blocks, fit)
+            return cls(blocks, LogisticFit(stored["weights"], stored["intercepts"]))
 
 
 def fit_linear(

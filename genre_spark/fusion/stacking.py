@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, explained_damage, made_again_by
 from genre_spark.fusion.logistic import LogisticFit, Matrix, fit_logistic, log_loss
 
 __all__ = [
@@ -128,17 +128,15 @@ class StackedModel:
         """Read what `to_bytes` wrote.
 
         Raises:
-            InvalidInputError: the bytes are no such archive.
+            InvalidInputError: the bytes are no such archive, or of an older version.
         """
-        try:
+        with explained_damage("stack", made_again_by("train-stack")):
             stored = np.load(io.BytesIO(payload), allow_pickle=False)
             head = json.loads(str(stored["head"]))
             patterns = [tuple(map(bool, pattern)) for pattern in head["patterns"]]
             fits = map(LogisticFit, stored["weights"], stored["intercepts"])
             penalty = Penalty(head["own"], head["others"])
             return cls(tuple(head["models"]), dict(zip(patterns, fits, strict=True)), penalty)
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidInputError(f"stack: damaged ({error}), train it again") from None
 
 
 def log_odds(probabilities: Sequence[NDArray[np.floating]]) -> Matrix:

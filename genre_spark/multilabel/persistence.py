@@ -17,7 +17,7 @@ from pyspark.ml.util import (
     MLWriter,
 )
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, explained_damage
 from genre_spark.multilabel.models.archives import (
     dump_sklearn,
     load_sklearn,
@@ -55,6 +55,7 @@ _SCORERS: dict[str, Any] = {
 _SPARK_MODULES = ("pyspark.ml.classification", "org.apache.spark.ml.classification")
 _FILE = 2**27  # bytes of parts in a file
 FORMAT = 1
+_SAVE_AGAIN = "fit it and save it again"
 
 
 def _handle(io: MLWriter | MLReader) -> Any:
@@ -152,13 +153,12 @@ class ParamsReader(MLReader[Any]):
 
     def load(self, path: str) -> Any:
         """Read from the path."""
-        metadata = _checked(
-            DefaultParamsReader.loadMetadata(literal_path(path), _handle(self)), self.cls, path
-        )
-        instance = self.cls()
-        instance._resetUid(metadata["uid"])
-        DefaultParamsReader.getAndSetParams(instance, metadata)
-        return instance
+        with explained_damage(path, _SAVE_AGAIN):
+            metadata = _checked(_metadata(self, path), self.cls, path)
+            instance = self.cls()
+            instance._resetUid(metadata["uid"])
+            DefaultParamsReader.getAndSetParams(instance, metadata)
+            return instance
 
 
 class ParamsReadable(MLReadable[Any]):
@@ -184,8 +184,9 @@ class EstimatorReader(ParamsReader):
     def _classifier(self, path: str, kind: str) -> Any:
         if kind == "spark":
             return _load_spark_stage(f"{literal_path(path)}/classifier", _handle(self))
-        row = self.sparkSession.read.parquet(f"{literal_path(path)}/classifier_skops").first()
-        return load_sklearn(bytes(row["payload"] if row else b""), path)
+        with explained_damage(path, _SAVE_AGAIN):
+            row = self.sparkSession.read.parquet(f"{literal_path(path)}/classifier_skops").first()
+            return load_sklearn(bytes(row["payload"] if row else b""), path)
 
 
 class ModelWriter(MLWriter):
@@ -231,11 +232,10 @@ class ModelReader(MLReader[Any]):
 
     def load(self, path: str) -> Any:
         """Read from the path."""
-        metadata = _checked(
-            DefaultParamsReader.loadMetadata(literal_path(path), _handle(self)), self.cls, path
-        )
-        parts = self.sparkSession.read.parquet(f"{literal_path(path)}/parts").collect()
-        return self._build(path, metadata, parts)
+        with explained_damage(path, _SAVE_AGAIN):
+            metadata = _checked(_metadata(self, path), self.cls, path)
+            parts = self.sparkSession.read.parquet(f"{literal_path(path)}/parts").collect()
+            return self._build(path, metadata, parts)
 
     def load_local(self, path: str) -> Any:
         """Read from a folder of this machine, without Spark."""
@@ -245,9 +245,10 @@ class ModelReader(MLReader[Any]):
             raise InvalidInputError(
                 f"{path}: no stored model, expected a folder with metadata and parts"
             )
-        text = "".join(file.read_text(encoding="utf-8") for file in files)
-        metadata = _checked(DefaultParamsReader._parseMetaData(text), self.cls, path)
-        return self._build(path, metadata, parquet.read_table(folder / "parts").to_pylist())
+        with explained_damage(path, _SAVE_AGAIN):
+            text = "".join(file.read_text(encoding="utf-8") for file in files)
+            metadata = _checked(DefaultParamsReader._parseMetaData(text), self.cls, path)
+            return self._build(path, metadata, parquet.read_table(folder / "parts").to_pylist())
 
     def _build(self, path: str, metadata: dict[str, Any], found: Sequence[Any]) -> Any:
         rows = sorted(found, key=lambda row: row["part"])
@@ -272,6 +273,16 @@ class ModelReader(MLReader[Any]):
 
 
 def read_scorer(kind: str, payload: bytes) -> StoredScorer:
-    """Build a scorer from its kind and bytes."""
+    """Build a scorer from its kind and bytes.
+
+    Raises:
+        InvalidInputError: this version has no such kind.
+    """
+    if kind not in _SCORERS:
+        known = ", ".join(sorted(_SCORERS))
+        raise InvalidInputError(
+            f"stored model: a part of kind {kind!r}, expected one of {known}: a newer version "
+            "wrote it"
+        )
     scorer: StoredScorer = _SCORERS[kind].from_bytes(payload)
     return scorer

@@ -144,13 +144,15 @@ def require_posters(source: str) -> None:
     Raises:
         InvalidInputError: it does not, or it is not there.
     """
+    flaws = list[str]()
     for entry in _entries(source, follow_links=False):
-        if entry.flaw is None and not isinstance(
-            parse_poster_name(entry.name.rpartition("/")[2]), str
-        ):
+        if entry.flaw is not None:
+            flaws[1:] = [f"{entry.name}: {entry.flaw}"]
+        elif not isinstance(parse_poster_name(entry.name.rpartition("/")[2]), str):
             return
+    seen = f" ({', '.join(flaws)})" if flaws else ""
     raise InvalidInputError(
-        f"paths.posters: {source}: no posters in it, expected files named like 1000001.jpg"
+        f"paths.posters: {source}: no posters in it{seen}, expected files named like 1000001.jpg"
     )
 
 

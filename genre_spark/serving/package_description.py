@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, explained_damage, made_again_by
 from genre_spark.features.blocks import PosterForm
 from genre_spark.files import join, read_checked_json, read_json, write_checked_json
 from genre_spark.inventory import FileState, find_damage, read_states
@@ -15,6 +15,7 @@ __all__ = ["FORMAT", "ModelDescription", "TextSource"]
 
 FORMAT = 1
 _FILE = "movie_model.json"
+_REMEDY = made_again_by("package-models")
 
 
 @dataclass(frozen=True)
@@ -80,21 +81,23 @@ class ModelDescription:
         value = read_checked_json(path)
         if value is None:
             if read_json(path) is not None:
-                raise InvalidInputError(f"{path}: it was changed, package the model again")
+                raise InvalidInputError(f"{path}: it was changed; {_REMEDY}")
             raise InvalidInputError(
                 f"{path}: no such file, expected the folder of a packaged model (what "
                 "`genre-spark package-models` writes under movie_models/)"
             )
         if value.pop("format", None) != FORMAT:
-            raise InvalidInputError(f"{path}: expected format {FORMAT}, another version wrote it")
+            raise InvalidInputError(
+                f"{path}: expected format {FORMAT}, another version wrote it; {_REMEDY}"
+            )
         try:
             states = read_states(value.pop("files", None))
             damage = find_damage(folder, states, full=True)  # all of it is read now anyway
         except (TypeError, ValueError):
             damage = [path]
         if damage:
-            raise InvalidInputError(f"{damage[0]}; package the model again")
-        try:
+            raise InvalidInputError(f"{damage[0]}; {_REMEDY}")
+        with explained_damage(path, _REMEDY):
             texts = value["texts"]
             return cls(
                 **{
@@ -106,5 +109,3 @@ class ModelDescription:
                     "texts": texts and TextSource(**{**texts, "fields": tuple(texts["fields"])}),
                 }
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidInputError(f"{path}: damaged ({error}), package the model again") from None

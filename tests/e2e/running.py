@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,38 @@ import pyarrow.parquet as pq
 from tests.conftest import SHORT_LIVED_JVM
 
 ROOT = Path(__file__).resolve().parents[2]
+TABLES = (
+    "genres",
+    "posters",
+    "rejects/genres",
+    "rejects/posters",
+    "rejects/metadata",
+    "features",
+    "samples/train",
+    "samples/validation",
+    "samples/test",
+    "predictions/binary_relevance/test",
+    "predictions/lenet/test",
+)
 
 
-def write_recipe(folder: Path, *, movies: int = 150) -> Path:
-    """Write the demo's recipe, made small: 96x80 posters, few trees, two epochs."""
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: its recipe, its work folder and what it printed."""
+
+    recipe: Path
+    work: Path
+    stages: dict[str, Any]
+
+
+def write_recipe(folder: Path, *, movies: int = 150, more: str = "") -> Path:
+    """Write the demo's recipe, made small: 96x80 posters, few trees, two epochs.
+
+    Args:
+        folder: where it goes.
+        movies: of the synthetic data set.
+        more: sections that the others do without, as YAML.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     recipe = folder / "tiny.yaml"
     recipe.write_text(
@@ -40,7 +70,7 @@ multilabel:
   forest: {{trees: 5, max_depth: 4}}
   weights: effective_number
 cnn: {{architecture: lenet, epochs: 2, batch_size: 16}}
-"""
+{more}"""
     )
     return recipe
 
@@ -83,6 +113,13 @@ def run_json(stage: str, recipe: Path, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
+def finish(folder: Path, *, more: str = "") -> Finished:
+    """Run the whole pipeline on generated data through the command line; see `write_recipe`."""
+    recipe = write_recipe(folder, more=more)
+    value = run_json("run", recipe)
+    return Finished(recipe, folder / "work", {stage["stage"]: stage for stage in value["stages"]})
+
+
 def spark_submit(
     stage: str, recipe: Path, *words: str, options: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
@@ -107,3 +144,8 @@ def table_rows(table: Path) -> list[dict[str, Any]]:
     for path in manifest["paths"]:
         rows += pq.read_table(table / path).to_pylist()
     return sorted(rows, key=repr)
+
+
+def all_rows(work: Path, tables: Iterable[str] = TABLES) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the tables that faults may not change."""
+    return {table: table_rows(work / table) for table in tables}

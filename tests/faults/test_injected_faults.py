@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import json
 import random
-import signal
 import subprocess
 import time
 from collections import Counter
@@ -16,132 +15,74 @@ import pytest
 
 from genre_spark.commands.verify import find_damaged
 from genre_spark.config import load_config
-from tests.e2e.running import run, start, table_rows
+from tests.e2e.running import Finished, all_rows, run, start
+from tests.faults.injecting import FAULTS, STAGES, STATE_TABLES, descendants, describe_hang
 from tests.faults.mutations import fault_seconds, fault_seed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(3600)]
-STAGES = (
-    "group-genres",
-    "prepare-posters",
-    "build-features",
-    "sample",
-    "train-multilabel",
-    "evaluate",
-    "package-models",
-    "compare",
-)
-TABLES = (
-    "genres",
-    "posters",
-    "rejects/genres",
-    "rejects/posters",
-    "rejects/metadata",
-    "features",
-    "samples/train",
-    "samples/validation",
-    "samples/test",
-    "predictions/binary_relevance/test",
+CLUSTER = (
+    'spark.settings={spark.driver.memory: 1g, spark.sql.shuffle.partitions: "2", '
+    "spark.driver.host: 127.0.0.1, spark.driver.bindAddress: 127.0.0.1}"
 )
 
 
-def tables(work: Path) -> dict[str, list]:
-    return {table: table_rows(work / table) for table in TABLES}
+def inject(command: list[str], finished: Finished, name: str, draw: random.Random, wait: float):
+    """Start a command, do something to it after some seconds, and return how it ended.
 
-
-def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    Returns:
+        (exit code, standard error, whether it was hit, seconds).
+    """
+    fault, _ = FAULTS[name]
+    begun = time.monotonic()
+    process = start(command[0], finished.recipe, *command[1:])
+    below: list[psutil.Process] = []
+    hit = False
+    while process.poll() is None and not hit and time.monotonic() < begun + 300:
+        if time.monotonic() >= begun + wait:
+            below = descendants(process.pid)
+            hit = fault(process, draw)
+        time.sleep(0.05)
     try:
-        return psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+        _, err = process.communicate(timeout=200)
+    except subprocess.TimeoutExpired:
+        stacks = describe_hang(process)
+        process.kill()
+        pytest.fail(f"{command}, {name}: has not ended\n{stacks}")
+    _, left = psutil.wait_procs(below, timeout=30)
+    assert not left, f"{command}, {name}: left {left}\n{err[-2000:]}"
+    return process.returncode, err, hit, time.monotonic() - begun
 
 
-def kill_one(process: subprocess.Popen[str], sign: str, draw: random.Random) -> bool:
-    """Kill a process below the driver whose command has the sign; return whether one was there."""
-    found = []
-    for child in descendants(process):
-        try:
-            command = " ".join(child.cmdline())
-        except psutil.Error:
-            continue
-        below_daemon = sign != "pyspark.daemon" or "pyspark.daemon" in parent_command(child)
-        if sign in command and below_daemon:
-            found.append(child)
-    if found:
-        draw.choice(found).kill()
-    return bool(found)
-
-
-def parent_command(child: psutil.Process) -> str:
-    try:
-        parent = child.parent()
-        return " ".join(parent.cmdline()) if parent else ""
-    except psutil.Error:
-        return ""
-
-
-def interrupt(process, draw) -> bool:
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    if draw.random() < 0.3:
-        time.sleep(draw.uniform(0, 1))
-        os.killpg(process.pid, signal.SIGINT)
-    return True
-
-
-def terminate(process, draw) -> bool:
-    os.kill(process.pid, signal.SIGTERM)
-    return True
-
-
-def kill(process, draw) -> bool:
-    os.kill(process.pid, signal.SIGKILL)
-    return True
-
-
-FAULTS: dict[str, tuple[Callable, tuple[int, ...]]] = {
-    "Ctrl-C": (interrupt, (130,)),
-    "SIGTERM": (terminate, (143,)),
-    "driver killed": (kill, (-9,)),
-    "JVM killed": (lambda process, draw: kill_one(process, "java", draw), (1,)),
-    "worker killed": (lambda process, draw: kill_one(process, "pyspark.daemon", draw), (0,)),
-}
-
-
-def test_every_stage_survives_kills_and_signals_at_random_moments(finished) -> None:
+def test_every_stage_survives_kills_and_signals_at_random_moments(finished, request) -> None:
     draw = random.Random(fault_seed())
-    expected = tables(finished.work)
-    end = time.monotonic() + fault_seconds(0.45)
+    expected = all_rows(finished.work, STATE_TABLES)
+    end = time.monotonic() + fault_seconds(0.38)
     counts: Counter[str] = Counter()
     lasting = dict.fromkeys(STAGES, 20.0)  # seconds, as far as known
+    names = list[str]()
     while time.monotonic() < end:
-        stage, name = draw.choice(STAGES), draw.choice(sorted(FAULTS))
-        fault, codes = FAULTS[name]
-        begun = time.monotonic()
-        process = start(stage, finished.recipe, "--force")
-        below: list[psutil.Process] = []
-        hit = False
-        moment = begun + draw.uniform(0.3, lasting[stage])
-        while process.poll() is None and not hit and time.monotonic() < begun + 240:
-            if time.monotonic() >= moment:
-                below = descendants(process)
-                hit = fault(process, draw)
-            time.sleep(0.05)
-        _, err = process.communicate(timeout=120)
+        names = names or draw.sample(sorted(FAULTS), len(FAULTS))
+        stage, name = draw.choice(sorted(STAGES)), names.pop()
+        command = [stage.split(",")[0], *STAGES[stage], "--force"]
+        if name == "executor killed":
+            master = request.getfixturevalue("standalone_cluster")
+            command += [f"spark.master={master}", CLUSTER]
+        wait = draw.uniform(0.3, lasting[stage])
+        code, err, hit, seconds = inject(command, finished, name, draw, wait)
         if not hit:
-            lasting[stage] = time.monotonic() - begun
-        case = f"{stage}, {name}: code {process.returncode}\n{err[-2000:]}"
+            lasting[stage] = seconds
+        case = f"{stage}, {name} after {wait:.1f} s: code {code}\n{err[-3000:]}"
         # a signal that came when all was done changes nothing
-        assert process.returncode in ((*codes, 0) if hit else (0,)), case
+        assert code in ((*FAULTS[name][1], 0) if hit else (0,)), case
         assert "Traceback" not in err, case
-        if process.returncode in (130, 143):
+        if code in (130, 143):
             assert len([line for line in err.splitlines() if "genre-spark:" in line]) == 1, case
-        _, left = psutil.wait_procs(below, timeout=30)
-        assert not left, case
-        counts[f"{name}: code {process.returncode}"] += 1
-        again = run(stage, finished.recipe)
+        counts[f"{name}: code {code}" if hit else "ended before anything was done to it"] += 1
+        again = run(command[0], finished.recipe)
         assert again.returncode == 0, f"{case}\n{again.stderr[-2000:]}"
     print(dict(sorted(counts.items())))
     assert run("run", finished.recipe).returncode == 0
-    assert tables(finished.work) == expected
+    assert all_rows(finished.work, STATE_TABLES) == expected
 
 
 def cut(file: Path) -> None:
@@ -154,11 +95,23 @@ def flip(file: Path) -> None:
     file.write_bytes(content)
 
 
+def change_format(file: Path) -> None:
+    """Give a JSON file the format of a version to come, another file the mark of one."""
+    content = file.read_bytes()
+    try:
+        value = {**json.loads(content), "format": 99}
+    except (ValueError, TypeError):
+        file.write_bytes(b"99" + content)
+    else:
+        file.write_text(json.dumps(value))
+
+
 TAMPERS: dict[str, Callable[[Path], object]] = {
     "cut": cut,
     "flipped": flip,
     "emptied": lambda file: file.write_bytes(b""),
     "deleted": lambda file: file.unlink(),
+    "of another version": change_format,
 }
 _UNREAD = ("_SUCCESS", "vocabulary.json", "class_weights.json")  # for people, or for nobody
 
@@ -201,8 +154,8 @@ def test_a_tampered_pipeline_is_mended_by_the_next_run_or_by_the_command_that_is
 ) -> None:
     draw = random.Random(fault_seed())
     config = load_config(finished.recipe, [])
-    expected = tables(finished.work)
-    end = time.monotonic() + fault_seconds(0.2)
+    expected = all_rows(finished.work, STATE_TABLES)
+    end = time.monotonic() + fault_seconds(0.12)
     counts: Counter[str] = Counter()
     while time.monotonic() < end:
         file = draw.choice(state(finished.work))
@@ -219,4 +172,4 @@ def test_a_tampered_pipeline_is_mended_by_the_next_run_or_by_the_command_that_is
         assert find_damaged(config, full=True) == {}, case
         counts[name] += 1
     print(dict(counts))
-    assert tables(finished.work) == expected
+    assert all_rows(finished.work, STATE_TABLES) == expected

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -229,9 +232,24 @@ def test_models_come_back_from_their_bytes():
     read = StackedModel.from_bytes(stack.to_bytes())
     assert np.array_equal(read.probabilities(inputs), stack.probabilities(inputs))
     assert (read.models, read.penalty) == (stack.models, stack.penalty)
-    for kind in (LinearModel, StackedModel):
-        with pytest.raises(InvalidInputError, match="damaged"):
-            kind.from_bytes(b"no archive")
+    for kind, stored in ((LinearModel, model.to_bytes()), (StackedModel, stack.to_bytes())):
+        for damaged in (b"no archive", b"", stored[:-30], stored[:200] + b"?" * 40 + stored[240:]):
+            with pytest.raises(InvalidInputError, match=r"damaged .*; `genre-spark train-"):
+                kind.from_bytes(damaged)
+
+
+def test_a_model_of_an_older_version_says_so_and_names_the_command():
+    head = json.dumps({"models": ["a"], "own": 1.0, "others": 1.0})
+    file = io.BytesIO()
+    np.savez_compressed(file, head=np.array(head), weights=np.zeros((1, 1, 3)))
+    with pytest.raises(InvalidInputError) as caught:
+        StackedModel.from_bytes(file.getvalue())
+    assert str(caught.value) == (
+        "stack: of an older version of genre_spark (it has no 'patterns'); "
+        "`genre-spark train-stack --config FILE --force` makes it again"
+    )
+    with pytest.raises(InvalidInputError, match="linear model: of an older version"):
+        LinearModel.from_bytes(file.getvalue())
 
 
 def test_a_linear_model_reads_its_own_blocks_alone():

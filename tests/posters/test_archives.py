@@ -121,6 +121,100 @@ def test_an_impossible_size_in_a_tar_is_rejected_and_ends_nothing(tmp_path, size
     assert outcome(tmp_path / "p.tar") == {"1.jpg": b"one", "2.jpg": "damaged archive member"}
 
 
+@pytest.mark.parametrize("left", [1, 511, 512, 1000, 1535])
+def test_a_last_member_that_is_cut_off_is_rejected_and_the_others_are_read(tmp_path, left) -> None:
+    path = tmp_path / "p.tar"
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        add(archive, "1.jpg", b"one")
+        add(archive, "4.jpg", type=tarfile.LNKTYPE, linkname="1.jpg")
+        last = archive.offset
+        add(archive, "2.jpg", b"two" * 400)  # 512 bytes of header, 1,200 of data
+    path.write_bytes(path.read_bytes()[: last + left])
+    name = "2.jpg" if left >= 512 else f"(at byte {last})"
+    require_posters(str(path))
+    read = {"1.jpg": b"one", "4.jpg": b"one", name: "damaged archive member"}
+    assert outcome(path) == read
+    (tmp_path / "folder").mkdir()
+    path.rename(tmp_path / "folder" / "p.tar")
+    assert outcome(tmp_path / "folder") == {f"p.tar/{name}": item for name, item in read.items()}
+
+
+def test_padding_that_is_cut_off_loses_nothing_and_a_lone_damaged_member_is_named(tmp_path) -> None:
+    path = tmp_path / "p.tar"
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        add(archive, "1.jpg", b"one")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 512 + 3])
+    assert outcome(path) == {"1.jpg": b"one"}
+    path.write_bytes(whole[: 512 + 2])
+    assert outcome(path) == {"1.jpg": "damaged archive member"}
+    with pytest.raises(InvalidInputError, match=r"1\.jpg: damaged archive member"):
+        require_posters(str(path))
+
+
+def test_what_comes_after_a_damaged_header_is_a_reject_and_not_the_end(tmp_path) -> None:
+    path = tmp_path / "p.tar"
+    places = []
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name in ("1.jpg", "2.jpg", "3.jpg"):
+            places.append(archive.offset)
+            add(archive, name, name.encode(), pax_headers={"comment": "c" * 600})
+    whole = path.read_bytes()
+    for offset in (100, 124, 512 + 3, 156):  # mode, size, the record's own text, type
+        content = bytearray(whole)
+        content[places[1] + offset] ^= 0x5F
+        path.write_bytes(content)
+        read = outcome(path)
+        assert read.pop("1.jpg") == b"1.jpg"
+        lost = {f"(at byte {places[1]})": "damaged archive member"}
+        kept = {"2.jpg": b"2.jpg", "3.jpg": b"3.jpg"}
+        assert read in (lost, kept), offset
+
+
+@pytest.mark.parametrize("size", [2**20 + 1, 2**33])
+def test_a_tars_records_are_not_read_beyond_a_bound(tmp_path, size) -> None:
+    path = tmp_path / "p.tar"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        add(archive, "1.jpg", b"one")
+        place = archive.offset
+        add(archive, "././@LongLink", b"", type=tarfile.GNUTYPE_LONGNAME)
+        add(archive, "2.jpg", b"two")
+    content = bytearray(path.read_bytes())
+    content[place + 124 : place + 136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+    head = content[place : place + 512]
+    content[place + 148 : place + 156] = b"%06o\0 " % tarfile.calc_chksums(head)[0]
+    path.write_bytes(content)
+    read = {"1.jpg": b"one", f"(at byte {place})": "damaged archive member"}
+    assert outcome(path) == read
+
+
+def test_a_tar_whose_sizes_lead_back_ends(tmp_path) -> None:
+    path = tmp_path / "p.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        add(archive, "1.jpg", b"one")
+        add(archive, "2.jpg", type=b"Z", pax_headers={"size": "-9999"})  # a type that nobody knows
+    assert outcome(path) == {"1.jpg": b"one", "2.jpg": "damaged archive member"}
+
+
+def test_sparse_files_of_a_tar_are_no_posters(tmp_path) -> None:
+    path = tmp_path / "p.tar"
+    holes = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9000"}
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        data = b"1\n8000\n1000\n".ljust(512, b"\0") + bytes(1000)
+        add(archive, "1.jpg", data, pax_headers=holes)
+        add(archive, "2.jpg", b"two")
+    assert outcome(path) == {"1.jpg": "not a regular file", "2.jpg": b"two"}
+
+
+def test_members_before_damage_in_a_zips_directory_are_read(tmp_path) -> None:
+    path = zip_of(tmp_path / "p.zip", {"1.jpg": b"one", "2.jpg": b"two", "3.jpg": b"three"})
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"2.jpg") - 46] ^= 1  # the mark of a directory's entry
+    path.write_bytes(content)
+    require_posters(str(path))
+    assert outcome(path) == {"1.jpg": b"one", "(after 1 entries)": "damaged archive directory"}
+
+
 def test_links_inside_a_tar_are_read_where_their_data_lies(tmp_path) -> None:
     with tarfile.open(tmp_path / "p.tar", "w") as archive:
         add(archive, "a/1.jpg", b"one")

@@ -9,6 +9,8 @@ import logging
 import os
 import re
 import sys
+import threading
+import time
 from collections import deque
 from dataclasses import asdict
 
@@ -108,6 +110,7 @@ def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
     The outcome goes to a file: every process of TorchDistributor writes what its function returns
     to the same place, and only the first one's is wanted.
     """
+    _end_with_parent()
     logger.addHandler(logging.StreamHandler(sys.stderr))
     logger.setLevel(logging.INFO)
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -129,6 +132,21 @@ def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
         raise
     finally:
         dist.destroy_process_group()
+
+
+def _end_with_parent() -> None:
+    """End this process soon after torchrun has ended, which is killed when it does not end at once.
+
+    It would train on alone, and write checkpoints beside those of the next run.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent != 1:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Tail(io.TextIOBase):
