@@ -7,12 +7,13 @@ for example in the message of another library's exception.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 __all__ = ["MASK", "RedactingFormatter", "redact", "redact_tree", "remember_secrets"]
 
@@ -42,7 +43,7 @@ def remember_secrets(settings: Mapping[str, Any]) -> None:
     _collect(settings)
     for name, value in os.environ.items():
         if _NAMES.search(name) and len(value) >= _SHORTEST_VARIABLE:
-            _seen.add(value)
+            _remember(value)
         _collect(value)
 
 
@@ -89,7 +90,7 @@ def _collect(value: Any) -> None:
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             if _is_secret(name, inner) and len(inner) >= _SHORTEST:
-                _seen.add(inner)
+                _remember(inner)
             _collect(inner)
     elif isinstance(value, (list, tuple)):
         for inner in value:
@@ -102,7 +103,14 @@ def _remember_user(scheme: str, user: str) -> None:
         return
     secret = password if colon else name
     if len(secret) >= _SHORTEST:
-        _seen.update((secret, unquote(secret)))
+        _remember(secret)
+        _remember(unquote(secret))
+
+
+def _remember(secret: str) -> None:
+    """Remember a secret as it is, and as it looks in a URL and in JSON or a repr."""
+    in_json = (json.dumps(secret, ensure_ascii=escape)[1:-1] for escape in (False, True))
+    _seen.update((secret, quote(secret, safe=""), quote(secret), repr(secret)[1:-1], *in_json))
 
 
 def _mask_user(match: re.Match[str]) -> str:

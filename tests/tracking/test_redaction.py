@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -61,6 +62,13 @@ def test_what_was_once_a_secret_is_masked_wherever_it_turns_up() -> None:
     )
     record = logging.LogRecord("x", logging.INFO, "f", 1, "tried %s", (KEY,), None)
     assert RedactingFormatter("%(message)s").format(record) == "tried ***"
+
+
+@pytest.mark.parametrize("write", [quote, repr, json.dumps, lambda text: quote(text, safe="")])
+def test_a_secret_is_masked_as_urls_json_and_tracebacks_write_it(write) -> None:
+    secret = 'wJalr/K7+MDENG"b\\x=ü'
+    remember_secrets({"fs.s3a.secret.key": secret})
+    assert redact(f"<{write(secret).strip(chr(34) + chr(39))}>") == "<***>"
 
 
 def test_values_under_telling_names_are_masked_in_trees() -> None:
