@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, describe_full_disk
 
 __all__ = ["check_store", "point_artifacts_here"]
 
@@ -133,6 +133,8 @@ def _errors(file: Path) -> Iterator[None]:
             raise InvalidInputError(
                 f"{file}: locked by another process; end it, or wait longer (mlflow.timeout)"
             ) from None
+        if describe_full_disk(error):
+            raise
         raise InvalidInputError(f"{file}: cannot be used ({_line(error)})") from None
     except sqlite3.DatabaseError as error:
         raise InvalidInputError(f"{file}: damaged ({_line(error)}); {_REMEDY}") from None
