@@ -174,11 +174,11 @@ def _members(file: BinaryIO, total: int, broken: list[int]) -> Iterator[tarfile.
                 yield member
                 if _is_cut_off(member, total):
                     return
-                if archive.offset <= member.offset:  # type: ignore[attr-defined]
+                if archive.offset <= member.offset:
                     raise tarfile.HeaderError("a size that leads back")
         except TAR_ERRORS:
             pass
-        position = int(archive.offset)  # type: ignore[attr-defined]
+        position = int(archive.offset)
     if position < total:
         file.seek(position)
         if any(file.read(tarfile.BLOCKSIZE)):
