@@ -24,7 +24,7 @@ from genre_spark.schemas import SOURCE
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-FILE, TAR, ZIP_STORED, ZIP_DEFLATED = range(4)
+FILE, TAR, ZIP_STORED, ZIP_DEFLATED, PARQUET = range(5)
 LINK_OUT = "link out of the folder"
 BROKEN_LINK = "broken link"
 NOT_REGULAR = "not a regular file"

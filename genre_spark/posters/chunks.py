@@ -18,9 +18,9 @@ from genre_spark.imaging.process import settle_process
 from genre_spark.inventory import file_state
 from genre_spark.posters.names import expected_format
 from genre_spark.posters.placeholders import content_hash
-from genre_spark.posters.reading import Content, ReadFailure, Row, read_posters
+from genre_spark.posters.reading import Row, read_posters
 from genre_spark.posters.receipts import STATE, PosterFacts, read_facts, write_facts
-from genre_spark.posters.rejects import write_rejects
+from genre_spark.posters.rejects import Content, ReadFailure, write_rejects
 from genre_spark.posters.writing import PartWriter
 from genre_spark.schemas import IMAGE, MOVIE_ID, SOURCE
 
@@ -79,7 +79,9 @@ def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
         "rejects_state": rejected and file_state(join(job.rejects_table, rejected)),
         "decoded": sum(not fact.reason and fact.movie_id not in copies for fact in facts),
         "misnamed": sum(
-            expected_format(fact.source) != fact.format for fact in facts if not fact.reason
+            expected_format(fact.source) not in (None, fact.format)
+            for fact in facts
+            if not fact.reason
         ),
     }
     return write_facts(job.table, chunk, facts, receipt)

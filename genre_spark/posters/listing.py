@@ -1,4 +1,4 @@
-"""The posters of a folder or archive, as Arrow columns instead of one Python object per file."""
+"""The posters of a folder, archive or Parquet table: Arrow columns, not an object per file."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from genre_spark.posters.archives import (
     BROKEN_TAR,
     LINK_OUT,
     NOT_REGULAR,
+    PARQUET,
     TAR,
     TAR_ERRORS,
     Entry,
@@ -27,30 +28,18 @@ from genre_spark.posters.archives import (
     read_tar,
     read_zip,
 )
-from genre_spark.posters.arrow_columns import int_column, text_column
+from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, text_column
 from genre_spark.posters.names import parse_poster_name, readable_name
-from genre_spark.schemas import MOVIE_ID, SOURCE
+from genre_spark.posters.parquet_source import list_rows
 
 DIRECTORY = "a directory, not a file"
 _BOOKKEEPING = "_"  # folders whose names start so hold no data, for Spark and Hadoop too
 
-LISTING_SCHEMA = pa.schema(
-    [
-        pa.field(MOVIE_ID, pa.int64(), False),
-        pa.field(SOURCE, pa.string(), False),  # path below the folder, or name in the archive
-        # in the archive: of a zip member's header, a tar member's data; else -1
-        pa.field("offset", pa.int64(), False),
-        pa.field("stored", pa.int64(), False),  # bytes that the file takes in the archive
-        pa.field("method", pa.int8(), False),  # one of the constants below
-        pa.field("size", pa.int64(), False),  # bytes of the file itself
-        # changes when the file does: time of modification, CRC, ETag
-        pa.field("stamp", pa.int64(), False),
-    ]
-)
 _DESCEND = "descend"
 _BATCH = 20_000
 _TAR = (".tar",)
-_IN_SHARD = r"(?i)^(.*[.]tar)/.*$"
+_PARQUET = (".parquet", ".pq")
+_IN_SHARD = r"(?i)^(.*[.](?:tar|parquet|pq))/.*$"
 _COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
 
@@ -68,7 +57,7 @@ class Listing:
 
 
 def source_kind(source: str) -> str:
-    """Return `folder`, `zip` or `tar`.
+    """Return `folder`, `zip`, `tar` or `parquet`.
 
     Raises:
         InvalidInputError: there is no such source, or it is a file of another kind.
@@ -83,18 +72,21 @@ def source_kind(source: str) -> str:
         return "zip"
     if lower.endswith(_TAR):
         return "tar"
+    if lower.endswith(_PARQUET):
+        return "parquet"
     if lower.endswith(_COMPRESSED_TAR):
         raise InvalidInputError(
             f"paths.posters: {source}: a compressed tar can only be read from its start, expected "
             ".tar or .zip"
         )
     raise InvalidInputError(
-        f"paths.posters: {source}: expected a folder, a .zip or a .tar of ID.jpg files"
+        f"paths.posters: {source}: expected a folder, a .zip or a .tar of ID.jpg files, or a "
+        ".parquet file"
     )
 
 
 def list_posters(source: str, *, follow_links: bool = False) -> Listing:
-    """List a folder (with its subfolders and the tars in them) or an archive.
+    """List a folder (with its subfolders, and the tars and Parquet files in them) or an archive.
 
     Raises:
         InvalidInputError: the source is not there or is no archive that can be read.
@@ -103,6 +95,9 @@ def list_posters(source: str, *, follow_links: bool = False) -> Listing:
     rejects: list[tuple[str, str, str]] = []
     pending: list[tuple[int, Entry]] = []
     for entry in _entries(source, follow_links=follow_links):
+        if entry.method == PARQUET:
+            batches += list_rows(source, entry, rejects)
+            continue
         movie_id = parse_poster_name(entry.name.rpartition("/")[2])
         if entry.flaw is not None or isinstance(movie_id, str):
             rejects.append((entry.name, entry.flaw or str(movie_id), f"{entry.size} bytes"))
@@ -120,22 +115,24 @@ def list_posters(source: str, *, follow_links: bool = False) -> Listing:
 
 
 def shard_of(source: str) -> tuple[str, str]:
-    """Cut the name of a poster in a tar in a folder, `SHARD.tar/NAME`, into the tar's and its own.
+    """Cut the name of a poster in a shard of a folder, `SHARD.tar/NAME`, in two.
 
-    The tar's is "" where the poster is a file of its own.
+    The shard is a tar or a Parquet file; its name is "" where the poster is a file of its own.
     """
     shard, slash, name = source.rpartition("/")
-    while slash and not shard.lower().endswith(_TAR):
+    while slash and not shard.lower().endswith((*_TAR, *_PARQUET)):
         shard, slash, inner = shard.rpartition("/")
         name = f"{inner}/{name}"
     return (shard, name) if slash else ("", source)
 
 
 def shard_names(posters: pa.Table) -> pa.ChunkedArray:
-    """Return the name of the tar in a folder that each poster of a listing is in, or ""."""
+    """Return the name of the tar or Parquet file that each poster of a listing is in, or ""."""
     inside = pc.match_substring_regex(posters["source"], _IN_SHARD)
     found = pc.replace_substring_regex(posters["source"], _IN_SHARD, r"\1")
-    return pc.if_else(pc.and_(pc.equal(posters["method"], TAR), inside), found, "")
+    return pc.if_else(
+        pc.and_(pc.is_in(posters["method"], pa.array([TAR, PARQUET], pa.int8())), inside), found, ""
+    )
 
 
 def require_posters(source: str) -> None:
@@ -146,7 +143,11 @@ def require_posters(source: str) -> None:
     """
     flaws = list[str]()
     for entry in _entries(source, follow_links=False):
-        if entry.flaw is not None:
+        if entry.method == PARQUET:
+            if any(batch.num_rows for batch in list_rows(source, entry, [])):
+                return
+            flaws[1:] = [f"{entry.name}: no row with an id"]
+        elif entry.flaw is not None:
             flaws[1:] = [f"{entry.name}: {entry.flaw}"]
         elif not isinstance(parse_poster_name(entry.name.rpartition("/")[2]), str):
             return
@@ -159,14 +160,25 @@ def require_posters(source: str) -> None:
 def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
     kind = source_kind(source)
     system, inner = filesystem(source)
+    if kind == "parquet":
+        info = system.info(inner)
+        stamp = info.get("mtime")
+        stamp = _stamp(info) if stamp is None else int(stamp * 1e6)
+        yield Entry("", int(info.get("size") or 0), stamp, method=PARQUET)
+        return
     if kind == "folder":
+        _reject_table_formats(system, source, inner)
         for entry in (
             _walk_local(Path(inner), follow_links=follow_links)
             if is_local(system)
             else _walk_remote(system, inner)
         ):
+            if _is_of_spark(entry.name.rpartition("/")[2]):
+                continue
             if entry.flaw is None and entry.name.lower().endswith(_TAR):
                 yield from _read_shard(system, join(inner, entry.name), entry)
+            elif entry.flaw is None and entry.name.lower().endswith(_PARQUET):
+                yield entry._replace(method=PARQUET)
             else:
                 yield entry
         return
@@ -177,6 +189,11 @@ def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
             raise InvalidInputError(
                 f"paths.posters: {source}: not a whole tar archive: {error}"
             ) from None
+
+
+def _is_of_spark(name: str) -> bool:
+    """Return whether a file's name is of what Spark writes beside data."""
+    return name == "_SUCCESS" or (name.startswith(".") and name.endswith(".crc"))
 
 
 def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
@@ -275,6 +292,21 @@ def _read_shard(system: fsspec.AbstractFileSystem, path: str, shard: Entry) -> I
                 yield entry._replace(name=f"{shard.name}/{entry.name}")
     except TAR_ERRORS:
         yield shard._replace(flaw=BROKEN_TAR)
+
+
+def _reject_table_formats(system: fsspec.AbstractFileSystem, source: str, folder: str) -> None:
+    """Refuse a folder whose Parquet files are not all of the table: some are of earlier versions.
+
+    Raises:
+        InvalidInputError: it is a Delta or Iceberg table.
+    """
+    for name, mark in (("delta", "_delta_log"), ("iceberg", "metadata/version-hint.text")):
+        if system.exists(join(folder, mark)):
+            raise InvalidInputError(
+                f"paths.posters: {source}: a table of {name.title()}, whose folder holds files of "
+                f"earlier versions too; write the one wanted as Parquet: "
+                f"spark.read.format('{name}').load('{source}').write.parquet(FOLDER)"
+            )
 
 
 def _to_batch(pending: list[tuple[int, Entry]]) -> pa.RecordBatch:

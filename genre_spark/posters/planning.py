@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.files import filesystem, fingerprint, join, read_checked_json
-from genre_spark.posters.arrow_columns import int_column, table_digest, text_column
-from genre_spark.posters.listing import LISTING_SCHEMA, list_posters, shard_names
+from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, table_digest, text_column
+from genre_spark.posters.listing import list_posters, shard_names
 from genre_spark.posters.names import DUPLICATE_ID
 from genre_spark.posters.placeholders import PLACEHOLDER, PLACEHOLDER_FROM, hash_candidates
 from genre_spark.posters.receipts import STATE, done_chunks, facts_folder

@@ -5,43 +5,57 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow as pa
+
+from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, is_local, join
-from genre_spark.posters.archives import DAMAGED_MEMBER, TAR, ZIP_DEFLATED
+from genre_spark.posters.archives import DAMAGED_MEMBER, PARQUET, TAR, ZIP_DEFLATED
 from genre_spark.posters.listing import shard_of, source_kind
 from genre_spark.posters.names import file_name
+from genre_spark.posters.parquet_source import ParquetPosters
+from genre_spark.posters.rejects import TOO_MANY_BYTES, UNREADABLE, Content, ReadFailure
 from genre_spark.posters.zip_directory import LOCAL_HEADER, LOCAL_HEADER_SIZE
 from genre_spark.schemas import SOURCE
 
-UNREADABLE = "unreadable"
-TOO_MANY_BYTES = "too many bytes"
 _TOGETHER = 32  # files asked for at once where each request has a latency
 
 
-@dataclass(frozen=True)
-class ReadFailure:
-    """A poster whose bytes cannot be read: the reason, to be counted, and the detail."""
-
-    reason: str
-    detail: str
-
-
 Row = Mapping[str, Any]
-Content = bytes | ReadFailure
 
 
 def read_posters(source: str, rows: Sequence[Row], *, max_bytes: int) -> Iterator[Content]:
     """Yield the content of each row of a listing, in order.
 
     Args:
-        source: the folder or archive.
+        source: the folder, archive or Parquet file.
         rows: name -> value of LISTING_SCHEMA.
         max_bytes: larger files are not read.
     """
+    for in_tables, some in groupby(rows, lambda row: row["method"] == PARQUET):
+        read = _read_tables if in_tables else _read_files
+        yield from read(source, list(some), max_bytes)
+
+
+def _read_tables(source: str, rows: Sequence[Row], max_bytes: int) -> Iterator[Content]:
+    alone = source_kind(source) == "parquet"
+    for shard, some in groupby(rows, lambda row: "" if alone else shard_of(row[SOURCE])[0]):
+        numbers = [row["offset"] for row in some]
+        try:
+            posters = ParquetPosters(source, shard, max_bytes=max_bytes)
+        except (pa.ArrowException, FileNotFoundError, PermissionError, InvalidInputError) as error:
+            yield from [ReadFailure(UNREADABLE, f"{shard or source}: {error}")] * len(numbers)
+            continue
+        with closing(posters):
+            for start in range(0, len(numbers), _TOGETHER):
+                yield from posters.read(numbers[start : start + _TOGETHER])
+
+
+def _read_files(source: str, rows: Sequence[Row], max_bytes: int) -> Iterator[Content]:
     system, inner = filesystem(source)
     if source_kind(source) != "folder":
         with system.open(inner, "rb") as archive:

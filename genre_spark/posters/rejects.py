@@ -1,10 +1,11 @@
-"""Files of the rejects table that are written where the flaw was seen."""
+"""What cannot be read, and the files of the rejects table, written where the flaw was seen."""
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,8 +22,21 @@ _SCHEMA = pa.schema(
         (CONTENT, pa.string()),
     ]
 )
+UNREADABLE = "unreadable"
+TOO_MANY_BYTES = "too many bytes"
 _LONGEST = 300  # characters of a detail
 _BATCH = 10_000
+
+
+@dataclass(frozen=True)
+class ReadFailure:
+    """A poster whose bytes cannot be read: the reason, to be counted, and the detail."""
+
+    reason: str
+    detail: str
+
+
+Content = bytes | ReadFailure
 
 
 def write_rejects(table: str, name: str, rejects: Sequence[tuple[str, str, str]]) -> str:

@@ -22,7 +22,8 @@ import pytest
 from genre_spark.errors import GenreSparkError, InvalidInputError
 from genre_spark.imaging import RejectedImage, store_poster
 from genre_spark.posters.listing import list_posters
-from genre_spark.posters.reading import ReadFailure, read_posters
+from genre_spark.posters.reading import read_posters
+from genre_spark.posters.rejects import ReadFailure
 from genre_spark.serving.movie_model import MovieModel
 from tests.faults.mutations import fault_seconds, fault_seed, mutate
 from tests.posters.pictures import encoded, jpeg, picture

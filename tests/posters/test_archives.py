@@ -15,7 +15,8 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.posters.archives import read_zip
 from genre_spark.posters.listing import list_posters, require_posters
 from genre_spark.posters.names import file_name, readable_name
-from genre_spark.posters.reading import ReadFailure, read_posters
+from genre_spark.posters.reading import read_posters
+from genre_spark.posters.rejects import ReadFailure
 
 
 def outcome(source: Path, *, max_bytes: int = 10**6) -> dict[str, object]:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from genre_spark.errors import InvalidInputError
 from genre_spark.posters.listing import list_posters, require_posters, source_kind
 from genre_spark.posters.names import parse_poster_name
-from genre_spark.posters.reading import ReadFailure, read_posters
+from genre_spark.posters.reading import read_posters
+from genre_spark.posters.rejects import ReadFailure
 from genre_spark.posters.zip_directory import read_zip_directory
 from tests.posters.pictures import jpeg
 
