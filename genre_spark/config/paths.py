@@ -38,8 +38,10 @@ class PathsConfig(Section):
     )
 
     genres_csv: str = Field(description="CSV file of id,genre; plain or .gz")
-    posters: str = Field(description="folder of ID.jpg, a zip or tar archive of them, or Parquet files with "
-        "movie_id and image (bytes) or uri")
+    posters: str = Field(
+        description="folder of ID.jpg, a zip or tar archive of them, or Parquet files with "
+        "movie_id and image (bytes) or uri"
+    )
     metadata: str = Field(
         description="folder of movies.csv, countries.csv, ... (each plain or .gz)"
     )
