@@ -7,6 +7,7 @@ they are known. Redirects are followed by hand, so that every host on the way is
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -46,6 +47,7 @@ _NO_RETRY_AFTER = 5.0  # seconds to leave a host alone that answers 429 and does
 _LONGEST_PAUSE = 120.0  # seconds; a host that asks for more is asked again by the next run
 _HEADER_BYTES = 256 << 10  # a JPEG whose frame header comes later is judged when it is whole
 _CHUNK = 64 << 10
+_REMEMBERED_HOSTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class PosterFetcher:
     def __init__(self, config: DownloadsConfig, *, per_host: float | None) -> None:
         self._config = config
         self._rules = AddressRules(config.allow_networks)
+        self._check_host = functools.lru_cache(_REMEMBERED_HOSTS)(self._rules.check_host)
         self._hosts = Hosts(per_host)
 
     async def __aenter__(self) -> PosterFetcher:
@@ -121,20 +124,28 @@ class PosterFetcher:
 
     async def fetch(self, link: str) -> Fetched:
         """Return the poster under a link, or the reason why there is none; never raises for it."""
+        first = await self._try(link)
+        if first.status not in PASSING or self._config.retries == 0:
+            return first  # nearly all of them, without what counting tries costs
+        answers = iter([first])
+
+        async def answer() -> Fetched:
+            return next(answers, None) or await self._try(link)
+
         tries = AsyncRetrying(
             stop=stop_after_attempt(1 + self._config.retries),
             wait=wait_exponential_jitter(initial=0.2, max=10, jitter=0.5),
             retry=_may_pass,
             retry_error_callback=_last_result,
         )
-        return await tries(self._try, link)
+        return await tries(answer)
 
     async def _try(self, link: str) -> Fetched:
         url, hops = link, 0
         try:
             while True:
                 parts = _check_link(url)
-                self._rules.check_host(parts.hostname or "")
+                self._check_host(parts.hostname or "")
                 found = await self._ask(url, parts)
                 if isinstance(found, Fetched):
                     return found
@@ -240,7 +251,7 @@ def _check_link(url: str) -> SplitResult:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise _NoPosterError(BAD_LINK, f"{url[:200]}, expected http(s)://host/...")
-    if any(map(str.isspace, parts.netloc)):
+    if parts.netloc.split() != [parts.netloc]:
         raise _NoPosterError(BAD_LINK, f"{url[:200]}: a blank in the host's name")
     if parts.username is not None:
         raise _NoPosterError(BAD_LINK, "a link with a user's name in it")
