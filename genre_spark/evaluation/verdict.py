@@ -31,7 +31,7 @@ class Compared:
         by: metric that decides.
         movies: split -> number of movies.
         genres: number of genres.
-        themes: model -> whether Letterboxd's themes, which are half a label, are among its inputs.
+        themes: model -> whether themes, which are half a label, are among its inputs.
     """
 
     ranked: Sequence[Candidate]
@@ -96,8 +96,9 @@ def _describe_themes(found: Compared) -> str:
         return ""
     without = [c for c in models if c not in reading]
     lines = (
-        f"Letterboxd's themes are half a label: {len(reading)} of {len(models)} models read them, "
-        "and can be compared with each other only."
+        "Letterboxd's themes, or the keywords in their place, are half a label: "
+        f"{len(reading)} of {len(models)} models read them, and can be compared with each other "
+        "only."
     )
     if not without:
         return lines
