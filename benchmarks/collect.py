@@ -1,13 +1,16 @@
 """Posters per second of download-posters against plain asyncio clients on the same loopback server.
 
-    python benchmarks/collect.py [--posters 4000] [--bytes 25000] [--tasks 2] [--rounds 3] [--json]
+    python benchmarks/collect.py [--posters 20000] [--bytes 25000] [--tasks 2] [--rounds 3] \
+        [--folder /dev/shm] [--clients httpx aiohttp] [--json]
 
 The clients are what one writes by hand: a pool of workers over one session of httpx (or aiohttp)
 that reads a poster and writes it to a file of its own. They check nothing and keep no record.
 The time of download-posters is that of the whole call: what is done already, the count, Spark's
 jobs, archives and status files; the session and its Python workers are warm.
 
-The server is a process of its own, which shares the machine's cores with the clients.
+The server is a process of its own, which shares the machine's cores with the clients. It does no
+more than send the same bytes for every request, so that the client is measured and not the
+server; with a folder in memory, the disk is not measured either.
 """
 
 from __future__ import annotations
@@ -18,15 +21,14 @@ import json
 import multiprocessing
 import shutil
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 import httpx
-from aiohttp import web
 from pyspark.sql import SparkSession
 
 from genre_spark.collect.downloads import download_posters
@@ -36,21 +38,31 @@ from genre_spark.session import spark_session
 CONNECTIONS = 16
 
 
+class _SamePoster(asyncio.Protocol):
+    """Answers every request on a connection with the same bytes."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer, self._begun = answer, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        *requests, self._begun = (self._begun + data).split(b"\r\n\r\n")
+        for _ in requests:
+            self._transport.write(self._answer)
+
+
 def serve(content: bytes, port: multiprocessing.Queue) -> None:
     """Answer every request with the same bytes."""
-
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=content, content_type="image/jpeg")
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}"
+    answer = f"{head}\r\n\r\n".encode() + content
 
     async def run() -> None:
-        application = web.Application()
-        application.router.add_get("/{name}", answer)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port.put(site._server.sockets[0].getsockname()[1])
-        await asyncio.Event().wait()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _SamePoster(answer), "127.0.0.1", 0)
+        port.put(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
 
     asyncio.run(run())
 
@@ -95,7 +107,9 @@ async def with_aiohttp(links: list[str], folder: Path) -> None:
         await in_a_pool(links, folder, get)
 
 
-def time_client(client: Callable[..., Awaitable[None]], links: list[str], folder: Path) -> float:
+def time_client(
+    client: Callable[..., Coroutine[None, None, None]], links: list[str], folder: Path
+) -> float:
     started = time.perf_counter()
     asyncio.run(client(links, folder))
     return len(links) / (time.perf_counter() - started)
@@ -115,12 +129,34 @@ def time_stage(spark: SparkSession, links: list[str], folder: Path, tasks: int) 
     return len(links) / seconds
 
 
+CLIENTS = {"aiohttp": with_aiohttp, "httpx": with_httpx}
+STAGE = "download-posters"
+
+
+def _measure(
+    spark: SparkSession, links: list[str], place: Path, tasks: int, clients: list[str]
+) -> dict[str, float]:
+    """Return what each client and the stage reach, one after the other."""
+    rates = {}
+    for name in (*clients, STAGE):
+        folder = Path(tempfile.mkdtemp(dir=place))
+        (folder / "posters").mkdir()
+        if name == STAGE:
+            rates[name] = time_stage(spark, links, folder, tasks)
+        else:
+            rates[name] = time_client(CLIENTS[name], links, folder)
+        shutil.rmtree(folder)
+    return rates
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--posters", type=int, default=4000)
+    parser.add_argument("--posters", type=int, default=20_000)
     parser.add_argument("--bytes", type=int, default=25_000)
     parser.add_argument("--tasks", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", default="/dev/shm" if Path("/dev/shm").is_dir() else None)
+    parser.add_argument("--clients", nargs="+", choices=sorted(CLIENTS), default=sorted(CLIENTS))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     ports: multiprocessing.Queue = multiprocessing.Queue()
@@ -130,22 +166,24 @@ def main() -> None:
     server.start()
     port = ports.get(timeout=30)
     links = [f"http://127.0.0.1:{port}/{number}.jpg" for number in range(options.posters)]
-    rates: dict[str, list[float]] = {"httpx": [], "aiohttp": [], "download-posters": []}
+    rates: dict[str, list[float]] = {name: [] for name in (*options.clients, STAGE)}
     settings = {"spark.ui.enabled": "false", "spark.driver.memory": "1g"}
     master = f"local[{options.tasks}]"
-    with spark_session(app_name="collect", master=master, settings=settings) as spark:
-        place = Path(tempfile.mkdtemp(prefix="collect-"))
-        time_stage(spark, links[:500], _empty(place), options.tasks)  # workers start, imports
-        for _ in range(options.rounds):
-            rates["httpx"].append(time_client(with_httpx, links, _empty(place)))
-            rates["aiohttp"].append(time_client(with_aiohttp, links, _empty(place)))
-            rates["download-posters"].append(time_stage(spark, links, _empty(place), options.tasks))
+    place = Path(tempfile.mkdtemp(prefix="collect-", dir=options.folder))
+    try:
+        with spark_session(app_name="collect", master=master, settings=settings) as spark:
+            _measure(spark, links[:500], place, options.tasks, options.clients)  # imports, workers
+            for _ in range(options.rounds):
+                for name, rate in _measure(
+                    spark, links, place, options.tasks, options.clients
+                ).items():
+                    rates[name].append(rate)
+    finally:
         shutil.rmtree(place)
-    server.terminate()
+        server.terminate()
     medians = {name: round(statistics.median(found), 1) for name, found in rates.items()}
     ratios = {
-        f"against {name}": round(medians["download-posters"] / medians[name], 2)
-        for name in ("httpx", "aiohttp")
+        f"against {name}": round(medians[STAGE] / medians[name], 2) for name in options.clients
     }
     if options.json:
         print(json.dumps({"posters_per_second": rates, "medians": medians, "ratios": ratios}))
@@ -156,11 +194,5 @@ def main() -> None:
         print(f"download-posters {name}: {ratio}")
 
 
-def _empty(place: Path) -> Path:
-    folder = Path(tempfile.mkdtemp(dir=place))
-    (folder / "posters").mkdir()
-    return folder
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
