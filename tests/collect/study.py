@@ -188,8 +188,9 @@ def run_study(folder: Path, movies: int, overrides: list[str]) -> subprocess.Com
 
 
 def stage_seconds(work: Path) -> dict[str, float]:
-    """Return stage -> seconds, from the records of a work folder."""
-    records = [json.loads(path.read_text()) for path in (work / "stages").glob("*.json")]
+    """Return stage -> seconds, from the records of a work folder, in the order of their ends."""
+    paths = sorted((work / "stages").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    records = [json.loads(path.read_text()) for path in paths]
     return {record["result"]["stage"]: record["result"]["seconds"] for record in records}
 
 
