@@ -6,7 +6,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from genre_spark.errors import MissingExtraError, UserError, describe_path_error
+from genre_spark.errors import (
+    MissingExtraError,
+    UserError,
+    describe_full_disk,
+    describe_path_error,
+)
 from genre_spark.extras import EXTRAS, require
 from genre_spark.signals import handle_signals
 
@@ -33,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(module.main(words))
     except OSError as error:
-        sentence = describe_path_error(error)
-        if sentence is None:
+        sentence, full = describe_path_error(error), describe_full_disk(error)
+        if sentence is None and full is None:
             raise
-        print(f"genre-spark: {sentence}", file=sys.stderr)
-        return UserError.exit_code
+        print(f"genre-spark: {sentence or full}", file=sys.stderr)
+        return UserError.exit_code if sentence else 1
 
 
 if __name__ == "__main__":

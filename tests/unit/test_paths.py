@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,27 @@ def test_a_question_mark_in_the_work_folder_is_rejected_where_mlflow_cannot_keep
     assert stage(recipe(tmp_path, work="who?")) == 2
     assert "cannot have a question mark" in capsys.readouterr().err
     assert not (tmp_path / "who").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("An error occurred: java.io.IOException: No space left on device"),
+        sqlite3.OperationalError("database or disk is full"),
+    ],
+)
+def test_a_full_disk_is_one_sentence_whoever_met_it(tmp_path, capsys, monkeypatch, error) -> None:
+    def fail(*_: object, **__: object) -> None:
+        try:
+            raise error
+        except Exception:
+            raise ValueError("the stage failed")  # noqa: B904 - the cause is found in the chain
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    assert stage(recipe(tmp_path)) == 1
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .endswith("group-genres: no space left on the disk; free some and start it again")
+    )
