@@ -76,9 +76,12 @@ def download_posters(
     left = close_left_shards(folder)
     if left:
         logger.info("download-posters: closed %d archives of a run that was killed", left)
-    todo = links.join(_finished(links.sparkSession, folder, config), [MOVIE_ID, LINK], "left_anti")
-    asked = todo.count()
+    finished = _finished(links.sparkSession, folder, config)
     wanted = links.count()
+    todo, asked = links, wanted
+    if finished is not None:
+        todo = links.join(finished, [MOVIE_ID, LINK], "left_anti")
+        asked = todo.count()
     if asked == 0:
         return DownloadCounts(wanted, 0)
     tasks = max(1, min(tasks, asked // _LINKS_PER_TASK))
@@ -91,7 +94,7 @@ def download_posters(
         .agg(F.sum("links").alias("links"), F.sum("bytes").alias("bytes"))
     )
     with worker_errors():
-        rows = counted.orderBy("status").collect()  # one row per status
+        rows = sorted(counted.collect(), key=lambda row: str(row["status"]))  # one per status
     return DownloadCounts(
         wanted,
         asked,
@@ -112,8 +115,10 @@ def _announce(asked: int, wanted: int, config: DownloadsConfig) -> None:
     logger.info("download-posters: %d of %d posters to download%s", asked, wanted, pace)
 
 
-def _finished(spark: SparkSession, folder: str, config: DownloadsConfig) -> DataFrame:
-    """Return movie_id and link of what is not to be asked for again."""
+def _finished(spark: SparkSession, folder: str, config: DownloadsConfig) -> DataFrame | None:
+    """Return movie_id and link of what is not to be asked for again; None without any record."""
+    if not _has_log(folder):
+        return None
     log = _read_log(spark, folder)
     archives = spark.createDataFrame([(name,) for name in _archives(folder)], "shard string")
     stored = log.where(F.col("status") == STORED).join(F.broadcast(archives), "shard", "left_semi")
@@ -125,9 +130,13 @@ def _finished(spark: SparkSession, folder: str, config: DownloadsConfig) -> Data
 
 def _read_log(spark: SparkSession, folder: str) -> DataFrame:
     """Return the status files: a row per link and run that asked for it."""
-    if not any(path.endswith(".parquet") for path in _entries(join(folder, STATUS))):
+    if not _has_log(folder):
         return spark.createDataFrame([], DOWNLOADS_SCHEMA)
     return spark.read.schema(DOWNLOADS_SCHEMA).parquet(literal_path(join(folder, STATUS)))
+
+
+def _has_log(folder: str) -> bool:
+    return any(path.endswith(".parquet") for path in _entries(join(folder, STATUS)))
 
 
 def _archives(folder: str) -> list[str]:

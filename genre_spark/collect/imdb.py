@@ -234,9 +234,10 @@ def _titles(kept: Mapping[str, FilteredFile]) -> DataFrame:
     return rows.groupBy(F.col("titleId").alias(IMDB_ID)).agg(titles)
 
 
-def rejected_rows(ids: DataFrame, joined: DataFrame, kept: Mapping[str, FilteredFile]) -> DataFrame:
+def rejected_rows(ids: DataFrame, kept: Mapping[str, FilteredFile]) -> DataFrame:
     """Return lines of the wrong width, and movies that IMDb does not have, as REJECTS_SCHEMA."""
-    rejects = ids.join(joined.select(MOVIE_ID), MOVIE_ID, "left_anti").select(
+    known = kept["title.basics"].rows.select(F.col("tconst").alias(IMDB_ID))
+    rejects = ids.join(known, IMDB_ID, "left_anti").select(
         F.col(MOVIE_ID).cast("string").alias(SOURCE),
         F.lit(NOT_IN_IMDB).alias(REASON),
         F.col(IMDB_ID).alias(CONTENT),

@@ -212,7 +212,7 @@ def _in_batches(read: Callable[[Any], list[str]]) -> Callable[[Column], Column]:
     """Return a function of values as a function of columns, computed by Spark's Python workers."""
 
     def convert(values: pd.Series) -> pd.Series:
-        return values.map(lambda value: None if value is None else read(value))
+        return values.map(read, na_action="ignore")  # nearly all are null: the JVM has read them
 
     make_udf: Any = pandas_udf  # its overloads know no such function
     udf: Callable[[Column], Column] = make_udf(convert, returnType=_NAMES)

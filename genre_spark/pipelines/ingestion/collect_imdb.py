@@ -78,8 +78,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     stage_folder = join(table.path, f"data-stage-{uuid.uuid4().hex[:8]}")
     with job_progress(spark, run.name):
         kept = imdb.filter_files(spark, paths, ids, stage=stage_folder)
-        flawed = imdb.rejected_rows(ids, imdb.join_imdb(ids, kept), kept)
-        rejected = rejects.write(flawed, fingerprint=tracked.digest)
+        rejected = rejects.write(imdb.rejected_rows(ids, kept), fingerprint=tracked.digest)
         written = table.write(imdb.join_imdb(ids, kept), fingerprint=tracked.digest)
     return StageResult(
         outputs={"imdb": table.path, "rejects": rejects.path},
