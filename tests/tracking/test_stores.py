@@ -266,3 +266,28 @@ def test_sync_says_that_nothing_waits_and_reports_a_mistake_in_one_sentence(
     assert capsys.readouterr().out == "no runs are waiting for a server\n"
     assert main(["sync", "--config", str(file), "mlflow.timout=3"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_new_store_is_a_copy_of_an_empty_one_that_mlflow_made_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENRE_SPARK_CACHE", str(tmp_path / "cache"))
+    made = []
+    for name in ("first", "second"):
+        config = recipe(tmp_path / name)
+        with open_run(config, name) as run:
+            run.log_metrics({"f1": 0.5})
+        client = mlflow.MlflowClient(resolve_tracking_uri(config.mlflow, config.paths.work))
+        (experiment,) = client.search_experiments(filter_string="name = 'genre_spark'")
+        assert experiment.artifact_location == (tmp_path / name / "mlartifacts").as_uri()
+        (found,) = client.search_runs([experiment.experiment_id])
+        assert found.data.metrics == {"f1": 0.5}
+        (template,) = (tmp_path / "cache").iterdir()
+        made.append(template.stat().st_mtime_ns)
+        with closing(sqlite3.connect(template)) as store:
+            assert store.execute("SELECT COUNT(*) FROM runs").fetchone() == (0,)
+    assert made[0] == made[1]
+    template.write_bytes(b"damaged")
+    with open_run(recipe(tmp_path / "third"), "third") as run:
+        run.log_metrics({"f1": 0.5})
+    (tmp_path / "cache").chmod(0o777)  # others could have put something there
+    with open_run(recipe(tmp_path / "fourth"), "fourth") as run:
+        run.log_metrics({"f1": 0.5})

@@ -13,6 +13,7 @@ from genre_spark.config import MlflowConfig
 from genre_spark.errors import InvalidConfigError
 from genre_spark.tracking.stores.servers import wait_for_server
 from genre_spark.tracking.stores.sqlite_files import check_store, point_artifacts_here
+from genre_spark.tracking.stores.templates import make_store
 
 __all__ = [
     "UNSENT",
@@ -87,6 +88,8 @@ def open_store(config: MlflowConfig, work: str) -> str:
         file = Path(uri.removeprefix("sqlite:///"))
         check_store(file, seconds=config.timeout)
         if "://" not in work and file.parent in (Path(work), Path(work) / UNSENT):
+            if not file.exists():
+                make_store(file)
             point_artifacts_here(file, file.parent / _ARTIFACTS)
     return uri
 
