@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from genre_spark.arguments import argument_parser
 from genre_spark.errors import (
     MissingExtraError,
     UserError,
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = words.pop(0) if words and words[0] in _COMMANDS else None
     try:
         if command is None:
+            argument_parser().parse_intermixed_args(words)  # --help, and words that are wrong
             require(*EXTRAS["spark"], *EXTRAS["pipeline"])
         module = import_module(_COMMANDS[command] if command else "genre_spark.cli")
     except MissingExtraError as error:

@@ -22,7 +22,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from genre_spark import __version__
+from genre_spark.arguments import argument_parser
 from genre_spark.config import Config, load_config
 from genre_spark.errors import (
     GenreSparkError,
@@ -34,9 +34,10 @@ from genre_spark.pipelines.run import run as run_all
 from genre_spark.pipelines.run import run_stage
 from genre_spark.pipelines.stage import StageResult
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
+from genre_spark.progress import LineHandler
 from genre_spark.redaction import RedactingFormatter, redact, redact_tree
 from genre_spark.report import describe_result, how_to_open
-from genre_spark.session import cancel_jobs, job_progress, spark_session
+from genre_spark.session import cancel_jobs, spark_session
 from genre_spark.signals import (
     end_interrupted,
     interruption,
@@ -49,8 +50,8 @@ from genre_spark.tracking import experiment_address, open_store
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a stage, or all of them, and return the exit code."""
-    options = _parser().parse_intermixed_args(arguments)
-    handler = logging.StreamHandler(sys.stderr)
+    options = argument_parser().parse_intermixed_args(arguments)
+    handler = LineHandler()
     handler.setFormatter(RedactingFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("genre_spark").setLevel(logging.INFO)
@@ -100,42 +101,6 @@ def _failed(stage: str, error: BaseException, config: Config | None) -> int:
         raise error
     _report_error(_unexpected(stage, error, config))
     return 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    stages = "\n".join(f"  {entry.name:18}{entry.summary}" for entry in STAGES.values())
-    parser = argparse.ArgumentParser(
-        prog="genre-spark",
-        description="Predict the genres of movies from posters and metadata, on Apache Spark.",
-        epilog=f"stages:\n{stages}\n  {'run':18}all of them in order\n"
-        f"  {'ui':18}the MLflow UI, and the address of the ranked models\n\n"
-        "genre-spark init FOLDER copies recipes, jobs and notebooks to a folder of yours\n"
-        "genre-spark guess tells the genres of one movie; genre-spark sync sends runs that waited "
-        "for MLflow's server\n\n"
-        "example:\n  genre-spark run --config demo.yaml paths.work=/tmp/demo cnn.epochs=2",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "stage", choices=[*STAGES, "run", "ui"], metavar="STAGE", help="one of the stages below"
-    )
-    parser.add_argument(
-        "--config",
-        required=True,
-        metavar="FILE",
-        help="a recipe: a file, or the bare name of one that comes with genre_spark (demo.yaml)",
-    )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="settings over the recipe's"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print the result as one JSON object on standard output"
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="repeat the stage even if nothing has changed"
-    )
-    parser.add_argument("--port", type=int, default=5000, help="port of ui (5000)")
-    parser.add_argument("--version", action="version", version=f"genre-spark {__version__}")
-    return parser
 
 
 def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
@@ -194,7 +159,6 @@ def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable
                         log_file=logs,
                     )
                 )
-            stack.enter_context(job_progress(spark, stage))
             started.append(spark)
         return started[0]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError
+from genre_spark.progress import TaskCounts, show_progress
 from genre_spark.workers.interpreter import check_interpreter
 
 __all__ = [
@@ -28,6 +27,7 @@ __all__ = [
     "literal_path",
     "read_spark_conf",
     "spark_session",
+    "task_counts",
     "with_retry",
 ]
 
@@ -216,69 +216,32 @@ def count_executors(spark: SparkSession) -> int:
     return max(1, context._jsc.sc().getExecutorMemoryStatus().size() - 1)
 
 
-_open_blocks: list[threading.Event] = []  # of job_progress, the innermost last
-
-
 def count_task_slots(spark: SparkSession) -> int:
     """Return how many tasks run at once now; 8 where Spark does not report it (Spark Connect)."""
     return 8 if _is_connect(spark) else int(spark.sparkContext.defaultParallelism)
 
 
-@contextmanager
-def job_progress(spark: SparkSession, label: str, *, interval: float = 0.5) -> Iterator[None]:
-    """Show on standard error how many tasks of the running Spark jobs are done.
-
-    A terminal gets one line that is rewritten, a file or pipe one line every ten seconds. Spark
-    Connect has no status tracker: nothing is shown there. Inside another such block, only the inner
-    one shows.
-    """
+def task_counts(spark: SparkSession) -> TaskCounts | None:
+    """Return what tells how many tasks of the running Spark jobs are done; None: nothing does."""
     if _is_connect(spark):
-        yield
-        return
-    done = threading.Event()
-    watcher = threading.Thread(target=_watch_jobs, args=(spark, label, interval, done), daemon=True)
-    _open_blocks.append(done)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
-        _open_blocks.remove(done)
-
-
-def _watch_jobs(spark: SparkSession, label: str, interval: float, done: threading.Event) -> None:
+        return None
     tracker = spark.sparkContext.statusTracker()
-    terminal = sys.stderr.isatty()
-    started, last_line, shown = time.monotonic(), time.monotonic(), False
-    while not done.wait(interval):
-        finished = total = 0
-        for stage in tracker.getActiveStageIds():
-            info = tracker.getStageInfo(stage)
-            if info is not None:
-                finished, total = finished + info.numCompletedTasks, total + info.numTasks
-        # no Spark job runs, or an inner block shows it: the line belongs to somebody else
-        if total == 0 or _open_blocks[-1] is not done:
-            shown = _clear_line(shown)
-            continue
-        elapsed = time.monotonic() - started
-        text = f"  {label}: {finished}/{total} tasks of the running jobs, {elapsed:.0f} s"
-        if terminal:
-            sys.stderr.write("\r\x1b[K" + text)
-            sys.stderr.flush()
-            shown = True
-        elif time.monotonic() - last_line >= 10:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-            last_line = time.monotonic()
-    _clear_line(shown)
+
+    def ask() -> tuple[int, int]:
+        found = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+        stages = [info for info in found if info is not None]
+        return sum(info.numCompletedTasks for info in stages), sum(info.numTasks for info in stages)
+
+    return ask
 
 
-def _clear_line(shown: bool) -> bool:
-    if shown:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
-    return False
+@contextmanager
+def job_progress(
+    spark: SparkSession, label: str, *, interval: float | None = None
+) -> Iterator[None]:
+    """Show on standard error how far the work in this block is; see `progress.show_progress`."""
+    with show_progress(label, task_counts(spark), interval=interval):
+        yield
 
 
 def json_of_java(value: Any, *, without: Mapping[str, Iterable[str]] | None = None) -> str:

@@ -26,6 +26,7 @@ from genre_spark.inventory import (
     read_states,
     take_inventory,
 )
+from genre_spark.ownership import claimed
 from genre_spark.session import literal_path
 
 __all__ = [
@@ -272,14 +273,15 @@ def write_table(
         partitions: number of files, or None for as many as the frame has partitions.
         options: of Spark's Parquet writer.
     """
-    folder = write_data(
-        frame, table, fingerprint=fingerprint, partitions=partitions, options=options
-    )
-    written = frame.sparkSession.read.schema(frame.schema).parquet(
-        literal_path(join(table, folder))
-    )
-    rows = written.count()
-    return commit_table(table, TableManifest(fingerprint, (folder,), rows, details or {}))
+    with claimed([table], "writing a table"):  # a commit removes what it does not know
+        folder = write_data(
+            frame, table, fingerprint=fingerprint, partitions=partitions, options=options
+        )
+        written = frame.sparkSession.read.schema(frame.schema).parquet(
+            literal_path(join(table, folder))
+        )
+        rows = written.count()
+        return commit_table(table, TableManifest(fingerprint, (folder,), rows, details or {}))
 
 
 def table_files(table: str) -> list[str]:

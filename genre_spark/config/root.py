@@ -69,6 +69,10 @@ class Config(Section):
         (),
         description="stages that `run` leaves out, such as train-cnn for forests alone",
     )
+    second_writer: Literal["wait", "stop"] = Field(
+        "wait",
+        description="what a stage does while another process runs it in the same work folder",
+    )
     spark: SparkConfig = SparkConfig()
     mlflow: MlflowConfig = MlflowConfig()
     sample_data: SampleDataConfig | None = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TypeVar
 
 import pyspark
@@ -11,13 +12,19 @@ from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
+from genre_spark.progress import counting
+
 __all__ = ["run_in_threads"]
 
 T = TypeVar("T")
 
 
 def run_in_threads(
-    spark: SparkSession, functions: Sequence[Callable[[], T]], *, parallelism: int
+    spark: SparkSession,
+    functions: Sequence[Callable[[], T]],
+    *,
+    parallelism: int,
+    counted: str = "",
 ) -> list[T]:
     """Call the functions, at most `parallelism` at a time, and return their results in their order.
 
@@ -25,9 +32,22 @@ def run_in_threads(
     for, so that no thread and no Spark job outlives the call. Job groups, descriptions and
     scheduler pools of the caller hold in the threads too.
 
+    Args:
+        spark: the session.
+        functions: what is called.
+        parallelism: calls at once.
+        counted: what a call makes, in the plural, where progress shall be shown.
+
     Raises:
         Exception: the first one that a function raised.
     """
+    if not counted:
+        return _run(spark, functions, parallelism)
+    with counting(counted, len(functions)) as work:
+        return _run(spark, [partial(work.count, each) for each in functions], parallelism)
+
+
+def _run(spark: SparkSession, functions: Sequence[Callable[[], T]], parallelism: int) -> list[T]:
     if parallelism == 1 or len(functions) <= 1:
         return [function() for function in functions]
     # before 4.0 the session is taken on Spark Connect only

@@ -25,8 +25,11 @@ from genre_spark.files import (
     write_checked_json,
 )
 from genre_spark.inventory import find_damage, read_states, take_inventory
+from genre_spark.ownership import claimed
 from genre_spark.pipelines.stage_result import StageResult, read_result, record_result
-from genre_spark.session import check_workers
+from genre_spark.progress import show_progress
+from genre_spark.session import check_workers, task_counts
+from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun, open_run
 from genre_spark.workers.errors import worker_errors
 
@@ -71,6 +74,8 @@ class Stage:
             inputs that are not there.
         outputs: returns what must be whole for the earlier result to stand, mostly tables.
         always: whether the body finds out by itself what is left to do (incremental work).
+        standing: for such a stage: returns its result where nothing is left and that can be seen
+            without Spark, else None.
         needs_spark: whether the body gets a Spark session.
         logs_metrics: whether the stage's run gets the metrics; not where the body has logged them
             to the runs of models or of the pipeline.
@@ -83,6 +88,7 @@ class Stage:
         depends_on: Callable[[Config], list[object]],
         outputs: Callable[[Config], Sequence[Output]],
         always: bool = False,
+        standing: Callable[[Config], StageResult | None] | None = None,
         needs_spark: bool = True,
         logs_metrics: bool = True,
     ) -> None:
@@ -92,6 +98,7 @@ class Stage:
         self._depends_on = depends_on
         self._outputs = outputs
         self._always = always
+        self._find_standing = standing
         self._needs_spark = needs_spark
         self._logs_metrics = logs_metrics
 
@@ -140,6 +147,23 @@ class Stage:
         if standing is not None:
             return standing
         require_writable(config.paths.work, "paths.work")
+        with claimed(self._places(config), self.name, otherwise=config.second_writer) as waited:
+            if waited:  # the other one may have done what was to be done
+                digest = self.check(config)
+                standing = None if force else self._standing(config, digest)
+                if standing is not None:
+                    return standing
+            return self._run(session, config, digest, parent=parent, force=force)
+
+    def _run(
+        self,
+        session: Callable[[], SparkSession | None],
+        config: Config,
+        digest: str,
+        *,
+        parent: str | None,
+        force: bool,
+    ) -> StageResult:
         spark = session() if self._needs_spark else None
         if spark is not None:
             check_workers(spark)
@@ -147,7 +171,8 @@ class Stage:
         tags = {"stage": self.name, "data_digest": digest, "git_commit": git_commit()}
         with open_run(config, self.name, parent=parent, tags=tags) as tracked:
             tracked.digest, tracked.force = digest, force
-            with worker_errors():
+            tasks = None if spark is None else task_counts(spark)
+            with worker_errors(), show_progress(self.name, tasks):
                 result = self._body(spark, config, tracked)
             seconds = round(time.monotonic() - started, 2)
             result = replace(result, stage=self.name, seconds=seconds, run_id=tracked.run_id)
@@ -156,6 +181,11 @@ class Stage:
             tracked.log_metrics({**metrics, "seconds": result.seconds})
             self._remember(config, digest, result)
         return result
+
+    def _places(self, config: Config) -> list[str]:
+        """Return what only one process may write at a time: the stage's record and its tables."""
+        tables = [output.path for output in self._outputs(config) if isinstance(output, Table)]
+        return [join(config.paths.work, f"stage-{self.name}"), *tables]
 
     def earlier(self, config: Config) -> StageResult | None:
         """Return the earlier result, or None where it does not stand any more; needs no Spark."""
@@ -200,7 +230,8 @@ class Stage:
 
     def _standing(self, config: Config, digest: str) -> StageResult | None:
         if self._always:
-            return None
+            found = None if self._find_standing is None else self._find_standing(config)
+            return None if found is None else replace(found, stage=self.name, reused=True)
         done = read_checked_json(self._record(config))
         if not done or done.get("fingerprint") != digest:
             return None
@@ -252,6 +283,7 @@ def stage(
     depends_on: Callable[[Config], list[object]],
     outputs: Callable[[Config], Sequence[Output]],
     always: bool = False,
+    standing: Callable[[Config], StageResult | None] | None = None,
     needs_spark: bool = True,
     logs_metrics: bool = True,
 ) -> Callable[[Body], Stage]:
@@ -261,6 +293,7 @@ def stage(
         depends_on=depends_on,
         outputs=outputs,
         always=always,
+        standing=standing,
         needs_spark=needs_spark,
         logs_metrics=logs_metrics,
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from genre_spark.pipelines.stage import Stage
+if TYPE_CHECKING:
+    from genre_spark.pipelines.stage import Stage  # with Spark and MLflow, seconds
 
 __all__ = ["STAGES", "StageEntry"]
 

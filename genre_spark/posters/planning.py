@@ -13,6 +13,7 @@ thing here that grows with the source.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -131,14 +132,9 @@ def plan_posters(
     Raises:
         InvalidInputError: the source cannot be listed.
     """
-    listing = list_posters(source, follow_links=config.follow_links)
-    posters, rejected = _one_per_id(listing.posters)
-    rejected = listing.rejects + rejected
     settings = config_fingerprint(config)
     base = _Base.empty() if anew else _Base.read(table, settings)
-    posters, dropped = _with_hashes(posters, base.rows, source, config)
-    rejected = rejected + dropped
-    digest = _content_digest(posters, rejected, settings)
+    posters, rejected, digest = _list(source, base, settings, config)
     whole = {} if anew else done_chunks(table, rejects_table, base.receipts)
     if whole.keys() >= set(base.digests) and _stands(table, rejects_table, digest):
         return Plan(digest, "", (), {}, None, {}, posters.num_rows + len(rejected), 0, 0)
@@ -149,11 +145,7 @@ def plan_posters(
         for group, known in groups
         if known is None
     )
-    counts: dict[str, int] = {}
-    for _, reason, _ in rejected:
-        counts[reason] = counts.get(reason, 0) + 1
-    wanted = set(chunks)
-    done = {chunk: receipt for chunk, receipt in whole.items() if chunk in wanted}
+    done = {chunk: whole[chunk] for chunk in chunks if chunk in whole}
     kept = sum(group.num_rows for group, known in groups if known is not None)
     moved = posters.num_rows - fresh - kept
     return Plan(
@@ -162,11 +154,31 @@ def plan_posters(
         chunks=tuple(chunks),
         done=done,
         rejects=write_rejects(rejects_table, f"names-{digest}", rejected) if rejected else None,
-        reject_counts=counts,
+        reject_counts=dict(Counter(reason for _, reason, _ in rejected)),
         listed=posters.num_rows + len(rejected),
         fresh=fresh,
         gone=base.rows.num_rows - kept - moved,
     )
+
+
+def posters_stand(source: str, table: str, rejects_table: str, config: PostersConfig) -> bool:
+    """Return whether the table is up to date with its source; nothing is written."""
+    settings = config_fingerprint(config)
+    base = _Base.read(table, settings)
+    whole = done_chunks(table, rejects_table, base.receipts)
+    up_to_date = whole.keys() >= set(base.digests)
+    return up_to_date and _stands(table, rejects_table, _list(source, base, settings, config)[2])
+
+
+def _list(
+    source: str, base: _Base, settings: str, config: PostersConfig
+) -> tuple[pa.Table, list[tuple[str, str, str]], str]:
+    """Return the posters of the source, one per id, the rejected files, and a digest of both."""
+    listing = list_posters(source, follow_links=config.follow_links)
+    posters, twice = _one_per_id(listing.posters)
+    posters, dropped = _with_hashes(posters, base.rows, source, config)
+    rejected = listing.rejects + twice + dropped
+    return posters, rejected, _content_digest(posters, rejected, settings)
 
 
 def _stands(table: str, rejects_table: str, digest: str) -> bool:

@@ -20,18 +20,25 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, join, write_checked_json
+from genre_spark.files import filesystem, is_local, join, write_checked_json
 from genre_spark.inventory import FileState, read_states
 from genre_spark.posters.arrow_columns import text_column
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import require_posters
 from genre_spark.posters.placeholders import PLACEHOLDER, PLACEHOLDER_FROM
-from genre_spark.posters.planning import Plan, config_fingerprint, plan_posters
+from genre_spark.posters.planning import (
+    Plan,
+    config_fingerprint,
+    plan_posters,
+    posters_stand,
+)
 from genre_spark.posters.receipts import STATE, facts_folder, read_hashes
+from genre_spark.progress import counting
 from genre_spark.tables import TableManifest, commit_table, read_manifest
 from genre_spark.workers.tasks import short_task
 
 _ANSWER = "answer string"
+_QUICKLY_LISTED = 20_000  # posters, about a second
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,8 @@ def prepare_posters(
         )
     todo = [(index, chunk) for index, chunk in enumerate(plan.chunks) if chunk not in plan.done]
     job = ChunkJob(source, table, rejects_table, plan.ledger, config)
-    receipts = {**plan.done, **_run_chunks(spark, job, todo)}
+    with counting("posters", plan.fresh, by_tasks=True):
+        receipts = {**plan.done, **_run_chunks(spark, job, todo)}
     manifest = _commit(
         table, rejects_table, plan, [receipts[chunk] for chunk in plan.chunks], config
     )
@@ -96,6 +104,32 @@ def prepare_posters(
     rejected = manifest.details["rejected"]
     reused = manifest.rows - decoded
     return PreparedPosters(manifest, False, decoded, reused, plan.gone, rejected)
+
+
+def standing_posters(
+    source: str, *, table: str, rejects_table: str, config: PostersConfig
+) -> PreparedPosters | None:
+    """Return what stands where a table is small, on this machine and up to date; no Spark.
+
+    Listing some thousand files is quicker than starting a session that lists them.
+
+    Args:
+        source: as for `prepare_posters`.
+        table: folder of the posters table.
+        rejects_table: folder of the rejects table.
+        config: how posters are stored.
+
+    Returns:
+        None where `prepare_posters` has to look.
+    """
+    before = read_manifest(table)
+    if before is None or before.rows > _QUICKLY_LISTED or not is_local(filesystem(source)[0]):
+        return None
+    if not posters_stand(source, table, rejects_table, config):
+        return None
+    return PreparedPosters(
+        before, unchanged=True, reused=before.rows, rejected=before.details["rejected"]
+    )
 
 
 def _plan(

@@ -1,37 +1,27 @@
-"""The line that reports the progress of the running Spark jobs."""
+"""How far running Spark jobs are."""
 
 from __future__ import annotations
 
-import io
-import sys
+import threading
 import time
 
-from genre_spark.session import job_progress
+from genre_spark.session import task_counts
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+def test_the_tasks_of_running_jobs_are_counted(spark):
+    ask = task_counts(spark)
+    assert ask is not None
+    assert ask() == (0, 0)
+    job = threading.Thread(target=run_a_second, args=(spark,))
+    job.start()
+    seen = set()
+    while job.is_alive():
+        seen.add(ask())
+        time.sleep(0.02)
+    job.join()
+    assert (0, 1) in seen
+    assert ask() == (0, 0)
 
 
 def run_a_second(spark) -> None:
     spark.sparkContext.parallelize([1.0], 1).foreach(time.sleep)
-
-
-def test_a_block_inside_another_shows_its_jobs_alone(spark, monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(
-        sys, "stderr", terminal
-    )  # not in a fixture: pytest puts its own back before the test
-    with job_progress(spark, "outer", interval=0.05):
-        run_a_second(spark)
-        assert "outer: 0/1 tasks of the running jobs" in terminal.getvalue()
-        terminal.truncate(0)
-        with job_progress(spark, "inner", interval=0.05):
-            terminal.truncate(0)
-            run_a_second(spark)
-            assert "inner: 0/1 tasks" in terminal.getvalue()
-            assert "outer" not in terminal.getvalue()
-        run_a_second(spark)
-        assert "outer" in terminal.getvalue()
-    assert terminal.getvalue().endswith("\r\x1b[K")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from genre_spark.config import Config, load_config
@@ -105,3 +110,42 @@ def test_tables_may_be_missing_where_only_the_users_files_are_checked(
     inputs.value = InvalidInputError("genres.csv: no such file")
     with pytest.raises(InvalidInputError):
         stage.check_paths(config)
+
+
+def test_a_second_run_takes_what_the_first_one_made_while_it_waited(
+    stage: Stage, config: Config, monkeypatch
+) -> None:
+    first = stage(None, config)
+    (Path(config.paths.work) / "stages" / f"{stage.name}.json").rename(config.paths.work + "/later")
+
+    @contextmanager
+    def wait(places, task, *, otherwise):
+        assert f"{config.paths.work}/genres" in places
+        assert (task, otherwise) == (stage.name, "wait")
+        record = Path(config.paths.work) / "stages" / f"{stage.name}.json"
+        Path(config.paths.work + "/later").rename(record)  # the first one ends
+        yield True
+
+    monkeypatch.setattr("genre_spark.pipelines.stage.claimed", wait)
+    second = stage(None, config)
+    assert second.reused
+    assert second.run_id == first.run_id
+
+
+def test_a_second_run_stops_where_the_recipe_says_so(stage: Stage, config: Config) -> None:
+    config = config.model_copy(update={"second_writer": "stop"})
+    owner = {
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "started": psutil.Process().create_time(),
+        "task": "run",
+        "state": "writes",
+        "beat": 1,
+    }
+    claim = Path(config.paths.work) / "_owners" / f"genres-{'0' * 32}.json"
+    claim.parent.mkdir(parents=True)
+    claim.write_text(json.dumps(owner), encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=rf"genres: process {os.getpid()} on"):
+        stage(None, config)
+    claim.unlink()
+    assert not stage(None, config).reused

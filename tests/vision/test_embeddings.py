@@ -18,10 +18,10 @@ from genre_spark.files import filesystem, join
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.features.network_features import store_backbone
 from genre_spark.pipelines.features.poster_embeddings import run
-from genre_spark.pipelines.models.network_plan import training_settings
 from genre_spark.pipelines.models.network_predictions import check_features
 from genre_spark.pipelines.models.predict_posters import run as predict
 from genre_spark.pipelines.models.train_cnn import run as train
+from genre_spark.pipelines.network_settings import training_settings
 from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
 from genre_spark.tables import commit_table, read_manifest, table_files
 from genre_spark.vision.feed.embedded import embed_samples

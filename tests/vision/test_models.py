@@ -8,6 +8,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from torchvision import models
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.pipelines.network_settings import FROM_SCRATCH
 from genre_spark.vision.inference.network_file import prepare_for_inference
 from genre_spark.vision.models import (
     PosterNetwork,
@@ -213,3 +214,8 @@ def test_weights_that_are_not_installed_are_reported_with_the_ways_to_get_them(m
 
 def test_networks_from_scratch_need_no_weights():
     assert load_pretrained(build_network("lenet", 3, 80, 76, seed=0), "auto") is None
+
+
+def test_what_starts_from_scratch_is_known_without_torch():
+    without = {name for name in architecture_names() if find_architecture(name).weights is None}
+    assert without == FROM_SCRATCH

@@ -43,6 +43,7 @@ from genre_spark.multilabel.models.from_sklearn import (
 )
 from genre_spark.multilabel.models.parts import FittedPart
 from genre_spark.multilabel.models.scorers import ConstantScorer, StoredScorer
+from genre_spark.progress import counting
 from genre_spark.workers.errors import describe_error
 from genre_spark.workers.tasks import short_task
 
@@ -93,7 +94,8 @@ def run_tasks(
             }
         )
 
-    results = with_matrix(blocks, count).mapInArrow(short_task(run), _RESULTS).collect()
+    with counting("fits", count, by_tasks=True):
+        results = with_matrix(blocks, count).mapInArrow(short_task(run), _RESULTS).collect()
     found = {row["id"]: row for row in results}
     return [
         (

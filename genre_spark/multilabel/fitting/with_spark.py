@@ -97,7 +97,7 @@ def fit_with_spark(
             else partial(_fit_labelsets, fit, sub)
             for sub, drawn in _with_rows(table, subproblems, statistics)
         ]
-        return run_in_threads(spark, fits, parallelism=parallelism)
+        return run_in_threads(spark, fits, parallelism=parallelism, counted="fits")
 
 
 def _in_order(training: DataFrame, partitions: int) -> DataFrame:

@@ -9,8 +9,10 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
-from genre_spark.files import file_digest, fingerprint, join, read_json, write_json
+from genre_spark.files import fingerprint, join, read_json, write_json
+from genre_spark.ownership import claimed
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.network_settings import pretrained_source
 from genre_spark.session import job_progress
 from genre_spark.vision.feed.embedded import embed_samples
 from genre_spark.vision.inference.embedded_posters import EmbeddedPosters, embed_posters
@@ -36,24 +38,6 @@ class Backbone:
     version: str
     features: int
     table: str
-
-
-def pretrained_source(config: Config) -> list[object]:
-    """Return what the weights depend on that a network of the recipe starts from.
-
-    Raises:
-        InvalidConfigError: unknown architecture.
-        InvalidInputError: cnn.pretrained is a file that is not there.
-    """
-    cnn = config.cnn
-    weights = find_architecture(cnn.architecture).weights
-    if cnn.pretrained == "none" or (cnn.pretrained == "auto" and weights is None):
-        return [cnn.architecture, "random", config.seed]
-    if cnn.pretrained == "auto" and weights is not None:
-        return [cnn.architecture, weights.package, weights.file]
-    if cnn.pretrained == "download":
-        return [cnn.architecture, "download"]
-    return [cnn.architecture, file_digest(cnn.pretrained)]
 
 
 def features_depend_on(config: Config) -> list[object]:
@@ -169,7 +153,10 @@ def embed_posters_table(spark: SparkSession, config: Config) -> tuple[Backbone, 
 def _embed(
     spark: SparkSession, config: Config, backbone: Backbone
 ) -> tuple[Backbone, EmbeddedPosters]:
-    with job_progress(spark, f"features of {backbone.table.rsplit('/', 1)[-1]}"):
+    with (
+        claimed([backbone.table], "poster-embeddings", otherwise=config.second_writer),
+        job_progress(spark, f"features of {backbone.table.rsplit('/', 1)[-1]}"),
+    ):
         embedded = embed_posters(
             spark,
             Catalogue(config).posters.files(),

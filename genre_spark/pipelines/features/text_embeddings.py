@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import file_digest, filesystem
+from genre_spark.ownership import claimed
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import MOVIE_ID, MOVIES_CSV
@@ -83,11 +84,14 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
 def embed_texts_table(spark: SparkSession, config: Config) -> EmbeddedTexts:
     """Compute the vectors of all texts that have none yet."""
-    source = find_source(config.text_embeddings.model)
-    with job_progress(spark, f"text embeddings of {config.text_embeddings.model}"):
+    source, table = find_source(config.text_embeddings.model), Catalogue(config).text_embeddings
+    with (
+        claimed([table.path], "text-embeddings", otherwise=config.second_writer),
+        job_progress(spark, f"text embeddings of {config.text_embeddings.model}"),
+    ):
         return embed_texts(
             _texts(spark, config),
-            Catalogue(config).text_embeddings.path,
+            table.path,
             source,
             config=config.text_embeddings,
         )

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.progress import counting
 from genre_spark.synthesis import DatasetSpec, read_report, write_dataset
 from genre_spark.tracking import TrackedRun
-
-logger = logging.getLogger("genre_spark")
-
-_PROGRESS_EVERY = 5.0  # seconds
 
 
 def dataset_spec(config: Config) -> DatasetSpec:
@@ -66,7 +60,8 @@ def run(spark: None, config: Config, tracked: TrackedRun) -> StageResult:  # noq
     """Write genres.csv, the metadata CSVs and the posters of synthetic movies."""
     spec = dataset_spec(config)
     tracked.log_params({"movies": spec.movies, "seed": spec.seed, "flaws": spec.flaws})
-    report = write_dataset(spec, report=_progress(spec.movies))
+    with counting("posters", spec.movies) as work:
+        report = write_dataset(spec, report=lambda done: work.reach(min(done, spec.movies)))
     rows = sum(report.genres.values())
     tracked.log_dict({"genres": dict(report.genres), "flaws": dict(report.flaws)}, "sample.json")
     return StageResult(
@@ -85,15 +80,3 @@ def run(spark: None, config: Config, tracked: TrackedRun) -> StageResult:  # noq
         if report.flaws
         else (),
     )
-
-
-def _progress(total: int) -> Callable[[int], None]:
-    last = time.monotonic()
-
-    def report(done: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _PROGRESS_EVERY:
-            last = time.monotonic()
-            logger.info("%s: %d of %d posters", run.name, min(done, total), total)
-
-    return report

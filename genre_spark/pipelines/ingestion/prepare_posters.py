@@ -10,7 +10,7 @@ from genre_spark.config import Config
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.posters.listing import require_posters
-from genre_spark.posters.table import PreparedPosters, prepare_posters
+from genre_spark.posters.table import PreparedPosters, prepare_posters, standing_posters
 from genre_spark.session import job_progress
 from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
@@ -28,7 +28,15 @@ def _outputs(config: Config) -> list[Table]:
     return [tables.posters, tables.rejects("posters")]
 
 
-@stage(depends_on=_depends_on, outputs=_outputs, always=True)
+def _standing(config: Config) -> StageResult | None:
+    posters, rejects = (table.path for table in _outputs(config))
+    found = standing_posters(
+        config.paths.posters, table=posters, rejects_table=rejects, config=config.posters
+    )
+    return None if found is None else _result(config, found)
+
+
+@stage(depends_on=_depends_on, outputs=_outputs, always=True, standing=_standing)
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Decode, resize and store new and changed posters, and drop those that are gone."""
     posters, rejects = (table.path for table in _outputs(config))
@@ -48,6 +56,11 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     tracked.log_metrics(
         {f"rejected/{reason}": count for reason, count in prepared.rejected.items()}
     )
+    return _result(config, prepared)
+
+
+def _result(config: Config, prepared: PreparedPosters) -> StageResult:
+    posters, rejects = (table.path for table in _outputs(config))
     return StageResult(
         outputs={"posters": posters, "rejects": rejects},
         counts={
@@ -55,7 +68,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             "decoded": prepared.decoded,
             "removed": prepared.removed,
             "rejected": sum(prepared.rejected.values()),
-            "stored as they were": details["kept_as_they_were"],
+            "stored as they were": prepared.manifest.details["kept_as_they_were"],
         },
         notes=_notes(prepared),
         reused=prepared.unchanged,

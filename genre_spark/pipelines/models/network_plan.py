@@ -10,7 +10,7 @@ from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import join, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.features.network_features import embed_for_training, pretrained_source
+from genre_spark.pipelines.features.network_features import embed_for_training
 from genre_spark.sampling.class_weights import class_weights
 from genre_spark.session import job_progress
 from genre_spark.tables import TableManifest
@@ -21,32 +21,6 @@ from genre_spark.vision.models.architectures import Normalisation
 from genre_spark.vision.training.job import TrainingJob
 from genre_spark.vision.training.losses import LabelWeights
 from genre_spark.vision.training.sample_facts import SampleFacts, count_labels, measure_channels
-
-# what changes how a training runs but not its outcome; `pretrained` is left out here because
-# `starts_from` says which weights it stands for
-_WITHOUT_EFFECT: dict[str, Any] = {
-    "name": True,
-    "pretrained": True,
-    "threads": True,
-    "device": True,
-    "checkpoint_minutes": True,
-    "distribution": {"where", "backend"},
-    "feed": {"workers", "prefetch"},
-}
-
-
-def training_settings(config: Config) -> dict[str, Any]:
-    """Return the settings that the trained weights depend on."""
-    settings = config.cnn.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
-    settings["starts_from"] = pretrained_source(config)
-    if config.cnn.freeze == "backbone":
-        settings["mirror"] = config.embeddings.mirror
-    return settings
-
-
-def training_note(config: Config) -> str:
-    """Return the file beside a trained network that says which run trained it."""
-    return join(config.paths.model(config.cnn.model_name), "training.json")
 
 
 def plan_training(spark: SparkSession, config: Config, *, digest: str) -> TrainingJob:

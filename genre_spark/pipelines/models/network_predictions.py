@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.progress import counting
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
 from genre_spark.session import job_progress
 from genre_spark.vision.inference.prediction import predict_features, predict_posters
@@ -29,7 +30,12 @@ def write_predictions(
     tables = {}
     for split in ("validation", "test"):
         table = Catalogue(config).predictions(name, split)
-        with job_progress(spark, f"predictions for {split}"), worker_errors():
+        rows = Catalogue(config).samples(split).manifest().rows
+        with (
+            job_progress(spark, f"predictions for {split}"),
+            counting("posters", rows, by_tasks=True),
+            worker_errors(),
+        ):
             predictions = _predict(spark, config, job, split, version=run_id)
             table.write(predictions, fingerprint=digest, details=details)
         tables[split] = table.path

@@ -13,7 +13,7 @@ from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError, MissingTableError
 from genre_spark.files import file_digest, filesystem, fingerprint, join, read_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.models.network_plan import training_note
+from genre_spark.pipelines.network_settings import training_note
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS
 from genre_spark.session import job_progress

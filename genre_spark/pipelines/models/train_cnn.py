@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict, dataclass
-
-from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.files import join, remove_folder, write_json
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.model_inputs import sample_inputs
-from genre_spark.pipelines.models.network_pictures import log_pictures
-from genre_spark.pipelines.models.network_plan import (
-    plan_training,
-    training_note,
-    training_settings,
-)
-from genre_spark.pipelines.models.network_predictions import write_predictions
+from genre_spark.pipelines.network_settings import training_settings
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tables import Table
-from genre_spark.tracking import (
-    CurveLogger,
-    TrackedRun,
-    log_data_inputs,
-    log_poster_model,
-    model_run,
-    system_metrics,
-)
-from genre_spark.vision.figures.training_curves import draw_curves
-from genre_spark.vision.storage import local_copy
-from genre_spark.vision.training.distribution import launch
-from genre_spark.vision.training.job import TrainingJob
-from genre_spark.vision.training.outcomes import EpochRecord, TrainingOutcome
+from genre_spark.tracking import TrackedRun, model_run
 
-logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """Sends an epoch's numbers to MLflow, from whichever process trains."""
-
-    curves: CurveLogger
-
-    def __call__(self, record: EpochRecord) -> None:
-        """Log the numbers at the epoch's step."""
-        values = {name: value for name, value in asdict(record).items() if name != "epoch"}
-        self.curves(record.epoch, {f"epoch/{name}": value for name, value in values.items()})
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -67,9 +30,13 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     Counts: samples, epochs, the best epoch. Metrics: the best epoch's on validation, at threshold
     0.5.
     """
+    from genre_spark.pipelines.models.network_training import (  # noqa: PLC0415 - torch, seconds
+        train_network,
+    )
+
     name, method = config.cnn.model_name, config.cnn.architecture
     with model_run(tracked, name, family="cnn", method=method, tags={"stage": run.name}) as child:
-        job, outcome, manifests = _train(spark, config, tracked, child)
+        job, outcome, manifests = train_network(spark, config, tracked, child)
     best = next(record for record in outcome.history if record.epoch == outcome.best_epoch)
     metrics = {
         f"validation/{key}": getattr(best, key)
@@ -88,55 +55,3 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         },
         metrics=metrics,
     )
-
-
-def _train(
-    spark: SparkSession, config: Config, tracked: TrackedRun, child: TrackedRun
-) -> tuple[TrainingJob, TrainingOutcome, dict[str, str]]:
-    """Train and predict; everything about the model goes to its own run, the child."""
-    name = config.cnn.model_name
-    child.log_params(
-        {
-            "cnn": config.cnn.model_dump(mode="json"),
-            "seed": config.seed,
-            "sampling": config.sampling.model_dump(mode="json"),
-        }
-    )
-    log_data_inputs(child, sample_inputs(config))
-    checkpoints = join(config.paths.table("checkpoints"), name)
-    if tracked.force:
-        remove_folder(join(checkpoints, tracked.digest))
-    job = plan_training(spark, config, digest=tracked.digest)
-    logger.info(
-        "  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary)
-    )
-    with system_metrics(child):
-        outcome = launch(job, report=EpochReport(CurveLogger(child.tracking_uri, child.run_id)))
-    write_json(training_note(config), {"run_id": child.run_id, "digest": tracked.digest})
-    _log_training(child, job, outcome, name)
-    manifests = write_predictions(spark, config, job, digest=tracked.digest, run_id=child.run_id)
-    log_pictures(spark, child, config, job)
-    remove_folder(checkpoints, keep=tracked.digest)
-    return job, outcome, manifests
-
-
-def _curves(outcome: TrainingOutcome, name: str) -> Figure:
-    return draw_curves(
-        outcome.history, title=name, best_epoch=outcome.best_epoch, head_epochs=outcome.head_epochs
-    )
-
-
-def _log_training(run: TrackedRun, job: TrainingJob, outcome: TrainingOutcome, name: str) -> None:
-    run.log_figure(_curves(outcome, name), "curves.png")
-    phases = (
-        [""]
-        if job.embedded is None
-        else ["/head", *(["/top"] if job.settings.fine_tune.epochs else [])]
-    )
-    for phase in phases:
-        for file in ("best.pt", "last.pt"):
-            with local_copy(f"{job.checkpoints}{phase}/{file}") as local:
-                run.log_file(local, f"checkpoints{phase}")
-    with local_copy(job.model_file) as local:
-        uri = log_poster_model(run, str(local), name)
-    run.set_tags({"model_uri": uri})

@@ -13,6 +13,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from genre_spark.config import EmbeddingsConfig
 from genre_spark.files import filesystem, fingerprint, join, whole_file
+from genre_spark.progress import counting
 from genre_spark.schemas import FEATURES, MOVIE_ID
 from genre_spark.tables import TableManifest, commit_table, read_manifest, remove_damaged
 from genre_spark.vision.inference.poster_embedder import worker_embedder
@@ -90,7 +91,8 @@ def embed_posters(
     embed = _embedder(folder, model_file, version=version, config=config, device=device)
     computed = 0
     if missing:
-        with worker_errors():
+        wanted = sum(part.rows for part in missing)
+        with worker_errors(), counting("posters", wanted, by_tasks=True):
             # one short row per part of some hundred posters
             receipts = map_parts(spark, missing, embed, _RECEIPT_SCHEMA).collect()
         computed = sum(receipt["rows"] for receipt in receipts)

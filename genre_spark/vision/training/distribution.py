@@ -20,6 +20,7 @@ from pyspark.ml.torch.distributor import TorchDistributor
 
 from genre_spark.errors import InvalidConfigError, StageFailedError
 from genre_spark.files import remove_folder
+from genre_spark.progress import hand_over, show_progress
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.storage import load_tensors, save_tensors
 from genre_spark.vision.training.job import TrainingJob, run_job
@@ -65,7 +66,7 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
     backend = choose_backend(job) if local else where.backend.replace("auto", "gloo")
     # what the processes write comes here; standard output belongs to the stage's result
     output = _Tail()
-    with contextlib.redirect_stdout(output):
+    with contextlib.redirect_stdout(output), hand_over():  # the first process shows how far it is
         try:
             distributor.run(_run_rank, job, backend, report)
         except Exception as error:
@@ -119,7 +120,8 @@ def _run_rank(job: TrainingJob, backend: str, report: Report | None) -> None:
         torch.cuda.set_device(choose_device(job.settings.device, local_rank=local_rank))
     dist.init_process_group(backend, timeout=_TIMEOUT)
     try:
-        outcome = run_job(job, rank=rank, size=size, local_rank=local_rank, report=report)
+        with show_progress("training") if rank == 0 else contextlib.nullcontext():
+            outcome = run_job(job, rank=rank, size=size, local_rank=local_rank, report=report)
         if rank == 0:
             save_tensors(_outcome_file(job), asdict(outcome))
     except BaseException as error:

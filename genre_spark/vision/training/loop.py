@@ -23,7 +23,7 @@ from genre_spark.vision.training.normalisation import still_normalisation
 from genre_spark.vision.training.optimizers import build_optimizer, build_schedule
 from genre_spark.vision.training.outcomes import EpochRecord, Report, TrainingOutcome, TrainingPlan
 from genre_spark.vision.training.processes import ProcessGroup
-from genre_spark.vision.training.progress import EpochBar
+from genre_spark.vision.training.progress import EpochProgress
 from genre_spark.vision.training.validation import score
 
 __all__ = ["train"]
@@ -135,7 +135,7 @@ class _Training:
         self.model.train()
         self.loss.train()
         first = outcome.batch
-        bar = EpochBar(
+        progress = EpochProgress(
             self.plan.label,
             outcome.epoch,
             self.plan.epochs,
@@ -143,7 +143,7 @@ class _Training:
             done=first,
             shown=self.group.leads,
         )
-        with bar, closing(self.feed.epoch(outcome.epoch, first)) as batches:
+        with progress, closing(self.feed.epoch(outcome.epoch, first)) as batches:
             for position in range(first, self.batches):
                 batch = next(batches, None)
                 self._step(batch, position)
@@ -151,7 +151,9 @@ class _Training:
                 outcome.batch = position + 1
                 if self._checkpoint_is_due(position):
                     self._save()
-                bar.advance(outcome.loss_sum / outcome.weight_sum if outcome.weight_sum else None)
+                progress.advance(
+                    outcome.loss_sum / outcome.weight_sum if outcome.weight_sum else None
+                )
         rows = int(self.group.total(torch.tensor(rows, device=self.group.device)))
         self._close_epoch(rows / max(1e-9, time.monotonic() - started), started)
 

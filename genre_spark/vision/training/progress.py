@@ -1,23 +1,23 @@
-"""The progress of a training in a terminal."""
+"""How far a training is, for the line that its process shows."""
 
 from __future__ import annotations
 
-import sys
+from contextlib import ExitStack
 from types import TracebackType
 
-from tqdm import tqdm
+from genre_spark.progress import counting
 
-__all__ = ["EpochBar"]
+__all__ = ["EpochProgress"]
 
 
-class EpochBar:
-    """A bar with loss, rate and remaining time; shown on terminals only.
+class EpochProgress:
+    """Counts the steps of an epoch among those of all epochs.
 
     Args:
         label: name of the training.
         epoch: number of the epoch, from 0.
         epochs: number of epochs at most.
-        batches: steps of the epoch.
+        batches: steps of an epoch.
         done: steps of it that an earlier run has done.
         shown: whether this process reports at all.
     """
@@ -32,23 +32,21 @@ class EpochBar:
         done: int = 0,
         shown: bool = True,
     ) -> None:
-        self._bar = tqdm(
-            desc=f"{label} {epoch + 1}/{epochs}",
-            total=batches,
-            initial=done,
-            unit="batch",
-            file=sys.stderr,
-            leave=False,
-            disable=not (shown and sys.stderr.isatty()),
-        )
+        self._note = f"{label}, epoch {epoch + 1} of {epochs}"
+        self._total, self._done = epochs * batches, epoch * batches + done
+        self._shown, self._stack = shown, ExitStack()
 
     def advance(self, loss: float | None) -> None:
         """Count a step; the loss is shown when it is known (on a GPU, not at every step)."""
-        if loss is not None:
-            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-        self._bar.update()
+        if self._shown:
+            note = self._note if loss is None else f"{self._note}, loss {loss:.4f}"
+            self._work.advance(note=note)
 
-    def __enter__(self) -> EpochBar:
+    def __enter__(self) -> EpochProgress:
+        if self._shown:
+            work = counting("batches", self._total, done=self._done)
+            self._work = self._stack.enter_context(work)
+            self._work.note = self._note
         return self
 
     def __exit__(
@@ -57,4 +55,4 @@ class EpochBar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.close()
+        self._stack.close()
