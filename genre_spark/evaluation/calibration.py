@@ -10,8 +10,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.evaluation.passes.threshold_curves import ThresholdCurves
 from genre_spark.evaluation.style import FAINT, INK, SERIES, name_axes, new_figure
-from genre_spark.evaluation.threshold_curves import ThresholdCurves
 
 __all__ = ["BINS", "Reliability", "draw_reliability", "reliability_of"]
 

@@ -101,6 +101,10 @@ class TrackedRun:
             self.run_id, tags=[RunTag(key, redact(str(value))) for key, value in tags.items()]
         )
 
+    def tag(self, name: str) -> str:
+        """Return a tag's value, "" where the run has none of that name."""
+        return str(self.client.get_run(self.run_id).data.tags.get(name, ""))
+
     def describe(self, text: str) -> None:
         """Set the run's description, in Markdown; the UI shows it on the run's page."""
         self.set_tags({MLFLOW_RUN_NOTE: text[:_LONGEST_NOTE]})
@@ -134,6 +138,14 @@ class TrackedRun:
         self.client.log_figure(
             self.run_id, figure, path, save_kwargs={"dpi": 120, "bbox_inches": "tight"}
         )
+
+    def log_bytes(self, content: bytes, path: str) -> None:
+        """Store a file's content as an artifact; it takes the place of an earlier one."""
+        folder, _, name = path.rpartition("/")
+        with temporary_folder() as place:
+            file = Path(place) / name
+            file.write_bytes(content)
+            self.log_file(file, folder or None)
 
     def log_file(self, file: str | Path, folder: str | None = None) -> None:
         """Store a local file as an artifact."""

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.evaluation.baseline_predictions import (
+from genre_spark.evaluation.passes.baseline_predictions import (
     LabelPrior,
     fit_label_prior,
     predict_at_random,
     predict_most_common,
 )
-from genre_spark.evaluation.decisions import decide_labels
+from genre_spark.evaluation.passes.decisions import decide_labels
+from genre_spark.evaluation.scores import NO_RULE
 from genre_spark.numeric.label_correlation import correlate_labels
-from genre_spark.pipelines.evaluation.evaluation_log import count_pairs
+from genre_spark.pipelines.evaluation.measuring.evaluation_passes import sum_test
+from genre_spark.pipelines.evaluation.measuring.gathered import gather
+from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
+from genre_spark.schemas import PREDICTIONS_SCHEMA
 
 LABELS = "movie_id long, labels array<float>, weight float"
 
@@ -69,9 +73,21 @@ def test_baselines_look_at_nothing_but_the_prior(spark) -> None:
 def test_pairs_are_counted_and_correlated_like_numpy(spark) -> None:
     random = np.random.default_rng(1)
     truth = (random.random((60, 4)) < [0.5, 0.3, 0.7, 0.0]).astype(float)
-    frame = spark.createDataFrame([(row.tolist(),) for row in truth], "labels array<float>")
-    counts = count_pairs(frame, "labels", labels=4)
-    np.testing.assert_array_equal(counts, truth.T @ truth)
+    rows = [(movie, row.tolist(), row.tolist(), row.tolist()) for movie, row in enumerate(truth)]
+    frame = spark.createDataFrame(rows, PREDICTIONS_SCHEMA)
+    model = PredictedModel("m", "f", "m", ("a", "b", "c", "d"), "", {"test": frame.repartition(3)})
+    sums = sum_test(gather(spark, [model], "test"), {}, {"m": NO_RULE})["m"]
+    np.testing.assert_array_equal(sums.actual, truth.T @ truth)
+    np.testing.assert_array_equal(sums.predicted, truth.T @ truth)
+    assert sums.groups.sum(axis=0).tolist() == [
+        *truth.sum(axis=0),
+        *truth.sum(axis=0),
+        *truth.sum(axis=0),
+        60,
+        60,
+        truth.any(axis=1).sum(),
+    ]
+    counts = sums.actual
     phi = correlate_labels(counts, rows=60)
     np.testing.assert_allclose(phi[:3, :3], np.corrcoef(truth[:, :3].T), atol=1e-12)
     assert np.isnan(phi[3]).all()

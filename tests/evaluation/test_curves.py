@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, hamming_loss, jaccard_score
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.evaluation.threshold_curves import ThresholdCurves, count_batch, count_thresholds
+from genre_spark.evaluation.passes.threshold_curves import (
+    ThresholdCurves,
+    count_batch,
+    count_thresholds,
+)
 
 GRID = np.linspace(0, 1, 11)
 

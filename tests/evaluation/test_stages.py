@@ -19,6 +19,7 @@ from genre_spark.evaluation.scores import RULES
 from genre_spark.fusion.calibrators import Calibrator
 from genre_spark.pipelines import compare, evaluate
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.measuring.gathered import gather
 from genre_spark.schemas import PREDICTIONS_SCHEMA, SAMPLES_WITHOUT_POSTERS_SCHEMA
 from genre_spark.tables import write_table
 from genre_spark.tracking import experiment_address, resolve_tracking_uri
@@ -301,11 +302,11 @@ def test_calibrated_models_are_measured_and_shown_before_and_after(spark, evalua
 def test_models_of_different_test_movies_are_distinguished(spark, evaluated) -> None:
     config, result, _ = evaluated
     models = [evaluate._open_model(spark, config, name) for name in ("expert", "guess")]
-    assert result.notes == evaluate._compare_movies(models) == ()
-    fewer = replace(
-        models[1], predictions={"test": models[1].predictions["test"].where("movie_id != 5")}
-    )
-    assert "expert 80, guess 79" in evaluate._compare_movies([models[0], fewer])[0]
+    assert result.notes == evaluate._compare_movies(gather(spark, models, "test")) == ()
+    rows = models[1].predictions["test"].where("movie_id != 5")
+    fewer = replace(models[1], predictions={"test": rows}, tables={})
+    found = evaluate._compare_movies(gather(spark, [models[0], fewer], "test"))
+    assert "expert 80, guess 79" in found[0]
 
 
 def test_without_predictions_the_user_is_reported_what_to_run(spark, tmp_path) -> None:

@@ -10,7 +10,9 @@ from genre_spark.config import MultilabelConfig
 from genre_spark.config.multilabel import OPTIONAL, ForestConfig, Method
 from genre_spark.errors import InvalidConfigError
 from genre_spark.evaluation.scores import EXACT_MATCH, FIXED
-from genre_spark.pipelines.evaluation.model_evaluation import PredictedModel, _measure
+from genre_spark.pipelines.evaluation.measuring.evaluation_passes import measure_rules
+from genre_spark.pipelines.evaluation.measuring.gathered import gather
+from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
 from genre_spark.pipelines.models.multilabel_methods import make_classifier, make_estimator
 from genre_spark.schemas import PREDICTIONS_SCHEMA
 from tests.multilabel.tables import ESTIMATORS
@@ -80,9 +82,12 @@ def test_models_are_measured_at_0_5_by_their_own_predictions_and_elsewhere_by_th
     model = PredictedModel(
         "m", "multilabel", "label_powerset", ("a", "b"), "", {"test": predictions}
     )
-    assert _measure(model, {FIXED: [0.5]})["test", FIXED]["subset_accuracy"] == 1.0
-    assert _measure(model, {FIXED: [0.55]})["test", FIXED]["subset_accuracy"] == 0.5
-    assert _measure(model, {EXACT_MATCH: [0.5]})["test", EXACT_MATCH]["subset_accuracy"] == 0.0
+    gathered = gather(spark, [model], "test")
+    found = measure_rules(gathered, {"m": {FIXED: [0.5], EXACT_MATCH: [0.5]}})
+    assert found["m", "test", FIXED]["subset_accuracy"] == 1.0
+    assert found["m", "test", EXACT_MATCH]["subset_accuracy"] == 0.0
+    found = measure_rules(gathered, {"m": {FIXED: [0.55]}})
+    assert found["m", "test", FIXED]["subset_accuracy"] == 0.5
 
 
 def test_a_recipe_balances_binary_fits_and_no_others():

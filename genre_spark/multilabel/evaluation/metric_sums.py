@@ -1,4 +1,4 @@
-"""Sums and curves that metrics follow from: one pass over the predictions of a table."""
+"""Sums and curves that metrics follow from: one pass over the predictions of one or many tables."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ from genre_spark.multilabel.evaluation.score_curves import with_running_sums
 from genre_spark.multilabel.matrices import Matrix, check_labels, decode_arrays
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["MetricSums"]
+__all__ = ["POINTS", "MetricSums", "collect_metrics", "group_points"]
 
-_POINTS = "name string, curve int, score double, positive double, negative double"
+POINTS = "grp int, name string, curve int, score double, positive double, negative double"
+"""Columns of the points that metrics follow from; `grp` keeps groups of rows apart."""
 _ARROW = pa.schema(
     [
+        ("grp", pa.int32()),
         ("name", pa.string()),
         ("curve", pa.int32()),
         ("score", pa.float64()),
@@ -63,8 +65,11 @@ class MetricSums:
         Raises:
             InvalidInputError: there is no row, or one that cannot be used.
         """
-        points = predictions.mapInArrow(short_task(self._points), _POINTS)
-        return _finish(points, curves=self.curves)
+        points = predictions.mapInArrow(short_task(self._points), POINTS)
+        found = collect_metrics(points, curves=self.curves)
+        if 0 not in found:
+            raise InvalidInputError("predictions: no rows, expected at least one of weight > 0")
+        return found[0]
 
     def _points(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -78,28 +83,61 @@ class MetricSums:
         check_labels(truth, "labelsCol")
         if columns["weight"].null_count:
             raise InvalidInputError("weightCol: null, expected numbers >= 0")
-        weight = columns["weight"].to_numpy(zero_copy_only=False)
-        rows: list[_Point] = [("rows", 0, 0.0, float(weight.sum()), 0.0)]
-        rows += [("labels", truth.shape[1], 0.0, 0.0, 0.0)]
-        rows += _of_labels("true", weight @ truth)
+        prediction = scores = None
         if "prediction" in columns:
             prediction = _decode_like(truth, columns["prediction"], "predictionCol")
             check_labels(prediction, "predictionCol")
-            rows += _of_sums(prediction_sums(truth, prediction, weight))
-            counts = label_counts(truth, prediction, weight)
-            rows += _of_labels("hits", counts["hits"])
-            rows += _of_labels("predicted", counts["predicted"])
-        if "scores" not in columns:
-            return _to_batch(rows)
-        scores = _decode_like(truth, columns["scores"], "probabilitiesCol")
-        if np.isnan(scores).any():
-            raise InvalidInputError("probabilitiesCol: NaN, expected numbers")
-        if self.ranking:
-            rows += _of_sums(ranking_sums(truth, scores, weight))
-        if not self.curves:
-            return _to_batch(rows)
-        curves = _curve_batch(*curve_points(truth, scores, weight))
-        return pa.Table.from_batches([_to_batch(rows), curves]).combine_chunks().to_batches()[0]
+        if "scores" in columns:
+            scores = _decode_like(truth, columns["scores"], "probabilitiesCol")
+            if np.isnan(scores).any():
+                raise InvalidInputError("probabilitiesCol: NaN, expected numbers")
+        return group_points(
+            truth,
+            columns["weight"].to_numpy(zero_copy_only=False),
+            prediction=prediction,
+            scores=scores,
+            ranking=self.ranking,
+            curves=self.curves,
+        )
+
+
+def group_points(
+    truth: Matrix,
+    weight: NDArray[np.float64],
+    *,
+    prediction: Matrix | None = None,
+    scores: Matrix | None = None,
+    group: int = 0,
+    ranking: bool = True,
+    curves: bool = True,
+) -> pa.RecordBatch:
+    """Return the sums and the points of curves of some rows of a group, as columns of POINTS.
+
+    Args:
+        truth: 0 or 1, (rows, labels).
+        weight: weight of each row, (rows,).
+        prediction: 0 or 1, (rows, labels); None leaves out the metrics that need it.
+        scores: numbers, (rows, labels), likewise.
+        group: number of the group.
+        ranking: whether sums for metrics of the labels' order are made of the scores.
+        curves: whether points for average precision and ROC AUC are made of the scores.
+    """
+    rows: list[_Point] = [("rows", 0, 0.0, float(weight.sum()), 0.0)]
+    rows += [("labels", truth.shape[1], 0.0, 0.0, 0.0)]
+    rows += _of_labels("true", weight @ truth)
+    if prediction is not None:
+        rows += _of_sums(prediction_sums(truth, prediction, weight))
+        counts = label_counts(truth, prediction, weight)
+        rows += _of_labels("hits", counts["hits"])
+        rows += _of_labels("predicted", counts["predicted"])
+    if scores is None:
+        return _to_batch(group, rows)
+    if ranking:
+        rows += _of_sums(ranking_sums(truth, scores, weight))
+    if not curves:
+        return _to_batch(group, rows)
+    points = _curve_batch(group, *curve_points(truth, scores, weight))
+    return pa.Table.from_batches([_to_batch(group, rows), points]).combine_chunks().to_batches()[0]
 
 
 def _decode_like(truth: Matrix, column: pa.Array, role: str) -> Matrix:
@@ -120,12 +158,14 @@ def _of_labels(name: str, values: NDArray[np.float64]) -> list[_Point]:
     return [(name, index, 0.0, value, 0.0) for index, value in enumerate(values.tolist())]
 
 
-def _to_batch(rows: list[_Point]) -> pa.RecordBatch:
-    columns = zip(zip(*rows, strict=True), _ARROW.types, strict=True)
+def _to_batch(group: int, rows: list[_Point]) -> pa.RecordBatch:
+    values = [[group] * len(rows), *zip(*rows, strict=True)]
+    columns = zip(values, _ARROW.types, strict=True)
     return pa.RecordBatch.from_arrays([pa.array(v, kind) for v, kind in columns], schema=_ARROW)
 
 
 def _curve_batch(
+    group: int,
     curve: NDArray[np.int64],
     score: NDArray[np.float64],
     positive: NDArray[np.float64],
@@ -133,23 +173,41 @@ def _curve_batch(
 ) -> pa.RecordBatch:
     same = np.zeros(len(curve), dtype=np.int32)
     names = pa.DictionaryArray.from_arrays(same, [_CURVE]).cast(pa.string())
+    groups = pa.array(np.full(len(curve), group, dtype=np.int32))
     numbers = [pa.array(values) for values in (curve.astype(np.int32), score, positive, negative)]
-    return pa.RecordBatch.from_arrays([names, *numbers], schema=_ARROW)
+    return pa.RecordBatch.from_arrays([groups, names, *numbers], schema=_ARROW)
 
 
-def _finish(points: DataFrame, *, curves: bool) -> MultilabelMetrics:
-    """Add up the points of all batches: one row per sum, and per curve its two areas."""
-    keys = ["name", "curve", "score"] if curves else ["name", "curve"]
+def collect_metrics(points: DataFrame, *, curves: bool) -> dict[int, MultilabelMetrics]:
+    """Return the metrics of each group that has rows of weight > 0, in one job.
+
+    What comes to the driver is one row per sum, and per curve its two areas.
+
+    Args:
+        points: columns of POINTS, of all batches.
+        curves: whether there are points of curves among them.
+
+    Raises:
+        InvalidInputError: rows of a group differ in their number of labels.
+    """
+    keys = ["grp", "name", "curve", *(["score"] if curves else [])]
     grouped = points.groupBy(*keys).agg(
         F.sum("positive").alias("positive"), F.sum("negative").alias("negative")
     )
-    rows = (_with_areas(grouped) if curves else grouped).collect()  # 3 L + about 20 rows
-    found: dict[str, dict[int, Any]] = {}
+    rows = (_with_areas(grouped) if curves else grouped).collect()  # 3 L + about 20 rows per group
+    found: dict[int, dict[str, dict[int, Any]]] = {}
     for row in rows:
-        found.setdefault(row["name"], {})[row["curve"]] = row
-    weight = found["rows"][0]["positive"] if found else 0.0
-    if not weight > 0:
-        raise InvalidInputError("predictions: no rows, expected at least one of weight > 0")
+        found.setdefault(row["grp"], {}).setdefault(row["name"], {})[row["curve"]] = row
+    return {
+        group: _finish(entries)
+        for group, entries in found.items()
+        if entries["rows"][0]["positive"] > 0
+    }
+
+
+def _finish(found: dict[str, dict[int, Any]]) -> MultilabelMetrics:
+    """Return the metrics that sums by name and curve give."""
+    weight = found["rows"][0]["positive"]
     if len(found["labels"]) > 1:
         raise InvalidInputError(
             f"labelsCol: vectors of lengths {sorted(found['labels'])}, expected one length"
@@ -173,10 +231,10 @@ def _finish(points: DataFrame, *, curves: bool) -> MultilabelMetrics:
 
 def _with_areas(grouped: DataFrame) -> DataFrame:
     """Integrate the curves over their scores: one row per name and curve."""
-    running = with_running_sums(grouped, "name", "curve")
+    running = with_running_sums(grouped, "grp", "name", "curve")
     reached = F.col("tp") + F.col("fp")
     precision = F.when(reached > 0, F.col("tp") / reached).otherwise(0.0)
-    return running.groupBy("name", "curve").agg(
+    return running.groupBy("grp", "name", "curve").agg(
         F.sum("positive").alias("positive"),
         F.sum("negative").alias("negative"),
         F.sum(F.col("positive") * precision).alias("precision_area"),

@@ -7,7 +7,7 @@ threshold, and the best is taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +22,19 @@ from genre_spark.multilabel.evaluation.metrics import curve_points
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
 from genre_spark.multilabel.matrices import Matrix, check_labels, decode_arrays
 from genre_spark.numeric.splitmix import mix64
+from genre_spark.workers.groups import split_groups
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["RULES", "BestThresholds", "find_thresholds"]
+__all__ = ["RULES", "BestThresholds", "find_group_thresholds", "find_thresholds"]
 
 Vector = NDArray[np.float64]
 
 RULES = ("fixed", "exact_match", "f1_micro", "f1_per_label", "cardinality", "top")
-_POINTS = "curve int, score double, positive double, negative double, weight double, n_labels int"
+_POINTS = (
+    "grp int, rule string, curve int, score double, positive double, negative double, "
+    "weight double, n_labels int"
+)
+_KEYS = ("grp", "rule", "curve")
 
 
 @dataclass(frozen=True)
@@ -60,15 +65,51 @@ def find_thresholds(
     Raises:
         InvalidInputError: there is no row, or one that cannot be used.
     """
-
-    def points(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            if batch.num_rows:
-                yield _batch_points(batch, rule, half_samples)
-
-    found = _best_points(rows.mapInArrow(short_task(points), _POINTS), rule, cardinality).collect()
+    numbered = rows.select(F.lit(0).alias("grp"), "truth", "scores", "weight")
+    found = find_group_thresholds(numbered, [rule], cardinality, half_samples={0: half_samples})
     if not found:
         raise InvalidInputError("predictions: no rows to fit thresholds on, expected at least one")
+    return found[0, rule]
+
+
+def find_group_thresholds(
+    rows: DataFrame,
+    rules: Sequence[str],
+    cardinality: float | None = None,
+    *,
+    half_samples: Mapping[int, int],
+) -> dict[tuple[int, str], BestThresholds]:
+    """Return the same for each group of rows and each rule, in one job.
+
+    Args:
+        rows: grp (int), truth, scores (array<double>) and weight (double).
+        rules: some of RULES.
+        cardinality: label cardinality to reproduce; None takes that of a group's rows.
+        half_samples: group -> number of half samples of rule f1_per_label; none where it is not
+            named.
+
+    Raises:
+        InvalidInputError: there is a row that cannot be used.
+    """
+
+    def points(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for group, batch in split_groups(batches):
+            for rule in rules:
+                yield _batch_points(group, batch, rule, half_samples.get(group, 0))
+
+    mapped = rows.mapInArrow(short_task(points), _POINTS)
+    by_rule: dict[tuple[int, str], list[Row]] = {}
+    for row in _best_points(mapped, rules, cardinality).collect():  # one per curve
+        by_rule.setdefault((row["grp"], row["rule"]), []).append(row)
+    return {
+        (group, rule): _best(found, rule, cardinality, half_samples.get(group, 0))
+        for (group, rule), found in by_rule.items()
+    }
+
+
+def _best(
+    found: list[Row], rule: str, cardinality: float | None, half_samples: int
+) -> BestThresholds:
     by_curve = {row["curve"]: _threshold(row, rule, cardinality) for row in found}
     if rule == "f1_per_label":
         n_labels = max(row["n_labels"] for row in found)
@@ -102,7 +143,9 @@ def _in_half(truth: Matrix, scores: Matrix, number: int) -> NDArray[np.bool_]:
     return np.asarray(state >> np.uint64(63) == 1)
 
 
-def _batch_points(batch: pa.RecordBatch, rule: str, half_samples: int = 0) -> pa.RecordBatch:
+def _batch_points(
+    group: int, batch: pa.RecordBatch, rule: str, half_samples: int
+) -> pa.RecordBatch:
     """Return the points of a rule's curves: the weights that each score switches on.
 
     Curve `j + k * labels` is that of label j in the k-th half sample.
@@ -150,6 +193,8 @@ def _batch_points(batch: pa.RecordBatch, rule: str, half_samples: int = 0) -> pa
     whole[:1] = float(weight.sum())  # the weight of the batch, once
     return pa.RecordBatch.from_pydict(
         {
+            "grp": pa.array(np.full(len(curve), group, dtype=np.int32)),
+            "rule": pa.array([rule] * len(curve)),
             "curve": pa.array(curve.astype(np.int32)),
             "score": pa.array(score),
             "positive": pa.array(on),
@@ -160,25 +205,25 @@ def _batch_points(batch: pa.RecordBatch, rule: str, half_samples: int = 0) -> pa
     )
 
 
-def _best_points(points: DataFrame, rule: str, cardinality: float | None) -> DataFrame:
+def _best_points(points: DataFrame, rules: Sequence[str], cardinality: float | None) -> DataFrame:
     """Return the best point of each curve, and its totals."""
-    grouped = points.groupBy("curve", "score").agg(
+    grouped = points.groupBy(*_KEYS, "score").agg(
         F.sum("positive").alias("positive"),
         F.sum("negative").alias("negative"),
         F.sum("weight").alias("weight"),
         F.max("n_labels").alias("n_labels"),
     )
-    curve = Window.partitionBy("curve")
+    curve = Window.partitionBy(*_KEYS)
     falling = curve.orderBy(F.col("score").desc())
     finite = F.abs("score") != float("inf")
-    running = with_running_sums(grouped, "curve").withColumns(
+    running = with_running_sums(grouped, *_KEYS).withColumns(
         {
             "next": F.lead("score").over(falling),
             "total": F.sum("positive").over(curve),
             "all_rows": F.sum("weight").over(curve),
         }
     )
-    valued = running.withColumn("value", F.when(finite, _objective(rule, cardinality)))
+    valued = running.withColumn("value", F.when(finite, _objective_of(rules, cardinality)))
     is_best = F.coalesce(F.col("value") == F.max("value").over(curve), F.lit(False))
     spans = valued.withColumn("is_best", is_best)
     # thresholds that are equally good side by side have the same number of worse ones above them
@@ -186,7 +231,7 @@ def _best_points(points: DataFrame, rule: str, cardinality: float | None) -> Dat
     spans = spans.withColumn("before", before)
     below = F.when(F.col("next") > float("-inf"), F.col("next")).otherwise(F.col("score"))
     empty = F.when(F.col("score") == float("inf"), F.col("positive")).otherwise(0.0)
-    found = spans.groupBy("curve", "is_best", "before").agg(
+    found = spans.groupBy(*_KEYS, "is_best", "before").agg(
         F.max("value").alias("value"),
         F.max("score").alias("from"),
         F.min(below).alias("to"),
@@ -200,11 +245,19 @@ def _best_points(points: DataFrame, rule: str, cardinality: float | None) -> Dat
         ((F.col("from") + F.col("to")) / 2).alias("threshold"),
         "value",
     )
-    return found.groupBy("curve").agg(
+    return found.groupBy(*_KEYS).agg(
         F.max(F.when(F.col("is_best"), widest)).alias("best"),
         F.sum("empty").alias("empty"),
         *(F.max(name).alias(name) for name in ("highest", "n_labels", "total", "all_rows")),
     )
+
+
+def _objective_of(rules: Sequence[str], cardinality: float | None) -> Column:
+    """Return what the rule of a point's curve makes as large as possible."""
+    found = _objective(rules[0], cardinality)
+    for rule in rules[1:]:
+        found = F.when(F.col("rule") == rule, _objective(rule, cardinality)).otherwise(found)
+    return found
 
 
 def _objective(rule: str, cardinality: float | None) -> Column:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from pyspark.sql import DataFrame, SparkSession
 
-from genre_spark.evaluation.batch_sums import group_sums
 from genre_spark.evaluation.bootstrap import Bootstrap, Interval, paired_bootstrap
-from genre_spark.evaluation.decisions import decide_labels
+from genre_spark.evaluation.passes.batch_sums import group_sums
+from genre_spark.evaluation.passes.decisions import decide_labels
 from genre_spark.evaluation.scores import (
     EXACT_MATCH,
     FIXED,
@@ -25,7 +25,7 @@ from genre_spark.evaluation.scores import (
 )
 from genre_spark.evaluation.text_tables import align_columns
 from genre_spark.multilabel.threads import run_in_threads
-from genre_spark.pipelines.evaluation.model_evaluation import fit_thresholds
+from genre_spark.pipelines.evaluation.measuring.evaluation_passes import fit_thresholds
 
 __all__ = ["ALL", "Ablation", "Variant", "measure_variants"]
 

@@ -11,7 +11,7 @@ from genre_spark.files import whole_file
 from genre_spark.fusion.calibration_tables import CalibratedModel, calibrate, fit_calibration
 from genre_spark.fusion.calibrators import Kind
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.evaluation.model_evaluation import PredictedModel
+from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
 from genre_spark.schemas import MOVIE_ID, WEIGHT
 
 __all__ = ["calibrated", "calibrated_validation"]
@@ -33,7 +33,7 @@ def calibrated(config: Config, model: PredictedModel) -> PredictedModel:
         split: calibrate(rows, found, fitted_rows=split == "validation")
         for split, rows in model.predictions.items()
     }
-    return replace(model, predictions=predictions)
+    return replace(model, predictions=predictions, tables={})
 
 
 def calibrated_validation(config: Config, validation: DataFrame) -> DataFrame:

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from functools import partial
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError, MissingTableError
-from genre_spark.evaluation.baseline_predictions import (
+from genre_spark.evaluation.headline import SHORT_NAMES, bootstrap_scores, choose_rules
+from genre_spark.evaluation.passes.baseline_predictions import (
     fit_label_prior,
     predict_at_random,
     predict_most_common,
 )
-from genre_spark.evaluation.batch_sums import group_sums
-from genre_spark.evaluation.headline import SHORT_NAMES, bootstrap_scores, choose_rules
 from genre_spark.evaluation.scores import Candidate, choose_best, gather_candidates
 from genre_spark.files import filesystem, fingerprint
 from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.calibrated import calibrated
-from genre_spark.pipelines.evaluation.evaluation_log import log_evaluation
-from genre_spark.pipelines.evaluation.model_evaluation import (
+from genre_spark.pipelines.evaluation.measuring.evaluation_log import log_evaluation
+from genre_spark.pipelines.evaluation.measuring.evaluation_passes import (
+    ChosenSums,
+    count_curves,
+    fit_model_thresholds,
+    measure_rules,
+    sum_test,
+)
+from genre_spark.pipelines.evaluation.measuring.evaluation_pictures import (
+    log_pictures,
+    model_pictures,
+)
+from genre_spark.pipelines.evaluation.measuring.gathered import GROUP, Gathered, gather
+from genre_spark.pipelines.evaluation.measuring.model_evaluation import (
     EvaluatedModel,
     PredictedModel,
-    evaluate_decisions,
-    evaluate_model,
+    as_scores,
+    threshold_scores,
 )
 from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
@@ -40,15 +49,11 @@ from genre_spark.schemas import EVALUATION_SCHEMA, LABELS, MOVIE_ID, WEIGHT
 from genre_spark.tables import read_manifest
 from genre_spark.tracking import TrackedRun, find_model_run, log_data_inputs, model_run
 
-Matrix = npt.NDArray[np.float64]
-
-logger = logging.getLogger("genre_spark")
-
 SPLITS = ("validation", "test")
 BASELINE = "baseline"
 _VERSION = 3  # of what the stage writes: a table of an older one is written again
 _MANY_MOVIES = 50_000  # of validation: no half samples from here on
-_JOBS_AT_ONCE = 3
+_JOBS_AT_ONCE = 4
 
 
 def predicted_models(config: Config) -> list[str]:
@@ -115,30 +120,25 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
     What is found is logged to the runs that trained the models; each baseline has a run of its own.
     """
-    models = [_open_model(spark, config, name) for name in predicted_models(config)]
-    evaluated = []
-    for model in models:
-        logger.info("  %s: evaluating", model.name)
-        found = evaluate_model(
-            calibrated(config, model),
-            threshold=config.evaluation.threshold,
-            half_samples=_half_samples(config, model.name),
-        )
-        if config.evaluation.calibration != "none":
-            found = replace(found, uncalibrated=model)
-        evaluated.append(found)
-    evaluated += [
-        evaluate_decisions(baseline) for baseline in _baselines(spark, config, like=models[0])
-    ]
+    stored = [_open_model(spark, config, name) for name in predicted_models(config)]
+    models = _calibrate(spark, config, stored)
+    evaluated, notes = _measure(spark, config, models, stored)
     scores = [score for found in evaluated for score in found.scores]
     by = config.evaluation.best_by
     chosen = choose_rules(gather_candidates(scores), by=by)
-    sums = _test_sums(spark, evaluated, chosen)
+    sums = sum_test(
+        gather(spark, [found.model for found in evaluated], "test"),
+        {found.model.name: found.thresholds for found in evaluated if found.thresholds},
+        {name: candidate.rule for name, candidate in chosen.items()},
+    )
     best = choose_best(list(chosen.values()), by=by)
     scores += bootstrap_scores(
-        chosen, sums, best=None if best is None else best.model, seed=config.seed
+        chosen,
+        {name: found.groups for name, found in sums.items()},
+        best=None if best is None else best.model,
+        seed=config.seed,
     )
-    runs = _log_models(config, tracked, evaluated, chosen)
+    runs = _log_models(spark, config, tracked, evaluated, chosen, sums)
     evaluation = Catalogue(config).evaluation
     evaluation.write(
         spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA),
@@ -160,7 +160,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             f"{model.name}/{SHORT_NAMES[by]}": chosen[model.name].metric("test", by)
             for model in models
         },
-        notes=_compare_movies(models),
+        notes=notes,
     )
 
 
@@ -182,26 +182,59 @@ def _movies(config: Config, model: PredictedModel) -> dict[str, int]:
     return {name: table.manifest().rows for name, table in read.items()}
 
 
-def _test_sums(
-    spark: SparkSession, evaluated: list[EvaluatedModel], chosen: Mapping[str, Candidate]
-) -> dict[str, Matrix]:
-    """Return what a bootstrap of the test metrics draws from, for each model under its rule."""
+def _calibrate(
+    spark: SparkSession, config: Config, models: list[PredictedModel]
+) -> list[PredictedModel]:
+    fits = [partial(calibrated, config, model) for model in models]
+    return run_in_threads(spark, fits, parallelism=_JOBS_AT_ONCE)
 
-    def add_up(found: EvaluatedModel) -> Matrix:
-        decided = found.decided("test", chosen[found.model.name].rule)
-        return group_sums(decided, labels=len(found.model.vocabulary))
 
-    sums = run_in_threads(
-        spark, [partial(add_up, found) for found in evaluated], parallelism=_JOBS_AT_ONCE
+def _measure(
+    spark: SparkSession, config: Config, models: list[PredictedModel], stored: list[PredictedModel]
+) -> tuple[list[EvaluatedModel], tuple[str, ...]]:
+    """Measure models and baselines under every rule; return them and notes on their movies.
+
+    Args:
+        spark: the session.
+        config: the recipe.
+        models: with the probabilities that are measured.
+        stored: the same with those that the models gave.
+    """
+    threshold, gathered = config.evaluation.threshold, gather(spark, models, *SPLITS)
+    halves = {model.name: _half_samples(config, model.name) for model in models}
+    before = [] if config.evaluation.calibration == "none" else stored
+    questions: list[Callable[[], Any]] = [
+        partial(fit_model_thresholds, gathered, threshold=threshold, half_samples=halves),
+        partial(count_curves, gathered),
+        partial(_baselines, spark, config, like=models[0]),
+        partial(_compare_movies, gathered),
+        *([partial(count_curves, gather(spark, before, "test"))] if before else []),
+    ]
+    thresholds, curves, baselines, notes, *others = run_in_threads(
+        spark, questions, parallelism=_JOBS_AT_ONCE, counted="questions to all models"
     )
-    return {found.model.name: matrix for found, matrix in zip(evaluated, sums, strict=True)}
+    everything = [*models, *baselines]
+    measured = measure_rules(gather(spark, everything, *SPLITS), thresholds)
+    evaluated = []
+    for model in everything:
+        mine = {key[1:]: found for key, found in measured.items() if key[0] == model.name}
+        limits = thresholds.get(model.name, {})
+        scores = [*threshold_scores(model, limits)]
+        for (split, rule), metrics in mine.items():
+            scores += as_scores(model, split, rule, metrics)
+        known = {split: curves[model.name, split] for split in SPLITS} if limits else {}
+        raw = others[0].get((model.name, "test")) if others else None
+        evaluated.append(EvaluatedModel(model, limits, mine, scores, known, raw))
+    return evaluated, notes
 
 
 def _log_models(
+    spark: SparkSession,
     config: Config,
     tracked: TrackedRun,
     evaluated: list[EvaluatedModel],
     chosen: Mapping[str, Candidate],
+    sums: Mapping[str, ChosenSums],
 ) -> dict[str, dict[str, str]]:
     """Log each model to its run; return model -> id of the run and digest of its predictions."""
     earlier = read_manifest(Catalogue(config).evaluation.path)
@@ -209,14 +242,13 @@ def _log_models(
     inputs = sample_inputs(config)
     test = next((data for data in inputs if data.context == "test"), None)
     runs = {}
-    for found in evaluated:
-        model, digest = (
-            found.model,
-            _predictions_digest(config, found.model, like=evaluated[0].model.name),
-        )
-        before = known.get(model.name, {})
-        again = before["run"] if before.get("digest") == digest else ""
-        with ExitStack() as stack:
+    with ExitStack() as stack:
+        pictures = []
+        for found in evaluated:
+            model = found.model
+            digest = _predictions_digest(config, model, like=evaluated[0].model.name)
+            before = known.get(model.name, {})
+            again = before["run"] if before.get("digest") == digest else ""
             run = next(
                 (
                     there
@@ -231,7 +263,11 @@ def _log_models(
                 )
                 log_data_inputs(run, inputs)
             log_evaluation(run, found, chosen[model.name], measured_on=test)
-        runs[model.name] = {"run": run.run_id, "digest": digest}
+            if found.curves:
+                drawings = model_pictures(found, chosen[model.name], sums[model.name])
+                pictures.append((run, drawings))
+            runs[model.name] = {"run": run.run_id, "digest": digest}
+        log_pictures(spark, pictures)
     return runs
 
 
@@ -245,18 +281,18 @@ def _predictions_digest(config: Config, model: PredictedModel, *, like: str) -> 
     return fingerprint(model.method, config.seed, [table.manifest().fingerprint for table in read])
 
 
-def _compare_movies(models: list[PredictedModel]) -> tuple[str, ...]:
+def _compare_movies(gathered: Gathered) -> tuple[str, ...]:
     """Return a note where models were predicted on different test movies.
 
     So it is after a new sample when only one of them was trained again.
     """
-    facts = [F.count(F.lit(1)), F.bit_xor(F.xxhash64(MOVIE_ID))]
-    movies = {
-        model.name: tuple(model.predictions["test"].agg(*facts).first() or ()) for model in models
-    }
+    facts = [F.count(F.lit(1)).alias("rows"), F.bit_xor(F.xxhash64(MOVIE_ID)).alias("ids")]
+    found = gathered.of("test").groupBy(GROUP).agg(*facts).collect()  # one row per model
+    names = {number: model.name for number, (model, _) in gathered.places.items()}
+    movies = {names[row[GROUP]]: (row["rows"], row["ids"]) for row in found}
     if len(set(movies.values())) <= 1:
         return ()
-    counts = ", ".join(f"{name} {found[0]:,}" for name, found in movies.items())
+    counts = ", ".join(f"{name} {movies[name][0]:,}" for name in sorted(movies))
     return (
         f"models were predicted on different test movies ({counts}): train them again before "
         "comparing them",
@@ -278,6 +314,7 @@ def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedMode
         tuple(details["vocabulary"]),
         str(details.get("run_id", "")),
         {split: table.read(spark) for split, table in tables.items()},
+        tables,
     )
 
 

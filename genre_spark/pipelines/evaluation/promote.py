@@ -7,10 +7,10 @@ from pyspark.sql import DataFrame, SparkSession
 from genre_spark.caching import cached
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
-from genre_spark.evaluation.batch_sums import group_sums
 from genre_spark.evaluation.bootstrap import Bootstrap, Interval, paired_bootstrap
-from genre_spark.evaluation.decisions import decide_labels
 from genre_spark.evaluation.headline import SHORT_NAMES
+from genre_spark.evaluation.passes.batch_sums import group_sums
+from genre_spark.evaluation.passes.decisions import decide_labels
 from genre_spark.evaluation.scores import SHOWN
 from genre_spark.evaluation.verdict import describe_interval
 from genre_spark.files import join, read_json

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.evaluation.batch_sums import batch_matrix, sum_batches
+from genre_spark.evaluation.passes.batch_sums import batch_matrix, sum_groups
 from genre_spark.schemas import LABELS, PROBABILITIES
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
-__all__ = ["STEPS", "ThresholdCurves", "count_batch", "count_thresholds"]
+__all__ = ["STEPS", "ThresholdCurves", "count_batch", "count_group_thresholds", "count_thresholds"]
 
 STEPS = 200
 
@@ -113,16 +114,39 @@ def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS)
     Raises:
         InvalidInputError: there is no row, or a row has another number of labels.
     """
+    columns = predictions.select(
+        F.lit(0).alias("grp"),
+        F.col(LABELS).cast("array<double>"),
+        F.col(PROBABILITIES).cast("array<double>"),
+    )
+    return count_group_thresholds(columns, labels={0: labels}, steps=steps)[0]
+
+
+def count_group_thresholds(
+    rows: DataFrame, *, labels: Mapping[int, int], steps: int = STEPS
+) -> dict[int, ThresholdCurves]:
+    """Count the same for each group of rows, in one pass.
+
+    Args:
+        rows: number of the group, labels and probabilities (array<double>).
+        labels: group -> its number of labels.
+        steps: number of intervals of the grid.
+
+    Raises:
+        InvalidInputError: a group has no row, or a row has another number of labels.
+    """
     grid = np.linspace(0.0, 1.0, steps + 1)
 
-    def count(batch: pa.RecordBatch) -> Vector:
-        truth, scores = (batch_matrix(column, labels) for column in batch.columns)
+    def count(group: int, batch: pa.RecordBatch) -> Vector:
+        truth, scores = (batch_matrix(column, labels[group]) for column in batch.columns)
         return count_batch(truth, scores, grid)
 
-    columns = predictions.select(
-        F.col(LABELS).cast("array<double>"), F.col(PROBABILITIES).cast("array<double>")
-    )
-    total = sum_batches(columns, count, size=2 * labels * len(grid) + 2 * len(grid) + 1)
+    sizes = {group: 2 * (count + 1) * len(grid) + 1 for group, count in labels.items()}
+    totals = sum_groups(rows, count, sizes=sizes)
+    return {group: _finish(total, grid, labels[group]) for group, total in totals.items()}
+
+
+def _finish(total: Vector, grid: Vector, labels: int) -> ThresholdCurves:
     if not total[-1]:
         raise InvalidInputError("predictions: no rows, expected at least one")
     on, off = total[: 2 * labels * len(grid)].reshape(2, labels, len(grid))

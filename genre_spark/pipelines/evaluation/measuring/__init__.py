@@ -1,0 +1,1 @@
+"""What the stage evaluate finds out, and what it writes into the runs of models."""

@@ -1,0 +1,92 @@
+"""Predictions of many models as one table, so that one job reads all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from genre_spark.files import join
+from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
+from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
+from genre_spark.session import literal_path
+from genre_spark.tables import Table
+
+__all__ = ["Gathered", "gather"]
+
+GROUP = "grp"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The predictions of some models.
+
+    Attributes:
+        places: group number -> the model and the split of its rows.
+        rows: the number of the group, movie_id, then labels, probabilities (null where a model
+            has none) and prediction, array<double>.
+    """
+
+    places: Mapping[int, tuple[PredictedModel, str]]
+    rows: DataFrame
+
+    def numbers(self, split: str) -> list[int]:
+        """Return the groups of a split."""
+        return [number for number, (_, of) in self.places.items() if of == split]
+
+    def of(self, split: str) -> DataFrame:
+        """Return the rows of a split."""
+        return self.rows.where(F.col(GROUP).isin(self.numbers(split)))
+
+
+def gather(spark: SparkSession, models: Sequence[PredictedModel], *splits: str) -> Gathered:
+    """Put the predictions of models together; stored ones are read by one scan.
+
+    Args:
+        spark: the session.
+        models: any number of them.
+        splits: validation, test.
+    """
+    places = dict(enumerate((model, split) for model in models for split in splits))
+    stored = {
+        number: model.tables[split] for number, (model, split) in places.items() if model.tables
+    }
+    parts = [_read_stored(spark, stored)] if stored else []
+    parts += [
+        _select(model.predictions[split], F.lit(number))
+        for number, (model, split) in places.items()
+        if number not in stored
+    ]
+    return Gathered(places, reduce(DataFrame.unionAll, parts))
+
+
+def _read_stored(spark: SparkSession, tables: Mapping[int, Table]) -> DataFrame:
+    """Read tables of predictions at once; the name of a file's folder says whose rows they are."""
+    folders = {path: number for number, table in tables.items() for path in table.manifest().paths}
+    paths = [
+        literal_path(join(table.path, path))
+        for table in tables.values()
+        for path in table.manifest().paths
+    ]
+    if not paths:
+        return _select(spark.createDataFrame([], PREDICTIONS_SCHEMA), F.lit(0))
+    folder = F.regexp_extract("_metadata.file_path", r".*/(data-[^/]+)", 1)
+    known = F.create_map(
+        *[F.lit(value) for item in folders.items() for value in (item[0].split("/")[0], item[1])]
+    )
+    return _select(spark.read.schema(PREDICTIONS_SCHEMA).parquet(*paths), known[folder])
+
+
+def _select(rows: DataFrame, group: Column) -> DataFrame:
+    wide = {
+        name: F.col(name) if name in rows.columns else F.lit(None)
+        for name in (LABELS, PROBABILITIES, PREDICTION)
+    }
+    return rows.select(
+        group.alias(GROUP),
+        MOVIE_ID,
+        *[column.cast("array<double>").alias(name) for name, column in wide.items()],
+    )

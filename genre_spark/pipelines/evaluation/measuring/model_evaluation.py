@@ -1,0 +1,86 @@
+"""One model, its predictions and how good they are under each decision rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame
+
+from genre_spark.evaluation.passes.threshold_curves import ThresholdCurves
+from genre_spark.evaluation.scores import PER_LABEL, Score
+from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
+from genre_spark.tables import Table
+
+__all__ = ["EvaluatedModel", "PredictedModel", "as_scores", "threshold_scores"]
+
+
+@dataclass(frozen=True)
+class PredictedModel:
+    """A model of which there are predictions.
+
+    Attributes:
+        name: of the model and its predictions' folder.
+        family, method: how it was made.
+        vocabulary: names of the labels, L.
+        run_id: the MLflow run that trained it, or "".
+        predictions: split -> rows of PREDICTIONS_SCHEMA.
+        tables: split -> the table that has just these rows; empty where they are worked out.
+    """
+
+    name: str
+    family: str
+    method: str
+    vocabulary: tuple[str, ...]
+    run_id: str
+    predictions: Mapping[str, DataFrame]
+    tables: Mapping[str, Table] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A model and how good it is.
+
+    Attributes:
+        model: what was measured.
+        thresholds: rule -> one threshold for all labels, or one per label; empty without
+            probabilities.
+        measured: (split, rule) -> metrics.
+        scores: thresholds and metrics as rows of the evaluation table.
+        curves: split -> what every threshold on a grid would give; empty without probabilities.
+        uncalibrated: the same of test, of the model's own probabilities, where `model` has
+            calibrated ones.
+    """
+
+    model: PredictedModel
+    thresholds: Mapping[str, Sequence[float]]
+    measured: Mapping[tuple[str, str], MultilabelMetrics]
+    scores: Sequence[Score]
+    curves: Mapping[str, ThresholdCurves] = field(default_factory=dict)
+    uncalibrated: ThresholdCurves | None = None
+
+
+def threshold_scores(
+    model: PredictedModel, thresholds: Mapping[str, Sequence[float]]
+) -> Iterator[Score]:
+    """Return the thresholds of a model's rules as rows of the evaluation table."""
+    start = (model.name, model.family, model.method, "validation")
+    for rule, limits in thresholds.items():
+        if len(limits) == 1:
+            yield Score(*start, rule, "threshold", None, limits[0])
+    if PER_LABEL in thresholds:
+        for label, limit in zip(model.vocabulary, thresholds[PER_LABEL], strict=True):
+            yield Score(*start, PER_LABEL, "threshold", label, limit)
+
+
+def as_scores(
+    model: PredictedModel, split: str, rule: str, metrics: MultilabelMetrics
+) -> Iterator[Score]:
+    """Return a model's metrics on a split under a rule as rows of the evaluation table."""
+    start = (model.name, model.family, model.method, split, rule)
+    for name, value in metrics.values.items():
+        yield Score(*start, name, None, float(value) if math.isfinite(value) else None)
+    for name, values in metrics.per_label.items():
+        for label, value in zip(model.vocabulary, values.tolist(), strict=True):
+            yield Score(*start, name, label, value if math.isfinite(value) else None)

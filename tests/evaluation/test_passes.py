@@ -1,0 +1,123 @@
+"""One job over the predictions of many models finds what a job for each of them finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from genre_spark.evaluation.passes.batch_sums import group_sums
+from genre_spark.evaluation.passes.decisions import decide_labels
+from genre_spark.evaluation.passes.threshold_curves import count_thresholds
+from genre_spark.evaluation.scores import EXACT_MATCH, FIXED, MICRO_F1, NO_RULE, PER_LABEL
+from genre_spark.multilabel import MultilabelEvaluator, ThresholdTuner
+from genre_spark.pipelines.evaluation.measuring.evaluation_passes import (
+    count_curves,
+    fit_model_thresholds,
+    measure_rules,
+    sum_test,
+)
+from genre_spark.pipelines.evaluation.measuring.gathered import gather
+from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
+from genre_spark.schemas import PREDICTIONS_SCHEMA
+from genre_spark.tables import Table, write_table
+from genre_spark.workers.groups import split_groups
+
+SPLITS = ("validation", "test")
+HALVES = {"first": 0, "second": 3, "third": 0}
+LABELS = {"first": 3, "second": 3, "third": 5}
+
+
+def test_rows_of_a_group_come_together_and_in_order():
+    batches = [
+        pa.RecordBatch.from_pydict({"grp": [1, 1, 2], "x": [10, 11, 20]}),
+        pa.RecordBatch.from_pydict(
+            {"grp": pa.array([], pa.int64()), "x": pa.array([], pa.int64())}
+        ),
+        pa.RecordBatch.from_pydict({"grp": [2, 1, 3], "x": [21, 12, 30]}),
+    ]
+    found = [(group, batch.column(0).to_pylist()) for group, batch in split_groups(batches)]
+    assert found == [(1, [10, 11, 12]), (2, [20, 21]), (3, [30])]
+
+
+@pytest.fixture(scope="module")
+def models(spark, tmp_path_factory):
+    """Two stored models, one of two files, and a third that is worked out."""
+    random, found = np.random.default_rng(4), []
+    folder = tmp_path_factory.mktemp("predictions")
+    for name, labels in LABELS.items():
+        tables, rows = {}, {}
+        for split, count in zip(SPLITS, (40, 30), strict=True):
+            truth = (random.random((count, labels)) < 0.4).astype(float)
+            scores = np.clip(0.3 * truth + 0.6 * random.random(truth.shape), 0, 1).round(2)
+            values = [
+                (movie, truth[movie].tolist(), scores[movie].tolist(), on.tolist())
+                for movie, on in enumerate((scores >= 0.5).astype(float))
+            ]
+            rows[split] = spark.createDataFrame(values, PREDICTIONS_SCHEMA)
+            tables[split] = Table(f"{folder}/{name}/{split}", PREDICTIONS_SCHEMA, "train")
+            parts = 2 if name == "second" else 1
+            write_table(rows[split].repartition(parts), tables[split].path, fingerprint=name)
+            rows[split] = tables[split].read(spark)
+        vocabulary = tuple("abcde"[:labels])
+        stored = {} if name == "third" else tables
+        found.append(PredictedModel(name, "multilabel", name, vocabulary, "", rows, stored))
+    return found
+
+
+@pytest.fixture(scope="module")
+def thresholds(spark, models):
+    gathered = gather(spark, models, *SPLITS)
+    return fit_model_thresholds(gathered, threshold=0.5, half_samples=HALVES)
+
+
+def test_thresholds_are_those_of_the_tuner(models, thresholds):
+    for model in models:
+        assert thresholds[model.name][FIXED] == [0.5]
+        for rule in (EXACT_MATCH, MICRO_F1, PER_LABEL):
+            halves = HALVES[model.name] if rule == PER_LABEL else 0
+            tuner = ThresholdTuner(rule=rule, halfSamples=halves, predictionCol="")
+            alone = tuner.fit(model.predictions["validation"]).getThresholds()
+            assert thresholds[model.name][rule] == alone
+
+
+def test_metrics_are_those_of_the_evaluator(spark, models, thresholds):
+    found = measure_rules(gather(spark, models, *SPLITS), thresholds)
+    assert len(found) == 3 * 2 * 4
+    for model in models:
+        for rule in (FIXED, PER_LABEL):
+            rows = model.predictions["test"]
+            if rule != FIXED:
+                rows = decide_labels(rows, thresholds=thresholds[model.name][rule])
+            scored = "probabilities" if rule == FIXED else ""
+            alone = MultilabelEvaluator(probabilitiesCol=scored).evaluateAll(rows)
+            one = found[model.name, "test", rule]
+            assert one.values == pytest.approx(alone.values)
+            assert set(one.per_label) == set(alone.per_label)
+            for name, values in alone.per_label.items():
+                np.testing.assert_array_equal(one.per_label[name], values)
+
+
+def test_curves_and_sums_are_those_of_each_model(spark, models, thresholds):
+    gathered = gather(spark, models, *SPLITS)
+    curves = count_curves(gathered)
+    rules = {"first": PER_LABEL, "second": MICRO_F1, "third": FIXED}
+    sums = sum_test(gathered, thresholds, rules)
+    for model in models:
+        rows, labels = model.predictions["test"], len(model.vocabulary)
+        alone = count_thresholds(rows, labels=labels)
+        np.testing.assert_array_equal(curves[model.name, "test"].predicted, alone.predicted)
+        np.testing.assert_array_equal(curves[model.name, "test"].exact, alone.exact)
+        rule = rules[model.name]
+        decided = (
+            rows if rule == FIXED else decide_labels(rows, thresholds=thresholds[model.name][rule])
+        )
+        np.testing.assert_array_equal(sums[model.name].groups, group_sums(decided, labels=labels))
+
+
+def test_a_model_without_probabilities_is_measured_by_its_predictions(spark, models):
+    rows = {"test": models[0].predictions["test"].drop("probabilities")}
+    guess = PredictedModel("guess", "baseline", "guess", ("a", "b", "c"), "", rows)
+    found = measure_rules(gather(spark, [models[0], guess], "test"), {"first": {FIXED: [0.5]}})
+    assert found["guess", "test", NO_RULE]["f1_micro"] == found["first", "test", FIXED]["f1_micro"]
+    assert "roc_auc_macro" not in found["guess", "test", NO_RULE].values
