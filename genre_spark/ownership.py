@@ -26,7 +26,7 @@ from typing import Any, Literal
 import psutil
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, join, read_json, write_json
+from genre_spark.files import filesystem, is_local, join, read_json, write_json
 
 __all__ = ["OWNERS", "Patience", "claimed", "own"]
 
@@ -34,6 +34,7 @@ logger = logging.getLogger("genre_spark")
 
 OWNERS = "_owners"
 """Folder of the claims, beside what is claimed."""
+_TRIES = 20
 _CLOCK = 2.0  # seconds by which the start of a process may change when the clock is set
 
 
@@ -160,8 +161,9 @@ class _Owner:
             self._thread.join()
         self._remove(self._name)
         system, inner = filesystem(self._folder)
-        with suppress(OSError):  # others have claims in it, or it never was a folder
-            system.rmdir(inner)
+        if is_local(system):  # an object store has no empty folders
+            with suppress(OSError):  # others have claims in it
+                system.rmdir(inner)
 
     def acquire(self, otherwise: str) -> bool:
         """Return when this process is the owner: whether it had to wait for that."""
@@ -227,6 +229,11 @@ class _Owner:
         started = psutil.Process().create_time()
         host = socket.gethostname()
         claim = _Claim(host, os.getpid(), started, self._task, state, self._beat)
+        for _ in range(_TRIES):
+            # another owner may remove the empty folder just before this file is made in it
+            with suppress(FileNotFoundError):
+                write_json(join(self._folder, self._name), asdict(claim))
+                return
         write_json(join(self._folder, self._name), asdict(claim))
 
     def _remove(self, name: str) -> None:
