@@ -187,6 +187,8 @@ def open_run(
     """
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.ERROR)
+    # it logs the traceback of errors that it raises, a full disk for one
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     uri = open_store(config.mlflow, config.paths.work)
     use_store(uri)
