@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from genre_spark.config.section import Section
 
@@ -53,10 +53,20 @@ class PostersConfig(Section):
 
 
 class FeedConfig(Section):
-    """The feed: samples, read by Petastorm, as batches of tensors."""
+    """The feed: samples as batches of tensors. `feed: parquet` is short for its reader."""
 
+    reader: Literal["petastorm", "parquet"] = Field(
+        "petastorm",
+        description="what reads the samples; parquet: pyarrow alone, where petastorm and its pins "
+        "are not installed; the batches are the same",
+    )
     workers: int = Field(2, ge=1, le=64, description="threads that read, and as many that decode")
     shuffle_buffer: int = Field(
         2048, ge=0, description="samples that are mixed before batches are drawn"
     )
     prefetch: int = Field(4, ge=1, description="batches kept ready")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_form(cls, value: object) -> object:
+        return {"reader": value} if isinstance(value, str) else value

@@ -11,11 +11,25 @@ import pytest
 import torch
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.vision.feed.poster_feed import PosterFeed
+from genre_spark.vision.feed import poster_feed
 from tests.feed.tables import LABELS, pixels_of, write_samples
 
 GROUPS = [[7, 5], [9], [4, 4, 4]]
 ROWS = 33
+
+
+READINGS = ("petastorm", "parquet")
+_chosen: list[str] = []
+
+
+@pytest.fixture(params=READINGS, autouse=True)
+def reading(request) -> None:
+    """Every test of this file holds for both readers."""
+    _chosen[:] = [request.param]
+
+
+def PosterFeed(files, **options) -> poster_feed.PosterFeed:
+    return poster_feed.PosterFeed(files, **{"reading": _chosen[0], **options})
 
 
 @pytest.fixture
@@ -97,6 +111,17 @@ def test_the_order_does_not_depend_on_workers_prefetching_or_a_slow_consumer(fil
             time.sleep(0.02)
             slow.append(batch.movie_ids.tolist())
     assert slow == expected
+
+
+def test_both_readers_give_the_same_batches(files):
+    def batches(name) -> list:
+        with PosterFeed(files, batch_size=8, seed=3, reading=name) as feed:
+            return [batch for epoch in (0, 1) for batch in feed.epoch(epoch)]
+
+    one, other = batches("petastorm"), batches("parquet")
+    assert len(one) == len(other) == 10
+    for batch, same in zip(one, other, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(batch, same, strict=True))
 
 
 def test_epochs_differ_and_each_has_every_sample_once(files):

@@ -11,6 +11,7 @@ import pytest
 
 from genre_spark.errors import MissingExtraError
 from genre_spark.extras import EXTRAS, require
+from tests.feed.tables import write_samples
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = """
@@ -98,3 +99,14 @@ def test_a_missing_extra_is_an_import_error_with_the_module_s_name(monkeypatch) 
         require("pyspark", "torch")
     assert isinstance(raised.value, MissingExtraError)
     assert raised.value.name == "torch"
+
+
+def test_samples_are_read_without_petastorm_where_the_recipe_says_parquet(tmp_path) -> None:
+    files = write_samples(tmp_path, [[3, 2]])
+    done = run_without(
+        "petastorm",
+        code="from genre_spark.vision.feed.poster_feed import PosterFeed\n"
+        f"feed = PosterFeed({files!r}, batch_size=5, reading='parquet')\n"
+        "with feed: print([len(batch.movie_ids) for batch in feed.epoch(0)])",
+    )
+    assert done.stdout.strip() == "[5]", done.stderr

@@ -118,6 +118,7 @@ def _train(
         inputs.sizes,
         count_labels(files["train"], len(vocabulary)),
         join(checkpoints, tracked.digest),
+        config.cnn.feed.reader,
     )
     logger.info("  %s: training on %d movies", settings.name, job.facts.rows)
     curves = CurveLogger(child.tracking_uri, child.run_id)

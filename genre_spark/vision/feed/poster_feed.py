@@ -1,8 +1,8 @@
 """Samples as batches of tensors, fed by Petastorm: shuffled, sharded, the same for the same seed.
 
-Petastorm's workers read row groups ahead; rows stay as they are stored (a JPEG is a tenth of its
-pixels) while they are mixed; decoding threads then write each image straight into its place in the
-batch.
+Petastorm's workers (or threads of pyarrow) read row groups ahead; rows stay as they are stored (a
+JPEG is a tenth of its pixels) while they are mixed; decoding threads then write each image straight
+into its place in the batch.
 """
 
 from __future__ import annotations
@@ -32,13 +32,9 @@ from genre_spark.vision.feed.order import (
     plan_batches,
     plan_segments,
 )
-from genre_spark.vision.feed.reader import (
-    RowGroupStream,
-    SampleFile,
-    open_file,
-    row_groups,
-)
 from genre_spark.vision.feed.rows import COLUMNS, SampleRows
+from genre_spark.vision.feed.sample_files import SampleFile, open_file, row_groups
+from genre_spark.vision.feed.streams import Reading, Stream, open_stream
 
 __all__ = ["Batch", "PosterFeed"]
 
@@ -107,6 +103,7 @@ class PosterFeed:
         device: torch.device | None = None,
         height: int | None = None,
         width: int | None = None,
+        reading: Reading = "petastorm",
     ) -> None:
         # only the files' footers are read here
         self._files = [open_file(path) for path in files]
@@ -125,7 +122,8 @@ class PosterFeed:
             self._files[self._groups[0].file]
         )
         self._shape = (CHANNELS, height or first_height, width or first_width)
-        self._streams: list[RowGroupStream[SampleRows]] = []
+        self._reading = reading
+        self._streams: list[Stream[SampleRows]] = []
         settle_process()
         self._decoders = ThreadPoolExecutor(workers, thread_name_prefix="poster-decoder")
 
@@ -197,7 +195,8 @@ class PosterFeed:
         places = np.flatnonzero(left)
         place_of = {int(segment): place for place, segment in enumerate(places)}
         groups = [self._groups[segments[segment].group] for segment in places]
-        stream = RowGroupStream(
+        stream = open_stream(
+            self._reading,
             self._files,
             groups,
             workers=self._workers,
@@ -213,7 +212,7 @@ class PosterFeed:
                 while following is not None and len(making) < self._prefetch:
                     missing = [s for s in np.unique(following.segments).tolist() if s not in held]
                     if making and missing and not stream.has(place_of[missing[0]]):
-                        break  # a batch is ready: deliver it while petastorm reads on
+                        break  # a batch is ready: deliver it while the stream reads on
                     for segment in missing:
                         held[segment] = stream.get(place_of[segment])
                     making.append(self._make(following, held))

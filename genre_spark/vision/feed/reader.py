@@ -1,6 +1,6 @@
 """Petastorm reads the row groups of an epoch, in the order of the plan.
 
-The only importer of petastorm.
+The only importer of petastorm; `parquet_stream` does the same without it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -29,79 +28,15 @@ with warnings.catch_warnings():
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.files import filesystem, is_local
+from genre_spark.vision.feed.sample_files import AHEAD, RowGroup, SampleFile, read_row_group
 
 R = TypeVar("R")
 
-__all__ = ["RowGroup", "RowGroupStream", "SampleFile", "open_file", "row_groups"]
+__all__ = ["RowGroupStream"]
 
-_AHEAD = 2  # row groups read before they are asked for, beyond one per worker
 _LOOKS = 1000  # looks at petastorm's pool before its end is believed
 # seconds between looks of petastorm's ventilator at its queue; its own 0.01 starves fast readers
 _INTERVAL = 0.001
-
-
-@dataclass(frozen=True)
-class SampleFile:
-    """A Parquet file of samples.
-
-    Attributes:
-        path: path or URL.
-        metadata: its footer.
-    """
-
-    path: str
-    metadata: pq.FileMetaData
-
-
-@dataclass(frozen=True)
-class RowGroup:
-    """A row group of a file.
-
-    Attributes:
-        file: position of the file.
-        number: position of the row group in the file.
-        rows: number of samples.
-    """
-
-    file: int
-    number: int
-    rows: int
-
-
-def open_file(path: str) -> SampleFile:
-    """Read a file's footer.
-
-    Raises:
-        InvalidInputError: the file is missing, truncated or no Parquet; the text names it.
-    """
-    system, inner = filesystem(path)
-    try:
-        with system.open(inner, "rb") as file:
-            return SampleFile(path, pq.read_metadata(file))
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidInputError(f"{path}: not a whole Parquet file: {error}") from None
-
-
-def row_groups(files: Sequence[SampleFile], *, what: str) -> list[RowGroup]:
-    """Return the row groups of files that have rows.
-
-    Args:
-        files: opened, in an order that is the same for all processes.
-        what: word for the rows in the error's text.
-
-    Raises:
-        InvalidInputError: there is no row.
-    """
-    groups = [
-        RowGroup(position, number, file.metadata.row_group(number).num_rows)
-        for position, file in enumerate(files)
-        for number in range(file.metadata.num_row_groups)
-        if file.metadata.row_group(number).num_rows
-    ]
-    if not groups:
-        name = files[0].path if files else "feed"
-        raise InvalidInputError(f"{name}: no {what}, expected at least one")
-    return groups
 
 
 class RowGroupStream(Generic[R]):
@@ -256,15 +191,9 @@ class _WorkerMaker:
         return _Results()
 
     def read(self, system: Any, path: str, number: int) -> Any:
-        known = self._metadata[path]
-        present = set(known.schema.to_arrow_schema().names)
-        names = [name for name in self._columns if name in present]
         local = type(system).__name__ == "LocalFileSystem"
-        # Mapped, a page is copied once, from the system's cache into Arrow's buffer.
-        with pq.ParquetFile(
-            path if local else system.open(path, "rb"), metadata=known, memory_map=local
-        ) as file:
-            table = file.read_row_group(number, columns=names, use_threads=False)
+        source = path if local else system.open(path, "rb")
+        table = read_row_group(source, number, metadata=self._metadata[path], columns=self._columns)
         return self._make_rows(table, path)
 
 
@@ -305,6 +234,6 @@ class _PlannedReader(Reader):
             self._workers_pool.ventilate,
             self._items,
             iterations=1,
-            max_ventilation_queue_size=self._workers_pool.workers_count + _AHEAD,
+            max_ventilation_queue_size=self._workers_pool.workers_count + AHEAD,
             ventilation_interval=_INTERVAL,
         )

@@ -14,7 +14,8 @@ import torch
 from genre_spark.schemas import FEATURES, LABELS, WEIGHT
 from genre_spark.vision.feed.memory_feed import MemoryBatch
 from genre_spark.vision.feed.order import PlannedBatch, batch_sizes, plan_batches, plan_segments
-from genre_spark.vision.feed.reader import RowGroupStream, open_file, row_groups
+from genre_spark.vision.feed.sample_files import open_file, row_groups
+from genre_spark.vision.feed.streams import Reading, open_stream
 
 __all__ = ["VectorFeed"]
 
@@ -52,6 +53,7 @@ class VectorFeed:
         workers: threads that read.
         shuffle_buffer: rows that are mixed before a batch is drawn.
         device: device that batches go to; None leaves them in memory.
+        reading: who reads the row groups: petastorm, or pyarrow alone.
 
     Raises:
         InvalidInputError: a file is missing or truncated, or there are no rows.
@@ -69,6 +71,7 @@ class VectorFeed:
         workers: int = 1,
         shuffle_buffer: int = 8192,
         device: torch.device | None = None,
+        reading: Reading = "petastorm",
     ) -> None:
         self._files = [open_file(path) for path in files]
         self._groups = row_groups(self._files, what="rows")
@@ -80,6 +83,7 @@ class VectorFeed:
         )
         self._seed, self._shuffle, self._rank, self._world_size = seed, shuffle, rank, world_size
         self._workers, self._buffer, self._device = workers, shuffle_buffer, device
+        self._reading = reading
 
     @property
     def rows(self) -> int:
@@ -106,7 +110,8 @@ class VectorFeed:
             np.add.at(left, batch.segments, 1)
         places = np.flatnonzero(left)
         place_of = {int(segment): place for place, segment in enumerate(places)}
-        stream = RowGroupStream(
+        stream = open_stream(
+            self._reading,
             self._files,
             [self._groups[segments[segment].group] for segment in places],
             workers=self._workers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 
@@ -31,6 +32,7 @@ class FusedTraining:
         sizes: number of features of each part.
         facts: of the training movies.
         checkpoints: folder of this training's state.
+        reading: who reads the files.
     """
 
     settings: FusedNetworkConfig
@@ -39,6 +41,7 @@ class FusedTraining:
     sizes: tuple[int, ...]
     facts: SampleFacts
     checkpoints: str
+    reading: Literal["petastorm", "parquet"] = "petastorm"
 
 
 def train_fused(
@@ -80,9 +83,10 @@ def train_fused(
         network.answer_always(torch.logit((counts + 0.5) / (rows + 1.0)).float())
         network.to(device)
         loss.to(device)
+        common: dict[str, Any] = {"device": device, "reading": job.reading}
         feeds = (
-            VectorFeed(job.files[0], batch_size=loop.batch_size, seed=job.seed, device=device),
-            VectorFeed(job.files[1], batch_size=1024, shuffle=False, device=device),
+            VectorFeed(job.files[0], batch_size=loop.batch_size, seed=job.seed, **common),
+            VectorFeed(job.files[1], batch_size=1024, shuffle=False, **common),
         )
         plan = TrainingPlan(loop, job.seed, settings.epochs, settings.learning_rate, settings.name)
         outcome = train(

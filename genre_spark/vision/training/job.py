@@ -272,6 +272,7 @@ def poster_feeds(job: TrainingJob, group: ProcessGroup) -> Iterator[tuple[Feed, 
         "workers": settings.feed.workers,
         "prefetch": settings.feed.prefetch,
         "device": group.device,
+        "reading": settings.feed.reader,
     }
     with (
         PosterFeed(

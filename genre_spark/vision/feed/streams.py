@@ -1,0 +1,62 @@
+"""What the feeds need of a stream of row groups, and who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, TypeVar
+
+import pyarrow as pa
+
+from genre_spark.vision.feed.sample_files import RowGroup, SampleFile
+
+__all__ = ["Reading", "Stream", "open_stream"]
+
+Reading = Literal["petastorm", "parquet"]
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+
+class Stream(Protocol[R_co]):
+    """The row groups of an epoch, read ahead, handed out in the plan's order."""
+
+    def get(self, position: int) -> R_co:
+        """Return the row group at a position of the plan, waiting for it; once per position."""
+        ...
+
+    def has(self, position: int) -> bool:
+        """Return whether `get` would answer without waiting."""
+        ...
+
+    def close(self) -> None:
+        """End its threads."""
+        ...
+
+
+def open_stream(
+    reading: Reading,
+    files: Sequence[SampleFile],
+    groups: Sequence[RowGroup],
+    *,
+    workers: int,
+    columns: Sequence[str],
+    make_rows: Callable[[pa.Table, str], R],
+) -> Stream[R]:
+    """Return a stream that has begun to read.
+
+    Args:
+        reading: who reads: petastorm, or pyarrow alone.
+        files: all files of the table.
+        groups: the row groups to read, in this order; none twice.
+        workers: number of threads that read.
+        columns: those that are read where a file has them.
+        make_rows: turns the table of a row group, and its file's name, into its rows; called in the
+            threads that read.
+    """
+    # Petastorm takes one second to import, and need not be installed
+    if reading == "petastorm":
+        from genre_spark.vision.feed.reader import RowGroupStream  # noqa: PLC0415
+
+        return RowGroupStream(files, groups, workers=workers, columns=columns, make_rows=make_rows)
+    from genre_spark.vision.feed.parquet_stream import ParquetStream  # noqa: PLC0415
+
+    return ParquetStream(files, groups, workers=workers, columns=columns, make_rows=make_rows)
