@@ -157,6 +157,7 @@ def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable
                         conf_file=config.spark.conf_file,
                         settings=config.spark.settings,
                         log_file=logs,
+                        remote=config.spark.remote,
                     )
                 )
             started.append(spark)

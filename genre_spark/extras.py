@@ -10,6 +10,7 @@ __all__ = ["EXTRAS", "require"]
 
 EXTRAS = {
     "spark": ("pyspark",),
+    "connect": ("grpc", "grpc_status"),
     "pipeline": (
         "pydantic",
         "yaml",

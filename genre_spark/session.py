@@ -8,13 +8,23 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from genre_spark.errors import InvalidConfigError
+from genre_spark.connect import (
+    activate,
+    check_server,
+    connect_task_counts,
+    interrupt_all,
+    is_connect,
+    on_databricks,
+    session_settings,
+)
+from genre_spark.extras import require
 from genre_spark.progress import TaskCounts, show_progress
+from genre_spark.spark_settings import LOOPBACK, on_loopback, read_spark_conf, with_retry
 from genre_spark.workers.interpreter import check_interpreter
 
 __all__ = [
@@ -26,35 +36,33 @@ __all__ = [
     "json_of_java",
     "literal_path",
     "read_spark_conf",
+    "recipe_settings",
     "spark_session",
     "task_counts",
     "with_retry",
 ]
 
 
-_LOOPBACK = "127.0.0.1"
+class SessionSection(Protocol):
+    """What a recipe says of its session."""
+
+    @property
+    def conf_file(self) -> str | None:
+        """Return the file of settings."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Return the settings that win over the file's."""
 
 
-def read_spark_conf(path: str) -> dict[str, str]:
-    """Read a spark-defaults file (one `key value` or `key=value` per line; # starts a comment)."""
-    settings: dict[str, str] = {}
-    if not Path(path).is_file():
-        raise InvalidConfigError(f"spark.conf_file: {path}: no such file, expected Spark settings")
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        key, _, value = (
-            text.replace("=", " ", 1).partition(" ")
-            if "=" in text.split()[0]
-            else text.partition(" ")
-        )
-        if not value.strip():
-            raise InvalidConfigError(
-                f"spark.conf_file {path}, line {number}: {text!r}, expected `key value`"
-            )
-        settings[key.strip()] = value.strip()
-    return settings
+def recipe_settings(section: SessionSection) -> dict[str, str]:
+    """Return the settings of a recipe for a session that somebody else has started.
+
+    None under spark-submit, whose settings win.
+    """
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return {}
+    return {**(read_spark_conf(section.conf_file) if section.conf_file else {}), **section.settings}
 
 
 @contextmanager
@@ -65,11 +73,13 @@ def spark_session(
     conf_file: str | None = None,
     settings: Mapping[str, str] | None = None,
     log_file: Path | None = None,
+    remote: str | None = None,
 ) -> Iterator[SparkSession]:
     """Yield the active Spark session (left running), or a new one (stopped at the end).
 
-    An active session - a Databricks cluster's, a notebook's - is used as it is. Under spark-submit
-    the JVM exists already: its settings win, `master` and `conf_file` only fill what it left open.
+    An active session - a Databricks cluster's, a notebook's - takes the settings that a running one
+    can take, until the end. Under spark-submit the JVM exists already: its settings win, `master`
+    and `conf_file` only fill what it left open.
 
     Args:
         app_name: name of a new application in Spark's UI.
@@ -79,24 +89,33 @@ def spark_session(
         settings: settings that override the file's.
         log_file: where the JVM's own output goes when this process starts the JVM, so that it does
             not drown the terminal; None leaves it on standard error.
+        remote: URL of a Spark Connect server, in place of a master; `local[4]` starts one here.
     """
+    merged = {**(read_spark_conf(conf_file) if conf_file else {}), **(settings or {})}
+    remote = remote or os.environ.get("SPARK_REMOTE")
     active = SparkSession.getActiveSession()
+    if active is None and on_databricks():
+        active = SparkSession.builder.getOrCreate()  # that of the job or notebook
     if active is not None:
         check_workers(active)
-        yield active
+        with session_settings(active, merged):
+            yield active
         return
     # Workers would otherwise start whatever `python3` is first on PATH and miss every package of
     # this environment.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    merged = {**(read_spark_conf(conf_file) if conf_file else {}), **(settings or {})}
+    if remote:
+        with _connected(remote, app_name, merged, log_file) as session:
+            yield session
+        return
     if master:
         merged["spark.master"] = master
     under_submit = "PYSPARK_GATEWAY_PORT" in os.environ
     if "spark.master" in merged:
         merged["spark.master"] = with_retry(merged["spark.master"])
         if merged["spark.master"].startswith("local") and not under_submit:
-            merged = _on_loopback(merged)
+            merged = on_loopback(merged)
     submitted = SparkConf() if under_submit else SparkConf(loadDefaults=False)
     builder = SparkSession.builder.appName(app_name)
     for key, value in merged.items():
@@ -107,7 +126,7 @@ def spark_session(
     else:
         with _standard_streams_to(log_file):
             session = builder.getOrCreate()
-    if not _is_connect(session):
+    if not is_connect(session):
         session.sparkContext.setLogLevel("ERROR" if log_file is None else "WARN")
     try:
         check_workers(session)
@@ -116,32 +135,32 @@ def spark_session(
         session.stop()
 
 
+@contextmanager
+def _connected(
+    remote: str, app_name: str, settings: Mapping[str, str], log_file: Path | None
+) -> Iterator[SparkSession]:
+    """Yield a new session of a Spark Connect server, which is started here for `local[...]`."""
+    require("grpc", "grpc_status")
+    builder = SparkSession.builder.appName(app_name).remote(remote)
+    own = {key: value for key, value in settings.items() if key != "spark.master"}
+    if remote.startswith("local"):
+        own.setdefault("spark.connect.grpc.binding.address", LOOPBACK)
+        for key, value in on_loopback(own).items():
+            builder = builder.config(key, value)
+        own = {}
+    with _standard_streams_to(log_file):
+        session = builder.getOrCreate()
+    try:
+        check_workers(session)
+        with session_settings(session, own):
+            yield session
+    finally:
+        session.stop()
+
+
 def literal_path(path: str) -> str:
     """Return a path for Spark's readers in which what would be a wildcard stands for itself."""
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
-
-
-def with_retry(master: str) -> str:
-    """Return a local master whose tasks get a second try, so that a lost worker costs nothing.
-
-    Spark gives tasks of local mode one try unless the master says otherwise, and four elsewhere.
-
-    Args:
-        master: `local[4]` becomes `local[4,2]`; others stay as they are.
-    """
-    found = re.fullmatch(r"local(?:\[(\d+|\*)\])?", master.strip())
-    return master if found is None else f"local[{found[1] or 1},2]"
-
-
-def _on_loopback(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return settings with which a local session is seen by this machine alone.
-
-    Spark's driver would listen on the host's address, and its UI on all addresses: that one follows
-    the environment of the JVM, which is yet to start.
-    """
-    os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
-    own = {"spark.driver.host": _LOOPBACK, "spark.driver.bindAddress": _LOOPBACK}
-    return {**own, **settings}
 
 
 @contextmanager
@@ -184,19 +203,19 @@ def cancel_jobs() -> None:
         vars(held).clear()
     if known._active_spark_context is not None:
         known._active_spark_context._jsc.sc().cancelAllJobs()
-
-
-def _is_connect(session: SparkSession) -> bool:
-    return type(session).__module__.startswith("pyspark.sql.connect")
+    interrupt_all()
 
 
 def check_workers(spark: SparkSession) -> None:
     """Raise InvalidConfigError when the session's Python workers cannot run this package.
 
-    Only where they start on this machine (local mode): a cluster's interpreters cannot be seen from
-    here, and Databricks chooses its own.
+    Only where they start on this machine (local mode) or a Connect server can be asked: a cluster's
+    interpreters cannot be seen from here, and Databricks chooses its own.
     """
-    if _is_connect(spark) or "DATABRICKS_RUNTIME_VERSION" in os.environ:
+    if is_connect(spark):
+        activate(spark)
+        check_server(spark)
+    if is_connect(spark) or on_databricks():
         return
     context = spark.sparkContext
     if (context.master or "").startswith("local"):
@@ -209,7 +228,7 @@ def count_executors(spark: SparkSession) -> int:
 
     1 in local mode, and where Spark does not report it (Spark Connect).
     """
-    if _is_connect(spark):
+    if is_connect(spark):
         return 1
     context: Any = spark.sparkContext
     # one of them is the driver
@@ -218,13 +237,13 @@ def count_executors(spark: SparkSession) -> int:
 
 def count_task_slots(spark: SparkSession) -> int:
     """Return how many tasks run at once now; 8 where Spark does not report it (Spark Connect)."""
-    return 8 if _is_connect(spark) else int(spark.sparkContext.defaultParallelism)
+    return 8 if is_connect(spark) else int(spark.sparkContext.defaultParallelism)
 
 
 def task_counts(spark: SparkSession) -> TaskCounts | None:
     """Return what tells how many tasks of the running Spark jobs are done; None: nothing does."""
-    if _is_connect(spark):
-        return None
+    if is_connect(spark):
+        return connect_task_counts(spark)
     tracker = spark.sparkContext.statusTracker()
 
     def ask() -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from genre_spark.config.section import Section
 
@@ -20,12 +22,32 @@ class SparkConfig(Section):
         description="master URL: local[*], spark://host:7077, ...; null: that of spark-submit or "
         "of conf_file",
     )
+    remote: str | None = Field(
+        None,
+        description="Spark Connect server in place of a master: sc://host:15002, or local[4] for "
+        "one that is started here",
+    )
+    serverless: Literal["auto"] | bool = Field(
+        "auto",
+        description="whether the session has neither cache nor persist, as on Databricks "
+        "serverless; auto: found out",
+    )
     conf_file: str | None = Field(
         None, description="file of settings in spark-defaults format, like conf/spark/local.conf"
     )
     settings: dict[str, str] = Field(
         default_factory=dict, description="Spark settings that win over those of conf_file"
     )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SparkConfig:
+        if self.remote and self.master:
+            raise ValueError(
+                f"remote: {self.remote!r} beside master {self.master!r}, expected one of them"
+            )
+        if self.remote and not self.remote.startswith(("sc://", "local")):
+            raise ValueError(f"remote: {self.remote!r}, expected sc://host:port or local[N]")
+        return self
 
 
 class MlflowConfig(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pyspark.ml.util import (
     MLWriter,
 )
 
+from genre_spark.connect import is_connect
 from genre_spark.errors import InvalidInputError, explained_damage
 from genre_spark.multilabel.models.archives import (
     dump_sklearn,
@@ -28,7 +29,7 @@ from genre_spark.multilabel.models.archives import (
 from genre_spark.multilabel.models.boosted import BoostedScorer
 from genre_spark.multilabel.models.forests import ForestScorer
 from genre_spark.multilabel.models.from_sklearn import SkopsScorer
-from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart
+from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart, save_spark_stage
 from genre_spark.multilabel.models.scorers import ConstantScorer, LinearScorer, StoredScorer
 from genre_spark.multilabel.stored_names import check_stored_class
 from genre_spark.session import literal_path
@@ -54,18 +55,47 @@ _SCORERS: dict[str, Any] = {
 }
 _SPARK_MODULES = ("pyspark.ml.classification", "org.apache.spark.ml.classification")
 _FILE = 2**27  # bytes of parts in a file
+_MESSAGE = 2**26  # bytes of parts in a message to a Connect server, which takes 128 MiB
+_PartRow = tuple[int, str, bytearray, "bytearray | None"]
 FORMAT = 1
 _SAVE_AGAIN = "fit it and save it again"
 
 
 def _handle(io: MLWriter | MLReader) -> Any:
-    """Return what Spark's default reader and writer take: a SparkSession, before 4.0 a context."""
+    """Return what Spark's default reader takes: a SparkSession, before 4.0 a context."""
     return io.sparkSession if int(pyspark.__version__.split(".")[0]) >= 4 else io.sc
 
 
+def _write_metadata(
+    writer: MLWriter,
+    instance: Any,
+    path: str,
+    extra: dict[str, Any],
+    params: dict[str, Any] | None = None,
+) -> None:
+    """Write what DefaultParamsWriter writes, which before 4.0 needs a SparkContext."""
+    session: Any = writer.sparkSession
+    text = DefaultParamsWriter._get_metadata_to_save(instance, session, extra, params)
+    lines = session.createDataFrame([(text,)], "value string")
+    lines.coalesce(1).write.text(f"{path}/metadata")
+
+
 def _metadata(reader: MLReader, path: str) -> dict[str, Any]:
-    found: dict[str, Any] = DefaultParamsReader.loadMetadata(literal_path(path), _handle(reader))
+    lines = reader.sparkSession.read.text(f"{literal_path(path)}/metadata").collect()  # one
+    found: dict[str, Any] = DefaultParamsReader._parseMetaData("".join(row[0] for row in lines))
     return found
+
+
+class _Writer(MLWriter):
+    """A writer that can replace what is there in sessions of Spark Connect too."""
+
+    def _handleOverwrite(self, path: str) -> None:
+        if not is_connect(self.sparkSession):
+            super()._handleOverwrite(path)
+            return
+        from pyspark.ml.connect.readwrite import RemoteMLWriter  # noqa: PLC0415 - needs grpc
+
+        RemoteMLWriter.handleOverwrite(path, shouldOverwrite=True)
 
 
 def _checked(metadata: dict[str, Any], wanted: type, path: str) -> dict[str, Any]:
@@ -106,7 +136,7 @@ def _params_without_classifier(instance: Any) -> dict[str, Any]:
     }
 
 
-class EstimatorWriter(MLWriter):
+class EstimatorWriter(_Writer):
     """Write an estimator: Params as Spark ML does, the base classifier beside them."""
 
     def __init__(self, instance: Any) -> None:
@@ -124,14 +154,12 @@ class EstimatorWriter(MLWriter):
         kind = self._classifier_kind()
         extra = {"format": FORMAT, "classifier": kind}
         params = _params_without_classifier(instance)
-        DefaultParamsWriter.saveMetadata(
-            instance, path, _handle(self), extraMetadata=extra, paramMap=params
-        )
+        _write_metadata(self, instance, path, extra, params)
         if kind is None:
             return
         classifier = self.instance.getClassifier()
         if kind == "spark":
-            classifier.write().session(self.sparkSession).save(f"{path}/classifier")
+            save_spark_stage(classifier, f"{path}/classifier", self.sparkSession)
             return
         row = (0, "skops", bytearray(dump_sklearn(classifier)), None)
         self.sparkSession.createDataFrame([row], _PARTS).coalesce(1).write.parquet(
@@ -189,7 +217,7 @@ class EstimatorReader(ParamsReader):
             return load_sklearn(bytes(row["payload"] if row else b""), path)
 
 
-class ModelWriter(MLWriter):
+class ModelWriter(_Writer):
     """Write a model: Params, its structure as JSON, and one row of Parquet per fitted part.
 
     Parts are arrays or skops archives. Only classifiers that have no such form are written by their
@@ -209,16 +237,32 @@ class ModelWriter(MLWriter):
             "numLabels": model.numLabels,
             "numFeatures": model.numFeatures,
         }
-        DefaultParamsWriter.saveMetadata(model, path, _handle(self), extraMetadata=extra)
+        _write_metadata(self, model, path, extra)
         rows = [_part_row(index, part) for index, part in enumerate(model.parts)]
-        size = sum(len(row[2]) for row in rows)
-        table = self.sparkSession.createDataFrame(rows, _PARTS).coalesce(1 + size // _FILE)
-        table.write.parquet(f"{path}/parts")
+        mode = "error"
+        for some in _sendable(rows) if is_connect(self.sparkSession) else [rows]:
+            size = sum(len(row[2]) for row in some)
+            table = self.sparkSession.createDataFrame(some, _PARTS).coalesce(1 + size // _FILE)
+            table.write.mode(mode).parquet(f"{path}/parts")
+            mode = "append"
         for index, part in enumerate(model.parts):
             part.save_beside(f"{path}/models/{index}", self.sparkSession)
 
 
-def _part_row(index: int, part: Part) -> tuple[int, str, bytearray, bytearray | None]:
+def _sendable(rows: Sequence[_PartRow]) -> Iterator[list[_PartRow]]:
+    """Yield the rows in groups that a Connect server takes in one message."""
+    group: list[_PartRow] = []
+    size = 0
+    for row in rows:
+        size += len(row[2])
+        if group and size > _MESSAGE:
+            yield group
+            group, size = [], len(row[2])
+        group.append(row)
+    yield group
+
+
+def _part_row(index: int, part: Part) -> _PartRow:
     classes = None if part.classes is None else bytearray(pack_arrays({"classes": part.classes}))
     return index, part.kind, bytearray(part.to_bytes()), classes
 

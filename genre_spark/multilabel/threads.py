@@ -12,6 +12,7 @@ from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
+from genre_spark.connect import in_session
 from genre_spark.progress import counting
 
 __all__ = ["run_in_threads"]
@@ -48,6 +49,7 @@ def run_in_threads(
 
 
 def _run(spark: SparkSession, functions: Sequence[Callable[[], T]], parallelism: int) -> list[T]:
+    functions = [in_session(spark, function) for function in functions]
     if parallelism == 1 or len(functions) <= 1:
         return [function() for function in functions]
     # before 4.0 the session is taken on Spark Connect only

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import Any, Protocol
 from pyspark.sql import SparkSession
 
 from genre_spark import __version__
+from genre_spark.caching import keep_in_folder
 from genre_spark.config import Config
+from genre_spark.connect import session_settings
 from genre_spark.errors import DamagedTableError, MissingTableError
 from genre_spark.files import (
     filesystem,
@@ -28,7 +30,7 @@ from genre_spark.inventory import find_damage, read_states, take_inventory
 from genre_spark.ownership import claimed
 from genre_spark.pipelines.stage_result import StageResult, read_result, record_result
 from genre_spark.progress import show_progress
-from genre_spark.session import check_workers, task_counts
+from genre_spark.session import check_workers, recipe_settings, task_counts
 from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun, open_run
 from genre_spark.workers.errors import worker_errors
@@ -122,7 +124,9 @@ class Stage:
             UserError: something that the stage reads is missing or cannot be used, in this process
                 or in a Python worker.
         """
-        return self.start(lambda: spark, config, parent=parent, force=force)
+        settings = recipe_settings(config.spark) if spark is not None else {}
+        with session_settings(spark, settings):
+            return self.start(lambda: spark, config, parent=parent, force=force)
 
     def start(
         self,
@@ -172,7 +176,7 @@ class Stage:
         with open_run(config, self.name, parent=parent, tags=tags) as tracked:
             tracked.digest, tracked.force = digest, force
             tasks = None if spark is None else task_counts(spark)
-            with worker_errors(), show_progress(self.name, tasks):
+            with worker_errors(), show_progress(self.name, tasks), self._keeping(config):
                 result = self._body(spark, config, tracked)
             seconds = round(time.monotonic() - started, 2)
             result = replace(result, stage=self.name, seconds=seconds, run_id=tracked.run_id)
@@ -186,6 +190,11 @@ class Stage:
         """Return what only one process may write at a time: the stage's record and its tables."""
         tables = [output.path for output in self._outputs(config) if isinstance(output, Table)]
         return [join(config.paths.work, f"stage-{self.name}"), *tables]
+
+    def _keeping(self, config: Config) -> AbstractContextManager[None]:
+        """Return the block in which data that a session cannot cache becomes tables."""
+        folder = join(config.paths.work, "scratch", self.name)
+        return keep_in_folder(folder, serverless=config.spark.serverless)
 
     def earlier(self, config: Config) -> StageResult | None:
         """Return the earlier result, or None where it does not stand any more; needs no Spark."""

@@ -126,7 +126,7 @@ def test_a_multilabel_model_is_logged_and_predicts_the_same_when_loaded(
     train = spark.createDataFrame(rows, ["features", "labels"])
     model = BinaryRelevance(classifier=LogisticRegression(maxIter=5), labelsCol="labels").fit(train)
     with open_run(config, "train") as run:
-        uri = log_spark_model(run, model, "relevance")
+        uri = log_spark_model(run, model, "relevance", scratch=config.paths.work)
     use_store(run.tracking_uri)
     loaded = mlflow.spark.load_model(uri)
     expected = [row["probabilities"] for row in model.transform(train).collect()]

@@ -24,7 +24,7 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from genre_spark.caching import cached
+from genre_spark.caching import cached, release
 from genre_spark.errors import InvalidInputError
 from genre_spark.multilabel.columns import append_links
 from genre_spark.multilabel.fitting.encoding import (
@@ -84,9 +84,10 @@ def fit_with_spark(
     copies = max(
         1, min(parallelism, len(subproblems), count_executors(spark), _COPIED // partitions)
     )
-    with cached(with_few_values(ordered, bins) if bins else ordered, copies) as table:
+    kept = with_few_values(ordered, bins) if bins else ordered
+    with cached(kept, copies, again=partial(_in_order, partitions=partitions)) as table:
         table.count()
-        training.unpersist()  # the table does not need it any more
+        release(training)  # the table does not need it any more
         # without a length in the metadata, each fit makes a pass for it
         known = table.schema["features"].metadata
         metadata = {"ml_attr": {"num_attrs": statistics.n_features}} | known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator
 from itertools import repeat
 from typing import Any
@@ -20,9 +21,10 @@ from pyspark.ml.classification import (
     RandomForestClassifier,
 )
 from pyspark.ml.linalg import DenseMatrix, Matrix
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.utils import is_remote
 
+from genre_spark.caching import remove_scratch, scratch_folder
 from genre_spark.multilabel.matrices import Labels
 from genre_spark.multilabel.models.forests import (
     CategoricalSplits,
@@ -36,7 +38,7 @@ from genre_spark.multilabel.models.importances import (
     subtree_sums,
 )
 from genre_spark.multilabel.models.scorers import LinearScorer, StoredScorer
-from genre_spark.session import json_of_java
+from genre_spark.session import json_of_java, literal_path
 
 __all__ = ["export_model", "fitted_model"]
 
@@ -82,8 +84,8 @@ def export_model(model: Model, classes: Labels | None = None) -> StoredScorer | 
     """Return the scorer that gives the same probabilities as a fitted Spark ML classifier.
 
     None for classifiers that have no such form here (they are kept and applied as they are), and
-    where the JVM cannot be asked for the trees (Spark Connect, or a Spark whose inside has
-    changed).
+    where the trees cannot be read: a Spark whose inside has changed, or a Connect server that
+    shares no folder with this process.
 
     Args:
         model: fitted.
@@ -100,6 +102,8 @@ def export_model(model: Model, classes: Labels | None = None) -> StoredScorer | 
         DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel,
     ):
         try:
+            if is_remote() and scratch_folder() is None:
+                return None
             return _export_trees(model, classes)
         except Exception as error:  # whatever the JVM's private classes raise: apply it as it is
             _logger.warning(
@@ -125,9 +129,13 @@ def _export_trees(
     weights = model.treeWeights if isinstance(model, GBTClassificationModel) else repeat(1.0)
     n_features, sets = model.numFeatures, dict[_Set, int]()
     java: Any = model._java_obj
-    # not model.trees, which makes a Python object with all Params of each tree (10 times slower)
-    parts = [java] if single else list(java.trees())
-    roots = _roots(parts, java.numNodes() if single else java.totalNumNodes())
+    if is_remote():
+        roots = _stored_roots(model)
+    else:
+        # not model.trees, which makes a Python object with all Params of each tree (10 times
+        # slower)
+        parts = [java] if single else list(java.trees())
+        roots = _roots(parts, java.numNodes() if single else java.totalNumNodes())
     trees = [
         _flatten(root, n_features, sets, weight, boosted, classes)
         for root, weight in zip(roots, weights, strict=False)
@@ -146,6 +154,42 @@ def _roots(parts: list[Any], n_nodes: int) -> Iterator[dict[str, Any]]:
         for _ in roots:
             root, end = _decoder.raw_decode(text, end + 1)  # after the bracket or a comma
             yield root
+
+
+def _stored_roots(model: Any) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of each tree as `_roots` does, from what the model's own writer stores."""
+    place = f"{scratch_folder()}/trees-{uuid.uuid4().hex[:12]}"
+    try:
+        model.write().save(place)
+        table = SparkSession.active().read.parquet(literal_path(f"{place}/data"))
+        if "nodeData" in table.columns:  # of an ensemble
+            table = table.select("treeID", "nodeData.*")
+        else:
+            table = table.selectExpr("0 AS treeID", "*")
+        rows = table.collect()  # as large as the model
+    finally:
+        remove_scratch(place)
+    nodes = {(row["treeID"], row["id"]): _stored_node(row) for row in rows}
+    for row in rows:
+        if row["leftChild"] >= 0:
+            node = nodes[row["treeID"], row["id"]]
+            node["leftChild"] = nodes[row["treeID"], row["leftChild"]]
+            node["rightChild"] = nodes[row["treeID"], row["rightChild"]]
+    yield from (nodes[tree, 0] for tree in sorted({row["treeID"] for row in rows}))
+
+
+def _stored_node(row: Row) -> dict[str, Any]:
+    node = {"prediction": row["prediction"], "impurityStats": {"stats": row["impurityStats"]}}
+    if row["leftChild"] < 0:
+        return node
+    split = row["split"]
+    values, categories = list(split["leftCategoriesOrThreshold"]), split["numCategories"]
+    decides: dict[str, Any] = (
+        {"threshold": values[0]}
+        if categories < 0
+        else {"_leftCategories": values, "numCategories": categories}
+    )
+    return {**node, "split": {"featureIndex": split["featureIndex"], **decides}}
 
 
 def _categories(sets: dict[_Set, int]) -> CategoricalSplits | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pyspark.ml import Model
 from pyspark.sql import SparkSession
 
+from genre_spark.connect import is_connect
 from genre_spark.multilabel.matrices import Labels, Matrix
 from genre_spark.multilabel.models.scorers import StoredScorer
 
-__all__ = ["FittedPart", "Part", "SparkPart"]
+__all__ = ["FittedPart", "Part", "SparkPart", "save_spark_stage"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,14 @@ class SparkPart:
 
     def save_beside(self, path: str, spark: SparkSession) -> None:
         """Write what the table of parts cannot hold: the model, by its own writer."""
-        self.model.write().session(spark).save(path)  # type: ignore[attr-defined]
+        save_spark_stage(self.model, path, spark)
+
+
+def save_spark_stage(stage: Any, path: str, spark: SparkSession) -> None:
+    """Write a classifier or model of Spark ML by its own writer."""
+    writer = stage.write()
+    # the writer of a Connect session takes the active one
+    (writer if is_connect(spark) else writer.session(spark)).save(path)
 
 
 Part = FittedPart | SparkPart

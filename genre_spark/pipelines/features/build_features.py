@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from genre_spark.caching import cached
 from genre_spark.config import Config
 from genre_spark.features.blocks import POSTER_EMBEDDING, POSTER_SUMMARY, TEXT_EMBEDDING
 from genre_spark.features.fitting import configured_columns, fit_specification
@@ -79,8 +79,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     if config.features.metadata:
         rejected = _write_rejects(spark, config, tracked.digest)
         outputs["rejects"] = config.paths.rejects("metadata")
-    movies = _describe(spark, config).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
+    with cached(_describe(spark, config)) as movies:
         train = split_movies(spark, config, movies).where(F.col(SPLIT) == TRAIN)
         specification = fit_specification(train, config.features, config.posters)
         specification.save(config.paths.model("features"))
@@ -89,8 +88,6 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             fingerprint=tracked.digest,
             details={"length": specification.size, "specification": specification.digest},
         )
-    finally:
-        movies.unpersist()
     return StageResult(
         outputs=outputs,
         counts={

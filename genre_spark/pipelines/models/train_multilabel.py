@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.config.multilabel import BASELINES
 from genre_spark.features.specification import FeatureSpecification
+from genre_spark.files import join
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
@@ -105,7 +106,9 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             seconds = round(time.monotonic() - started, 2)
             child.log_metrics({"fit_seconds": seconds})
             model.write().overwrite().save(config.paths.model(name))
-            child.set_tags({"model_uri": log_spark_model(child, model, name)})
+            scratch = join(config.paths.work, "scratch")
+            uri = log_spark_model(child, model, name, scratch=scratch)
+            child.set_tags({"model_uri": uri})
             details = {
                 "vocabulary": vocabulary,
                 "family": "multilabel",

@@ -1,0 +1,59 @@
+"""Settings of Spark: their files, and what a session of this machine alone needs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from genre_spark.errors import InvalidConfigError
+
+__all__ = ["LOOPBACK", "on_loopback", "read_spark_conf", "with_retry"]
+
+LOOPBACK = "127.0.0.1"
+
+
+def read_spark_conf(path: str) -> dict[str, str]:
+    """Read a spark-defaults file (one `key value` or `key=value` per line; # starts a comment)."""
+    settings: dict[str, str] = {}
+    if not Path(path).is_file():
+        raise InvalidConfigError(f"spark.conf_file: {path}: no such file, expected Spark settings")
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        key, _, value = (
+            text.replace("=", " ", 1).partition(" ")
+            if "=" in text.split()[0]
+            else text.partition(" ")
+        )
+        if not value.strip():
+            raise InvalidConfigError(
+                f"spark.conf_file {path}, line {number}: {text!r}, expected `key value`"
+            )
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+def with_retry(master: str) -> str:
+    """Return a local master whose tasks get a second try, so that a lost worker costs nothing.
+
+    Spark gives tasks of local mode one try unless the master says otherwise, and four elsewhere.
+
+    Args:
+        master: `local[4]` becomes `local[4,2]`; others stay as they are.
+    """
+    found = re.fullmatch(r"local(?:\[(\d+|\*)\])?", master.strip())
+    return master if found is None else f"local[{found[1] or 1},2]"
+
+
+def on_loopback(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings with which a local session is seen by this machine alone.
+
+    Spark's driver would listen on the host's address, and its UI on all addresses: that one follows
+    the environment of the JVM, which is yet to start.
+    """
+    os.environ.setdefault("SPARK_LOCAL_IP", LOOPBACK)
+    own = {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
+    return {**own, **settings}

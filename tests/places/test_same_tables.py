@@ -1,0 +1,131 @@
+"""The same data give the same tables, whatever the session: its settings, its kind, its cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.testing import assertDataFrameEqual
+
+from genre_spark.errors import InvalidConfigError
+from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.serving import publish_tables
+from tests.places.connect_server import connect_session
+from tests.places.same_tables import make_data, run_stages, small_recipe
+
+pytestmark = pytest.mark.slow  # each run of the stages takes half a minute on two quiet cores
+
+ONE_PARTITION = {
+    "spark.sql.ansi.enabled": "false",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.session.timeZone": "Pacific/Kiritimati",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+}
+MANY_PARTITIONS = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.session.timeZone": "America/Los_Angeles",
+    "spark.sql.shuffle.partitions": "200",
+}
+SINGLE = [
+    {"spark.sql.ansi.enabled": "false"},
+    {"spark.sql.ansi.enabled": "true"},
+    {"spark.sql.caseSensitive": "true"},
+    {"spark.sql.session.timeZone": "Asia/Kathmandu"},
+    {"spark.sql.shuffle.partitions": "1"},
+    {"spark.sql.shuffle.partitions": "200"},
+    {"spark.sql.adaptive.enabled": "false"},
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return make_data(tmp_path_factory.mktemp("data"))
+
+
+@dataclass(frozen=True)
+class Work:
+    """A work folder, and a digest of each of its tables."""
+
+    folder: Path
+    digests: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def work(spark, data, tmp_path_factory) -> Work:
+    """What the tests' own session makes."""
+    folder = tmp_path_factory.mktemp("work")
+    return Work(folder, run_stages(spark, small_recipe(folder, data)))
+
+
+def settings_of(values: dict[str, str]) -> str:
+    return "{" + ", ".join(f"{key}: '{value}'" for key, value in values.items()) + "}"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(ONE_PARTITION, id="one partition, not ANSI, case sensitive, no AQE, UTC+14"),
+        pytest.param(MANY_PARTITIONS, id="200 partitions, ANSI, UTC-8"),
+        *(pytest.param(one, id="=".join(*one.items())) for one in SINGLE),
+    ],
+)
+def test_settings_of_the_session_change_no_table(spark, data, work, tmp_path, settings) -> None:
+    before = {key: spark.conf.get(key) for key in settings}
+    config = small_recipe(tmp_path, data, settings=settings_of(settings))
+    assert run_stages(spark, config) == work.digests
+    assert {key: spark.conf.get(key) for key in settings} == before, "the session was changed"
+
+
+def test_predictions_and_evaluation_become_tables_of_the_catalog(spark, data, work) -> None:
+    config = small_recipe(work.folder, data)
+    with pytest.raises(InvalidConfigError, match=r"paths\.tables: None, expected catalog\.schema"):
+        publish_tables.run(spark, config)
+    spark.sql("CREATE SCHEMA IF NOT EXISTS published")
+    place = config.paths.model_copy(update={"tables": "spark_catalog.published"})
+    config = config.model_copy(update={"paths": place})
+    for _ in range(2):  # a second run replaces what the first has written
+        counts = publish_tables.run(spark, config).counts
+    assert set(counts) == {"predictions", "evaluation", "movie_predictions"}
+    predictions = spark.table("published.predictions")
+    assert predictions.columns[:3] == ["model", "split", "movie_id"]
+    assert predictions.count() == counts["predictions"]
+    tables = Catalogue(config)
+    test = predictions.where("model = 'text' AND split = 'test'").drop("model", "split")
+    assertDataFrameEqual(test, tables.predictions("text", "test").read(spark))
+    assertDataFrameEqual(spark.table("published.evaluation"), tables.evaluation.read(spark))
+    assert counts["movie_predictions"] == tables.movie_predictions.manifest().rows
+    spark.sql("DROP SCHEMA published CASCADE")
+
+
+@contextmanager
+def without_cache(patch: pytest.MonkeyPatch, session: Any) -> Iterator[None]:
+    """Forbid what serverless compute forbids."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PySparkException("[NOT_SUPPORTED_WITH_SERVERLESS] PERSIST TABLE is not supported")
+
+    with patch.context() as forbidden:
+        kinds = {DataFrame, type(session.range(1))}
+        for kind in kinds:
+            for name in ("cache", "persist", "unpersist", "checkpoint", "localCheckpoint"):
+                forbidden.setattr(kind, name, refuse, raising=False)
+            forbidden.setattr(kind, "rdd", property(refuse), raising=False)
+        forbidden.setattr(type(session), "sparkContext", property(refuse), raising=False)
+        yield
+
+
+def test_connect_without_a_cache_gives_the_same_tables(
+    spark, data, work, tmp_path, monkeypatch
+) -> None:
+    with connect_session(spark) as session, without_cache(monkeypatch, session):
+        config = small_recipe(tmp_path, data, serverless="true")
+        found = run_stages(session, config)
+    assert found == work.digests
+    assert not list((tmp_path / "scratch").glob("*")), "data that was kept is still there"
