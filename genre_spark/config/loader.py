@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:/")
 
 
+_NO_PATHS = frozenset({"layout", "tables"})  # of the section `paths`
 # settings of the sections of `collect` that are paths
 _COLLECT_PATHS = frozenset({"ids", "journal", "links", "movies", "source"})
 
@@ -118,7 +119,7 @@ def _absolute_paths(values: Mapping[str, Any], folder: Path, *, settings: Path) 
     changed = dict(values)
     if isinstance(paths, Mapping):
         changed["paths"] = {
-            key: value if key == "layout" else _absolute(value, folder)
+            key: value if key in _NO_PATHS else _absolute(value, folder)
             for key, value in paths.items()
         }
     if isinstance(spark, Mapping) and "conf_file" in spark:

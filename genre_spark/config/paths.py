@@ -62,6 +62,10 @@ class PathsConfig(Section):
         None, description="folder that `predict` writes its answers to as CSV; null: no CSV"
     )
 
+    tables: str | None = Field(
+        None,
+        description="catalog.schema (Unity Catalog), or a schema, that publish-tables writes to",
+    )
     shared: str | None = Field(
         None,
         description="work folder of the tables that no seed changes (genres, posters, embeddings); "

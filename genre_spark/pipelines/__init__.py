@@ -11,7 +11,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genre_spark.pipelines.evaluation import ablate, compare, evaluate, explain_models, promote
+    from genre_spark.pipelines.evaluation import (
+        ablate,
+        compare,
+        evaluate,
+        explain_models,
+        promote,
+        publish_tables,
+    )
     from genre_spark.pipelines.exploration import explore
     from genre_spark.pipelines.features import build_features, poster_embeddings, text_embeddings
     from genre_spark.pipelines.ingestion import (
@@ -54,6 +61,7 @@ __all__ = [
     "predict_posters",
     "prepare_posters",
     "promote",
+    "publish_tables",
     "sample",
     "search_cnn",
     "text_embeddings",

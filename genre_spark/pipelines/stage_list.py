@@ -84,6 +84,11 @@ STAGES = {
             "evaluation.promote", "the challenger becomes the champion if it is better", in_run=True
         ),
         StageEntry("evaluation.ablate", "what each block of the features is worth", in_run=False),
+        StageEntry(
+            "evaluation.publish_tables",
+            "predictions and evaluation as tables of a catalog (Unity Catalog, Hive)",
+            in_run=False,
+        ),
         StageEntry("serving.predict", "genres of new movies, by a packaged model", in_run=False),
         StageEntry(
             "features.poster_embeddings",

@@ -15,7 +15,7 @@ from pyspark.testing import assertDataFrameEqual
 
 from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.serving import publish_tables
+from genre_spark.pipelines.evaluation import publish_tables
 from tests.places.connect_server import connect_session
 from tests.places.same_tables import make_data, run_stages, small_recipe
 
