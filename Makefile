@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 comma := ,
-.PHONY: help install install-multilabel constraints demo test test-all faults test-multilabel lint lint-wheel unit format ui clean \
+.PHONY: help install install-multilabel constraints demo test test-all faults test-multilabel docs lint lint-wheel unit format ui clean \
   benchmarks check-java
 
 help: ## list the targets
@@ -37,6 +37,10 @@ faults: install check-java ## half an hour of random faults: kills, signals, dam
 
 test-multilabel: install-multilabel check-java ## the estimators alone, with the newest pyspark, numpy, pandas and scikit-learn
 	@cd $(ROOT) && $(VENV_MULTILABEL)/bin/python -m pytest $(PARALLEL) -m "not slow and not cluster" $(MULTILABEL_TESTS)
+
+docs: install ## build the pages as a site, into work/site; links and references are checked
+	@$(BIN)/python $(ROOT)/tools/install.py --constraints $(ROOT)/constraints.txt dev,docs
+	@cd $(ROOT) && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lint: install lint-wheel ## ruff, mypy, import-linter, and a check of the built wheel
 	@cd $(ROOT) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
