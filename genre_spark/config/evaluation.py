@@ -29,8 +29,8 @@ class EvaluationConfig(Section):
         20,
         ge=0,
         le=200,
-        description="of one threshold per genre: random halves of the validation movies whose best "
-        "thresholds are averaged; 0: the best of all validation movies",
+        description="random halves of the validation movies whose best thresholds are averaged; "
+        "0: the best threshold of all validation movies",
     )
     calibration: Literal["none", "platt", "isotonic"] = Field(
         "none",

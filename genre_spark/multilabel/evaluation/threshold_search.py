@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +29,7 @@ __all__ = ["RULES", "BestThresholds", "find_group_thresholds", "find_thresholds"
 Vector = NDArray[np.float64]
 
 RULES = ("fixed", "exact_match", "f1_micro", "f1_per_label", "cardinality", "top")
+_HALVED = ("exact_match", "f1_micro", "f1_per_label")
 _POINTS = (
     "grp int, rule string, curve int, score double, positive double, negative double, "
     "weight double, n_labels int"
@@ -59,8 +59,8 @@ def find_thresholds(
         rows: truth, scores (array<double>) and weight (double).
         rule: one of RULES.
         cardinality: label cardinality to reproduce; None takes that of the rows.
-        half_samples: of 'f1_per_label': random halves of the rows whose best thresholds are
-            averaged; 0 takes the best threshold of all rows.
+        half_samples: random halves of the rows whose best thresholds are averaged; 0 takes the
+            best threshold of all rows, as 'cardinality' and 'top' always do.
 
     Raises:
         InvalidInputError: there is no row, or one that cannot be used.
@@ -85,8 +85,7 @@ def find_group_thresholds(
         rows: grp (int), truth, scores (array<double>) and weight (double).
         rules: some of RULES.
         cardinality: label cardinality to reproduce; None takes that of a group's rows.
-        half_samples: group -> number of half samples of rule f1_per_label; none where it is not
-            named.
+        half_samples: group -> number of half samples; none where it is not named.
 
     Raises:
         InvalidInputError: there is a row that cannot be used.
@@ -111,15 +110,11 @@ def _best(
     found: list[Row], rule: str, cardinality: float | None, half_samples: int
 ) -> BestThresholds:
     by_curve = {row["curve"]: _threshold(row, rule, cardinality) for row in found}
-    if rule == "f1_per_label":
-        n_labels = max(row["n_labels"] for row in found)
-        curves = range(n_labels * max(1, half_samples))
-        thresholds = [
-            _average([by_curve.get(curve) for curve in curves[label::n_labels]])
-            for label in range(n_labels)
-        ]
-    else:
-        thresholds = [by_curve.get(found[0]["curve"])]
+    step = max(row["n_labels"] for row in found) if rule == "f1_per_label" else 1
+    curves = range(step * max(1, half_samples if rule in _HALVED else 0))
+    thresholds = [
+        _average([by_curve.get(curve) for curve in curves[first::step]]) for first in range(step)
+    ]
     first = found[0]
     mean = first["total"] / first["all_rows"] if first["all_rows"] else 0.0
     return BestThresholds(thresholds, mean if cardinality is None else cardinality)
@@ -148,7 +143,8 @@ def _batch_points(
 ) -> pa.RecordBatch:
     """Return the points of a rule's curves: the weights that each score switches on.
 
-    Curve `j + k * labels` is that of label j in the k-th half sample.
+    Curve `j + k * labels` is that of label j in the k-th half sample; a rule of one threshold for
+    all labels has one curve per half sample.
     """
     truth = decode_arrays(batch.column(0), "labelsCol")
     scores = decode_arrays(batch.column(1), "probabilitiesCol")
@@ -163,32 +159,16 @@ def _batch_points(
             "probabilitiesCol, weightCol: NaN or infinite, expected finite numbers"
         )
     n_labels = truth.shape[1]
-    if rule == "exact_match":
-        # a row is right for thresholds above its best false label up to its worst true one
-        lowest_true = np.where(truth == 1, scores, np.inf).min(axis=1)
-        highest_false = np.where(truth == 0, scores, -np.inf).max(axis=1)
-        possible = lowest_true > highest_false
-        # the infinite score stands for the batch where no row can be right
-        score = np.r_[lowest_true[possible], highest_false[possible], np.inf]
-        nothing = np.zeros(int(possible.sum()))
-        on, off = np.r_[weight[possible], nothing, 0.0], np.r_[nothing, weight[possible], 0.0]
-        curve = np.zeros(len(score), dtype=np.int64)
-    else:
-        halves = half_samples if rule == "f1_per_label" else 0
-        samples = [_in_half(truth, scores, number) for number in range(halves)]
-        # the infinite score stands for the batch where no half sample has a row
-        none = (np.zeros(1, np.int64), np.array([np.inf]), np.zeros(1), np.zeros(1))
-        parts: list[tuple[NDArray[Any], ...]] = [none]
-        for number, rows in enumerate(samples or [np.ones(len(truth), bool)]):
-            if rows.any():
-                points = curve_points(truth[rows], scores[rows], weight[rows])
-                kept = points[0] < n_labels if rule == "f1_per_label" else points[0] == n_labels
-                curves, *values = (column[kept] for column in points)
-                parts.append((curves + number * n_labels, *values))
-        first = 0 if samples else 1
-        curve, score, on, off = (
-            np.concatenate(column) for column in zip(*parts[first:], strict=True)
-        )
+    halves = half_samples if rule in _HALVED else 0
+    samples = [_in_half(truth, scores, number) for number in range(halves)]
+    # the infinite score stands for the batch where no half sample has a row
+    parts = [(np.zeros(1, np.int64), np.array([np.inf]), np.zeros(1), np.zeros(1))]
+    for number, rows in enumerate(samples or [np.ones(len(truth), bool)]):
+        if rows.any():
+            curve, score, on, off = _points(truth[rows], scores[rows], weight[rows], rule)
+            step = n_labels if rule == "f1_per_label" else 1
+            parts.append((curve + number * step, score, on, off))
+    curve, score, on, off = (np.concatenate(column) for column in zip(*parts, strict=True))
     whole = np.zeros(len(curve))
     whole[:1] = float(weight.sum())  # the weight of the batch, once
     return pa.RecordBatch.from_pydict(
@@ -203,6 +183,26 @@ def _batch_points(
             "n_labels": pa.array(np.full(len(curve), n_labels, dtype=np.int32)),
         }
     )
+
+
+def _points(
+    truth: Matrix, scores: Matrix, weight: Vector, rule: str
+) -> tuple[NDArray[np.int64], Vector, Vector, Vector]:
+    """Return curve, score, and the weights that are right or wrong from the score down."""
+    n_labels = truth.shape[1]
+    if rule != "exact_match":
+        curve, score, on, off = curve_points(truth, scores, weight)
+        each = rule == "f1_per_label"
+        kept = curve < n_labels if each else curve == n_labels
+        return (curve[kept] if each else curve[kept] * 0), score[kept], on[kept], off[kept]
+    # a row is right for thresholds above its best false label up to its worst true one
+    lowest_true = np.where(truth == 1, scores, np.inf).min(axis=1)
+    highest_false = np.where(truth == 0, scores, -np.inf).max(axis=1)
+    possible = lowest_true > highest_false
+    nothing = np.zeros(int(possible.sum()))
+    score = np.r_[lowest_true[possible], highest_false[possible]]
+    on, off = np.r_[weight[possible], nothing], np.r_[nothing, weight[possible]]
+    return np.zeros(len(score), dtype=np.int64), score, on, off
 
 
 def _best_points(points: DataFrame, rules: Sequence[str], cardinality: float | None) -> DataFrame:

@@ -73,8 +73,8 @@ class _TunerParams(HasLabelsCol, HasProbabilitiesCol, HasPredictionCol, HasWeigh
     halfSamples: Param[int] = Param(
         Params._dummy(),
         "halfSamples",
-        "of rule 'f1_per_label': number of random halves of the rows, >= 0; a label's threshold is "
-        "the mean of the halves' best ones. 0 takes the best threshold of all rows",
+        "number of random halves of the rows, >= 0: a threshold of 'exact_match', 'f1_micro' and "
+        "'f1_per_label' is the mean of the halves' best ones. 0 takes the best of all rows",
         TypeConverters.toInt,
     )
     neverEmpty: Param[bool] = Param(
@@ -203,9 +203,9 @@ class ThresholdTuner(Estimator, _TunerParams, ParamsReadable, DefaultParamsWrita
     taken where it is better than any other ('exact_match', 'cardinality'). A label that is never on
     keeps `threshold`.
 
-    A threshold per label is the best of few rows where a label is rare, and another sample would
-    give another one. With `halfSamples` it is the mean, in log-odds, of the best thresholds of that
-    many random halves of the rows (subagging: Buhlmann and Yu, Analyzing bagging, Annals of
+    The best threshold of few rows is partly chance, above all that of a rare label: other rows
+    would give another one. With `halfSamples` it is the mean, in log-odds, of the best thresholds
+    of that many random halves of the rows (subagging: Buhlmann and Yu, Analyzing bagging, Annals of
     Statistics 30, 2002). A hash of a row's labels and scores says which halves it is in, so that
     the order of rows and their partitions have no say.
 
