@@ -36,6 +36,7 @@ VALUES = {
     "inputCol": "i",
     "iterations": 30,
     "keep": 1,
+    "halfSamples": 7,
     "labelCardinality": 1.5,
     "labelNames": ["a", "b"],
     "labelOrder": "frequency",
