@@ -75,8 +75,7 @@ def test_thresholds_are_those_of_the_tuner(models, thresholds):
     for model in models:
         assert thresholds[model.name][FIXED] == [0.5]
         for rule in (EXACT_MATCH, MICRO_F1, PER_LABEL):
-            halves = HALVES[model.name] if rule == PER_LABEL else 0
-            tuner = ThresholdTuner(rule=rule, halfSamples=halves, predictionCol="")
+            tuner = ThresholdTuner(rule=rule, halfSamples=HALVES[model.name], predictionCol="")
             alone = tuner.fit(model.predictions["validation"]).getThresholds()
             assert thresholds[model.name][rule] == alone
 

@@ -53,7 +53,7 @@ def fit_thresholds(validation: DataFrame, *, threshold: float, half_samples: int
     Args:
         validation: rows with array columns labels and probabilities.
         threshold: of the fixed rule, and of labels that are never on.
-        half_samples: of one threshold per label; 0 takes the best of all rows.
+        half_samples: whose best thresholds are averaged; 0 takes the best of all rows.
     """
     rows = validation.select(
         F.lit(0).alias(GROUP),
@@ -72,7 +72,7 @@ def fit_model_thresholds(
     Args:
         gathered: all models.
         threshold: of the fixed rule, and of labels that are never on.
-        half_samples: model -> half samples of one threshold per label.
+        half_samples: model -> number of half samples whose best thresholds are averaged.
     """
     rows = gathered.of("validation").select(
         GROUP,
