@@ -155,7 +155,7 @@ def test_small_tables_are_kept_by_as_many_executors_as_there_are_fits_at_once(
     kept = []
 
     @contextmanager
-    def cached(data, copies=1):
+    def cached(data, copies=1, **_):
         kept.append(copies)
         yield data
 
