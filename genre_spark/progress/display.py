@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from genre_spark.progress.work import TaskCounts, Work, current_work
 
@@ -54,7 +54,12 @@ class LineHandler(logging.StreamHandler):
     """Writes records to standard error, each on a line of its own beside that of progress."""
 
     def __init__(self) -> None:
-        super().__init__(sys.stderr)
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard error as it is now: who replaced it for a while may have closed theirs."""
+        return sys.stderr
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record in place of the line that is shown; that comes again below it."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import time
 import types
 
-from genre_spark.progress import Work, counting, hand_over, show_progress
+from genre_spark.progress import LineHandler, Work, counting, hand_over, show_progress
 from genre_spark.progress.display import describe
 
 
@@ -124,3 +125,14 @@ def test_a_notebook_has_a_bar_that_is_updated(monkeypatch):
             time.sleep(0.005)
     assert "<progress value='2' max='8'></progress> sample &lt;1&gt;: 2 of 8 movies" in shown[0]
     assert shown[-1] == ""
+
+
+def test_records_go_to_standard_error_as_it_is_when_they_come(monkeypatch):
+    handler, first, second = LineHandler(), io.StringIO(), io.StringIO()
+    record = logging.LogRecord("genre_spark", logging.INFO, "", 0, "hello", None, None)
+    monkeypatch.setattr(sys, "stderr", first)
+    handler.emit(record)
+    first.close()
+    monkeypatch.setattr(sys, "stderr", second)
+    handler.emit(record)
+    assert second.getvalue() == "hello\n"
