@@ -57,7 +57,7 @@ class LineHandler(logging.StreamHandler):
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]
+    def stream(self) -> TextIO:
         """Standard error as it is now: who replaced it for a while may have closed theirs."""
         return sys.stderr
 

@@ -21,7 +21,7 @@ from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIE_PREDICTIONS_SCHEMA, R
 from genre_spark.serving.local_copy import local_package
 from genre_spark.serving.movie_model import INPUTS, MovieModel
 from genre_spark.serving.package_description import ModelDescription
-from genre_spark.session import job_progress
+from genre_spark.session import count_task_slots, job_progress
 from genre_spark.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.tracking.movie_models import fetch_package
@@ -123,7 +123,7 @@ def _predict(
     name, version = description.name, description.version
     fetched = source[0].startswith(("models:", "runs:"))
 
-    def predict(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def open_model() -> MovieModel:
         model = _loaded.get(version)
         if model is None:
             _loaded.clear()
@@ -133,12 +133,17 @@ def _predict(
             if model.description.version != version:
                 raise InvalidInputError(f"model: {source[0]} has become another version meanwhile")
             _loaded[version] = model
-        for batch in batches:
+        return model
+
+    def predict(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:  # a task without a movie opens no model
             for start in range(0, len(batch), _ROWS):
                 rows = batch.iloc[start : start + _ROWS].reset_index(drop=True)
-                yield _answer(model, rows, name)
+                yield _answer(open_model(), rows, name)
 
-    return movies.mapInPandas(short_task(predict), MOVIE_PREDICTIONS_SCHEMA)
+    # as many bytes as these make one partition for Spark, which knows nothing of the posters
+    spread = movies.repartition(count_task_slots(movies.sparkSession), MOVIE_ID)
+    return spread.mapInPandas(short_task(predict), MOVIE_PREDICTIONS_SCHEMA)
 
 
 def _answer(model: MovieModel, rows: pd.DataFrame, name: str) -> pd.DataFrame:

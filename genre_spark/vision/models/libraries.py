@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 from torch import nn
-from torchvision import models
 
 from genre_spark.errors import InvalidConfigError, MissingExtraError
 from genre_spark.vision.models.architectures import (
@@ -17,6 +16,7 @@ from genre_spark.vision.models.architectures import (
     register_family,
 )
 from genre_spark.vision.models.heads import small_head
+from genre_spark.vision.models.torchvision_networks import torchvision_models
 
 __all__ = ["find_in_timm", "find_in_torchvision"]
 
@@ -30,13 +30,13 @@ def find_in_torchvision(name: str) -> Architecture:
     Raises:
         InvalidConfigError: it has no such classifier.
     """
-    known = models.list_models(module=models)
+    known = torchvision_models().list_models(module=torchvision_models())
     if name not in known:
         raise InvalidConfigError(
             f"cnn.architecture: {_TORCHVISION}{name}, expected a classifier of torchvision: "
             f"{', '.join(known[:5])}, ..."
         )
-    build = partial(models.get_model, name, weights=None)
+    build = partial(torchvision_models().get_model, name, weights=None)
     return _architecture(_TORCHVISION + name, build, IMAGENET)
 
 

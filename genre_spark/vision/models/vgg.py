@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor, nn
-from torchvision import models
 
 from genre_spark.vision.models.architectures import (
     IMAGENET,
@@ -18,13 +17,14 @@ from genre_spark.vision.models.architectures import (
     register,
 )
 from genre_spark.vision.models.heads import small_head
+from genre_spark.vision.models.torchvision_networks import torchvision_models
 
 _LAST_BLOCK = 24  # torchvision numbers the layers of `features`; block 5 is 24 to 30
 
 
 def bottleneck(_height: int, _width: int) -> Backbone:
     """Return thirteen convolutions and a mean over their last maps: 512 features at any size."""
-    layers = models.vgg16(weights=None, init_weights=False).features
+    layers = torchvision_models().vgg16(weights=None, init_weights=False).features
     module = nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     top = tuple(f"0.{number}" for number in range(_LAST_BLOCK, len(layers)))
     return Backbone(module, 512, top)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision import models
 
 from genre_spark.errors import InvalidInputError, StageFailedError
 from genre_spark.vision.models.architectures import Architecture, find_architecture
 from genre_spark.vision.models.network import PosterNetwork
+from genre_spark.vision.models.torchvision_networks import torchvision_models
 
 __all__ = ["load_pretrained", "read_state"]
 
@@ -71,7 +71,7 @@ def _download(network: PosterNetwork, architecture: Architecture) -> str:
             "cnn.pretrained: download, expected another source: torchvision has no weights for "
             f"{architecture.name}"
         )
-    entry = models.get_weight(weights.torchvision)
+    entry = torchvision_models().get_weight(weights.torchvision)
     try:
         state = torch.hub.load_state_dict_from_url(
             entry.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
