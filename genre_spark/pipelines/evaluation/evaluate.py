@@ -51,7 +51,7 @@ from genre_spark.tracking import TrackedRun, find_model_run, log_data_inputs, mo
 
 SPLITS = ("validation", "test")
 BASELINE = "baseline"
-_VERSION = 3  # of what the stage writes: a table of an older one is written again
+_VERSION = 4  # of what the stage writes: a table of an older one is written again
 _MANY_MOVIES = 50_000  # of validation: no half samples from here on
 _JOBS_AT_ONCE = 4
 
