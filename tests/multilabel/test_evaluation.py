@@ -269,7 +269,7 @@ def test_half_samples_give_a_threshold_between_those_of_other_samples_whatever_t
 
 
 def test_half_samples_measure_better_on_other_rows_where_a_label_is_rare(spark):
-    """The score of each row is the label's true log-odds: the best threshold is known to be .5."""
+    """Each score is the chance that its label is on, so that every label has one best threshold."""
     draws = np.random.default_rng(3)
     found = {0: [], 20: []}
     chance = 1 / (1 + np.exp(-(draws.normal(size=(60, 24)) * 1.5 - 2.5)))

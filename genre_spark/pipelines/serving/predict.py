@@ -141,8 +141,11 @@ def _predict(
                 rows = batch.iloc[start : start + _ROWS].reset_index(drop=True)
                 yield _answer(open_model(), rows, name)
 
-    # as many bytes as these make one partition for Spark, which knows nothing of the posters
-    spread = movies.repartition(count_task_slots(movies.sparkSession), MOVIE_ID)
+    # Spark would put few rows into one partition, since it knows nothing of the posters
+    session = movies.sparkSession
+    usual = str(session.conf.get("spark.sql.shuffle.partitions"))  # Databricks knows "auto" too
+    partitions = max(count_task_slots(session), int(usual) if usual.isdigit() else 0)
+    spread = movies.repartition(partitions, MOVIE_ID)
     return spread.mapInPandas(short_task(predict), MOVIE_PREDICTIONS_SCHEMA)
 
 
