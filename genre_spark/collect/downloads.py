@@ -30,6 +30,7 @@ from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.schemas import CONTENT, DOWNLOADS_SCHEMA, MOVIE_ID, REASON, SOURCE
 from genre_spark.session import literal_path
 from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.spreading import spread_by
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["DownloadCounts", "download_posters", "read_downloads", "rejected_downloads"]
@@ -88,7 +89,7 @@ def download_posters(
     _announce(asked, wanted, config)
     job = _Job(folder, run, config, None if config.per_host is None else config.per_host / tasks)
     counted = (
-        todo.repartition(tasks, MOVIE_ID)
+        spread_by(todo, MOVIE_ID, tasks)
         .mapInArrow(short_task(functools.partial(_download, job)), _COUNTS)
         .groupBy("status")
         .agg(F.sum("links").alias("links"), F.sum("bytes").alias("bytes"))

@@ -19,6 +19,10 @@ from genre_spark.serving.package_description import ModelDescription
 __all__ = ["KINDS", "Movies", "Part", "Scored", "open_part"]
 
 Matrix = NDArray[np.float64]
+NO_POSTER = "no poster: the network answers with the genres' frequencies"
+"""Note of a network's answer to a movie without a poster."""
+LEFT_OUT = "no poster: answered from the rest"
+"""Note of a stack's answer to such a movie: the network is not asked."""
 _BATCH = 32
 
 
@@ -141,7 +145,7 @@ class NetworkPart:
                 found[start + rows] = self._network.probabilities(pixels)
                 judged[start + rows] = True
             for row in set(range(len(chunk))) - set(rows.tolist()):
-                notes[row].append("no poster: the network answers with the genres' frequencies")
+                notes[row].append(NO_POSTER)
         return Scored(_rounded(found), judged=judged)
 
 
@@ -169,6 +173,8 @@ class StackPart:
             if found.judged is not None:
                 found.probabilities[~found.judged] = np.nan
             inputs.append(found.probabilities)
+        for mine in movies.notes:  # what the network would have said alone is not asked for
+            mine[:] = dict.fromkeys(LEFT_OUT if note == NO_POSTER else note for note in mine)
         return Scored(_rounded(self._stack.probabilities(log_odds(inputs))))
 
 

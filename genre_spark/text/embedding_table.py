@@ -21,6 +21,7 @@ from genre_spark.tables import TableManifest, commit_table, read_manifest, remov
 from genre_spark.text.encoders import TextEncoder, encode_texts, open_encoder
 from genre_spark.text.sources import EncoderSource
 from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.spreading import spread_by
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["TEXT", "EmbeddedTexts", "embed_texts"]
@@ -139,7 +140,7 @@ def _encode_missing(
         return pa.table([*columns, batch.column(_HASH)], schema=_ARROW_SCHEMA)
 
     parts = max(1, -(-count // rows))
-    dealt = missing.repartition(parts, MOVIE_ID).sortWithinPartitions(MOVIE_ID)
+    dealt = spread_by(missing, MOVIE_ID, parts).sortWithinPartitions(MOVIE_ID)
     receipts = dealt.mapInArrow(short_task(_writer(folder, encode, rows)), _RECEIPT)
     return sum(row["rows"] for row in receipts.collect())  # a row per some hundred texts
 
@@ -214,7 +215,7 @@ def _drop_stale(spark: SparkSession, folder: str, wanted: DataFrame) -> list[str
     if mixed:
         rest = placed.where(F.col(_FILE).isin(mixed)).join(chosen, [MOVIE_ID, _HASH, _FILE])
         names = [field.name for field in _ARROW_SCHEMA]
-        dealt = rest.select(*names).repartition(len(mixed), MOVIE_ID)
+        dealt = spread_by(rest.select(*names), MOVIE_ID, len(mixed))
         write = _writer(folder, lambda part: part.cast(_ARROW_SCHEMA), 2**31)
         ordered = dealt.sortWithinPartitions(MOVIE_ID)
         whole += [row["file"] for row in ordered.mapInArrow(write, _RECEIPT).collect()]

@@ -115,7 +115,9 @@ def test_a_stack_joins_the_log_odds_of_its_models(tmp_path):
         MovieModel(write_package(tmp_path / kind["kind"], kind)) for kind in (FOREST, NETWORK)
     ]
     forest, network = (model.predict(frame).probabilities for model in models)
-    found = MovieModel(write_package(tmp_path / "stack", part)).predict(frame).probabilities
+    answers = MovieModel(write_package(tmp_path / "stack", part)).predict(frame)
+    assert answers.notes == ((), (), ("no poster: answered from the rest",))
+    found = answers.probabilities
     limited = [np.clip(each, 1e-3, 1 - 1e-3) for each in (forest, network)]
     joined = expit(logit(limited[0]) + 0.5 * logit(limited[1]) - 0.1)
     assert found[:2] == pytest.approx(joined[:2], abs=1e-6)

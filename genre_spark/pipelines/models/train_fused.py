@@ -21,6 +21,7 @@ from genre_spark.tracking import CurveLogger, TrackedRun, log_data_inputs, model
 from genre_spark.vision.figures.training_curves import draw_curves
 from genre_spark.vision.training.outcomes import EpochRecord, TrainingOutcome
 from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.spreading import spread_by
 
 __all__ = ["run"]
 
@@ -105,7 +106,7 @@ def _train(
             # the order of batches depends on the files: dealt by movie, into as many as rows need
             count = 1 + tables.samples(split).manifest().rows // _ROWS_PER_FILE
             rows = fused_rows(_with_features(spark, config, split), specification, inputs)
-            dealt = rows.repartition(count, MOVIE_ID).sortWithinPartitions(MOVIE_ID)
+            dealt = spread_by(rows, MOVIE_ID, count).sortWithinPartitions(MOVIE_ID)
             tables.fused_inputs(split).write(dealt, fingerprint=tracked.digest)
     files = {split: tables.fused_inputs(split).files() for split in _SPLITS[:2]}
     checkpoints = join(config.paths.table("checkpoints"), settings.name)

@@ -28,6 +28,7 @@ from genre_spark.tracking.movie_models import fetch_package
 from genre_spark.transforms.metadata import find_csv
 from genre_spark.transforms.metadata_rejects import rejected_metadata
 from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.spreading import spread_by
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["run"]
@@ -145,7 +146,7 @@ def _predict(
     session = movies.sparkSession
     usual = str(session.conf.get("spark.sql.shuffle.partitions"))  # Databricks knows "auto" too
     partitions = max(count_task_slots(session), int(usual) if usual.isdigit() else 0)
-    spread = movies.repartition(partitions, MOVIE_ID)
+    spread = spread_by(movies, MOVIE_ID, partitions)
     return spread.mapInPandas(short_task(predict), MOVIE_PREDICTIONS_SCHEMA)
 
 
