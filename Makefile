@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 WORK ?= $(ROOT)/work/demo
 # of tests/multilabel what every method does: contract, stored models, the documentation's snippets
 MULTILABEL_TESTS ?= $(addprefix tests/multilabel/test_,contract.py stored.py page.py params.py worker_errors.py)
-# processes that run tests; a file's tests stay together
-PARALLEL ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# processes that run tests; tests/conftest.py says which tests stay together
+PARALLEL ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help

@@ -2,7 +2,7 @@
 
 import sys
 
-from genre_spark.cli import main
+from genre_spark.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main(["explore", *sys.argv[1:]]))

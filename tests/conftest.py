@@ -24,6 +24,14 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, and so all files that read the finished pipeline."""
+    files = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
+    for item in items:
+        group = "finished pipeline" if item.path in files else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     """A local session with two cores and few partitions, started when a test asks for it."""

@@ -270,6 +270,7 @@ def _fit_pattern(
             penalty=np.where(own > 0, penalty.own, penalty.others),
             centre=own / judging,
             row_weights=row_weights,
+            correlated=True,
         )
         weights[columns] = fit.weights
         return LogisticFit(weights, fit.intercepts)

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from genre_spark.pipelines.stage_list import STAGES
-from tests.e2e.running import environment, run, run_json, spark_submit, table_rows
+from tests.e2e.running import ROOT, environment, run, run_json, spark_submit, table_rows
 
 pytestmark = pytest.mark.e2e
 MODELS = ("binary_relevance", "lenet")
@@ -81,8 +81,17 @@ def test_a_second_run_repeats_nothing_and_gives_the_same_answer(finished) -> Non
         assert stage["metrics"] == finished.stages[name]["metrics"]
 
 
-@pytest.mark.parametrize("stage", [*IN_RUN, "run"])
-def test_every_job_runs_under_spark_submit(finished, stage: str) -> None:
+@pytest.mark.parametrize("stage", [*STAGES, "run"])
+def test_every_stage_has_a_job_of_the_same_few_lines(stage: str) -> None:
+    job = (ROOT / "jobs" / f"{stage.replace('-', '_')}.py").read_text()
+    pattern = (ROOT / "jobs" / "group_genres.py").read_text()
+    assert job == pattern.replace("group-genres", stage).replace(
+        "group_genres", stage.replace("-", "_")
+    )
+
+
+@pytest.mark.parametrize("stage", ["group-genres", "package-models", "run"])
+def test_a_job_runs_under_spark_submit(finished, stage: str) -> None:
     done = spark_submit(stage, finished.recipe, "--json")
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout.splitlines()[-1])["stage"] == stage

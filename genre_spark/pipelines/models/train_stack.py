@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
 
 from pyspark.sql import SparkSession
 
+from genre_spark.caching import cached
 from genre_spark.config import Config, StackConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.files import join, whole_file
@@ -14,7 +16,7 @@ from genre_spark.fusion.stack_tables import CrossFittedStack, fit_cross_fitted, 
 from genre_spark.fusion.stacking import patterns_of
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import sample_inputs
-from genre_spark.pipelines.models.stack_inputs import StackInputs
+from genre_spark.pipelines.models.stack_inputs import StackInputs, lacking_senses
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.tracking import TrackedRun, log_data_inputs, model_run
 
@@ -65,19 +67,24 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     losses: dict[str, float] = {}
     notes = []
     on_folds = settings.on_folds(config.linear)
-    for name in settings.models:
-        fit_on = "out_of_fold" if name in on_folds else "validation"
-        if fit_on != settings.fit_on:
-            notes.append(f"{name} is fitted on validation: it reads models that are not linear")
-        stack = _train(spark, config, tracked, name, fit_on)
-        counts[f"movies_{name}"] = stack.rows
-        losses[f"log_loss/{name}"] = stack.loss
+    with ExitStack() as kept:
+        lacks = None
+        if Catalogue(config).features.is_whole():
+            lacks = kept.enter_context(cached(lacking_senses(spark, config)))
+        for name in settings.models:
+            fit_on = "out_of_fold" if name in on_folds else "validation"
+            if fit_on != settings.fit_on:
+                notes.append(f"{name} is fitted on validation: it reads models that are not linear")
+            read = StackInputs(spark, config, settings.models[name], lacks)
+            stack = _train(config, tracked, name, fit_on, read)
+            counts[f"movies_{name}"] = stack.rows
+            losses[f"log_loss/{name}"] = stack.loss
     outputs = {name: config.paths.model(name) for name in settings.models}
     return StageResult(outputs=outputs, counts=counts, metrics=losses, notes=tuple(notes))
 
 
 def _train(
-    spark: SparkSession, config: Config, tracked: TrackedRun, name: str, fit_on: str
+    config: Config, tracked: TrackedRun, name: str, fit_on: str, read: StackInputs
 ) -> CrossFittedStack:
     """Fit a stack, save it, and write its predictions."""
     settings, tables = _settings(config), Catalogue(config)
@@ -91,7 +98,6 @@ def _train(
         )
         log_data_inputs(child, sample_inputs(config))
         started = time.monotonic()
-        read = StackInputs(spark, config, models)
         joined = {split: read.joined(split) for split in _SPLITS}
         stack = fit_cross_fitted(
             read.training() if fit_on == "out_of_fold" else joined["validation"],
