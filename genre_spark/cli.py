@@ -1,8 +1,8 @@
 """The command line: `genre-spark STAGE --config FILE [key=value ...] [--json] [--force]`.
 
-Exit codes: 0 done, 1 failure, 2 bad input or configuration, 130 Ctrl-C, 143 SIGTERM. With --json,
-standard output holds one JSON object and nothing else; everything for people goes to standard
-error.
+Exit codes: 0 done, 1 failure, 2 bad input or configuration, 130 Ctrl-C, 143 SIGTERM, 129 a
+hangup. With --json, standard output holds one JSON object and nothing else; everything for people
+goes to standard error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command with one sentence and the exit code 128 + signal.
+"""Ctrl-C, SIGTERM and a hangup end a command with one sentence and the exit code 128 + signal.
 
 Before any work has begun, a signal ends the process at once. Later it raises `Interrupted` in the
 main thread, so that open runs, files and sessions are closed as after any error; whatever that
@@ -29,10 +29,14 @@ __all__ = [
     "working",
 ]
 
-_HANDLED = (signal.SIGINT, signal.SIGTERM)
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE = 30.0  # seconds that closing may take
 _GOES_ON = "start it again and it goes on with what is left to do"
-_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_WORDS = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "ended with its terminal",
+}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -56,7 +60,7 @@ _state = _State()
 
 
 def handle_signals(label: str | None = None) -> None:
-    """Take over SIGINT and SIGTERM.
+    """Take over SIGINT, SIGTERM and SIGHUP.
 
     A signal that the caller has set to be ignored (`nohup`, a shell's background job) stays so.
     Nothing happens outside the main thread, where Python allows no handlers.
@@ -85,7 +89,8 @@ def _describe_interruption() -> str:
 
 def end_interrupted() -> int:
     """Say that a signal ended the command, silence what comes after, and return the exit code."""
-    print(_describe_interruption(), file=sys.stderr, flush=True)  # noqa: T201 - the user's sentence
+    with suppress(OSError):  # the terminal may be gone
+        print(_describe_interruption(), file=sys.stderr, flush=True)  # noqa: T201 - for the user
     for number in _HANDLED:  # the interpreter's end would restore what they do to any process
         signal.signal(number, signal.SIG_IGN)
     _end_children()
@@ -107,7 +112,7 @@ def working() -> Iterator[None]:
 
 @contextmanager
 def keeping_handlers() -> Iterator[None]:
-    """Keep libraries from taking SIGINT and SIGTERM over in this block.
+    """Keep libraries from taking the handled signals over in this block.
 
     PySpark's own handler, set when a context starts, asks the JVM on the connection whose answer
     the interrupted call is waiting for.

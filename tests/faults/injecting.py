@@ -8,13 +8,22 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import psutil
 
 from tests.e2e.running import TABLES
 
-__all__ = ["FAULTS", "STAGES", "STATE_TABLES", "Fault", "descendants", "describe_hang"]
+__all__ = [
+    "FAULTS",
+    "STAGES",
+    "STATE_TABLES",
+    "Fault",
+    "changed_rows",
+    "descendants",
+    "describe_hang",
+]
 
 STATE_TABLES = (*TABLES, "predictions/text/test", "predictions/fused/test")
 STAGES: dict[str, tuple[str, ...]] = {
@@ -35,6 +44,24 @@ STAGES: dict[str, tuple[str, ...]] = {
 """Stages and further words of their commands."""
 Fault = Callable[[subprocess.Popen[str], random.Random], bool]
 """Does something to a running command; returns whether it found what it wanted."""
+
+
+def changed_rows(found: Mapping[str, list[Any]], expected: Mapping[str, list[Any]]) -> list[str]:
+    """Return a line per table whose rows are not the expected ones, with the first that differs."""
+    lines = []
+    for table, rows in expected.items():
+        if found[table] == rows:
+            continue
+        pairs = zip(found[table], rows, strict=False)
+        one, other = next(((a, b) for a, b in pairs if a != b), ({}, {}))
+        columns = {
+            name: (one.get(name), other[name]) for name in other if one.get(name) != other[name]
+        }
+        lines.append(
+            f"{table}: {len(found[table])} rows, expected {len(rows)}; "
+            f"{one.get('movie_id')}: {str(columns)[:500]}"
+        )
+    return lines
 
 
 def descendants(pid: int) -> list[psutil.Process]:
@@ -83,6 +110,12 @@ def terminate(process: subprocess.Popen[str], _: random.Random) -> bool:
     return True
 
 
+def hang_up(process: subprocess.Popen[str], _: random.Random) -> bool:
+    """Close the terminal: its whole group is told."""
+    os.killpg(process.pid, signal.SIGHUP)
+    return True
+
+
 def kill_driver(process: subprocess.Popen[str], _: random.Random) -> bool:
     os.kill(process.pid, signal.SIGKILL)
     return True
@@ -118,6 +151,7 @@ def kill_executor(_: subprocess.Popen[str], draw: random.Random) -> bool:
 FAULTS: dict[str, tuple[Fault, tuple[int, ...]]] = {
     "Ctrl-C": (interrupt, (130,)),
     "SIGTERM": (terminate, (143,)),
+    "hangup": (hang_up, (129,)),
     "driver killed": (kill_driver, (-9,)),
     "JVM killed": (kill_jvm, (1,)),
     "worker killed": (kill_worker, (0,)),

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one sentence and the exit code 128 + signal, whatever is going on."""
+"""Ctrl-C, SIGTERM and a hangup: one sentence and the exit code 128 + signal, at any moment."""
 
 from __future__ import annotations
 
@@ -86,7 +86,11 @@ def signalled(code: str, *signals: int) -> tuple[int, str, str]:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(
     ("number", "code", "word"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "ended with its terminal"),
+    ],
 )
 def test_a_signal_ends_with_its_code_and_one_sentence(case, number, code, word) -> None:
     ended, out, err = signalled(CASES[case], number)
@@ -115,12 +119,10 @@ def test_processes_that_were_started_end_too() -> None:
         time.sleep(0.05)
 
 
-def test_a_hangup_ends_the_command_as_it_does_any_other() -> None:
-    assert signalled(CASES["in a stage"], signal.SIGHUP) == (-signal.SIGHUP, "", "")
-
-
-def test_a_signal_that_is_ignored_stays_so() -> None:
-    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); handle_signals()\n"
-    ended, out, _ = signalled(code + "say('ready'); time.sleep(0.5); say('done')", signal.SIGINT)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_signal_that_is_ignored_stays_so(name: str) -> None:
+    code = f"import signal; signal.signal(signal.{name}, signal.SIG_IGN); handle_signals()\n"
+    wait = "say('ready'); time.sleep(0.5); say('done')"
+    ended, out, _ = signalled(code + wait, signal.Signals[name])
     assert (ended, out) == (0, "done\n")
     assert interruption() is None
