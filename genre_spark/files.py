@@ -42,6 +42,7 @@ __all__ = [
 
 MANIFEST = "_manifest.json"
 """In the folder of a table, the file that lists the data that counts."""
+_READ_WHOLE = 64 << 20  # bytes up to which a digest is of the content: 0.05 s
 _CHECK = "check"  # key of the digest of a JSON file's other values
 
 
@@ -71,9 +72,11 @@ def fingerprint(*parts: object) -> str:
 
 
 def file_digest(path: str) -> str:
-    """Return a digest that changes when a file does: its name, size and time of modification.
+    """Return a digest that changes when a file does.
 
-    Of a table it is the fingerprint of its content.
+    It is of the name and the content of a file of this machine up to 64 MiB, so that a copy has the
+    same, of a larger or a remote one of name, size and time of modification. Of a table it is the
+    fingerprint of its content.
 
     Raises:
         InvalidInputError: there is no such file.
@@ -85,6 +88,9 @@ def file_digest(path: str) -> str:
     if manifest is not None and "fingerprint" in manifest:
         return fingerprint(path.rsplit("/", 1)[-1], manifest["fingerprint"])
     info = system.info(inner)
+    if is_local(system) and info["type"] == "file" and info["size"] <= _READ_WHOLE:
+        content = hashlib.sha256(Path(inner).read_bytes()).hexdigest()
+        return fingerprint(path.rsplit("/", 1)[-1], content)
     stamp = (
         info.get("mtime")
         or info.get("LastModified")

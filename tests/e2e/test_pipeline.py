@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -79,6 +80,20 @@ def test_a_second_run_repeats_nothing_and_gives_the_same_answer(finished) -> Non
         if name != "prepare-posters":  # looks at the folder each time, and finds nothing new
             assert stage["reused"], name
         assert stage["metrics"] == finished.stages[name]["metrics"]
+
+
+def test_a_folder_that_was_copied_repeats_nothing_and_leaves_the_original_alone(
+    finished, tmp_path: Path
+) -> None:
+    home, copy = finished.recipe.parent, tmp_path / "a copy"
+    shutil.copytree(home, copy)  # data and work, with the times of their files
+    for file in (copy / "data").glob("*.csv"):
+        file.touch()  # as a copy has it that does not keep times
+    before = {file: file.stat().st_mtime_ns for file in home.rglob("*")}
+    again = run_json("run", copy / finished.recipe.name)["stages"]
+    assert [stage["stage"] for stage in again if not stage["reused"]] == []
+    assert all(str(copy) in place for stage in again for place in stage["outputs"].values())
+    assert {file: file.stat().st_mtime_ns for file in home.rglob("*")} == before
 
 
 @pytest.mark.parametrize("stage", [*STAGES, "run"])

@@ -27,6 +27,8 @@ def test_it_needs_no_spark_and_is_not_repeated_until_the_data_is_gone(tmp_path) 
     assert first.counts["movies"] == 24
     assert first.counts["flaws"] > 0 and "truncated" in first.notes[0]
     assert run(None, config).reused
+    shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name} moved"))
+    assert run(None, recipe(tmp_path.with_name(f"{tmp_path.name} moved"))).reused
     (tmp_path / "in" / "genres.csv").unlink()
     assert not run(None, config).reused
     assert (tmp_path / "in" / "genres.csv").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,5 +80,14 @@ def test_a_file_digest_changes_with_the_file(tmp_path: Path) -> None:
     before = file_digest(str(path))
     path.write_text("id,genre\n1,Drama\n")
     assert file_digest(str(path)) != before
+    changed = file_digest(str(path))
+    times = path.stat()
+    path.write_text("id,genre\n2,Drama\n")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # the same time and size
+    assert file_digest(str(path)) != changed
+    (tmp_path / "copy").mkdir()
+    copy = tmp_path / "copy" / "genres.csv"
+    copy.write_bytes(path.read_bytes())
+    assert file_digest(str(copy)) == file_digest(str(path))
     with pytest.raises(InvalidInputError, match="no such file"):
         file_digest(str(tmp_path / "none.csv"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
@@ -51,8 +51,14 @@ class _DataSet:
         return []
 
 
+def _depends_on(config: Config) -> list[object]:
+    # not on places: what was moved with its data set is not written again
+    spec = dataset_spec(config)
+    return [spec.movies, spec.seed, spec.flaws]
+
+
 @stage(
-    depends_on=lambda config: [asdict(dataset_spec(config))],
+    depends_on=_depends_on,
     outputs=lambda config: [_DataSet(dataset_spec(config))],
     needs_spark=False,
 )
