@@ -6,14 +6,6 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from genre_spark.arguments import argument_parser
-from genre_spark.errors import (
-    MissingExtraError,
-    UserError,
-    describe_full_disk,
-    describe_path_error,
-)
-from genre_spark.extras import EXTRAS, require
 from genre_spark.signals import handle_signals
 
 _COMMANDS = {
@@ -27,12 +19,22 @@ _COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command or a stage and return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    handle_signals(": ".join(["genre-spark", *words[:1]]))
+    handle_signals(": ".join(["genre-spark", *words[:1]]))  # before imports: Ctrl-C may be early
     command = words.pop(0) if words and words[0] in _COMMANDS else None
+    return _run(command, words)
+
+
+def _run(command: str | None, words: list[str]) -> int:
+    from genre_spark.errors import (  # noqa: PLC0415
+        MissingExtraError,
+        UserError,
+        describe_full_disk,
+        describe_path_error,
+    )
+
     try:
         if command is None:
-            argument_parser().parse_intermixed_args(words)  # --help, and words that are wrong
-            require(*EXTRAS["spark"], *EXTRAS["pipeline"])
+            _check_words(words)
         module = import_module(_COMMANDS[command] if command else "genre_spark.cli")
     except MissingExtraError as error:
         print(f"genre-spark: {error}", file=sys.stderr)
@@ -45,6 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"genre-spark: {sentence or full}", file=sys.stderr)
         return UserError.exit_code if sentence else 1
+
+
+def _check_words(words: Sequence[str]) -> None:
+    from genre_spark.arguments import argument_parser  # noqa: PLC0415
+    from genre_spark.extras import EXTRAS, require  # noqa: PLC0415
+
+    argument_parser().parse_intermixed_args(words)  # --help, and words that are wrong
+    require(*EXTRAS["spark"], *EXTRAS["pipeline"])
 
 
 if __name__ == "__main__":
