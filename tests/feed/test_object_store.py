@@ -25,7 +25,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGIO
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """A bucket of a simulated S3 in this process, on loopback."""
-    pytest.importorskip("s3fs", reason="needs the packages s3fs and moto[server]")
+    pytest.importorskip("s3fs", reason="needs the packages s3fs and moto[s3]")
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     host, port = server.get_host_and_port()
