@@ -16,8 +16,8 @@ def fault_seed() -> int:
 
 
 def fault_seconds(share: float) -> float:
-    """Return the seconds that a test may take: a share of FAULTS_SECONDS (1,500)."""
-    return share * float(os.environ.get("FAULTS_SECONDS", "1500"))
+    """Return the seconds that a test may take: a share of FAULTS_SECONDS (1,350)."""
+    return share * float(os.environ.get("FAULTS_SECONDS", "1350"))
 
 
 def mutate(content: bytes, draw: random.Random) -> bytes:

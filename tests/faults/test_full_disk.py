@@ -41,7 +41,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(finished, tmp_path: Path
     most = sum(file.stat().st_size for file in finished.work.rglob("*") if file.is_file())
     wanted = [table for table in TABLES if table != UNREAD]
     expected = all_rows(finished.work, wanted)
-    end = time.monotonic() + fault_seconds(0.2)
+    end = time.monotonic() + fault_seconds(0.32)
     counts: Counter[str] = Counter()
     for number in draw.sample(range(SIZES), SIZES):
         size = int(most * (number + draw.random()) / SIZES) + 4096

@@ -35,7 +35,7 @@ def test_damaged_csv_files_are_read_as_far_as_they_go(spark: SparkSession, tmp_p
     config = build_config({"paths": {**paths, "work": f"{tmp_path}/work"}, "mlflow": store})
     texts = {"genres.csv": GENRES, "movies.csv": MOVIES, "countries.csv": COUNTRIES}
     counts: Counter[str] = Counter()
-    end = time.monotonic() + fault_seconds(0.06)
+    end = time.monotonic() + fault_seconds(0.05)
     while time.monotonic() < end:
         victim = draw.choice(sorted(texts))
         for name, text in texts.items():

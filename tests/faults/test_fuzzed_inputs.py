@@ -87,7 +87,7 @@ def test_damaged_archives_are_read_as_far_as_they_go(tmp_path: Path, extent) -> 
         assert all(len(content) <= 10**6 for content in found if isinstance(content, bytes))
         return f"{name}: read"
 
-    repeat(extent, 0.05, once)
+    repeat(extent, 0.03, once)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_damaged_pictures_are_stored_or_have_a_reason(extent, quiet_decoders) ->
         assert len(stored.content) > 0
         return "stored"
 
-    repeat(extent, 0.05, once)
+    repeat(extent, 0.03, once)
 
 
 @pytest.mark.parametrize("extent", [pytest.param((40, 10.0), id="sample"), EXTENT[1]])
