@@ -15,6 +15,7 @@ from genre_spark.files import require_writable
 from genre_spark.pipelines.seeds import list_steps, run_of_seed
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
+from genre_spark.sampling.splits import TRAIN
 from genre_spark.tracking import TrackedRun, open_run
 
 __all__ = ["run", "run_stage", "stages_of"]
@@ -79,6 +80,8 @@ def run(
                     if step.entry.name == "compare" and result.reused:
                         _restate(tracked, result)
                     yield step.name(result)
+                    if step.entry.name == "sample":
+                        _require_a_batch(entries, step.config, result)
                     digest = None  # the others depend on tables that this one may have written
         tracked.log_metrics({"seconds": round(time.monotonic() - started, 2)})
 
@@ -138,6 +141,17 @@ def _sections(config: Config) -> dict[str, object]:
         "train-stack": config.stack,
         "explain-models": config.explanations,
     }
+
+
+def _require_a_batch(entries: Sequence[StageEntry], config: Config, sample: StageResult) -> None:
+    """Raise before the other models are trained what train-cnn would raise after them."""
+    wanted = config.cnn.batch_size
+    drawn = sample.counts[TRAIN]
+    if drawn < wanted and any(entry.name == "train-cnn" for entry in entries):
+        raise InvalidInputError(
+            f"cnn.batch_size: {wanted}, expected at most {drawn:,.0f}, the number of movies that "
+            "were drawn for training; or skip_stages=[train-cnn] for a run without a network"
+        )
 
 
 def _restate(tracked: TrackedRun, result: StageResult) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from genre_spark.config import LinearConfig
+from genre_spark.errors import InvalidInputError
 from genre_spark.evaluation.headline import format_spreads, spread_over_seeds
 from genre_spark.evaluation.scores import SHOWN, Candidate
 from genre_spark.pipelines.catalogue import Catalogue
@@ -49,6 +50,12 @@ def test_splits_and_models_are_made_per_seed_and_genres_once(spark, tmp_path) ->
     assert named["seed 8"].data.tags["mlflow.parentRunId"] == named["pipeline"].info.run_id
     assert any("f1_micro_seeds_sd" in run.data.metrics for run in runs)
     assert all(result.reused for result in run(lambda: spark, config))
+    cnn = config.cnn.model_copy(update={"batch_size": 4096})
+    few = config.model_copy(update={"skip_stages": ("prepare-posters",), "cnn": cnn})
+    begun = list[str]()
+    with pytest.raises(InvalidInputError, match=r"cnn\.batch_size: 4096, expected at most \d+"):
+        list(run(lambda: spark, few, announce=lambda entry, *_: begun.append(entry.name)))
+    assert begun[-1] == "sample", "before any model is trained"
 
 
 def test_a_spread_is_the_mean_and_the_deviation_of_what_every_seed_has() -> None:
