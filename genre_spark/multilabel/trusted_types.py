@@ -17,7 +17,7 @@ from zipfile import BadZipFile, ZipFile
 
 from genre_spark.errors import InvalidInputError
 
-__all__ = ["find_untrusted"]
+__all__ = ["KNOWN_NAMES", "find_untrusted"]
 
 _ESTIMATORS = {
     "sklearn._loss.link": "Interval LogitLink MultinomialLogit",
@@ -151,6 +151,13 @@ _TRUSTED: dict[str, frozenset[str]] = {
 _BIT_GENERATORS = {"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"}
 
 
+_CHECKING = "sklearn.utils.validation.check_array"
+_TRANSFORMER = "sklearn.preprocessing._function_transformer.FunctionTransformer"
+_OLDEST = 1  # protocol: archives of protocol 0 name functions where nobody else looks
+KNOWN_NAMES = frozenset().union(*_TRUSTED.values(), {_CHECKING, _TRANSFORMER, "functools.partial"})
+"""Full names of everything that an archive may hold, wherever it stands."""
+
+
 def find_untrusted(payload: bytes, trusted: Collection[str], role: str) -> list[str]:
     """Return the full names in a skops archive that are not on the list, sorted.
 
@@ -160,42 +167,72 @@ def find_untrusted(payload: bytes, trusted: Collection[str], role: str) -> list[
         role: name of the model in messages.
 
     Raises:
-        InvalidInputError: it is no skops archive.
+        InvalidInputError: it is no skops archive, or of a protocol that hides names.
     """
     try:
         with ZipFile(io.BytesIO(payload)) as archive:
             schema = json.loads(archive.read("schema.json"))
-        return sorted({name for name in _untrusted(schema) if name not in trusted})
-    except (BadZipFile, KeyError, TypeError, ValueError, RecursionError) as error:
+        protocol = schema.get("protocol")
+        if type(protocol) is not int or protocol < _OLDEST:
+            raise InvalidInputError(
+                f"{role}: protocol {protocol!r} of skops, expected {_OLDEST} or later"
+            )
+        names = _Names()
+        return sorted({name for name in names.untrusted(schema) if name not in trusted})
+    except (BadZipFile, KeyError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"{role}: {type(error).__name__} in the stored model, expected a skops archive"
         ) from None
 
 
-def _untrusted(state: Any) -> Iterator[str]:
-    """Yield the names of a part of an archive that are not on the list."""
-    if isinstance(state, list):
-        for item in state:
-            yield from _untrusted(item)
-    if not isinstance(state, dict):
-        return
-    loader = state.get("__loader__")
-    if _only_checks_arrays(state):
-        state = state["content"]["content"] | {"func": None}
-    elif "__class__" in state or loader is not None:
-        name = _full_name(state)
-        # one that was loaded before: it was looked up there
-        if loader != "CachedNode" and name not in _TRUSTED.get(str(loader), ()):
+class _Names:
+    """Looks at every node of an archive.
+
+    skops builds a node whose number it has met before from what it met then: a number stands for
+    one kind and name only.
+    """
+
+    def __init__(self) -> None:
+        self._numbered: dict[object, tuple[object, ...]] = {}
+
+    def untrusted(self, state: Any) -> Iterator[str]:
+        """Yield the names of a part of an archive that are not on the list."""
+        if isinstance(state, list):
+            for item in state:
+                yield from self.untrusted(item)
+        if not isinstance(state, dict):
+            return
+        if "__class__" in state or "__loader__" in state:
+            yield from self._own_names(state)
+            if _only_checks_arrays(state):
+                yield from self._numbers(state["content"]["content"]["func"])
+                state = _with_arguments_alone(state)
+        for key, value in state.items():
+            # a cache of fitted steps is read by pickle
+            if key == "memory" and isinstance(value, dict) and not _is_null(value):
+                yield f"{key}={value.get('content')}"
+            yield from self.untrusted(value)
+
+    def _own_names(self, state: dict[str, Any]) -> Iterator[str]:
+        loader, name = state.get("__loader__"), _full_name(state)
+        if loader == "CachedNode":  # one that was loaded before: it was looked up there
+            return
+        yield from self._numbers(state)
+        if name not in _TRUSTED.get(str(loader), ()) and not _only_checks_arrays(state):
             yield name
         if loader == "MethodNode":  # how skops names what it trusts
             yield f"{name}.{state['content']['func']}"
         if loader == "RandomGeneratorNode":
             yield from _bit_generators(state)
-    for key, value in state.items():
-        # a cache of fitted steps is read by pickle
-        if key == "memory" and isinstance(value, dict) and value.get("content") != "null":
-            yield f"{key}={value.get('content')}"
-        yield from _untrusted(value)
+
+    def _numbers(self, state: dict[str, Any]) -> Iterator[str]:
+        """Yield the name of a node whose number stands for another one."""
+        number, loader, name = state.get("__id__"), state.get("__loader__"), _full_name(state)
+        looks = (loader, name, state.get("content") if loader == "JsonNode" else None)
+        if number is not None and self._numbered.setdefault(number, looks) != looks:
+            yield f"{name} in the place of another object"
+        if loader == "PartialNode":
+            yield from self._numbers(state["content"]["func"])
 
 
 def _only_checks_arrays(state: dict[str, Any]) -> bool:
@@ -204,22 +241,42 @@ def _only_checks_arrays(state: dict[str, Any]) -> bool:
     It is without function in what passes columns through, and checks arrays in
     HistGradientBoostingClassifier.
     """
-    if _full_name(state) != "sklearn.preprocessing._function_transformer.FunctionTransformer":
+    if (state.get("__loader__"), _full_name(state)) != ("ObjectNode", _TRANSFORMER):
         return False
     try:
-        settings = state["content"]["content"]
-        func, nothing = settings["func"], (settings["inverse_func"], settings["kw_args"])
-        if any(one["content"] != "null" or one["__loader__"] != "JsonNode" for one in nothing):
-            return False
-        if func["__loader__"] == "JsonNode":
-            return bool(func["content"] == "null")
-        parts = func["content"]
+        content = state["content"]
+        settings = content["content"]
         return (
-            (func["__loader__"], _full_name(func)) == ("PartialNode", "functools.partial")
-            and parts["func"]["__loader__"] == "FunctionNode"
-            and _full_name(parts["func"]) == "sklearn.utils.validation.check_array"
-            and not any(_untrusted([parts["args"], parts["kwds"], parts["namespace"]]))
+            content["__loader__"] == "DictNode"
+            and (_is_null(settings["func"]) or _is_check(settings["func"]))
+            and _is_null(settings["inverse_func"])
+            and _is_null(settings["kw_args"])
         )
+    except (AttributeError, KeyError, TypeError):
+        return False
+
+
+def _with_arguments_alone(state: dict[str, Any]) -> dict[str, Any]:
+    """Return such a node with the arguments of its function in the function's place."""
+    content = state["content"]
+    func = content["content"]["func"]
+    parts = func["content"] if _is_check(func) else {}
+    arguments = [part for key, part in parts.items() if key != "func"]
+    return {"content": {**content, "content": {**content["content"], "func": arguments}}}
+
+
+def _is_null(node: dict[str, Any]) -> bool:
+    return (node.get("__loader__"), node.get("content")) == ("JsonNode", "null")
+
+
+def _is_check(node: Any) -> bool:
+    """Return whether a node is a partial call of scikit-learn's check of arrays."""
+    try:
+        func = node["content"]["func"]
+        return (node["__loader__"], _full_name(node)) == ("PartialNode", "functools.partial") and (
+            func["__loader__"],
+            _full_name(func),
+        ) == ("FunctionNode", _CHECKING)
     except (KeyError, TypeError):
         return False
 

@@ -66,8 +66,8 @@ def stored(value):
     return skops.io.dumps(classifier)
 
 
-def renamed(loader, module, name, **more):
-    """Return an archive whose root is a node as nobody wrote it."""
+def renamed(loader, module, name, protocol=None, **more):
+    """Return an archive with a node as nobody wrote it."""
     archive = zipfile.ZipFile(io.BytesIO(stored(None)))
     schema = json.loads(archive.read("schema.json"))
     schema["content"]["content"]["gadget"] = {
@@ -76,6 +76,7 @@ def renamed(loader, module, name, **more):
         "__loader__": loader,
         **more,
     }
+    schema["protocol"] = schema["protocol"] if protocol is None else protocol
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as changed:
         for part in archive.namelist():
@@ -84,6 +85,33 @@ def renamed(loader, module, name, **more):
     return buffer.getvalue()
 
 
+def text(value, **more):
+    """Return a node of a JSON value."""
+    node = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
+    return {**node, "content": json.dumps(value), **more}
+
+
+def transformer(loader, content):
+    """Return an archive with a FunctionTransformer that says it has no function."""
+    nothing = {name: text(None) for name in ("func", "inverse_func", "kw_args")}
+    content = {**content, "content": {**content["content"], **nothing}}
+    module = "sklearn.preprocessing._function_transformer"
+    return renamed(loader, module, "FunctionTransformer", content=content)
+
+
+COMMAND = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode"} | {
+    "content": [text("echo called")]
+}
+CALLED = {"__class__": "system", "__module__": "os", "__loader__": "ConstructorFromReduceNode"} | {
+    "content": COMMAND
+}
+PARTIAL = {
+    "func": {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode"},
+    "args": COMMAND,
+    "kwds": text(None),
+    "namespace": text(None),
+    "content": {},
+}
 NOTHING = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": []}
 GADGETS = {
     "numpy.testing.measure": lambda: stored(np.testing.measure),
@@ -138,6 +166,20 @@ GADGETS = {
         content={"content": {"bit_generator": {"__loader__": "JsonNode", "content": '"test"'}}},
     ),
     "a cache of fitted steps": lambda: stored(make_pipeline(GaussianNB(), memory="/tmp/cache")),
+    "a FunctionTransformer whose attributes are a call": lambda: transformer("ObjectNode", CALLED),
+    "a FunctionTransformer that is a partial": lambda: transformer("PartialNode", PARTIAL),
+    "a cache that was named before": lambda: renamed(
+        "ListNode",
+        "builtins",
+        "list",
+        content=[
+            text("/tmp/cache", __id__=7),
+            {"memory": text(None) | {"__loader__": "CachedNode"}},
+        ],
+    ),
+    "a number that stands for two objects": lambda: renamed(
+        "ListNode", "builtins", "list", content=[text("test", __id__=7), text("PCG64", __id__=7)]
+    ),
     "an unknown kind of node": lambda: renamed("NewNode", "builtins", "dict", content={}),
 }
 
@@ -146,6 +188,22 @@ GADGETS = {
 def test_a_stored_model_cannot_hold_what_could_be_called(name):
     with pytest.raises(InvalidInputError, match=REJECTED):
         load_sklearn(GADGETS[name](), "model")
+
+
+def test_archives_of_protocols_that_hide_names_are_rejected():
+    hidden = {"module_path": "os", "function": "system"}
+    module = "sklearn.feature_selection._univariate_selection"
+    for protocol in (0, -1, True, "2"):
+        archive = renamed("FunctionNode", module, "chi2", protocol, content=hidden)
+        with pytest.raises(InvalidInputError, match=f"model: protocol {protocol!r} of skops"):
+            load_sklearn(archive, "model")
+
+
+def test_what_skops_finds_by_itself_must_be_known_too(monkeypatch):
+    monkeypatch.setattr("genre_spark.multilabel.models.archives.find_untrusted", lambda *_: [])
+    for name in ("os.system", "numpy.testing.measure", "operator.methodcaller"):
+        with pytest.raises(InvalidInputError, match="where no classifier has it"):
+            load_sklearn(GADGETS[name](), "model")
 
 
 def test_scoring_is_under_the_same_rule_wherever_it_happens():
@@ -245,6 +303,33 @@ def test_a_stored_forest_whose_nodes_lead_nowhere_is_rejected(part, value):
         wrong[0] = value
     with pytest.raises(InvalidInputError, match="nodes that do not make trees"):
         ForestArrays.from_bytes(dataclasses.replace(forest, **{part: wrong}).to_bytes())
+
+
+@pytest.mark.parametrize(
+    "kind", [DecisionTreeClassifier, RandomForestClassifier, GradientBoostingClassifier]
+)
+def test_trees_of_scikit_learn_whose_nodes_lead_nowhere_are_rejected(kind):
+    x, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 2
+    for name, value in (("left_child", 10**6), ("right_child", 0), ("feature", 3)):
+        fitted = make_pipeline(StandardScaler(), kind(max_depth=2).fit(x, y))
+        load_sklearn(dump_sklearn(fitted), "model")
+        tree = fitted.steps[-1][1]
+        tree = np.ravel(getattr(tree, "estimators_", tree))[0].tree_
+        state = tree.__getstate__()
+        state["nodes"][name][0] = value
+        tree.__setstate__(state)
+        with pytest.raises(InvalidInputError, match="nodes that do not make trees"):
+            load_sklearn(dump_sklearn(fitted), "model")
+
+
+def test_boosted_histograms_whose_nodes_lead_nowhere_are_rejected():
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    for name in ("left", "feature_idx"):
+        fitted = HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=5).fit(x, y)
+        load_sklearn(dump_sklearn(fitted), "model")
+        fitted._predictors[1][0].nodes[name][0] = 10**6
+        with pytest.raises(InvalidInputError, match="nodes that do not make trees"):
+            load_sklearn(dump_sklearn(fitted), "model")
 
 
 def test_a_stored_spark_model_is_read_by_classes_of_spark_alone(monkeypatch):

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.trusted_types import find_untrusted
+from genre_spark.multilabel.stored_trees import check_trees
+from genre_spark.multilabel.trusted_types import KNOWN_NAMES, find_untrusted
 
 __all__ = [
     "Arrays",
@@ -88,9 +89,18 @@ def load_sklearn(payload: bytes, role: str) -> BaseEstimator:
         )
     import skops.io  # noqa: PLC0415
 
-    # every name is on our list or on the user's, which skops' own does not know
-    types = skops.io.get_untrusted_types(data=payload)
-    return skops.io.loads(payload, trusted=list(types))
+    try:
+        types = set(skops.io.get_untrusted_types(data=payload))
+        # skops reads an archive in its own way: what it finds must be on our list or the user's
+        if hidden := sorted(types - KNOWN_NAMES - _trusted):
+            raise InvalidInputError(f"{role}: stored with {hidden} where no classifier has it")
+        model = skops.io.loads(payload, trusted=sorted(types))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{role}: {type(error).__name__} in the stored model, expected a skops archive"
+        ) from None
+    check_trees(model, role)
+    return model
 
 
 def dump_sklearn(estimator: Any) -> bytes:
