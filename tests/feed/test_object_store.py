@@ -8,16 +8,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
+import pandas as pd
 import pytest
 
+from genre_spark.config import PostersConfig
+from genre_spark.features.specification import FeatureSpecification
 from genre_spark.files import copy_folder, filesystem, join, read_json, remove_folder, write_json
 from genre_spark.inventory import file_state, find_damage, take_inventory
+from genre_spark.ownership import claimed
+from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import list_posters
+from genre_spark.posters.planning import plan_posters
 from genre_spark.posters.reading import read_posters
+from genre_spark.serving.local_copy import local_package
+from genre_spark.serving.movie_model import MovieModel
+from genre_spark.serving.package_description import ModelDescription
+from genre_spark.synthesis import DatasetSpec, read_report, write_dataset
 from genre_spark.tables import TableManifest, commit_table, read_manifest, table_damage, table_files
 from genre_spark.vision.feed.poster_feed import PosterFeed
 from genre_spark.vision.storage import load_tensors, save_tensors
 from tests.feed.tables import write_samples
+from tests.serving.packages import FOREST, SPECIFICATION, write_package
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 
@@ -114,3 +125,33 @@ def test_posters_of_folders_and_archives_are_listed_and_read(store: str, tmp_pat
         rows = list_posters(place).posters.sort_by("movie_id").to_pylist()
         read = list(read_posters(place, rows, max_bytes=1000))
         assert read == [bytes([number]) * 50 for number in (1, 2, 3)], kind
+
+
+def test_sample_data_is_written_and_its_posters_become_chunks(store: str) -> None:
+    source = join(store, "in/posters")
+    spec = DatasetSpec(join(store, "in/genres.csv"), source, join(store, "in"), movies=12, seed=1)
+    report = write_dataset(spec, processes=1)
+    assert read_report(spec) == report
+    table, rejects, config = join(store, "t"), join(store, "r"), PostersConfig(height=24, width=16)
+    with claimed([table], "a test"):
+        plan = plan_posters(source, table, rejects, config)
+        job = ChunkJob(source, table, rejects, plan.ledger, config)
+        receipts = [prepare_chunk(job, *chunk) for chunk in enumerate(plan.chunks)]
+        parts = tuple(receipt["part"] for receipt in receipts)
+        commit_table(table, TableManifest(plan.fingerprint, parts, report.posters))
+    made = sum(receipt["rows"] for receipt in receipts)
+    rejected = sum(count for receipt in receipts for count in receipt["reasons"].values())
+    assert made > 0
+    assert made + rejected + sum(plan.reject_counts.values()) == plan.listed
+    again = plan_posters(source, table, rejects, config)
+    assert set(again.done) == set(plan.chunks), "what a killed run has finished is found"
+
+
+def test_features_and_packaged_models_are_stored_and_answer(store: str, tmp_path: Path) -> None:
+    SPECIFICATION.save(join(store, "features"))
+    assert FeatureSpecification.load(join(store, "features")).digest == SPECIFICATION.digest
+    copy_folder(write_package(tmp_path / "made", FOREST), join(store, "package"))
+    version = ModelDescription.load(join(store, "package")).version
+    model = MovieModel(local_package(join(store, "package"), version))
+    answers = model.predict(pd.DataFrame({"date": ["1959"]}))
+    assert answers.probabilities.shape == (1, len(model.description.vocabulary))
