@@ -6,14 +6,17 @@ BIN := $(VENV)/bin
 WORK ?= $(ROOT)/work/demo
 # of tests/multilabel what every method does: contract, stored models, the documentation's snippets
 MULTILABEL_TESTS ?= $(addprefix tests/multilabel/test_,contract.py stored.py page.py params.py worker_errors.py)
+# whose tests hold in a session of Spark Connect too
+CONNECT_TESTS ?= $(addprefix tests/,adapters collect evaluation exploration explanations features fusion multilabel \
+  posters sampling spark text vision)
 # processes that run tests; tests/conftest.py says which tests stay together
 PARALLEL ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 comma := ,
-.PHONY: help install install-multilabel constraints demo test test-all faults test-multilabel docs lint lint-wheel unit format ui clean \
-  benchmarks check-java
+.PHONY: help install install-multilabel constraints demo test test-all faults test-multilabel test-versions test-stores \
+  test-connect notebooks docs lint lint-wheel unit format ui clean benchmarks check-java
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(ROOT)/Makefile
@@ -37,6 +40,18 @@ faults: install check-java ## half an hour of random faults: kills, signals, dam
 
 test-multilabel: install-multilabel check-java ## the estimators alone, with the newest pyspark, numpy, pandas and scikit-learn
 	@cd $(ROOT) && $(VENV_MULTILABEL)/bin/python -m pytest $(PARALLEL) -m "not slow and not cluster" $(MULTILABEL_TESTS)
+
+test-versions: install check-java ## releases of Spark from 3.5 to the newest, each in an environment of its own; VERSIONS="spark-3.5" tries one
+	@$(BIN)/python $(ROOT)/tools/try_versions.py $(VERSIONS)
+
+test-stores: install check-java ## what reads and writes object stores, against a simulated S3 in an environment of its own
+	@$(BIN)/python $(ROOT)/tools/try_versions.py stores
+
+test-connect: install check-java ## tests of stages and estimators in a session of Spark Connect
+	@cd $(ROOT) && GENRE_SPARK_TEST_SESSION=connect $(BIN)/python -m pytest $(PARALLEL) -m "not slow and not cluster" $(CONNECT_TESTS)
+
+notebooks: install check-java ## run the notebooks and keep their outputs; NOTEBOOKS=posters runs one
+	@cd $(ROOT) && $(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
 
 docs: install ## build the pages as a site, into work/site; links and references are checked
 	@$(BIN)/python $(ROOT)/tools/install.py --constraints $(ROOT)/constraints.txt dev,docs

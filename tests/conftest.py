@@ -34,7 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """A local session with two cores and few partitions, started when a test asks for it."""
+    """A local session with two cores and few partitions, started when a test asks for it.
+
+    With GENRE_SPARK_TEST_SESSION=connect it is one of Spark Connect, served by the local one's JVM.
+    """
     logs = tmp_path_factory.mktemp("spark")
     with spark_session(
         app_name="genre_spark tests",
@@ -52,7 +55,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
         },
         log_file=logs / "spark.log",
     ) as session:
-        yield session
+        if os.environ.get("GENRE_SPARK_TEST_SESSION") == "connect":
+            from tests.places.connect_server import connect_session  # noqa: PLC0415
+
+            with connect_session(session) as remote:
+                yield remote
+        else:
+            yield session
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -18,6 +18,8 @@ from genre_spark.serving.package_description import ModelDescription
 
 __all__ = ["INPUTS", "MovieAnswers", "MovieModel"]
 
+_SHOWN = 4  # genres per movie in a notebook
+
 INPUTS = {
     "name": "text",
     "date": "text",
@@ -70,6 +72,22 @@ class MovieAnswers:
             genres = [self.vocabulary[place] for place in order if on[place]]
             rows.append((genres, named, list(notes), self.version))
         return pd.DataFrame(rows, columns=["genres", "probabilities", "notes", "model_version"])
+
+    def _repr_html_(self) -> str:
+        """Return the answers as a notebook shows them: genres, and the most probable ones."""
+        from genre_spark.evaluation.html_tables import html_table  # noqa: PLC0415 - matplotlib
+
+        rows = [
+            (
+                ", ".join(row.genres) or "none",
+                ", ".join(
+                    f"{name} {p:.0%}" for name, p in list(row.probabilities.items())[:_SHOWN]
+                ),
+                "; ".join(row.notes),
+            )
+            for row in self.as_frame().itertuples()
+        ]
+        return html_table(rows, header=("genres", "most probable", "notes"), left=3)
 
 
 class MovieModel:

@@ -120,20 +120,24 @@ def finish(folder: Path, *, more: str = "") -> Finished:
     return Finished(recipe, folder / "work", {stage["stage"]: stage for stage in value["stages"]})
 
 
-def spark_submit(
+def submit_command(
     stage: str, recipe: Path, *words: str, options: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    """Run a job with the spark-submit of the installed pyspark."""
+) -> tuple[list[str], dict[str, str]]:
+    """Return the words and the environment of a job under the installed pyspark."""
     submit = Path(sys.executable).parent / "spark-submit"
     job = ROOT / "jobs" / f"{stage.replace('-', '_')}.py"
     python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    command = [str(submit), *options, str(job), "--config", str(recipe), *words]
+    return command, {**environment(), **python}
+
+
+def spark_submit(
+    stage: str, recipe: Path, *words: str, options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a job with spark-submit to its end."""
+    command, env = submit_command(stage, recipe, *words, options=options)
     return subprocess.run(
-        [str(submit), *options, str(job), "--config", str(recipe), *words],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**environment(), **python},
-        check=False,
+        command, capture_output=True, text=True, timeout=600, env=env, check=False
     )
 
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from genre_spark.config import Config, load_config
+from genre_spark.files import filesystem
 from genre_spark.pipelines.stage_list import STAGES
-from genre_spark.tables import table_files
+from genre_spark.tables import read_manifest, table_files
 
+SAMPLE = (
+    "group-genres",
+    "prepare-posters",
+    "build-features",
+    "sample",
+    "train-multilabel",
+    "evaluate",
+)
+"""The stages of the quick test."""
 STAGE_NAMES = (
     "group-genres",
     "prepare-posters",
@@ -24,6 +34,35 @@ STAGE_NAMES = (
     "package-models",
     "compare",
     "predict",
+)
+OTHERS = {
+    "build-features": ("poster-embeddings", "text-embeddings"),
+    "evaluate": ("train-cnn", "train-fused", "train-stack"),
+    "compare": ("explain-models",),
+    "predict": ("promote", "ablate", "explore", "predict-posters"),
+}
+"""The other stages with Spark, each before the stage that is named."""
+EVERY_STAGE = tuple(name for stage in STAGE_NAMES for name in (*OTHERS.get(stage, ()), stage))
+EVERY_RECIPE = (
+    "cnn.epochs=1",
+    "cnn.batch_size=16",
+    "cnn.feed=parquet",
+    "cnn.threads=1",
+    "features.blocks.text_embedding=true",
+    "posters.height=80",
+    "posters.width=76",
+    "fused_network.parts={text: [text_embedding], metadata: [numbers, decade, countries]}",
+    "fused_network.epochs=2",
+    "fused_network.threads=1",
+    "stack.models={fused: [binary_relevance, text, scratch_cnn_one]}",
+    "stack.folds=2",
+    "cnn.architecture=scratch_cnn_one",
+    "embeddings.networks=[efficientnet_lite0]",
+    "explanations.rows=60",
+    "explanations.repeats=2",
+    "explanations.features=4",
+    "explanations.posters=2",
+    "mlflow.registered_model=genres",
 )
 TABLES = (
     "genres",
@@ -37,13 +76,24 @@ TABLES = (
     "predictions/text/test",
     "movie_predictions",
     "evaluation",
+    "embeddings/efficientnet_lite0",
+    "text_embeddings",
+    "predictions/scratch_cnn_one/test",
+    "predictions/fused_network/test",
+    "predictions/fused/test",
+    "importances/binary_relevance",
+    "importances/fused",
+    "heat_maps/scratch_cnn_one",
+    "predictions/scratch_cnn_one/posters",
 )
 NOT_CONTENT = ("row_hash", "predicted_at", "model_version", "source")  # times, versions and places
 
 
-def small_recipe(work: Path, data: Path, **spark: Any) -> Config:
-    """Return a recipe for 120 movies that takes seconds; Spark's trees and scikit-learn's."""
-    words = [
+def small_recipe(
+    work: Path | str, data: Path | str, words: Sequence[str] = (), **spark: Any
+) -> Config:
+    """Return a recipe for 120 movies that takes seconds."""
+    own = [
         f"paths.work={work}",
         f"paths.genres_csv={data}/genres.csv",
         f"paths.posters={data}/posters",
@@ -62,7 +112,7 @@ def small_recipe(work: Path, data: Path, **spark: Any) -> Config:
         "spark.conf_file=null",
         *(f"spark.{key}={value}" for key, value in spark.items()),
     ]
-    return load_config("demo.yaml", words)
+    return load_config("demo.yaml", [*own, *words])
 
 
 def make_data(folder: Path) -> Path:
@@ -72,18 +122,21 @@ def make_data(folder: Path) -> Path:
     return folder
 
 
-def run_stages(session: Any, config: Config) -> dict[str, str]:
+def run_stages(session: Any, config: Config, stages: Sequence[str] = STAGE_NAMES) -> dict[str, str]:
     """Run the stages and return a digest per table of what its rows say, whatever their order."""
-    for name in STAGE_NAMES:
+    for name in stages:
         STAGES[name].load()(session, config)
-    return {name: digest(f"{config.paths.work}/{name}") for name in TABLES}
+    tables = {name: f"{config.paths.work}/{name}" for name in TABLES}
+    return {name: digest(path) for name, path in tables.items() if read_manifest(path)}
 
 
 def digest(folder: str) -> str:
     """Return a digest of a table's rows as a set; floats to seven digits."""
     rows: list[str] = []
     for file in table_files(folder):
-        table = pq.ParquetFile(file).read()
+        system, inner = filesystem(file)
+        with system.open(inner, "rb") as source:
+            table = pq.ParquetFile(source).read()
         kept = [name for name in table.column_names if name not in NOT_CONTENT]
         rows += [repr(sorted(row.items())) for row in map(_plain, table.select(kept).to_pylist())]
     assert rows, folder

@@ -17,10 +17,16 @@ from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation import publish_tables
 from tests.places.connect_server import connect_session
-from tests.places.same_tables import make_data, run_stages, small_recipe
+from tests.places.same_tables import (
+    EVERY_RECIPE,
+    EVERY_STAGE,
+    SAMPLE,
+    make_data,
+    run_stages,
+    small_recipe,
+)
 
-pytestmark = pytest.mark.slow  # each run of the stages takes half a minute on two quiet cores
-
+slow = pytest.mark.slow  # each run of the stages takes half a minute on two quiet cores
 ONE_PARTITION = {
     "spark.sql.ansi.enabled": "false",
     "spark.sql.caseSensitive": "true",
@@ -68,6 +74,7 @@ def settings_of(values: dict[str, str]) -> str:
     return "{" + ", ".join(f"{key}: '{value}'" for key, value in values.items()) + "}"
 
 
+@slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -83,6 +90,7 @@ def test_settings_of_the_session_change_no_table(spark, data, work, tmp_path, se
     assert {key: spark.conf.get(key) for key in settings} == before, "the session was changed"
 
 
+@slow
 def test_predictions_and_evaluation_become_tables_of_the_catalog(spark, data, work) -> None:
     config = small_recipe(work.folder, data)
     with pytest.raises(InvalidConfigError, match=r"paths\.tables: None, expected catalog\.schema"):
@@ -121,11 +129,32 @@ def without_cache(patch: pytest.MonkeyPatch, session: Any) -> Iterator[None]:
         yield
 
 
-def test_connect_without_a_cache_gives_the_same_tables(
-    spark, data, work, tmp_path, monkeypatch
+def test_a_sample_of_the_stages_on_connect_without_a_cache_gives_the_same_tables(
+    spark, data, tmp_path, monkeypatch
 ) -> None:
+    """In one pair of runs: Connect, no cache, and every setting of the session another one."""
+    few = ["multilabel.methods=[pruned_sets]", "linear=null"]
+    config = small_recipe(tmp_path / "classic", data, few, settings=settings_of(ONE_PARTITION))
+    expected = run_stages(spark, config, SAMPLE)
     with connect_session(spark) as session, without_cache(monkeypatch, session):
-        config = small_recipe(tmp_path, data, serverless="true")
-        found = run_stages(session, config)
-    assert found == work.digests
-    assert not list((tmp_path / "scratch").glob("*")), "data that was kept is still there"
+        settings = settings_of({**MANY_PARTITIONS, "spark.sql.shuffle.partitions": "3"})
+        config = small_recipe(tmp_path / "connect", data, few, serverless="true", settings=settings)
+        found = run_stages(session, config, SAMPLE)
+    assert found == expected
+    assert "predictions/pruned_sets/test" in found
+    kept = list((tmp_path / "connect" / "scratch").glob("*"))
+    assert not kept, "data that was kept is still there"
+
+
+@slow
+def test_every_stage_on_connect_without_a_cache_gives_the_same_tables(
+    spark, data, tmp_path, monkeypatch
+) -> None:
+    expected = run_stages(
+        spark, small_recipe(tmp_path / "classic", data, EVERY_RECIPE), EVERY_STAGE
+    )
+    with connect_session(spark) as session, without_cache(monkeypatch, session):
+        config = small_recipe(tmp_path / "connect", data, EVERY_RECIPE, serverless="true")
+        found = run_stages(session, config, EVERY_STAGE)
+    assert found == expected
+    assert not list((tmp_path / "connect" / "scratch").glob("*"))
