@@ -139,6 +139,8 @@ def _measure(
             spent = feed_limit(files, encoding=encoding, threads=options.workers, **SIZE)
             measured.note_limit(encoding, spent)
             measured.note(f"ours {encoding}", partial(_ours, files, **common))
+            alone = partial(_ours, files, reading="parquet", **common)
+            measured.note(f"pyarrow alone {encoding}", alone)
         measured.note("torch DataLoader", partial(feed_peers.torch_dataloader, names, **common))
     if options.peers:
         for encoding, files in tables.items():
@@ -157,14 +159,21 @@ def _ratios(medians: dict[str, tuple[float, ...]], encoding: str) -> Iterator[tu
     peers = [
         rate[1]
         for name, rate in medians.items()
-        if not name.startswith(("ours", "limit", "petastorm")) or name == f"petastorm {encoding}"
+        if not name.startswith(("ours", "pyarrow alone", "limit", "petastorm"))
+        or name == f"petastorm {encoding}"
     ]
     yield f"feed_{encoding}_vs_best_peer", ours[1] / max(peers)
 
 
-def _ours(files: list[Path], *, batch_size: int, workers: int) -> Iterator[Any]:
+def _ours(
+    files: list[Path], *, batch_size: int, workers: int, reading: str = "petastorm"
+) -> Iterator[Any]:
     with PosterFeed(
-        [str(file) for file in files], batch_size=batch_size, workers=workers, seed=7
+        [str(file) for file in files],
+        batch_size=batch_size,
+        workers=workers,
+        seed=7,
+        reading=reading,
     ) as feed:
         for batch in feed.epoch(0):
             yield batch.images
