@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from install import pip_settings, uv_environment
+from install import have_uv, pip_settings, uv_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "genre_spark" / "versions"
@@ -103,6 +103,8 @@ def make_environment(name: str, trial: Trial, cache: Path) -> Path:
         return python
     print(f"{name}: installing into {folder}", flush=True)
     environment = uv_environment(pip_settings())
+    if environment is None or not have_uv([str(CONSTRAINTS)]):
+        raise SystemExit("uv cannot be had, or pip has a setting that it does not know")
     uv = [sys.executable, "-m", "uv"]
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     make = [*uv, "venv", "--quiet", "--clear", "--python", version, str(folder)]
