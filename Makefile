@@ -54,10 +54,9 @@ notebooks: install check-java ## run the notebooks and keep their outputs; NOTEB
 	@cd $(ROOT) && $(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
 
 docs: install ## build the pages as a site, into work/site; links and references are checked
-	@$(BIN)/python $(ROOT)/tools/install.py --constraints $(ROOT)/constraints.txt dev,docs
 	@cd $(ROOT) && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-lint: install lint-wheel ## ruff, mypy, import-linter, and a check of the built wheel
+lint: install lint-wheel docs ## ruff, mypy, import-linter, the pages' links, and a check of the built wheel
 	@cd $(ROOT) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
 lint-wheel: install ## build the wheel without a network and check it alone
