@@ -15,7 +15,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 comma := ,
-.PHONY: help install install-multilabel constraints demo test test-all faults test-multilabel test-versions test-stores \
+.PHONY: help install install-multilabel constraints demo test test-all faults test-multilabel test-versions \
   test-connect notebooks docs lint lint-wheel unit format ui clean benchmarks check-java
 
 help: ## list the targets
@@ -43,9 +43,6 @@ test-multilabel: install-multilabel check-java ## the estimators alone, with the
 
 test-versions: install check-java ## releases of Spark from 3.5 to the newest, each in an environment of its own; VERSIONS="spark-3.5" tries one
 	@$(BIN)/python $(ROOT)/tools/try_versions.py $(VERSIONS)
-
-test-stores: install check-java ## what reads and writes object stores, against a simulated S3 in an environment of its own
-	@$(BIN)/python $(ROOT)/tools/try_versions.py stores
 
 test-connect: install check-java ## tests of stages and estimators in a session of Spark Connect
 	@cd $(ROOT) && GENRE_SPARK_TEST_SESSION=connect $(BIN)/python -m pytest $(PARALLEL) -m "not slow and not cluster" $(CONNECT_TESTS)

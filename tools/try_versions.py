@@ -35,7 +35,6 @@ ESTIMATORS = [
     f"tests/multilabel/test_{name}.py"
     for name in ("contract", "stored", "page", "params", "worker_errors")
 ]
-STORES = ["tests/feed/test_object_store.py", "tests/places/test_object_stores.py"]
 CONNECT = ["tests/places/test_connect_estimators.py"]
 RECIPE = [
     *("sample_data.movies=200", "posters.height=96", "posters.width=64", "features.text_words=50"),
@@ -71,8 +70,6 @@ def estimators(release: str) -> Trial:
 
 
 PIPELINE = "spark,connect,pipeline,cnn"
-# fsspec and s3fs are released together
-STORE = Trial(f"{PIPELINE},petastorm,test", ("s3fs", "moto[server]"), ("fsspec",), tuple(STORES))
 # what the feed without Petastorm frees; torch stays, as its newest release is 3 GB more
 FREE = ("pyspark", "py4j", "numpy", "pyarrow", "opencv-python-headless", "scikit-learn", "scipy")
 TRIALS = {
@@ -83,7 +80,6 @@ TRIALS = {
     "spark-newest": estimators("pyspark"),
     "pipeline-3.5": Trial(f"{PIPELINE},petastorm", ("pyspark~=3.5.0",), ("pyspark", "py4j")),
     "pipeline-4.0": Trial(f"{PIPELINE},petastorm", ("pyspark~=4.0.0",), ("pyspark", "py4j")),
-    "stores": STORE,
     "pipeline-newest": Trial(
         PIPELINE,
         ("pyspark", "numpy>=2", "pyarrow>=18"),

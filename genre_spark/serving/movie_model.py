@@ -77,15 +77,16 @@ class MovieAnswers:
         """Return the answers as a notebook shows them: genres, and the most probable ones."""
         from genre_spark.evaluation.html_tables import html_table  # noqa: PLC0415 - matplotlib
 
+        found = self.as_frame()
         rows = [
             (
-                ", ".join(row.genres) or "none",
-                ", ".join(
-                    f"{name} {p:.0%}" for name, p in list(row.probabilities.items())[:_SHOWN]
-                ),
-                "; ".join(row.notes),
+                ", ".join(genres) or "none",
+                ", ".join(f"{name} {p:.0%}" for name, p in list(probabilities.items())[:_SHOWN]),
+                "; ".join(notes),
             )
-            for row in self.as_frame().itertuples()
+            for genres, probabilities, notes in zip(
+                found["genres"], found["probabilities"], found["notes"], strict=True
+            )
         ]
         return html_table(rows, header=("genres", "most probable", "notes"), left=3)
 

@@ -14,7 +14,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGIO
 @contextmanager
 def simulated_s3(bucket: str) -> Iterator[str]:
     """Yield the address of an empty bucket, `s3a://BUCKET`; credentials are in the environment."""
-    pytest.importorskip("s3fs", reason="needs s3fs and moto[server]: make test-stores")
+    pytest.importorskip("s3fs", reason="needs the packages s3fs and moto[s3]")
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     host, port = server.get_host_and_port()

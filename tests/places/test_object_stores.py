@@ -1,6 +1,6 @@
-"""What Python reads and writes on an object store: posters, features, checkpoints, records, models.
+"""What Spark's workers and training read and write on an object store.
 
-`tests/feed/test_object_store.py` has tables and the feed. What the JVM reads there (genres.csv,
+`tests/feed/test_object_store.py` has tables, the feed and packages. What the JVM reads there (genres.csv,
 joins) needs hadoop-aws, and is tested where Spark finds it.
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -18,14 +16,10 @@ import torch
 from genre_spark.config import Config, build_config
 from genre_spark.config.embeddings import EmbeddingsConfig
 from genre_spark.config.posters import PostersConfig
-from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import copy_folder, filesystem, join, read_json
-from genre_spark.ownership import OWNERS, claimed
+from genre_spark.files import copy_folder, filesystem, join
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import Stage, StageResult
 from genre_spark.posters.table import prepare_posters
-from genre_spark.serving.local_copy import local_package
-from genre_spark.serving.movie_model import MovieModel
 from genre_spark.tables import TableManifest, commit_table, table_files
 from genre_spark.vision.inference.embedded_posters import embed_posters
 from genre_spark.vision.inference.network_file import PosterForm
@@ -35,7 +29,6 @@ from genre_spark.vision.training.loop import train
 from tests.places.same_tables import make_data, run_stages, small_recipe
 from tests.places.simulated_s3 import simulated_s3
 from tests.posters.pictures import jpeg
-from tests.serving.packages import FOREST, write_package
 from tests.vision.small import make_posters, set_up
 
 CONFIG = PostersConfig(height=60, width=40)
@@ -167,29 +160,6 @@ def test_the_record_of_a_stage_stands_on_a_store_until_its_table_is_damaged(
     system, inner = filesystem(join(config.paths.genres, "_manifest.json"))
     system.rm(inner)
     assert not stage(None, config).reused
-
-
-def test_a_folder_on_a_store_has_one_writer(bucket) -> None:
-    place = f"{bucket}/claims/table"
-    with claimed([place], "writing") as waited:
-        assert not waited
-        system, inner = filesystem(join(bucket, "claims", OWNERS))
-        assert len(system.ls(inner, refresh=True)) == 1
-    assert not [name for name in system.find(inner, refresh=True) if name.endswith(".json")]
-
-
-def test_a_packaged_model_on_a_store_answers_as_on_a_disk(bucket, tmp_path) -> None:
-    package = write_package(tmp_path, FOREST)
-    copy_folder(package, f"{bucket}/package")
-    frame = pd.DataFrame([{"date": "1990", "countries": ["UK"]}])
-    expected = MovieModel(package).predict(frame)
-    found = MovieModel(local_package(f"{bucket}/package", "abc")).predict(frame)
-    assert np.array_equal(found.probabilities, expected.probabilities)
-    stored = FeatureSpecification.load(f"{bucket}/package/features")
-    assert stored.digest() == FeatureSpecification.load(f"{package}/features").digest()
-    assert read_json(f"{bucket}/package/movie_model.json") == read_json(
-        f"{package}/movie_model.json"
-    )
 
 
 @pytest.mark.slow
