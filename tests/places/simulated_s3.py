@@ -14,15 +14,17 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGIO
 @contextmanager
 def simulated_s3(bucket: str) -> Iterator[str]:
     """Yield the address of an empty bucket, `s3a://BUCKET`; credentials are in the environment."""
-    pytest.importorskip("s3fs", reason="needs the packages s3fs and moto[s3]")
+    kind = pytest.importorskip("s3fs", reason="needs the packages s3fs and moto[s3]")
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
             patch.setenv(name, value)
+        kind.S3FileSystem.clear_instance_cache()  # of another server
         fsspec.filesystem("s3").mkdir(bucket)
         try:
             yield f"s3a://{bucket}"
         finally:
             server.stop()
+            kind.S3FileSystem.clear_instance_cache()

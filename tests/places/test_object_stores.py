@@ -1,7 +1,7 @@
 """What Spark's workers and training read and write on an object store.
 
-`tests/feed/test_object_store.py` has tables, the feed and packages. What the JVM reads there (genres.csv,
-joins) needs hadoop-aws, and is tested where Spark finds it.
+`tests/feed/test_object_store.py` has tables, the feed and packages. What the JVM reads there
+(genres.csv, joins) needs hadoop-aws, and is tested where Spark finds it.
 """
 
 from __future__ import annotations
