@@ -1,10 +1,17 @@
-"""Posters per second of download-posters against plain asyncio clients on the same loopback server.
+"""Posters per second of download-posters against asyncio clients on the same loopback server.
 
-    python benchmarks/collect.py [--posters 20000] [--bytes 25000] [--tasks 2] [--rounds 3] \
-        [--folder /dev/shm] [--clients httpx aiohttp] [--json]
+    python benchmarks/collect.py [--posters 20000] [--bytes 25000] [--latency 30] [--tasks 2] \\
+        [--connections 64] [--rounds 3] [--folder /dev/shm] [--clients careful ...] [--json]
 
-The clients are what one writes by hand: a pool of workers over one session of httpx (or aiohttp)
-that reads a poster and writes it to a file of its own. They check nothing and keep no record.
+All have the same number of connections to one server, which answers after `--latency` milliseconds
+(0: at once), as servers on the internet do at best. No rate is kept. The clients:
+
+- careful: what one writes by hand with care, over one session of aiohttp. It checks status, length
+  and the header of the picture while it reads, bounds each request by time, writes each poster to a
+  file of its own and a line about it to a log. It knows nothing of retries, redirects into our own
+  network, robots directives, archives and kills. The fair one to compare with.
+- aiohttp, httpx: a pool of workers that read and write, and check nothing.
+
 The time of download-posters is that of the whole call: what is done already, the count, Spark's
 jobs, archives and status files; the session and its Python workers are warm.
 
@@ -33,16 +40,15 @@ from pyspark.sql import SparkSession
 
 from genre_spark.collect.downloads import download_posters
 from genre_spark.config.collect import DownloadsConfig
+from genre_spark.imaging.headers import read_header
 from genre_spark.session import spark_session
-
-CONNECTIONS = 16
 
 
 class _SamePoster(asyncio.Protocol):
-    """Answers every request on a connection with the same bytes."""
+    """Answers every request on a connection with the same bytes, after some seconds."""
 
-    def __init__(self, answer: bytes) -> None:
-        self._answer, self._begun = answer, b""
+    def __init__(self, answer: bytes, latency: float) -> None:
+        self._answer, self._latency, self._begun = answer, latency, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -50,17 +56,21 @@ class _SamePoster(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *requests, self._begun = (self._begun + data).split(b"\r\n\r\n")
         for _ in requests:
-            self._transport.write(self._answer)
+            if self._latency:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._latency, self._transport.write, self._answer)
+            else:
+                self._transport.write(self._answer)
 
 
-def serve(content: bytes, port: multiprocessing.Queue) -> None:
+def serve(content: bytes, latency: float, port: multiprocessing.Queue) -> None:
     """Answer every request with the same bytes."""
     head = f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}"
     answer = f"{head}\r\n\r\n".encode() + content
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _SamePoster(answer), "127.0.0.1", 0)
+        server = await loop.create_server(lambda: _SamePoster(answer, latency), "127.0.0.1", 0)
         port.put(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
@@ -77,47 +87,97 @@ def jpeg_of(size: int) -> bytes:
     return head + bytes(max(0, size - len(head)))
 
 
-async def in_a_pool(links: list[str], folder: Path, get: Callable[[str], Awaitable[bytes]]) -> None:
+async def in_a_pool(
+    links: list[str], connections: int, fetch: Callable[[int, str], Awaitable[None]]
+) -> None:
     left = iter(enumerate(links))
 
     async def work() -> None:
         for number, link in left:
-            (folder / f"{number}.jpg").write_bytes(await get(link))
+            await fetch(number, link)
 
-    await asyncio.gather(*[work() for _ in range(CONNECTIONS)])
+    await asyncio.gather(*[work() for _ in range(connections)])
 
 
-async def with_httpx(links: list[str], folder: Path) -> None:
-    async with httpx.AsyncClient() as client:
+async def with_httpx(links: list[str], folder: Path, connections: int) -> None:
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    async with httpx.AsyncClient(limits=limits) as client:
 
-        async def get(link: str) -> bytes:
+        async def fetch(number: int, link: str) -> None:
             response = await client.get(link)
-            return response.raise_for_status().content
+            (folder / f"{number}.jpg").write_bytes(response.raise_for_status().content)
 
-        await in_a_pool(links, folder, get)
+        await in_a_pool(links, connections, fetch)
 
 
-async def with_aiohttp(links: list[str], folder: Path) -> None:
-    async with aiohttp.ClientSession() as session:
+async def with_aiohttp(links: list[str], folder: Path, connections: int) -> None:
+    connector = aiohttp.TCPConnector(limit=connections)
+    async with aiohttp.ClientSession(connector=connector) as session:
 
-        async def get(link: str) -> bytes:
+        async def fetch(number: int, link: str) -> None:
             async with session.get(link, raise_for_status=True) as response:
-                return await response.read()
+                (folder / f"{number}.jpg").write_bytes(await response.read())
 
-        await in_a_pool(links, folder, get)
+        await in_a_pool(links, connections, fetch)
+
+
+async def with_care(links: list[str], folder: Path, connections: int) -> None:
+    bounds = DownloadsConfig()
+    timeout = aiohttp.ClientTimeout(total=60, sock_connect=10, sock_read=20)
+    connector = aiohttp.TCPConnector(limit=connections)
+    with (folder / "log.jsonl").open("a") as log:
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+            async def fetch(number: int, link: str) -> None:
+                fact = {"id": number, "link": link, "status": "stored", "at": time.time()}
+                try:
+                    content, size = await _read_with_care(session, link, bounds)
+                    (folder / f"{number}.jpg").write_bytes(content)
+                    fact |= {"bytes": len(content), "height": size[0], "width": size[1]}
+                except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+                    fact["status"] = repr(error)
+                log.write(json.dumps(fact) + "\n")
+                log.flush()
+
+            await in_a_pool(links, connections, fetch)
+
+
+async def _read_with_care(
+    session: aiohttp.ClientSession, link: str, bounds: DownloadsConfig
+) -> tuple[bytes, tuple[int, int]]:
+    async with session.get(link, headers={"Accept": "image/*"}) as response:
+        response.raise_for_status()
+        if (response.content_length or 0) > bounds.max_bytes:
+            raise ValueError("too long")
+        content = bytearray()
+        async for chunk in response.content.iter_chunked(64 << 10):
+            content += chunk
+            if len(content) > bounds.max_bytes:
+                raise ValueError("too long")
+    header = read_header(bytes(content))
+    if header.height * header.width > bounds.max_pixels:
+        raise ValueError("too many pixels")
+    return bytes(content), (header.height, header.width)
 
 
 def time_client(
-    client: Callable[..., Coroutine[None, None, None]], links: list[str], folder: Path
+    client: Callable[..., Coroutine[None, None, None]],
+    links: list[str],
+    folder: Path,
+    connections: int,
 ) -> float:
     started = time.perf_counter()
-    asyncio.run(client(links, folder))
-    return len(links) / (time.perf_counter() - started)
+    asyncio.run(client(links, folder, connections))
+    seconds = time.perf_counter() - started
+    assert len(list(folder.glob("*.jpg"))) == len(links)
+    return seconds
 
 
-def time_stage(spark: SparkSession, links: list[str], folder: Path, tasks: int) -> float:
+def time_stage(
+    spark: SparkSession, links: list[str], folder: Path, *, tasks: int, connections: int
+) -> float:
     config = DownloadsConfig(
-        allow_networks=("127.0.0.0/8",), per_host=None, connections=CONNECTIONS
+        allow_networks=("127.0.0.0/8",), per_host=None, connections=connections // tasks
     )
     table = spark.createDataFrame(list(enumerate(links)), "movie_id long, link string")
     table.write.parquet(str(folder / "links"))
@@ -126,43 +186,50 @@ def time_stage(spark: SparkSession, links: list[str], folder: Path, tasks: int) 
     done = download_posters(stored, str(folder / "posters"), config, run="benchmark", tasks=tasks)
     seconds = time.perf_counter() - started
     assert done.statuses == {"stored": len(links)}, done
-    return len(links) / seconds
+    return seconds
 
 
-CLIENTS = {"aiohttp": with_aiohttp, "httpx": with_httpx}
+CLIENTS = {"careful": with_care, "aiohttp": with_aiohttp, "httpx": with_httpx}
 STAGE = "download-posters"
 
 
 def _measure(
-    spark: SparkSession, links: list[str], place: Path, tasks: int, clients: list[str]
+    spark: SparkSession, links: list[str], place: Path, options: argparse.Namespace
 ) -> dict[str, float]:
-    """Return what each client and the stage reach, one after the other."""
+    """Return the posters per second of each client and of the stage, one after the other."""
     rates = {}
-    for name in (*clients, STAGE):
+    for name in (*options.clients, STAGE):
         folder = Path(tempfile.mkdtemp(dir=place))
-        (folder / "posters").mkdir()
         if name == STAGE:
-            rates[name] = time_stage(spark, links, folder, tasks)
+            seconds = time_stage(
+                spark, links, folder, tasks=options.tasks, connections=options.connections
+            )
         else:
-            rates[name] = time_client(CLIENTS[name], links, folder)
+            seconds = time_client(CLIENTS[name], links, folder, options.connections)
+        rates[name] = len(links) / seconds
         shutil.rmtree(folder)
     return rates
 
 
-def main() -> None:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--posters", type=int, default=20_000)
     parser.add_argument("--bytes", type=int, default=25_000)
+    parser.add_argument("--latency", type=float, default=30, help="milliseconds")
     parser.add_argument("--tasks", type=int, default=2)
+    parser.add_argument("--connections", type=int, default=64, help="in all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", default="/dev/shm" if Path("/dev/shm").is_dir() else None)
-    parser.add_argument("--clients", nargs="+", choices=sorted(CLIENTS), default=sorted(CLIENTS))
+    parser.add_argument("--clients", nargs="+", choices=list(CLIENTS), default=list(CLIENTS))
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = _options()
     ports: multiprocessing.Queue = multiprocessing.Queue()
-    server = multiprocessing.Process(
-        target=serve, args=(jpeg_of(options.bytes), ports), daemon=True
-    )
+    answers = (jpeg_of(options.bytes), options.latency / 1000, ports)
+    server = multiprocessing.Process(target=serve, args=answers, daemon=True)
     server.start()
     port = ports.get(timeout=30)
     links = [f"http://127.0.0.1:{port}/{number}.jpg" for number in range(options.posters)]
@@ -172,11 +239,9 @@ def main() -> None:
     place = Path(tempfile.mkdtemp(prefix="collect-", dir=options.folder))
     try:
         with spark_session(app_name="collect", master=master, settings=settings) as spark:
-            _measure(spark, links[:500], place, options.tasks, options.clients)  # imports, workers
+            _measure(spark, links[:1000], place, options)  # imports, workers
             for _ in range(options.rounds):
-                for name, rate in _measure(
-                    spark, links, place, options.tasks, options.clients
-                ).items():
+                for name, rate in _measure(spark, links, place, options).items():
                     rates[name].append(rate)
     finally:
         shutil.rmtree(place)

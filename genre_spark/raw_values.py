@@ -12,10 +12,11 @@ import unicodedata
 
 __all__ = [
     "BLANKS",
+    "BLANK_CHARS",
     "ID",
-    "NOT_PLAIN",
     "NUMBER",
     "NUMBER_CHARS",
+    "PLAIN_CHARS",
     "YEAR",
     "clean_name",
     "is_plain",
@@ -25,9 +26,10 @@ __all__ = [
 ]
 
 # Blanks, tabs, line breaks, controls and no-break spaces: what separates words and frames names.
-BLANKS = (
-    "[\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200b\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]++"
+BLANK_CHARS = (
+    "\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200b\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff"
 )
+BLANKS = f"[{BLANK_CHARS}]++"
 NUMBER = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 NUMBER_CHARS = 40  # longer text is no number that anybody meant
 YEAR = "([0-9]{4})"
@@ -37,9 +39,9 @@ ID = r"^([+-]?[0-9]+)(?:\.0*)?$"  # whole numbers, also as a data frame with gap
 # Java and Python says the same (letter or not, lower case), and NFC leaves them as they are.
 # Latin, Cyrillic, punctuation, currency signs, kana, the common ideographs, Hangul syllables;
 # without the soft hyphen and the dotted capital I, which become nothing and two characters.
-NOT_PLAIN = (
-    "[^\\x00-\\xac\\xae-\\u012f\\u0131-\\u02ff\\u0400-\\u045f\\u2010-\\u2027\\u2030-\\u205e"
-    "\\u20a0-\\u20bf\\u3041-\\u3096\\u30a1-\\u30fa\\u4e00-\\u9fa5\\uac00-\\ud7a3]"
+PLAIN_CHARS = (
+    "\\x00-\\xac\\xae-\\u012f\\u0131-\\u02ff\\u0400-\\u045f\\u2010-\\u2027\\u2030-\\u205e"
+    "\\u20a0-\\u20bf\\u3041-\\u3096\\u30a1-\\u30fa\\u4e00-\\u9fa5\\uac00-\\ud7a3"
 )
 
 # Python has possessive quantifiers from 3.11 on; here the greedy ones match the same.
@@ -47,7 +49,7 @@ _BLANKS = re.compile(BLANKS.replace("++", "+"))
 _INVISIBLE = re.compile("[\\xad\\u200c-\\u200f\\u202a-\\u202e\\u2060-\\u2064\\u2066-\\u206f]")
 _NUMBER = re.compile(NUMBER, re.ASCII)
 _YEAR = re.compile(YEAR, re.ASCII)
-_NOT_PLAIN = re.compile(NOT_PLAIN)
+_NOT_PLAIN = re.compile(f"[^{PLAIN_CHARS}]")
 
 
 def is_plain(text: str) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import SplitResult, urljoin, urlsplit
+from typing import NamedTuple
 
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exponential_jitter
+from yarl import URL
 
 from genre_spark import __version__
 from genre_spark.collect.addresses import AddressRules, CheckedResolver, InternalAddressError
@@ -46,12 +46,10 @@ _AGENT = "genre_spark"
 _NO_RETRY_AFTER = 5.0  # seconds to leave a host alone that answers 429 and does not say how long
 _LONGEST_PAUSE = 120.0  # seconds; a host that asks for more is asked again by the next run
 _HEADER_BYTES = 256 << 10  # a JPEG whose frame header comes later is judged when it is whole
-_CHUNK = 64 << 10
 _REMEMBERED_HOSTS = 10_000
 
 
-@dataclass(frozen=True)
-class Fetched:
+class Fetched(NamedTuple):
     """What became of a link.
 
     Attributes:
@@ -141,12 +139,12 @@ class PosterFetcher:
         return await tries(answer)
 
     async def _try(self, link: str) -> Fetched:
-        url, hops = link, 0
+        hops = 0
         try:
+            url = _check_link(URL(link))  # what is checked is what aiohttp connects to
             while True:
-                parts = _check_link(url)
-                self._check_host(parts.hostname or "")
-                found = await self._ask(url, parts)
+                self._check_host(url.raw_host or "")
+                found = await self._ask(url)
                 if isinstance(found, Fetched):
                     return found
                 hops += 1
@@ -154,22 +152,21 @@ class PosterFetcher:
                     raise _NoPosterError(
                         REDIRECTS, f"more than {self._config.redirects}, last: {url}"
                     )
-                url = urljoin(url, found)
+                url = _check_link(url.join(URL(found)))
         except _NoPosterError as failure:
             return failure.fetched
         except InternalAddressError as error:
             return Fetched(INTERNAL, str(error))
-        except ValueError as error:  # urllib's and yarl's, of links that are none
-            return Fetched(BAD_LINK, f"{error}: {url[:200]}")
+        except ValueError as error:  # yarl's, of links that are none
+            return Fetched(BAD_LINK, str(error)[:200])
 
-    async def _ask(self, url: str, parts: SplitResult) -> Fetched | str:
+    async def _ask(self, url: URL) -> Fetched | str:
         """Return the poster, or where a redirect leads."""
-        host = self._hosts[parts.netloc]
+        name = url.raw_authority
+        host = self._hosts[name]
         await host.turn()
         if host.given_up:
-            raise _NoPosterError(
-                UNREACHABLE, f"{parts.netloc}: has not answered for minutes, given up"
-            )
+            raise _NoPosterError(UNREACHABLE, f"{name}: has not answered for minutes, given up")
         try:
             async with self._session.get(url, allow_redirects=False) as response:
                 host.answered()
@@ -180,7 +177,7 @@ class PosterFetcher:
                 return await self._read(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             host.failed()
-            raise _NoPosterError(UNREACHABLE, f"{parts.netloc}: {error}") from None
+            raise _NoPosterError(UNREACHABLE, f"{name}: {error}") from None
         except asyncio.TimeoutError:
             raise _NoPosterError(
                 TIMEOUT, f"no whole poster within {self._config.timeout:g} s"
@@ -208,21 +205,24 @@ class PosterFetcher:
 
     async def _read(self, response: aiohttp.ClientResponse) -> Fetched:
         """Read a poster as far as it is one."""
-        content, header = bytearray(), None
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            content += chunk
-            if len(content) > self._config.max_bytes:
+        parts: list[bytes] = []
+        header, size, stream = None, 0, response.content
+        while not stream.at_eof():
+            parts.append(await stream.readany())
+            size += len(parts[-1])
+            if size > self._config.max_bytes:
                 detail = f"more than {self._config.max_bytes}"
                 raise _NoPosterError(TOO_MANY_BYTES, detail, http=response.status)
-            if header is None and len(content) <= _HEADER_BYTES:
-                header = self._judge(content, response.status, whole=False)
+            if header is None and size <= _HEADER_BYTES:
+                header = self._judge(b"".join(parts), response.status, whole=False)
+        content = b"".join(parts)
         header = header or self._judge(content, response.status, whole=True)
-        return Fetched(STORED, "", response.status, bytes(content), header)
+        return Fetched(STORED, "", response.status, content, header)
 
-    def _judge(self, content: bytearray, http: int, *, whole: bool) -> ImageHeader | None:
+    def _judge(self, content: bytes, http: int, *, whole: bool) -> ImageHeader | None:
         """Return the header of an image, or None where it is not there yet."""
         try:
-            header = read_header(bytes(content))
+            header = read_header(content)
         except RejectedImage as flaw:
             # the first bytes tell that a file is no image; that it ends too soon, only its end
             if whole or (flaw.reason == NOT_AN_IMAGE and len(content) >= 12):
@@ -247,15 +247,14 @@ def _last_result(state: RetryCallState) -> Fetched:
     return result
 
 
-def _check_link(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _NoPosterError(BAD_LINK, f"{url[:200]}, expected http(s)://host/...")
-    if parts.netloc.split() != [parts.netloc]:
-        raise _NoPosterError(BAD_LINK, f"{url[:200]}: a blank in the host's name")
-    if parts.username is not None:
+def _check_link(url: URL) -> URL:
+    if url.scheme not in ("http", "https") or not url.raw_host:
+        raise _NoPosterError(BAD_LINK, f"{str(url)[:200]}, expected http(s)://host/...")
+    if url.raw_user is not None or url.raw_password is not None:
         raise _NoPosterError(BAD_LINK, "a link with a user's name in it")
-    return parts
+    if url.raw_authority.split() != [url.raw_authority]:
+        raise _NoPosterError(BAD_LINK, f"{str(url)[:200]}: a blank in the host's name")
+    return url
 
 
 def _check_status(response: aiohttp.ClientResponse, host: Host) -> None:

@@ -30,8 +30,15 @@ from pyspark.sql.types import (
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.blocks import CHARACTERS, DECADE, WORDS
 from genre_spark.features.tokens import APOSTROPHE, SHORTEST, SPLIT, tokenise
-from genre_spark.raw_values import NOT_PLAIN, clean_name
-from genre_spark.transforms.raw_columns import finite, read_number, read_year, strip_blanks
+from genre_spark.raw_values import clean_name
+from genre_spark.transforms.raw_columns import (
+    finite,
+    has_clean_names,
+    is_plain,
+    read_number,
+    read_year,
+    strip_blanks,
+)
 
 __all__ = ["PREFIX", "Preparation", "finite_vector", "number", "prepare_columns", "year"]
 
@@ -185,16 +192,15 @@ def _names(movies: DataFrame, name: str) -> Column:
 
 
 def _clean_names(names: Column) -> Column:
-    plain = ~F.rlike(F.array_join(names, ""), F.lit(NOT_PLAIN))
     known = F.filter(names, lambda name: name.isNotNull())
     in_jvm = F.filter(F.transform(known, strip_blanks), lambda name: name != "")
-    in_python = _in_batches(_clean_all)(F.when(~plain, known))
-    cleaned = F.when(plain, in_jvm).when(names.isNotNull(), in_python)
-    return F.coalesce(cleaned, _no_names())
+    clean = has_clean_names(names)
+    others = F.when(~clean & ~is_plain(F.array_join(names, "")), known)
+    in_python = _in_batches(_clean_all)(others)  # null for all that the JVM reads
+    return F.coalesce(F.when(clean, names), in_python, in_jvm, _no_names())
 
 
 def _words(text: Column, stop_words: Sequence[str]) -> Column:
-    plain = ~F.rlike(text, F.lit(NOT_PLAIN))
     lower = F.replace(text, F.lit(APOSTROPHE), F.lit("'"))
     for upper_letter, letter in _BY_LANGUAGE.items():
         lower = F.replace(lower, F.lit(upper_letter), F.lit(letter))
@@ -204,8 +210,8 @@ def _words(text: Column, stop_words: Sequence[str]) -> Column:
     )
     left_out = frozenset(stop_words)
     cut = _in_batches(lambda text: tokenise(text, left_out))
-    words = F.when(plain, in_jvm).when(text.isNotNull(), cut(F.when(~plain, text)))
-    return F.coalesce(words, _no_names())
+    in_python = cut(F.when(~is_plain(text), text))  # null for all that the JVM reads
+    return F.coalesce(in_python, in_jvm, _no_names())
 
 
 def _in_batches(read: Callable[[Any], list[str]]) -> Callable[[Column], Column]:

@@ -1,6 +1,6 @@
 """Text to words: the whole words of any script, in one form however they are written.
 
-Spark's engine cuts plain texts (see `raw_values.NOT_PLAIN`) in the JVM, with `SPLIT`, and leaves
+Spark's engine cuts plain texts (see `raw_values.PLAIN_CHARS`) in the JVM, with `SPLIT`, and leaves
 all others to `tokenise`; a test holds the two together on every plain character.
 """
 

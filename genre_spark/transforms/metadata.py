@@ -162,7 +162,7 @@ def list_categories(rows: DataFrame, column: str, *, name: str) -> DataFrame:
         rows.select(movie_id(), strip_blanks(F.col(column)).alias("category"))
         .where(F.col(MOVIE_ID).isNotNull() & (F.col("category") != ""))
         .groupBy(MOVIE_ID)
-        .agg(F.array_sort(F.collect_set("category")).alias(name))
+        .agg(F.sort_array(F.collect_set("category")).alias(name))  # array_sort compares in Scala
     )
 
 

@@ -6,7 +6,9 @@ one request per connection and kill.
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import json
 import os
 import random
 import signal
@@ -15,13 +17,18 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from aiohttp import web
 
 from tests.collect.fake_images import FakeImages, poster
 from tests.collect.fake_tmdb import GENRES, TOKEN, FakeTmdb
+from tests.collect.imdb_files import write_imdb
 from tests.collect.serving import LoopbackServer
 from tests.e2e.running import ROOT, environment
 
@@ -56,18 +63,23 @@ def start(stage: str, path: Path) -> subprocess.Popen[str]:
     )
 
 
-def kill_after(stage: str, path: Path, server: LoopbackServer, requests: int) -> None:
-    """Start a stage and kill it, workers and JVM included, when the server has so many more."""
-    before = sum(server.asked.values())
+def kill_when(stage: str, path: Path, reached: Callable[[], bool]) -> None:
+    """Start a stage and kill it, workers and JVM included, when something is reached."""
     process = start(stage, path)
     try:
         deadline = time.monotonic() + 300
-        while sum(server.asked.values()) < before + requests and time.monotonic() < deadline:
+        while not reached() and time.monotonic() < deadline:
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.002)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def kill_after(stage: str, path: Path, server: Any, requests: int) -> None:
+    """Start a stage and kill it when the server has been asked for so much more."""
+    before = sum(server.asked.values())
+    kill_when(stage, path, lambda: sum(server.asked.values()) >= before + requests)
 
 
 def finish(stage: str, path: Path) -> None:
@@ -163,3 +175,51 @@ def test_download_posters(tmp_path: Path) -> None:
                 assert member.name not in found
                 found[member.name] = tar.extractfile(member).read()
     assert found == {f"{n}.jpg": poster(n) for n in numbers}
+
+
+class Mirror(LoopbackServer):
+    """Serves a folder slowly, and counts what it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(self._answer)
+        self.folder, self.asked = folder, Counter[str]()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked[request.path] += 1
+        content = (self.folder / request.path.lstrip("/")).read_bytes()
+        response = web.StreamResponse(headers={"Content-Length": str(len(content))})
+        await response.prepare(request)
+        for start in range(0, len(content), 1 + len(content) // 10):
+            await response.write(content[start : start + 1 + len(content) // 10])
+            await asyncio.sleep(0.02)
+        return response
+
+
+def imdb_rows(work: Path) -> list[dict[str, Any]]:
+    manifest = json.loads((work / "imdb" / "_manifest.json").read_text())
+    tables = [pq.read_table(work / "imdb" / part) for part in manifest["paths"]]
+    return sorted((row for t in tables for row in t.to_pylist()), key=lambda row: row["movie_id"])
+
+
+@pytest.mark.slow
+def test_collect_imdb(tmp_path: Path) -> None:
+    draw = random.Random(16)
+    write_imdb(tmp_path / "mirror")
+    for name in ("disturbed", "whole"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        ids = "id,imdb_id\n10,tt0000001\n20,tt0000002\n"
+        (tmp_path / name / "data" / "ids.csv").write_text(ids)
+    with Mirror(tmp_path / "mirror") as mirror:
+        section = f'  imdb: {{source: "{mirror.url}"}}'
+        path = recipe(tmp_path / "disturbed", section)
+        work = tmp_path / "disturbed" / "work"
+        kill_after("collect-imdb", path, mirror, draw.randint(2, 4))
+        there = {f"/{file.name}" for file in (work / "imdb_files").glob("*.tsv.gz")}
+        kill_when("collect-imdb", path, lambda: any((work / "imdb").glob("data-stage-*/title.*")))
+        finish("collect-imdb", path)
+        assert there
+        assert {file: mirror.asked[file] for file in there} == dict.fromkeys(there, 1)
+        assert sum(mirror.asked.values()) <= 5 + 1  # the one that was under way at the first kill
+    finish("collect-imdb", recipe(tmp_path / "whole", f"  imdb: {{source: {tmp_path / 'mirror'}}}"))
+    assert imdb_rows(work) == imdb_rows(tmp_path / "whole" / "work") != []
+    assert not list((work / "imdb").glob("data-stage-*"))

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 from genre_spark.features.spark_columns import Preparation, prepare_columns
 from genre_spark.features.stop_words import STOP_WORDS
 from genre_spark.features.tokens import join_words, tokenise
-from genre_spark.raw_values import clean_name, is_plain, read_number, read_year
+from genre_spark.raw_values import clean_name, is_plain, read_number, read_year, strip_blanks
+from genre_spark.transforms import raw_columns
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,31 @@ def test_every_plain_character_is_the_same_for_java_and_python(spark) -> None:
     for text, names, words, cleaned in prepared.collect():
         assert words == tokenise(text, stop_words), text
         assert cleaned == [name for name in map(clean_name, names) if name], text
+
+
+def test_lists_and_texts_are_cleaned_alike_by_java_and_python(spark) -> None:
+    lists: list[list[str | None] | None] = [
+        [], None, [None], ["", "a"], ["a", None, "b c"], ["a\nb"], [" a", "b"], ["a ", "b"],
+        ["a  b"], ["a\u00a0b"], ["a|b", "c"], ["a| b"], ["a |", "|b"], ["|"], ["a\u200b"],
+        ["\u65e5\u672c", "Zo\u00eb"], ["Zoe\u0308 ", "x"], ["\U0001f600 x"],
+    ]  # fmt: skip
+    texts = [None if names is None else "".join(name or "" for name in names) for names in lists]
+    frame = spark.createDataFrame(
+        list(zip(lists, texts, strict=True)), "countries array<string>, name string"
+    )
+    prepared = prepare_columns(frame, Preparation(categories=("countries",)))
+    found = prepared.select("_features_countries", raw_columns.strip_blanks(F.col("name")))
+    for names, text, (cleaned, stripped) in zip(lists, texts, found.collect(), strict=True):
+        assert cleaned == [n for n in (clean_name(each or "") for each in names or []) if n], names
+        assert stripped == (None if text is None else strip_blanks(text)), text
+
+
+def test_ids_are_whole_numbers_however_they_are_written(spark) -> None:
+    expected = {
+        "7": 7, "007": 7, " 7\u00a0": 7, "+7": 7, "-7": -7, "7.0": 7, "7.": 7, "7.5": None,
+        "": None, "7\n": 7, "7 7": None, "\u0667": None, "9" * 18: 10**18 - 1, "9" * 30: None,
+        str(2**63 - 1): 2**63 - 1, str(2**63): None,
+    }  # fmt: skip
+    frame = spark.createDataFrame([(text,) for text in expected], "id string")
+    found = [row[0] for row in frame.select(raw_columns.read_id(F.col("id"))).collect()]
+    assert dict(zip(expected, found, strict=True)) == expected
