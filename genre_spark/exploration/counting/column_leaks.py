@@ -57,12 +57,13 @@ def learn_scores(counts: DataFrame, *, genres: int) -> dict[str, ColumnScores]:
     rank = F.row_number().over(Window.partitionBy(KIND).orderBy(F.desc(MOVIES), VALUE))
     ranked = counts.withColumn("rank", rank)  # the first one is "", all movies with the column
     odds = log_odds(ranked.where(F.col("rank") <= _VALUES + 1).drop("rank"))
+    by_genre = F.sort_array(F.collect_list(F.struct("genre", "delta")))
+    rows = odds.groupBy(KIND, VALUE).agg(F.transform(by_genre, lambda one: one["delta"]))
     values: dict[str, list[str]] = {}
-    weights: dict[str, list[float]] = {}
-    for row in odds.select(KIND, VALUE, "genre", "delta").orderBy(KIND, VALUE, "genre").collect():
-        if row["genre"] == 0:
-            values.setdefault(row[KIND], []).append(row[VALUE])
-        weights.setdefault(row[KIND], []).append(row["delta"])
+    weights: dict[str, list[list[float]]] = {}
+    for kind, value, deltas in rows.orderBy(KIND, VALUE).collect():  # _VALUES per column
+        values.setdefault(kind, []).append(value)
+        weights.setdefault(kind, []).append(deltas)
     return {
         kind: ColumnScores(tuple(names), np.array(weights[kind]).reshape(-1, genres))
         for kind, names in values.items()

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from genre_spark.exploration.counting.number_facts import QUANTILES
+from genre_spark.exploration.counting.poster_facts import PosterColours
+from genre_spark.exploration.counting.repeated_movies import Repeated
 from genre_spark.exploration.facts import Facts
 
 __all__ = ["fact_tables"]
@@ -43,6 +45,13 @@ def fact_tables(facts: Facts) -> dict[str, Table]:
             "column": list(facts.aucs),
             **{g: [float(a[n]) for a in facts.aucs.values()] for n, g in enumerate(genres)},
         }
+    if facts.sure:
+        tables["sure_values"] = _sure(facts)
+    if facts.colours is not None:
+        tables["poster_colours"] = _colours(facts.colours, genres)
+    for name, found in (("titles", facts.titles), ("posters", facts.pictures)):
+        if found is not None and found.groups:
+            tables[f"repeated_{name}"] = _repeated(found)
     return tables
 
 
@@ -66,3 +75,35 @@ def _telling(facts: Facts) -> Table:
     names = ["column", "genre", "value", "movies", "share", "z"]
     columns = list(map(list, zip(*rows, strict=True))) or [[] for _ in names]
     return dict(zip(names, columns, strict=True))
+
+
+def _sure(facts: Facts) -> Table:
+    return {
+        "column": [one.kind for one in facts.sure],
+        "value": [one.value for one in facts.sure],
+        "genre": [facts.counts.genres[one.genre] for one in facts.sure],
+        "movies": [one.movies for one in facts.sure],
+        "share": [one.share for one in facts.sure],
+        "covered": [one.covered for one in facts.sure],
+        "information": [one.information for one in facts.sure],
+    }
+
+
+def _colours(colours: PosterColours, genres: list[str]) -> Table:
+    channels = zip(("red", "green", "blue"), colours.colours.T.tolist(), strict=True)
+    return {
+        "genre": genres,
+        "posters": colours.posters.tolist(),
+        **dict(channels),
+        "brightness": colours.brightness.tolist(),
+        "contrast": colours.contrast.tolist(),
+    }
+
+
+def _repeated(found: Repeated) -> Table:
+    return {
+        "what": [one.what for one in found.examples],
+        "movies": [one.movies for one in found.examples],
+        "ids": [", ".join(map(str, one.ids)) for one in found.examples],
+        "same_genres": [one.same_genres for one in found.examples],
+    }
