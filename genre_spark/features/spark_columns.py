@@ -6,7 +6,8 @@ go through Python in Arrow batches, which reads them by the same functions as th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,7 +197,9 @@ def _clean_names(names: Column) -> Column:
     in_jvm = F.filter(F.transform(known, strip_blanks), lambda name: name != "")
     clean = has_clean_names(names)
     others = F.when(~clean & ~is_plain(F.array_join(names, "")), known)
-    in_python = _in_batches(_clean_all)(others)  # null for all that the JVM reads
+    # null for all that the JVM reads; as JSON, because Arrow's writer counts the bytes of a batch
+    # with every row, for which a column of lists needs the longer, the more rows there are
+    in_python = _in_batches(_clean_all)(F.to_json(others))
     return F.coalesce(F.when(clean, names), in_python, in_jvm, _no_names())
 
 
@@ -225,5 +228,5 @@ def _in_batches(read: Callable[[Any], list[str]]) -> Callable[[Column], Column]:
     return udf
 
 
-def _clean_all(names: Iterable[str]) -> list[str]:
-    return [name for name in map(clean_name, names) if name]
+def _clean_all(names: str) -> list[str]:
+    return [name for name in map(clean_name, json.loads(names)) if name]
