@@ -278,3 +278,15 @@ def test_blocks_are_scaled_to_their_weights():
     known = np.abs(features[:, :6]).sum(1) > 0
     assert (scaled[known, :6] ** 2).sum(1) == pytest.approx(np.full(known.sum(), 0.5))
     assert (scaled[:, 6:] ** 2).sum(1) == pytest.approx(np.full(len(features), 2.0))
+
+
+def test_round_steps_find_the_same_weights_where_features_tell_nearly_the_same():
+    drawn = np.random.default_rng(5)
+    common = drawn.normal(size=(300, 1))
+    features = np.hstack([common + 0.05 * drawn.normal(size=(300, 4)), drawn.normal(size=(300, 2))])
+    labels = (common + drawn.normal(size=(300, 2)) > 0).astype(float)
+    own = {"penalty": np.full((6, 2), 2.0), "centre": 0.3, "row_weights": np.linspace(0.5, 2, 300)}
+    plain = fit_logistic(features, labels, **own, iterations=5_000)
+    round_ = fit_logistic(features, labels, **own, correlated=True)
+    assert round_.weights == pytest.approx(plain.weights, abs=2e-3)
+    assert round_.intercepts == pytest.approx(plain.intercepts, abs=2e-3)
