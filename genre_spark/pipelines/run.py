@@ -163,6 +163,12 @@ def _restate(tracked: TrackedRun, result: StageResult) -> None:
 
 def _check_inputs(entries: Sequence[StageEntry], config: Config) -> str:
     """Check what the first stage reads, and the user's files of the others; return its digest."""
+    if config.multilabel.forest.backend == "spark":
+        from genre_spark.pipelines.models.multilabel_methods import (  # noqa: PLC0415 - sklearn
+            require_backend,
+        )
+
+        require_backend(config)
     digest = entries[0].load().check(config)
     if not any(_sections(config).values()):  # else the files appear in the course of the run
         for entry in entries[1:]:

@@ -9,8 +9,10 @@ import pytest
 
 from genre_spark import caching, connect
 from genre_spark.caching import keep_in_folder, scratch_folder
-from genre_spark.config import SparkConfig
+from genre_spark.config import SparkConfig, build_config
 from genre_spark.connect import connect_task_counts, session_settings
+from genre_spark.errors import InvalidConfigError
+from genre_spark.pipelines.models.multilabel_methods import require_backend
 from genre_spark.session import recipe_settings
 
 
@@ -92,6 +94,22 @@ def test_data_that_was_kept_by_a_killed_run_is_removed(tmp_path: Path, monkeypat
 def test_a_remote_that_cannot_be_is_rejected(section, message) -> None:
     with pytest.raises(ValueError, match=message):
         SparkConfig(**section)
+
+
+@pytest.mark.parametrize(("release", "remote"), [("3.5.9", "sc://a"), ("4.0.5", "sc://a")])
+def test_spark_ml_on_an_old_connect_is_rejected_before_anything_starts(
+    monkeypatch, release, remote
+) -> None:
+    monkeypatch.setattr("pyspark.__version__", release)
+    known = {"genres_csv": "g", "posters": "p", "metadata": "m", "work": "w"}
+    section = {"paths": known, "multilabel": {"forest": {"backend": "spark"}}}
+    require_backend(build_config(section))  # not on Connect
+    config = build_config({**section, "spark": {"remote": remote}})
+    if release.startswith("4"):
+        require_backend(config)
+    else:
+        with pytest.raises(InvalidConfigError, match=r"Connect 3\.5\.9, which has no Spark ML"):
+            require_backend(config)
 
 
 def test_tasks_of_all_running_queries_are_counted() -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pyspark
 from pyspark.ml.classification import LogisticRegression, RandomForestClassifier
+from pyspark.sql.utils import is_remote
 from sklearn import ensemble, linear_model
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from genre_spark import multilabel
-from genre_spark.config import MultilabelConfig
+from genre_spark.config import Config, MultilabelConfig
 from genre_spark.config.multilabel import BASELINES, BINARY_METHODS
 from genre_spark.errors import InvalidConfigError
 from genre_spark.multilabel.base import MultilabelEstimator
 from genre_spark.schemas import FEATURES, LABELS, WEIGHT
 
-__all__ = ["make_classifier", "make_estimator"]
+__all__ = ["make_classifier", "make_estimator", "require_backend"]
 
 # method -> estimator class and what makes it that method
 _METHODS: dict[str, tuple[Callable[..., MultilabelEstimator], dict[str, Any]]] = {
@@ -81,6 +83,20 @@ def make_estimator(
             "negativesPerPositive": config.negatives_per_positive,
         }
     return build(**params)
+
+
+def require_backend(config: Config) -> None:
+    """Raise where the session will have no Spark ML: on Spark Connect before 4.0.
+
+    Raises:
+        InvalidConfigError: the recipe asks for it there.
+    """
+    old = int(pyspark.__version__.split(".")[0]) < 4
+    if config.multilabel.forest.backend == "spark" and old and (config.spark.remote or is_remote()):
+        raise InvalidConfigError(
+            f"multilabel.forest.backend: 'spark' on Spark Connect {pyspark.__version__}, which has "
+            "no Spark ML before 4.0, expected sklearn"
+        )
 
 
 def make_classifier(config: MultilabelConfig, *, seed: int) -> Any:

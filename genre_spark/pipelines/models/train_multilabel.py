@@ -19,7 +19,7 @@ from genre_spark.files import join
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
-from genre_spark.pipelines.models.multilabel_methods import make_estimator
+from genre_spark.pipelines.models.multilabel_methods import make_estimator, require_backend
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.class_weights import row_weight
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
@@ -33,6 +33,7 @@ _SPLITS = ("train", "validation", "test")
 
 
 def _depends_on(config: Config) -> list[object]:
+    require_backend(config)
     tables = Catalogue(config)
     read = [tables.features, *(tables.samples(split) for split in _SPLITS)]
     fingerprints = [table.manifest().fingerprint for table in read]
