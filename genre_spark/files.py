@@ -47,11 +47,15 @@ _CHECK = "check"  # key of the digest of a JSON file's other values
 
 
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Return the file system of a path or URL and the path on it; Spark's s3a is s3 here."""
+    """Return the file system of a path or URL and the path on it; Spark's s3a is s3 here.
+
+    Listings are never kept: others write there too, and a Python worker lives for many jobs.
+    """
     if "://" not in path and "::" in path:  # which chains file systems in URLs
         return fsspec.filesystem("file"), str(Path(path).absolute())
     url = path.replace("s3a://", "s3://", 1) if path.startswith("s3a://") else path
-    return fsspec.core.url_to_fs(url)
+    options = {"use_listings_cache": False} if "://" in url else {}
+    return fsspec.core.url_to_fs(url, **options)
 
 
 def is_local(system: fsspec.AbstractFileSystem) -> bool:
