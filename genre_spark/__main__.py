@@ -31,6 +31,7 @@ def _run(command: str | None, words: list[str]) -> int:
         describe_full_disk,
         describe_path_error,
     )
+    from genre_spark.redaction import redact  # noqa: PLC0415
 
     try:
         if command is None:
@@ -45,7 +46,7 @@ def _run(command: str | None, words: list[str]) -> int:
         sentence, full = describe_path_error(error), describe_full_disk(error)
         if sentence is None and full is None:
             raise
-        print(f"genre-spark: {sentence or full}", file=sys.stderr)
+        print(redact(f"genre-spark: {sentence or full}"), file=sys.stderr)
         return UserError.exit_code if sentence else 1
 
 

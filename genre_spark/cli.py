@@ -128,7 +128,7 @@ def _show_runs(config: Config, port: int) -> int:
     if not uri.startswith("sqlite:///") or address is None:
         print(redact(how_to_open(config)))
         return 0
-    print(f"The models, ranked:\n  {address}\nStop with Ctrl-C.", flush=True)
+    print(redact(f"The models, ranked:\n  {address}\nStop with Ctrl-C."), flush=True)
     command = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
     signal.signal(signal.SIGINT, lambda *_: None)  # the server's business, which ends then
     return subprocess.run([sys.executable, "-m", "mlflow", *command], check=False).returncode

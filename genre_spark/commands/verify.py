@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from genre_spark.config import Config, load_config
 from genre_spark.errors import GenreSparkError, UserError
 from genre_spark.pipelines.stage_list import STAGES
+from genre_spark.redaction import redact
 
 __all__ = ["find_damaged", "main"]
 
@@ -26,17 +27,17 @@ def main(arguments: Sequence[str]) -> int:
         config = load_config(options.config, options.overrides)
         damaged = find_damaged(config, full=not options.quick)
     except GenreSparkError as error:
-        print(f"genre-spark: verify: {error}", file=sys.stderr)
+        print(redact(f"genre-spark: verify: {error}"), file=sys.stderr)
         return error.exit_code
     if not damaged:
-        print(f"{config.paths.work}: everything is as it was written")
+        print(redact(f"{config.paths.work}: everything is as it was written"))
         return 0
     words = shlex.join([options.config, *options.overrides])
     for stage, flaws in damaged.items():
-        print("\n".join(flaws[:_SHOWN]))
+        print(redact("\n".join(flaws[:_SHOWN])))
         if len(flaws) > _SHOWN:
             print(f"... and {len(flaws) - _SHOWN:,} more files of {stage}")
-        print(f"  made again by: genre-spark {stage} --config {words} --force")
+        print(redact(f"  made again by: genre-spark {stage} --config {words} --force"))
     return 1
 
 

@@ -120,11 +120,13 @@ def test_verify_names_every_damaged_file_and_the_command_that_makes_it_again(
             continue  # nothing needs the one; without the other the stage is run again
         TAMPERS[tamper](file)
         capsys.readouterr()
-        assert verify.main(["--config", recipe]) == 1, file
+        server = "mlflow.tracking_uri=http://ann:pa55word@host"
+        assert verify.main(["--config", recipe, server]) == 1, file
         shown = capsys.readouterr().out
         named = file.parent if file.name == "_manifest.json" else file
         assert str(named) in shown
-        assert f"genre-spark {stage.name} --config {recipe} --force" in shown
+        words = f"--config {recipe} {server.replace('ann:pa55word', '***')} --force"
+        assert f"genre-spark {stage.name} {words}" in shown
         stage(None, config, force=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
-from genre_spark.files import fingerprint, join, read_json, write_json
+from genre_spark.files import fingerprint, join, read_json, remove_folder, write_json
 from genre_spark.ownership import claimed
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.network_settings import pretrained_source
@@ -176,7 +177,8 @@ def embed_for_training(spark: SparkSession, config: Config, job: TrainingJob) ->
     embeddings = Catalogue(config).embeddings.files()
     folder = config.paths.table("tmp", "embedded", config.cnn.model_name)
     if "://" in folder:  # the arrays are mapped into memory, so they have to lie on a local disk
-        folder = f"{tempfile.gettempdir()}/genre_spark-embedded-{fingerprint(folder)}"
+        folder = tempfile.mkdtemp(prefix="genre_spark-embedded-")  # readable by this user alone
+        atexit.register(remove_folder, folder)
     pair = [
         embed_samples(files, embeddings, features=backbone.features, folder=f"{folder}/{split}")
         for split, files in (("train", job.train_files), ("validation", job.validation_files))
