@@ -2,7 +2,7 @@
 
     python benchmarks/fusion.py stages --config conf/letterboxd_fused.yaml [key=value ...]
     python benchmarks/fusion.py answers --config conf/letterboxd_fused.yaml [key=value ...]
-    python benchmarks/fusion.py texts --config conf/letterboxd_fused.yaml [--processes 2] [...]
+    python benchmarks/fusion.py texts --config RECIPE [--texts 1000] [--processes 2] [key=value ...]
 
 `stages` reads the records of a finished run: seconds of train-stack against those of the stages
 that make its parts. `answers` scores the test movies' feature vectors by each linear model of a
@@ -90,9 +90,9 @@ def encode_share(job: tuple[str, Any, int, Sequence[str]]) -> int:
     return len(encode_texts(_encoder[0], list(texts), batch_size=batch_size).vectors)
 
 
-def texts(spark: SparkSession, config: Config, *, processes: int, repeats: int) -> None:
+def texts(spark: SparkSession, config: Config, *, most: int, processes: int, repeats: int) -> None:
     settings = config.text_embeddings
-    rows = _texts(spark, config).orderBy("movie_id").cache()
+    rows = _texts(spark, config).orderBy("movie_id").limit(most).cache()
     every = [row[TEXT] for row in rows.collect()]
     source = find_source(settings.model)
     shares = [every[n::processes] for n in range(processes)]
@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("--config", required=True)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--texts", type=int, default=1000, help="that are embedded (1000)")
     options, overrides = parser.parse_known_args()
     config = load_config(options.config, overrides)
     if options.what == "stages":
@@ -139,7 +140,13 @@ def main() -> None:
         if options.what == "answers":
             answers(spark, config, repeats=options.repeats)
         else:
-            texts(spark, config, processes=options.processes, repeats=options.repeats)
+            texts(
+                spark,
+                config,
+                most=options.texts,
+                processes=options.processes,
+                repeats=options.repeats,
+            )
 
 
 if __name__ == "__main__":
