@@ -147,6 +147,7 @@ def test_a_sample_of_the_stages_on_connect_without_a_cache_gives_the_same_tables
 
 
 @slow
+@pytest.mark.timeout(2400)
 def test_every_stage_on_connect_without_a_cache_gives_the_same_tables(
     spark, data, tmp_path, monkeypatch
 ) -> None:
