@@ -9,6 +9,8 @@ import fsspec
 import pytest
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+ADDRESS = (*KEYS, "AWS_ENDPOINT_URL")
+"""Variables that a process needs to reach the store."""
 
 
 @contextmanager

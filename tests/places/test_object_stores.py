@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from genre_spark.vision.inference.poster_embedder import save_embedder
 from genre_spark.vision.models import build_network
 from genre_spark.vision.training.loop import train
 from tests.places.same_tables import make_data, run_stages, small_recipe
-from tests.places.simulated_s3 import simulated_s3
+from tests.places.simulated_s3 import ADDRESS, simulated_s3
 from tests.posters.pictures import jpeg
 from tests.vision.small import make_posters, set_up
 
@@ -41,9 +42,12 @@ def bucket() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def spark(bucket, spark):
-    """The tests' session, started after the store: its workers have the store's environment."""
-    return spark
+def spark(bucket, spark) -> Iterator:
+    """The tests' session, whose Python workers get the store's address and keys."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ADDRESS:
+            patch.setitem(spark.sparkContext.environment, name, os.environ[name])
+        yield spark
 
 
 @pytest.fixture(scope="module")
