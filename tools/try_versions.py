@@ -32,6 +32,7 @@ BEGIN, END = "<!-- versions: written by `make test-versions` -->", "<!-- /versio
 SHOWN = ("pyspark", "numpy", "pandas", "pyarrow", "scikit-learn")
 
 ESTIMATORS = [f"tests/multilabel/test_{name}.py" for name in ("contract", "stored", "page")]
+LONG = ("tests/multilabel/test_contract.py",)
 CONNECT = ["tests/places/test_connect_estimators.py"]
 RECIPE = [
     *("sample_data.movies=200", "posters.height=96", "posters.width=64", "features.text_words=50"),
@@ -135,12 +136,14 @@ def releases_of(python: Path) -> dict[str, str]:
     return found
 
 
-def run_trial(name: str, trial: Trial, cache: Path) -> dict[str, object]:
+def run_trial(name: str, trial: Trial, cache: Path, *, quick: bool) -> dict[str, object]:
     """Run a trial and return its row of the table; the output goes to NAME.log in the cache."""
     python = make_environment(name, trial, cache)
     if trial.tests:
-        command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *trial.tests]
-        what = "estimators" + (", Connect" if CONNECT[0] in trial.tests else "")
+        tests = [file for file in trial.tests if not (quick and file in LONG)]
+        command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests]
+        what = "estimators: stored models, snippets" if quick else "estimators"
+        what += ", Spark Connect" if CONNECT[0] in tests else ""
     else:
         work = cache / f"{name}-work"
         paths = {"genres_csv": "data/genres.csv", "posters": "data/posters", "metadata": "data"}
@@ -208,6 +211,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"of {', '.join(TRIALS)}; all by default")
     parser.add_argument("--cache", type=Path, default=CACHE, help="default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="without the estimators' contract")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
     options = parser.parse_args()
     if unknown := set(options.names) - set(TRIALS):
@@ -217,7 +221,7 @@ def main() -> int:
     known: dict[str, dict[str, object]] = json.loads(store.read_text()) if store.is_file() else {}
     failed = False
     for name in options.names or TRIALS:
-        known[name] = run_trial(name, TRIALS[name], options.cache)
+        known[name] = run_trial(name, TRIALS[name], options.cache, quick=options.quick)
         failed |= not known[name]["passed"]
         store.write_text(json.dumps(known, indent=2))
     table = table_of([known[name] for name in TRIALS if name in known])

@@ -62,6 +62,7 @@ EVERY_RECIPE = (
     "explanations.repeats=2",
     "explanations.features=4",
     "explanations.posters=2",
+    "ablation.model=binary_relevance",
     "mlflow.registered_model=genres",
 )
 TABLES = (
