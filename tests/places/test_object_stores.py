@@ -31,6 +31,7 @@ from tests.places.same_tables import make_data, run_stages, small_recipe
 from tests.places.simulated_s3 import ADDRESS, simulated_s3
 from tests.posters.pictures import jpeg
 from tests.vision.small import make_posters, set_up
+from tests.vision.test_resumed_training import Interrupted, StoppingFeed
 
 CONFIG = PostersConfig(height=60, width=40)
 
@@ -100,7 +101,7 @@ def test_only_new_posters_of_a_store_are_prepared(spark, bucket, prepared) -> No
 
 
 def test_features_of_posters_on_a_store_are_those_of_a_disk(spark, prepared, tmp_path) -> None:
-    network = build_network("scratch_cnn_one", 3, 60, 40, seed=1)
+    network = build_network("scratch_cnn_one", 1, 60, 40, seed=1)
     found = []
     for work in prepared.values():
         model = join(work, "embedder.pt")
@@ -123,8 +124,9 @@ def test_a_training_goes_on_from_checkpoints_on_a_store(bucket, tmp_path) -> Non
     whole = set_up(tmp_path / "whole", posters, epochs=2)
     train(*whole)
     place = f"{bucket}/checkpoints/{tmp_path.name}"
-    half = set_up(place, posters, epochs=1)
-    train(*half)
+    network, loss, (feed, validation), plan, checkpoints = set_up(place, posters, epochs=2)
+    with pytest.raises(Interrupted):
+        train(network, loss, (StoppingFeed(feed, 4), validation), plan, checkpoints)
     resumed = set_up(place, posters, epochs=2)
     outcome = train(*resumed)
     assert [record.epoch for record in outcome.history] == [0, 1]
