@@ -72,6 +72,14 @@ def test_an_archive_without_a_poster_leaves_its_status_alone(tmp_path) -> None:
     assert statuses_in(tmp_path) == {7: ("timeout", "")}
 
 
+@pytest.mark.parametrize(("movie", "size"), [(1, 0), (603692, 512), (2**63 - 1, 25_001)])
+def test_a_member_is_the_one_that_tarfile_writes(movie, size) -> None:
+    info = tarfile.TarInfo(f"{movie}.jpg")
+    info.size = size
+    expected = info.tobuf(tarfile.USTAR_FORMAT) + b"x" * size + bytes(-size % 512)
+    assert shards._tar_member(movie, b"x" * size, "jpeg") == expected
+
+
 def test_names_of_later_archives_come_first(monkeypatch) -> None:
     early, later = shards.shard_name("a", 0), time.time() + 2
     monkeypatch.setattr(time, "time", lambda: later)

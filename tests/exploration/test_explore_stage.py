@@ -236,7 +236,7 @@ def test_without_metadata_and_posters_the_page_counts_genres(spark, tmp_path: Pa
     results = list(run_stage(lambda: spark, config, STAGES["explore"]))
     assert [result.stage for result in results] == ["group-genres", "explore"]
     assert any("Metadata: paths.metadata:" in note for note in results[-1].notes)
-    assert any("Posters: there is no table of posters" in note for note in results[-1].notes)
+    assert any("Posters: There is no table of posters" in note for note in results[-1].notes)
     json.dumps(results[-1].counts)
 
 

@@ -33,7 +33,9 @@ FULL = Facts(
     counts=COUNTS,
     left_out=("Short",),
     shares={
-        "countries": CategoryShares((HOSTILE,), np.array([60]), np.array([[50, 10]]), others=3)
+        "countries": CategoryShares(
+            (HOSTILE,), np.array([60]), np.array([[50, 10]]), others=3, overall=np.array([0.8, 0.3])
+        )
     },
     numbers=NumberFacts(
         quantiles={"budget": np.array([[1, 10, 100, 1e3, 1e4]] * 2 + [[np.nan] * 5])},

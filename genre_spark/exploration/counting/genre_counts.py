@@ -52,12 +52,14 @@ class CategoryShares:
         movies: movies that have each value, (V,).
         in_genre: those of them that have each genre, (V, L).
         others: number of values that are not shown.
+        overall: share of each genre among all movies that have the column, (L,).
     """
 
     values: tuple[str, ...]
     movies: Counts
     in_genre: Counts
     others: int
+    overall: npt.NDArray[np.float64]
 
 
 def count_genres(movies: DataFrame, *, shown: Sequence[int], names: Sequence[str]) -> GenreCounts:
@@ -96,14 +98,19 @@ def category_shares(counts: DataFrame, kind: str, *, most: int, by_name: bool) -
         most: number of values to show.
         by_name: order them by name, not by frequency.
     """
-    of_kind = counts.where((F.col(KIND) == kind) & (F.col(VALUE) != ""))
+    of_kind = counts.where(F.col(KIND) == kind)
     total = of_kind.count()
-    rows = of_kind.orderBy(F.desc(MOVIES), VALUE).limit(most).collect()
+    rows = of_kind.orderBy(F.desc(MOVIES), VALUE).limit(most + 1).collect()
+    if not rows:
+        return CategoryShares((), np.array([]), np.array([]), 0, np.array([]))
+    # the value of all movies that have the column is the most frequent one, and comes first
+    every, rows = rows[0], rows[1:]
     if by_name:
         rows = sorted(rows, key=lambda row: str(row[VALUE]))
     return CategoryShares(
         values=tuple(row[VALUE] for row in rows),
         movies=np.array([row[MOVIES] for row in rows], np.int64),
         in_genre=np.array([row[IN_GENRE] for row in rows], np.int64),
-        others=total - len(rows),
+        others=total - 1 - len(rows),
+        overall=np.array(every[IN_GENRE], np.float64) / every[MOVIES],
     )

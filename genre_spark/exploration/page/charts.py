@@ -113,7 +113,7 @@ def _together(facts: Facts) -> Chart:
 def _shares(facts: Facts, kind: str) -> Chart:
     shares, genres = facts.shares[kind], facts.counts.genres
     values = (shares.in_genre / shares.movies[:, None]).T
-    overall = facts.counts.per_genre / facts.counts.movies
+    overall = shares.overall
     # a value of a handful of movies is extreme by chance
     gap = np.where(shares.movies >= max(20, shares.movies.max() / 100), values, np.nan)
     gap = gap - overall[:, None]
@@ -129,7 +129,8 @@ def _shares(facts: Facts, kind: str) -> Chart:
         genre, value = np.unravel_index(np.nanargmax(gap), gap.shape)
         sentence += (
             f"; most out of the ordinary: {shares.values[value]}, where {genres[genre]} is in "
-            f"{values[genre, value]:.0%} of the movies, against {share_text(overall[genre])} of all"
+            f"{values[genre, value]:.0%} of the movies, against {share_text(overall[genre])} of "
+            f"all that have {_one(kind)}"
         )
     columns = [
         f"{name} ({short_number(n)})"
@@ -264,6 +265,10 @@ def _leaks(facts: Facts) -> Chart:
 
 def _largest(values: Matrix) -> float:
     return float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
+
+
+def _one(kind: str) -> str:
+    return {"decade": "a year", "countries": "a country", "languages": "a language"}[kind]
 
 
 def _plural(kind: str) -> str:

@@ -99,8 +99,8 @@ def _gather(spark: SparkSession, config: Config) -> Facts:
         posters = catalogue.posters.read(spark)
     else:
         absent["posters"] = (
-            f"there is no table of posters in {config.paths.work}: none was found in "
-            f"{config.paths.posters}, or `genre-spark prepare-posters` has not been run"
+            f"There is no table of posters in {config.paths.work}: none was found in "
+            f"{config.paths.posters}, or `genre-spark prepare-posters` has not been run."
         )
     return gather_facts(
         genres,
