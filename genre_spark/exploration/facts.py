@@ -14,7 +14,9 @@ from genre_spark.exploration.counting.poster_facts import ContactSheet, PosterCo
 from genre_spark.exploration.counting.repeated_movies import Repeated
 from genre_spark.exploration.counting.telling_values import SureValue, TellingValue
 
-__all__ = ["Facts", "column_name", "share_text"]
+__all__ = ["Facts", "column_name", "enough", "share_text"]
+
+_HANDFUL = 20  # movies; what is said of fewer may be chance
 
 _NAMES = {
     "minute": "length in minutes",
@@ -59,6 +61,12 @@ class Facts:
 def column_name(kind: str) -> str:
     """Return a column's name as people read it."""
     return _NAMES.get(kind, kind)
+
+
+def enough(movies: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the places with enough movies for a sentence about them; all, where there are none."""
+    places = np.flatnonzero(movies >= _HANDFUL)
+    return places if len(places) else np.arange(len(movies))
 
 
 def share_text(share: float) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from genre_spark.exploration.counting.genre_counts import GenreCounts
 from genre_spark.exploration.counting.number_facts import Matrix
 from genre_spark.exploration.counting.poster_facts import PosterColours
-from genre_spark.exploration.facts import Facts, column_name, share_text
+from genre_spark.exploration.facts import Facts, column_name, enough, share_text
 from genre_spark.exploration.page.drawing import draw_bars, draw_cells, draw_quantiles, short_number
 
 __all__ = ["Chart", "draw_charts"]
@@ -69,7 +69,7 @@ def _genres(facts: Facts) -> Iterator[Chart]:
             list(sizes.values()),
             title="Genres per movie",
             x="movies",
-            texts=[f"{short_number(n)} ({share_text(n / counts.movies)})" for n in sizes.values()],
+            texts=[f"{n:,} ({share_text(n / counts.movies)})" for n in sizes.values()],
         ),
         f"{share_text(one)} of the movies have one genre; the mean is {counts.cardinality:.2f}.",
     )
@@ -94,7 +94,9 @@ def _together(facts: Facts) -> Chart:
     counts = facts.counts
     given = counts.together / counts.per_genre[:, None]
     np.fill_diagonal(given, np.nan)
-    row, column = np.unravel_index(np.nanargmax(given), given.shape)
+    places = enough(counts.per_genre)
+    row, column = np.unravel_index(np.nanargmax(given[places]), given[places].shape)
+    row = places[row]
     return Chart(
         "together",
         "genres",
@@ -159,6 +161,8 @@ def _numbers(facts: Facts) -> Iterator[Chart]:
         order = shown[np.argsort(-quantiles[shown, 2], kind="stable")]
         rows = np.concatenate([quantiles[-1:], quantiles[order]])
         genres = [facts.counts.genres[place] for place in order]
+        said = enough(known[order])
+        first, last = said[0], said[-1]
         log = bool(rows.min() > 0 and name != "year" and np.max(rows[:, 4] / rows[:, 0]) > 100)
         title = column_name(name)
         yield Chart(
@@ -168,8 +172,8 @@ def _numbers(facts: Facts) -> Iterator[Chart]:
                 [_ALL, *genres], rows, title=title[0].upper() + title[1:], x="", log=log
             ),
             f"{known[-1]:,} movies have it ({share_text(known[-1] / facts.counts.movies)}). "
-            f"Medians go from {_number(name, rows[-1, 2])} ({genres[-1]}) to "
-            f"{_number(name, rows[1, 2])} ({genres[0]})"
+            f"Medians go from {_number(name, rows[1 + last, 2])} ({genres[last]}) to "
+            f"{_number(name, rows[1 + first, 2])} ({genres[first]})"
             + (", on a logarithmic scale." if log else "."),
         )
 
@@ -179,9 +183,10 @@ def _missing(facts: Facts) -> Chart:
     values = np.stack(list(missing.values()))
     most = max(missing, key=lambda name: float(missing[name][-1]))
     order = [-1, *range(values.shape[1] - 1)]
-    spread = {name: float(np.ptp(share[:-1])) for name, share in missing.items()}
+    places = enough(facts.counts.per_genre)
+    spread = {name: float(np.ptp(share[places])) for name, share in missing.items()}
     uneven = max(spread, key=lambda name: spread[name])
-    low, high = (int(find(missing[uneven][:-1])) for find in (np.argmin, np.argmax))
+    low, high = (places[find(missing[uneven][places])] for find in (np.argmin, np.argmax))
     genres = facts.counts.genres
     return Chart(
         "missing",
@@ -203,6 +208,7 @@ def _colours(colours: PosterColours, genres: Sequence[str]) -> Iterator[Chart]:
     shown = np.flatnonzero(colours.posters > 0)
     order = shown[np.argsort(-light[shown], kind="stable")]
     names = [genres[place] for place in order]
+    said = enough(colours.posters[order])
     yield Chart(
         "poster_colours",
         "posters",
@@ -214,13 +220,14 @@ def _colours(colours: PosterColours, genres: Sequence[str]) -> Iterator[Chart]:
             colours=[_hex(colours.colours[place]) for place in order],
             texts=[f"{light[place]:.0f}  ({colours.posters[place]:,})" for place in order],
         ),
-        f"{names[0]} has the lightest posters, {names[-1]} the darkest; each bar has the mean "
-        f"colour of its posters (in brackets: how many; {colours.sampled:,} of "
+        f"{names[said[0]]} has the lightest posters, {names[said[-1]]} the darkest; each bar has "
+        f"the mean colour of its posters (in brackets: how many; {colours.sampled:,} of "
         f"{colours.total:,} were looked at).",
     )
     spread = colours.contrast
     order = shown[np.argsort(-spread[shown], kind="stable")]
     names = [genres[place] for place in order]
+    said = enough(colours.posters[order])
     yield Chart(
         "poster_contrast",
         "posters",
@@ -231,7 +238,7 @@ def _colours(colours: PosterColours, genres: Sequence[str]) -> Iterator[Chart]:
             x="mean standard deviation of brightness within a poster",
             texts=[f"{spread[place]:.0f}" for place in order],
         ),
-        f"{names[0]} has the most contrast within a poster, {names[-1]} the least.",
+        f"{names[said[0]]} has the most contrast within a poster, {names[said[-1]]} the least.",
     )
 
 

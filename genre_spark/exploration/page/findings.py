@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from genre_spark.exploration.facts import Facts, column_name, share_text
+from genre_spark.exploration.facts import Facts, column_name, enough, share_text
 
 __all__ = ["LEAK", "describe_findings", "leaking_columns"]
 
@@ -96,10 +96,11 @@ def _missing(facts: Facts) -> Iterator[str]:
     ]
     if much:
         yield f"Missing in more than half of the movies: {_listed(much)}."
+    places = enough(facts.counts.per_genre)
     uneven = [
-        f"{column_name(name)} ({share_text(shares[:-1].min())} to {share_text(shares[:-1].max())})"
-        for name, shares in missing.items()
-        if np.ptp(shares[:-1]) >= _UNEVEN
+        f"{column_name(name)} ({share_text(found.min())} to {share_text(found.max())})"
+        for name, found in ((name, shares[places]) for name, shares in missing.items())
+        if np.ptp(found) >= _UNEVEN
     ]
     if uneven:
         yield f"That a value is missing says something of the genre: {_listed(uneven)}."
