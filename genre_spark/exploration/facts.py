@@ -42,6 +42,7 @@ class Facts:
         colours: mean colours, None without posters.
         sheets: contact sheets.
         absent: why metadata or posters are not there.
+        rejected: stage -> reason -> rows of the source that it could not use.
     """
 
     counts: GenreCounts
@@ -56,6 +57,7 @@ class Facts:
     colours: PosterColours | None = None
     sheets: Sequence[ContactSheet] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
+    rejected: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def column_name(kind: str) -> str:

@@ -45,6 +45,7 @@ def gather_facts(
     settings: ExploreConfig,
     seed: int,
     absent: Mapping[str, str],
+    rejected: Mapping[str, Mapping[str, int]],
 ) -> Facts:
     """Count everything that the page shows.
 
@@ -60,6 +61,7 @@ def gather_facts(
         settings: what is shown.
         seed: of samples and halves.
         absent: why metadata or posters are not there.
+        rejected: stage -> reason -> rows.
     """
     shown = shown_genres(movies_per_genre, most=settings.genres)
     known = collect_known(
@@ -86,6 +88,7 @@ def gather_facts(
     return Facts(
         left_out=tuple(n for place, n in enumerate(vocabulary) if place not in set(shown)),
         absent=absent,
+        rejected=rejected,
         **facts,
     )
 

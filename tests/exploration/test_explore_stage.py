@@ -37,7 +37,7 @@ def write_data(folder: Path, posters: bool = True) -> None:
     """Write movies of which only Horror has "vampire", budget is 0 or known, and one is twice."""
     folder.mkdir(parents=True)
     rows = [f"{m},{genre}" for m in range(MOVIES) for genre in genres_of(m)]
-    (folder / "genres.csv").write_text("id,genre\n" + "\n".join(rows) + "\n")
+    (folder / "genres.csv").write_text("id,genre\n" + "\n".join(rows) + "\nnone,Drama\n")
     movies = ["id,name,date,tagline,description,minute,rating"]
     numbers = ["id,budget,revenue,votes,popularity"]
     themes = ["id,theme"]
@@ -119,6 +119,11 @@ def test_the_command_runs_the_ingestion_that_it_needs(explored) -> None:
         3,
         3,
     )
+
+
+def test_rows_that_earlier_stages_could_not_use_are_counted_by_reason(explored) -> None:
+    notes = explored[1][-1].notes
+    assert "Rows with flaws, in `rejects/genres`: id is not a number (1)." in notes
 
 
 def test_genres_and_pairs_are_counted(facts: Facts) -> None:

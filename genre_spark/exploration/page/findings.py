@@ -32,6 +32,7 @@ def describe_findings(facts: Facts) -> list[str]:
     return [
         *_leaks(facts),
         *_repeated(facts),
+        *_rejected(facts),
         *_rare(facts),
         *_missing(facts),
         *(f"{name.capitalize()}: {why}" for name, why in facts.absent.items()),
@@ -65,6 +66,12 @@ def _repeated(facts: Facts) -> Iterator[str]:
                 f"Duplicates: {found.movies:,} movies share their {what} with another one; "
                 f"`split.group_by: {setting}` keeps them on one side of the split."
             )
+
+
+def _rejected(facts: Facts) -> Iterator[str]:
+    for stage, reasons in facts.rejected.items():
+        listed = [f"{reason} ({rows:,})" for reason, rows in reasons.items()]
+        yield f"Rows with flaws, in `rejects/{stage}`: {_listed(listed)}."
 
 
 def _rare(facts: Facts) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from genre_spark import __version__
 from genre_spark.config import Config
@@ -21,6 +22,7 @@ from genre_spark.exploration.page.rendering import render_page
 from genre_spark.files import file_digest, filesystem, whole_file
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.schemas import REASON
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.metadata import metadata_files, read_metadata
 
@@ -111,7 +113,19 @@ def _gather(spark: SparkSession, config: Config) -> Facts:
         settings=config.explore,
         seed=config.seed,
         absent=absent,
+        rejected=_rejected(spark, config),
     )
+
+
+def _rejected(spark: SparkSession, config: Config) -> dict[str, dict[str, int]]:
+    """Return what earlier stages could not use: stage -> reason -> rows, the most frequent first."""
+    found = {}
+    for stage_name in ("import", "genres", "posters"):
+        table = Catalogue(config).rejects(stage_name)
+        if table.is_whole() and table.manifest().rows:
+            rows = table.read(spark).groupBy(REASON).count().orderBy(F.desc("count"), REASON)
+            found[stage_name] = {row[REASON]: row["count"] for row in rows.collect()}
+    return found
 
 
 def _metadata(config: Config) -> tuple[dict[str, str], str]:
@@ -125,7 +139,8 @@ def _metadata(config: Config) -> tuple[dict[str, str], str]:
 def _render(config: Config, facts: Facts, charts: Sequence[Chart]) -> str:
     today = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
     name = config.mlflow.experiment
-    made = f"Made by genre_spark {__version__} on {today} from {config.paths.genres_csv}"
+    source = config.paths.source or config.paths.genres_csv
+    made = f"Made by genre_spark {__version__} on {today} from {source}"
     return render_page(facts, charts, title=f"What is in the data: {name}", made=made)
 
 
