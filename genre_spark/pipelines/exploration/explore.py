@@ -118,7 +118,7 @@ def _gather(spark: SparkSession, config: Config) -> Facts:
 
 
 def _rejected(spark: SparkSession, config: Config) -> dict[str, dict[str, int]]:
-    """Return what earlier stages could not use: stage -> reason -> rows, the most frequent first."""
+    """Return what earlier stages could not use: stage -> reason -> rows."""
     found = {}
     for stage_name in ("import", "genres", "posters"):
         table = Catalogue(config).rejects(stage_name)
