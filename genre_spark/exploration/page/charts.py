@@ -163,7 +163,8 @@ def _numbers(facts: Facts) -> Iterator[Chart]:
         genres = [facts.counts.genres[place] for place in order]
         said = enough(known[order])
         first, last = said[0], said[-1]
-        log = bool(rows.min() > 0 and name != "year" and np.max(rows[:, 4] / rows[:, 0]) > 100)
+        floor = np.where(rows[:, 0] > 0, rows[:, 0], 1.0)  # counts begin at zero
+        log = bool(rows.min() >= 0 and name != "year" and np.max(rows[:, 4] / floor) > 100)
         title = column_name(name)
         yield Chart(
             f"number_{name}",

@@ -71,16 +71,20 @@ def draw_quantiles(
         quantiles: 5, 25, 50, 75 and 95 % of each row, (rows, 5); NaN where nothing is known.
         title: title of the picture.
         x: name of the axis.
-        log: whether the axis is logarithmic.
+        log: whether the axis is logarithmic; where there are zeros, from 1 on.
     """
     figure, (ax,) = new_figure(_NARROW, _ROW * len(names) + 1.0, title=title)
     places = np.arange(len(names))[::-1]
     low, first, middle, third, high = quantiles.T
-    if log:
+    if log and np.nanmin(low) > 0:
         ax.set_xscale("log")
+    elif log:
+        ax.set_xscale("symlog", linthresh=1)
     ax.hlines(places, low, high, color=SERIES[0], linewidth=1.1)
     ax.hlines(places, first, third, color=SERIES[0], linewidth=6, alpha=0.55)
     ax.plot(middle, places, "o", color=SERIES[1], markersize=4.5, zorder=3)
+    if ax.get_xscale() == "symlog":
+        ax.set_xlim(left=0)
     ax.set_yticks(places, [plain(name) for name in names])
     ax.set_ylim(-0.7, len(names) - 0.3)
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
