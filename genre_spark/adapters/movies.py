@@ -51,6 +51,7 @@ LIST_TABLES = ("genres", "countries", "languages", "studios", "themes", "actors"
 _ZERO_IS_UNKNOWN = frozenset(("minute", "rating", "budget", "revenue"))
 _HASH = "row_hash"
 _TITLE = r"^(.*\S)\s*\(([0-9]{4})\)$"
+_SIGNS = {",": "comma", ";": "semicolon", "|": "bar"}
 _INVALID = "\ufffd"  # what bytes of another encoding are read as
 MALFORMED_ROW = "malformed row"
 OTHER_ENCODING = "characters of another encoding"
@@ -75,9 +76,9 @@ class ResolvedList:
     lists: bool
 
     def __str__(self) -> str:
-        """Return how the column is read: `genre by |`."""
+        """Return how the column is read: `genre by comma`."""
         how = ["lists"] if self.lists else []
-        how += [f"by {self.separator}"] if self.separator else []
+        how += [f"by {_SIGNS.get(self.separator, self.separator)}"] if self.separator else []
         return f"{self.column} {' or '.join(how)}" if how else f"{self.column} whole"
 
 
