@@ -100,7 +100,7 @@ def tables(make) -> tuple[Movies, Demand]:
 
 
 @settings(
-    max_examples=10,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,
@@ -114,7 +114,7 @@ def tables(make) -> tuple[Movies, Demand]:
     seed=st.integers(0, 2**31 - 1),
     partitions=st.integers(1, 5),
 )
-def test_a_thousand_random_tables_keep_the_guarantee_and_agree_with_the_method_movie_by_movie(
+def test_three_hundred_random_tables_keep_the_guarantee_and_agree_with_the_method_movie_by_movie(
     spark: SparkSession, batch, seed: int, partitions: int
 ) -> None:
     drawn_of_each = draw(spark, batch, seed=seed, partitions=partitions, slacks=(0.5, float("inf")))
