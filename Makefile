@@ -93,6 +93,7 @@ endef
 
 install: ## make the virtual environment and install the version set
 	@$(call environment,$(VENV),$(ROOT)/constraints.txt,dev,6 GB with CUDA$(comma) some minutes)
+	@$(BIN)/genre-spark archive-classes --once || echo "sessions start without kept classes" >&2
 
 install-multilabel: ## the same for the estimators alone, with today's newest releases
 	@$(call environment,$(VENV_MULTILABEL),$(ROOT)/constraints-multilabel.txt,spark$(comma)test,1 GB)

@@ -13,6 +13,7 @@ _COMMANDS = {
     "guess": "genre_spark.commands.guess",
     "verify": "genre_spark.commands.verify",
     "sync": "genre_spark.commands.sync",
+    "archive-classes": "genre_spark.commands.archive_classes",
 }  # everything else is a stage
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from genre_spark.class_archive import with_class_archive
 from genre_spark.connect import (
     activate,
     check_server,
@@ -32,6 +33,7 @@ __all__ = [
     "check_workers",
     "count_executors",
     "count_task_slots",
+    "end_jvm",
     "job_progress",
     "json_of_java",
     "literal_path",
@@ -115,7 +117,7 @@ def spark_session(
     if "spark.master" in merged:
         merged["spark.master"] = with_retry(merged["spark.master"])
         if merged["spark.master"].startswith("local") and not under_submit:
-            merged = on_loopback(merged)
+            merged = with_class_archive(on_loopback(merged))
     submitted = SparkConf() if under_submit else SparkConf(loadDefaults=False)
     builder = SparkSession.builder.appName(app_name)
     for key, value in merged.items():
@@ -204,6 +206,18 @@ def cancel_jobs() -> None:
     if known._active_spark_context is not None:
         known._active_spark_context._jsc.sc().cancelAllJobs()
     interrupt_all()
+
+
+def end_jvm() -> None:
+    """End the JVM that this process has started, after its session, and wait until it is gone."""
+    known: Any = SparkContext
+    gateway = known._gateway
+    if gateway is None or getattr(gateway, "proc", None) is None:
+        return
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait()
+    known._gateway = known._jvm = None
 
 
 def check_workers(spark: SparkSession) -> None:
