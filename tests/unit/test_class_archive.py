@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +67,7 @@ def test_without_a_folder_to_keep_it_the_command_ends_with_2_and_a_sentence(
 def test_an_archive_that_is_there_is_not_made_again(archive) -> None:
     before = archive.stat()
     assert archive_classes.main(["--once"]) == 0
-    assert os.stat(archive).st_mtime_ns == before.st_mtime_ns
+    assert archive.stat().st_mtime_ns == before.st_mtime_ns
 
 
 @pytest.mark.slow
