@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genre_spark.errors import GenreSparkError, InvalidInputError
-from genre_spark.files import read_json
+from genre_spark.files import read_checked_json
 from genre_spark.redaction import redact
 
 __all__ = ["main"]
@@ -103,7 +103,7 @@ def _folder(model: str) -> str:
         from genre_spark.tracking.movie_models import fetch_movie_model  # noqa: PLC0415 - mlflow
 
         return fetch_movie_model(model, MlflowConfig(), "work/demo")
-    best = read_json(f"{model}/movie_models/best.json")
+    best = read_checked_json(f"{model}/movie_models/best.json")
     return f"{model}/movie_models/{best['model']}" if best else model
 
 

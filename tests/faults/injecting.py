@@ -27,8 +27,10 @@ __all__ = [
 
 STATE_TABLES = (*TABLES, "predictions/text/test", "predictions/fused/test")
 STAGES: dict[str, tuple[str, ...]] = {
+    "make-sample": (),
     "group-genres": (),
     "prepare-posters": (),
+    "explore": (),
     "build-features": (),
     "sample": (),
     "train-multilabel": (),

@@ -28,7 +28,7 @@ from genre_spark.evaluation.scores import (
     label_matrix,
 )
 from genre_spark.evaluation.verdict import Compared, describe_comparison, summarize_comparison
-from genre_spark.files import read_json
+from genre_spark.files import read_checked_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.evaluated_models import read_scores
 from genre_spark.pipelines.seeds import seed_configs
@@ -51,7 +51,9 @@ SPLIT = "test"
 
 def _depends_on(config: Config) -> list[object]:
     evaluated = Catalogue(config).evaluation.manifest().fingerprint
-    packaged = read_json(model_folder(config, BEST)) if config.mlflow.registered_model else None
+    packaged = (
+        read_checked_json(model_folder(config, BEST)) if config.mlflow.registered_model else None
+    )
     others = [Catalogue(own).evaluation.manifest().fingerprint for own in seed_configs(config)]
     by = config.evaluation.best_by
     return [evaluated, others, by, config.mlflow.registered_model, packaged]
@@ -209,7 +211,7 @@ def _register(
         return [f"{best.model} is not registered: MLflow's server, which has {name}, is down"]
     model_run = str(manifest.details.get("runs", {}).get(best.model, {}).get("run", ""))
     trained = find_model_run(run, model_run, name=best.model)
-    packaged = read_json(model_folder(config, BEST)) or {}
+    packaged = read_checked_json(model_folder(config, BEST)) or {}
     logged = None if trained is None else packaged_version(trained)
     if logged is None or packaged.get("model") != best.model or packaged["version"] != logged:
         return [

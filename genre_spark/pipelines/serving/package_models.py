@@ -21,7 +21,7 @@ from genre_spark.evaluation.scores import (
 )
 from genre_spark.features.blocks import POSTER_EMBEDDING, TEXT_EMBEDDING, PosterForm
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import fingerprint, join, read_json, write_json
+from genre_spark.files import fingerprint, join, read_checked_json, write_checked_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, require_models, stage
 from genre_spark.schemas import LABELS, WEIGHT
@@ -49,7 +49,7 @@ def best_model(config: Config) -> str:
         MissingTableError: no model has been packaged yet.
     """
     path = model_folder(config, BEST)
-    found = read_json(path)
+    found = read_checked_json(path)
     if found is None:
         raise MissingTableError(
             f"{path}: no packaged model yet; expected the output of `genre-spark package-models`"
@@ -80,7 +80,7 @@ class _Packages:
 
     def is_whole(self) -> bool:
         """Return whether the last file of the stage is there."""
-        return read_json(self.path) is not None
+        return read_checked_json(self.path) is not None
 
     def damage(self, *, full: bool = False) -> list[str]:  # noqa: ARG002 - the record has them all
         """Return nothing: the stage's record lists the packages' files."""
@@ -116,7 +116,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     best = choose_best([c for c in candidates if c.model in outputs], by=config.evaluation.best_by)
     if best is not None:
         version = ModelDescription.load(outputs[best.model]).version
-        write_json(model_folder(config, BEST), {"model": best.model, "version": version})
+        write_checked_json(model_folder(config, BEST), {"model": best.model, "version": version})
     return StageResult(outputs=outputs, counts={"models": len(outputs)}, notes=tuple(notes))
 
 
