@@ -24,7 +24,7 @@ _RAW = "_raw"
 
 
 def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
-    """Return source (the file), reason and content of what `read_metadata` leaves out.
+    """Return source (the file's name), reason and content of what `read_metadata` leaves out.
 
     Of a row whose id is no number nothing is used; of several rows of a movie in movies.csv one is.
     A malformed row, with too few or too many fields, is used as far as it goes, and a number that
@@ -36,6 +36,7 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
     """
     parts = []
     for name, path in metadata_files(folder).items():
+        place = F.lit(path.rsplit("/", 1)[-1]).alias(SOURCE)  # not the folder: it may be moved
         columns = METADATA_CSVS[name]
         rows = read_text_csv(spark, path, columns, raw=_RAW).withColumn(MOVIE_ID, movie_id())
         line = F.coalesce(
@@ -57,9 +58,9 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
             ids = read_text_csv(spark, path, ("id",)).select(
                 movie_id()
             )  # a pass of its own, without the texts
-            parts.append(_repeated(ids).select(F.lit(path).alias(SOURCE), REASON, CONTENT))
+            parts.append(_repeated(ids).select(place, REASON, CONTENT))
         found = rows.select(F.explode(F.array_compact(F.array(*flaws))).alias("flaw"))
-        parts.append(found.select(F.lit(path).alias(SOURCE), "flaw.*"))
+        parts.append(found.select(place, "flaw.*"))
     return reduce(DataFrame.unionAll, parts)
 
 
