@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import fsspec
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, MissingExtraError
 
 __all__ = [
     "MANIFEST",
@@ -50,12 +50,21 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of a path or URL and the path on it; Spark's s3a is s3 here.
 
     Listings are never kept: others write there too, and a Python worker lives for many jobs.
+
+    Raises:
+        MissingExtraError: the package for such URLs is not installed.
+        InvalidInputError: there is no such kind of URL.
     """
     if "://" not in path and "::" in path:  # which chains file systems in URLs
         return fsspec.filesystem("file"), str(Path(path).absolute())
     url = path.replace("s3a://", "s3://", 1) if path.startswith("s3a://") else path
     options = {"use_listings_cache": False} if "://" in url else {}
-    return fsspec.core.url_to_fs(url, **options)
+    try:
+        return fsspec.core.url_to_fs(url, **options)
+    except ImportError as error:
+        raise MissingExtraError(f"{path}: {error}; it is no part of genre_spark") from None
+    except ValueError as error:
+        raise InvalidInputError(f"{path}: {error}, expected a path or a URL") from None
 
 
 def is_local(system: fsspec.AbstractFileSystem) -> bool:

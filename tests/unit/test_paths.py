@@ -67,6 +67,24 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         require_writable("/proc/x", "paths.work")
 
 
+@pytest.mark.parametrize("place", ["work", "genres_csv"])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("oci://ann:pa55word@bucket/x", "Install ocifs to access OCI Object Storage"),
+        ("nothing://x", "Protocol not known: nothing"),
+    ],
+)
+def test_a_url_that_cannot_be_opened_here_is_one_sentence(
+    tmp_path: Path, capsys, place: str, url: str, said: str
+) -> None:
+    assert stage(recipe(tmp_path, **{place: url}), "mlflow.tracking_uri=file:/x") == 2
+    shown = capsys.readouterr().err
+    assert said in shown.strip().splitlines()[-1]
+    assert "pa55word" not in shown
+    assert "Traceback" not in shown
+
+
 def test_a_question_mark_in_the_work_folder_is_rejected_where_mlflow_cannot_keep_it(
     tmp_path: Path, capsys
 ) -> None:
