@@ -85,12 +85,13 @@ def test_a_url_that_cannot_be_opened_here_is_one_sentence(
     assert "Traceback" not in shown
 
 
-def test_a_question_mark_in_the_work_folder_is_rejected_where_mlflow_cannot_keep_it(
-    tmp_path: Path, capsys
+@pytest.mark.parametrize(("name", "part"), [("who?", "?"), ("a%41", "%41")])
+def test_a_work_folder_in_which_mlflow_cannot_keep_its_store_is_rejected(
+    tmp_path: Path, capsys, name: str, part: str
 ) -> None:
-    assert stage(recipe(tmp_path, work="who?")) == 2
-    assert "cannot have a question mark" in capsys.readouterr().err
-    assert not (tmp_path / "who").exists()
+    assert stage(recipe(tmp_path, work=name)) == 2
+    assert f"an address of MLflow's store cannot have '{part}' in it" in capsys.readouterr().err
+    assert not (tmp_path / name / "mlflow.db").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +30,7 @@ UNSENT = "mlflow-unsent"
 """Folder under the work folder with the runs that no server has yet."""
 _VARIABLE = "MLFLOW_TRACKING_URI"
 _DATABASE, _ARTIFACTS = "mlflow.db", "mlartifacts"
+_MEANS_ELSE = re.compile(r"\?|%[0-9A-Fa-f]{2}")  # within the address of an SQLite file
 _unreachable: set[str] = set()  # servers that this process goes on without
 
 
@@ -53,14 +55,7 @@ def resolve_tracking_uri(config: MlflowConfig, work: str) -> str:
             "mlflow.tracking_uri: not set, expected a server's address since paths.work is not a "
             f"local folder: {work}"
         )
-    if "?" in work:
-        raise InvalidConfigError(
-            f"paths.work: {work}: an address of MLflow's store cannot have a question mark in it, "
-            "expected another folder, or a server in mlflow.tracking_uri"
-        )
-    folder = Path(work)
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / _DATABASE}"
+    return _store_in(Path(work))
 
 
 def open_store(config: MlflowConfig, work: str) -> str:
@@ -115,7 +110,16 @@ def is_kept_back(uri: str) -> bool:
 
 def unsent_uri(work: str) -> str:
     """Return the address of the store of the runs that no server has yet; its folder is made."""
-    folder = Path(work) / UNSENT
+    return _store_in(Path(work) / UNSENT)
+
+
+def _store_in(folder: Path) -> str:
+    found = _MEANS_ELSE.search(str(folder))
+    if found:
+        raise InvalidConfigError(
+            f"paths.work: {folder}: an address of MLflow's store cannot have {found.group()!r} in "
+            "it, expected another folder, or a server in mlflow.tracking_uri"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / _DATABASE}"
 
