@@ -38,8 +38,10 @@ def run_book(book: NotebookNode, folder: Path = FOLDER, *, timeout: int = 1700) 
 
 
 def is_progress(output: NotebookNode) -> bool:
-    """Return whether an output is what a stage writes to standard error."""
-    return bool(output.output_type == "stream" and output.name == "stderr")
+    """Return whether an output is of a stage's progress: standard error, or a line that is gone."""
+    if output.output_type == "stream":
+        return bool(output.name == "stderr")
+    return output.output_type == "display_data" and output.data.get("text/html") == ""
 
 
 def clean(output: NotebookNode) -> NotebookNode:

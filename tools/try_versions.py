@@ -37,6 +37,10 @@ CONNECT = ["tests/places/test_connect_estimators.py"]
 RECIPE = [
     *("sample_data.movies=200", "posters.height=96", "posters.width=64", "features.text_words=50"),
     *("sampling.minimum_per_genre=3", "multilabel.forest.trees=5", "cnn.epochs=1"),
+    *(
+        "cnn.architecture=scratch_cnn_one",
+        "stack.models={fused: [binary_relevance, text, scratch_cnn_one]}",
+    ),
     *("cnn.batch_size=16", "spark.master=local[2]", "spark.settings={spark.driver.memory: 1g}"),
 ]
 

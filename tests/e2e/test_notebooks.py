@@ -1,43 +1,66 @@
-"""The notebooks, run from top to bottom on small data; what is committed has no outputs."""
+"""The notebooks: what is committed shows what a run gives, and they run on small data."""
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 nbformat = pytest.importorskip("nbformat")
-nbclient = pytest.importorskip("nbclient")
+pytest.importorskip("nbclient")
 
 pytestmark = pytest.mark.e2e
 
-FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "notebooks"
 BOOKS = sorted(FOLDER.glob("*.ipynb"))
+SHOWN = [file for file in BOOKS if file.stem != "quickstart"]  # which takes more minutes
 
 
-def run_book(name: str, parameters: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a notebook with other parameters in its own folder; return the text that it printed."""
+def runner() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("run_notebooks", ROOT / "tools/run_notebooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_small(name: str, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> Any:
+    """Run a notebook with other parameters in its own folder."""
     for variable in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(variable, raising=False)
-    book = nbformat.read(FOLDER / name, as_version=4)
+    book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
-    cell.source = parameters
-    nbclient.NotebookClient(
-        book, timeout=1700, kernel_name="python3", resources={"metadata": {"path": FOLDER}}
-    ).execute()
-    outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
-    return "".join(output.text for output in outputs if output.output_type == "stream")
+    cell.source += "\n" + "\n".join(f"{key} = {value!r}" for key, value in parameters.items())
+    return runner().run_book(book, FOLDER)
 
 
-@pytest.mark.parametrize("file", BOOKS, ids=lambda file: file.name)
-def test_a_notebook_is_committed_without_outputs(file) -> None:
+def kinds(book: Any) -> list[Any]:
+    """Return the kinds of outputs of each code cell: printed text, tables, pictures."""
+    return [
+        [(output.output_type, *sorted(output.get("data", {}))) for output in cell.outputs]
+        for cell in book.cells
+        if cell.cell_type == "code"
+    ]
+
+
+@pytest.mark.parametrize("file", SHOWN, ids=lambda file: file.stem)
+def test_a_notebook_is_committed_with_small_outputs_in_the_order_of_its_cells(file) -> None:
     book = nbformat.read(file, as_version=4)
     nbformat.validate(book)
-    for cell in book.cells:
-        if cell.cell_type == "code":
-            assert (cell.outputs, cell.execution_count) == ([], None), (
-                f"{file.name}: {cell.source[:60]}"
-            )
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert file.stat().st_size < 300_000
+    outputs = [output for cell in code for output in cell.outputs]
+    assert {output.output_type for output in outputs} <= {
+        "stream",
+        "display_data",
+        "execute_result",
+    }
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    assert str(ROOT) not in file.read_text(encoding="utf-8")
 
 
 @pytest.mark.timeout(1800)
@@ -56,12 +79,9 @@ def test_the_quickstart_ends_with_a_table_of_all_models(tmp_path, monkeypatch) -
         "multilabel.methods=[binary_relevance]",
         "multilabel.forest.trees=5",
     ]
-    text = run_book(
-        "quickstart.ipynb",
-        f"recipe = '../conf/demo.yaml'\nwork = {str(tmp_path / 'work')!r}\noverrides = "
-        f"{overrides!r}",
-        monkeypatch,
-    )
+    found = run_small("quickstart", monkeypatch, work=str(tmp_path / "work"), overrides=overrides)
+    outputs = [output for cell in found.cells for output in cell.get("outputs", [])]
+    text = "".join(output.text for output in outputs if output.output_type == "stream")
     for name in (
         "baseline_most_common",
         "baseline_random",
@@ -74,16 +94,21 @@ def test_the_quickstart_ends_with_a_table_of_all_models(tmp_path, monkeypatch) -
 
 
 @pytest.mark.timeout(1800)
-def test_the_multilabel_notebook_beats_the_most_common_labelset_with_every_method(
+@pytest.mark.slow
+def test_your_data_gives_outputs_of_the_kinds_that_are_committed(tmp_path, monkeypatch) -> None:
+    found = run_small("your_data", monkeypatch, work=str(tmp_path / "work"), movies=400)
+    assert kinds(found) == kinds(nbformat.read(FOLDER / "your_data.ipynb", as_version=4))
+
+
+@pytest.mark.timeout(1800)
+def test_the_estimators_notebook_beats_the_most_common_labelset_with_every_method(
     monkeypatch,
 ) -> None:
-    text = run_book("multilabel.ipynb", "rows = 400\ntrees = 10", monkeypatch)
-    lines = text.splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith("method"))
-    table = {
-        line[:26].strip(): [float(value) for value in line[26:].split()]
-        for line in lines[start + 1 : start + 8]
-    }
+    found = run_small("multilabel", monkeypatch, rows=400, words=300)
+    assert kinds(found) == kinds(nbformat.read(FOLDER / "multilabel.ipynb", as_version=4))
+    (cell,) = [cell for cell in found.cells if cell.source.startswith("from sklearn.ensemble")]
+    lines = cell.outputs[0].data["text/plain"].splitlines()[1:]
+    table = {line[:22].strip(): [float(value) for value in line[22:].split()] for line in lines}
     baseline = table.pop("most common labelset")
     assert len(table) == 6
     for name, (_, jaccard, _, f1_micro) in table.items():
