@@ -123,7 +123,7 @@ def test_the_command_runs_the_ingestion_that_it_needs(explored) -> None:
 
 def test_rows_that_earlier_stages_could_not_use_are_counted_by_reason(explored) -> None:
     notes = explored[1][-1].notes
-    assert "Rows with flaws, in `rejects/genres`: id is not a number (1)." in notes
+    assert "Rows with flaws: id is not a number (1); they are in `rejects/genres`." in notes
 
 
 def test_genres_and_pairs_are_counted(facts: Facts) -> None:

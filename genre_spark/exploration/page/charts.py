@@ -104,7 +104,7 @@ def _together(facts: Facts) -> Chart:
             given,
             rows=counts.genres,
             columns=counts.genres,
-            title="Of the row's movies, per cent that have the column's genre too",
+            title="Genres together, per cent of the row's movies",
             high=max(0.1, float(np.nanmax(given))),
         ),
         f"{counts.genres[row]} comes with {counts.genres[column]} in {given[row, column]:.0%} of "

@@ -71,7 +71,7 @@ def _repeated(facts: Facts) -> Iterator[str]:
 def _rejected(facts: Facts) -> Iterator[str]:
     for stage, reasons in facts.rejected.items():
         listed = [f"{reason} ({rows:,})" for reason, rows in reasons.items()]
-        yield f"Rows with flaws, in `rejects/{stage}`: {_listed(listed)}."
+        yield f"Rows with flaws: {_listed(listed)}; they are in `rejects/{stage}`."
 
 
 def _rare(facts: Facts) -> Iterator[str]:
