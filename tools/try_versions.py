@@ -188,7 +188,7 @@ def describe(output: str, code: int, trial: Trial) -> str:
         if not last:
             return "no test ran"
         return re.sub(r" in .*| \(.*|, \d+ (deselected|warnings?)|=", "", last[-1]).strip()
-    stages = len(re.findall(r"^  [a-z-]+: [\d.]+ s$", output, re.MULTILINE))
+    stages = len(re.findall(r"^  [a-z-]+: \d+\.\d s$", output, re.MULTILINE))
     return f"{stages} stages" if code == 0 else f"failed after {stages} stages"
 
 
