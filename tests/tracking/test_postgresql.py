@@ -88,7 +88,8 @@ def server(tmp_path_factory) -> Iterator[tuple[str, str]]:
     folder = tmp_path_factory.mktemp("server")
     with database() as store:
         port = free_port()
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
+        driver = store.replace("postgresql:", "postgresql+psycopg2:")
+        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", driver]
         command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
         with (folder / "log").open("wb") as log:
