@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -208,15 +209,23 @@ def cancel_jobs() -> None:
     interrupt_all()
 
 
-def end_jvm() -> None:
-    """End the JVM that this process has started, after its session, and wait until it is gone."""
+def end_jvm(*, patience: float = 300) -> None:
+    """End the JVM that this process has started, after its session, and wait until it is gone.
+
+    Args:
+        patience: seconds after which it is killed.
+    """
     known: Any = SparkContext
     gateway = known._gateway
     if gateway is None or getattr(gateway, "proc", None) is None:
         return
     gateway.shutdown()
     gateway.proc.stdin.close()
-    gateway.proc.wait()
+    try:
+        gateway.proc.wait(patience)
+    except subprocess.TimeoutExpired:
+        gateway.proc.kill()
+        gateway.proc.wait()
     known._gateway = known._jvm = None
 
 
