@@ -8,7 +8,7 @@ from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.progress import counting
-from genre_spark.synthesis import DatasetSpec, read_report, write_dataset
+from genre_spark.synthesis import DatasetReport, DatasetSpec, read_report, write_dataset
 from genre_spark.tracking import TrackedRun
 
 
@@ -57,9 +57,16 @@ def _depends_on(config: Config) -> list[object]:
     return [spec.movies, spec.seed, spec.flaws]
 
 
+def _standing(config: Config) -> StageResult | None:
+    report = read_report(dataset_spec(config))
+    return None if report is None else _result(config, report)
+
+
 @stage(
     depends_on=_depends_on,
     outputs=lambda config: [_DataSet(dataset_spec(config))],
+    always=True,
+    standing=_standing,
     needs_spark=False,
 )
 def run(spark: None, config: Config, tracked: TrackedRun) -> StageResult:  # noqa: ARG001
@@ -68,8 +75,11 @@ def run(spark: None, config: Config, tracked: TrackedRun) -> StageResult:  # noq
     tracked.log_params({"movies": spec.movies, "seed": spec.seed, "flaws": spec.flaws})
     with counting("posters", spec.movies) as work:
         report = write_dataset(spec, report=lambda done: work.reach(min(done, spec.movies)))
-    rows = sum(report.genres.values())
     tracked.log_dict({"genres": dict(report.genres), "flaws": dict(report.flaws)}, "sample.json")
+    return _result(config, report)
+
+
+def _result(config: Config, report: DatasetReport) -> StageResult:
     return StageResult(
         outputs={
             "genres_csv": config.paths.genres_csv,
@@ -79,7 +89,7 @@ def run(spark: None, config: Config, tracked: TrackedRun) -> StageResult:  # noq
         counts={
             "movies": report.movies,
             "posters": report.posters,
-            "genre_rows": rows,
+            "genre_rows": sum(report.genres.values()),
             "flaws": sum(report.flaws.values()),
         },
         notes=(f"planted flaws: {', '.join(f'{n} {kind}' for kind, n in report.flaws.items())}",)
