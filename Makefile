@@ -9,8 +9,8 @@ MULTILABEL_TESTS ?= $(addprefix tests/multilabel/test_,contract.py stored.py pag
 # whose tests hold in a session of Spark Connect too
 CONNECT_TESTS ?= $(addprefix tests/,adapters collect evaluation exploration explanations features fusion multilabel \
   posters sampling spark text vision)
-# processes that run tests; tests/conftest.py says which tests stay together
-PARALLEL ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# processes that run tests; a file's tests stay together
+PARALLEL ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,12 +25,23 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and so all files that read the finished pipeline."""
-    files = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
-    for item in items:
-        group = "finished pipeline" if item.path in files else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests in one process, and all files that read the finished pipeline."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415
+
+    files = {
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "tests" / "e2e").glob("test_*.py")
+        if "(finished" in file.read_text()
+    }
+
+    class OnePipeline(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "finished pipeline" if file in files else file
+
+    return OnePipeline(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, MissingExtraError
 from genre_spark.files import filesystem, join
 from genre_spark.posters.archives import DAMAGED_MEMBER, PARQUET, Entry
 from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column
@@ -288,7 +288,7 @@ class ParquetPosters:
             relative = "://" not in address and not address.startswith(("/", "dbfs:", "file:"))
             try:
                 system, inner = filesystem(join(self._folder, address) if relative else address)
-            except (ValueError, ImportError) as error:
+            except (InvalidInputError, MissingExtraError, ImportError) as error:
                 found[place] = ReadFailure(UNREADABLE, str(error))
                 continue
             _, places, paths = together.setdefault(id(system), (system, [], []))
