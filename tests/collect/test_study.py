@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 
 def test_the_whole_study_runs_from_one_recipe(tmp_path: Path) -> None:
-    small = ["multilabel.forest.trees=5", "cnn.epochs=1"]
+    small = ["multilabel.forest.trees=5", "cnn.epochs=1", "features.min_count=2"]
     done = run_study(tmp_path, 200, small)
     assert done.returncode == 0, done.stdout[-4000:]
     work = tmp_path / "work" / "tmdb_complete"
