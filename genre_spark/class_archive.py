@@ -1,6 +1,6 @@
 """Spark's classes, loaded once and kept: a class data sharing archive for the JVMs of this user.
 
-A JVM that starts Spark reads and checks some 15,000 classes. With an archive of them (JEP 350) it
+A JVM that starts Spark reads and checks thousands of classes. With an archive of them (JEP 350) it
 maps what another one has made of them: a small job takes a third less processor time. The JVM looks
 at the archive itself, and does without it where jars or its own version have changed.
 """

@@ -37,7 +37,7 @@ from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.progress import LineHandler
 from genre_spark.redaction import RedactingFormatter, redact, redact_tree
 from genre_spark.report import describe_result, how_to_open
-from genre_spark.session import cancel_jobs, spark_session
+from genre_spark.session import cancel_jobs, recipe_session
 from genre_spark.signals import (
     end_interrupted,
     interruption,
@@ -143,22 +143,10 @@ def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable
 
     def session() -> SparkSession:
         if not started:
-            logs = (
-                None
-                if "://" in config.paths.work
-                else Path(config.paths.work) / "logs" / "spark.log"
-            )
             on_interruption(cancel_jobs)
             with keeping_handlers():
                 spark = stack.enter_context(
-                    spark_session(
-                        app_name=f"genre_spark {stage}",
-                        master=config.spark.master,
-                        conf_file=config.spark.conf_file,
-                        settings=config.spark.settings,
-                        log_file=logs,
-                        remote=config.spark.remote,
-                    )
+                    recipe_session(config.spark, config.paths.work, app_name=f"genre_spark {stage}")
                 )
             started.append(spark)
         return started[0]

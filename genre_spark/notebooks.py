@@ -28,7 +28,7 @@ from genre_spark.evaluation.scores import choose_best, gather_candidates
 from genre_spark.evaluation.verdict import Compared
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.evaluated_models import evaluated_models, read_scores
-from genre_spark.session import spark_session
+from genre_spark.session import recipe_session
 from genre_spark.tracking import resolve_tracking_uri
 
 __all__ = [
@@ -58,15 +58,7 @@ def open_session(config: Config, *, name: str = "notebook") -> SparkSession:
         config: the recipe; its section `spark` holds for a new session.
         name: of the application in Spark's UI.
     """
-    logs = None if "://" in config.paths.work else Path(config.paths.work) / "logs" / "spark.log"
-    session = spark_session(
-        app_name=name,
-        master=config.spark.master,
-        conf_file=config.spark.conf_file,
-        settings=config.spark.settings,
-        log_file=logs,
-        remote=config.spark.remote,
-    )
+    session = recipe_session(config.spark, config.paths.work, app_name=name)
     atexit.register(close_session)
     return _open.enter_context(session)
 

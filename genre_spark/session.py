@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +39,7 @@ __all__ = [
     "json_of_java",
     "literal_path",
     "read_spark_conf",
+    "recipe_session",
     "recipe_settings",
     "spark_session",
     "task_counts",
@@ -57,6 +58,14 @@ class SessionSection(Protocol):
     def settings(self) -> Mapping[str, str]:
         """Return the settings that win over the file's."""
 
+    @property
+    def master(self) -> str | None:
+        """Return where Spark runs; None leaves it to spark-submit or the file."""
+
+    @property
+    def remote(self) -> str | None:
+        """Return the URL of a Spark Connect server, in place of a master."""
+
 
 def recipe_settings(section: SessionSection) -> dict[str, str]:
     """Return the settings of a recipe for a session that somebody else has started.
@@ -66,6 +75,26 @@ def recipe_settings(section: SessionSection) -> dict[str, str]:
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return {}
     return {**(read_spark_conf(section.conf_file) if section.conf_file else {}), **section.settings}
+
+
+def recipe_session(
+    section: SessionSection, work: str, *, app_name: str
+) -> AbstractContextManager[SparkSession]:
+    """Return the block of a recipe's session, whose JVM writes to a log in a local work folder.
+
+    Args:
+        section: what the recipe says of the session.
+        work: the work folder, a path or URL.
+        app_name: see `spark_session`.
+    """
+    return spark_session(
+        app_name=app_name,
+        master=section.master,
+        conf_file=section.conf_file,
+        settings=section.settings,
+        log_file=None if "://" in work else Path(work) / "logs" / "spark.log",
+        remote=section.remote,
+    )
 
 
 @contextmanager

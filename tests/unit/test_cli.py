@@ -70,7 +70,7 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(
     recipe, arguments, message, capsys, monkeypatch
 ) -> None:
     monkeypatch.setattr(
-        "genre_spark.cli.spark_session", lambda **_: pytest.fail("Spark must not start")
+        "genre_spark.cli.recipe_session", lambda *_, **__: pytest.fail("Spark must not start")
     )
     stage, *words = arguments
     assert main([stage, "--config", str(recipe), *words]) == 2
