@@ -15,7 +15,7 @@ from genre_spark.session import spark_session
 ROOT = Path(__file__).resolve().parent.parent
 # A JVM of small queries compiles more than it computes: one quick compiler took a quarter less CPU
 # time than the default two on tests/spark/test_metadata.py and tests/sampling/test_group_genres.py.
-SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
