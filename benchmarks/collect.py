@@ -41,7 +41,7 @@ from pyspark.sql import SparkSession
 from genre_spark.collect.downloads import download_posters
 from genre_spark.config.collect import DownloadsConfig
 from genre_spark.imaging.headers import read_header
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 
 
 class _SamePoster(asyncio.Protocol):

@@ -28,11 +28,11 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config, load_config
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import join, read_checked_json
 from genre_spark.fusion.linear_model import LinearModel
 from genre_spark.fusion.stacking import StackedModel, log_odds
 from genre_spark.pipelines.features.text_embeddings import _texts
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
+from genre_spark.storage.files import join, read_checked_json
 from genre_spark.text.embedding_table import TEXT, embed_texts
 from genre_spark.text.encoders import encode_texts, open_encoder
 from genre_spark.text.sources import find_source

@@ -37,7 +37,7 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 
 import genre_spark.multilabel as ml
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -35,7 +35,7 @@ from genre_spark.multilabel.fitting.with_sklearn import fit_part
 from genre_spark.multilabel.models.parts import FittedPart
 from genre_spark.multilabel.models.transform import score_features
 from genre_spark.multilabel.problem_transformation import ProblemTransformation
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 
 
 def build(method: str, trees: int, seed: int) -> ml.BinaryRelevance:

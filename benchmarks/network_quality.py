@@ -29,7 +29,7 @@ from genre_spark.pipelines.models.multilabel_methods import make_estimator
 from genre_spark.pipelines.models.train_cnn import run as train_cnn
 from genre_spark.pipelines.sampling.sample import run as sample
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PROBABILITIES
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 
 METRICS = ("hamming_loss", "jaccard_samples", "subset_accuracy", "f1_micro", "f1_macro")
 RULES = ("fixed", "exact_match", "f1_micro", "f1_per_label")

@@ -24,7 +24,7 @@ from poster_files import link_posters, make_posters
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.posters.table import prepare_posters
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 
 
 def main() -> None:

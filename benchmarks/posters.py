@@ -29,7 +29,7 @@ from poster_limits import prepare_limit
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.posters.table import prepare_posters
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 
 
 class _Measured:

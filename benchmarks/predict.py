@@ -32,9 +32,9 @@ from mlflow import MlflowClient
 
 from genre_spark.config import Config, load_config
 from genre_spark.features.frame_engine import FeatureRows
-from genre_spark.files import read_json
 from genre_spark.serving.model_parts import Movies
 from genre_spark.serving.movie_model import INPUTS, MovieModel
+from genre_spark.storage.files import read_json
 from genre_spark.tracking import resolve_tracking_uri
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))

@@ -39,7 +39,7 @@ from genre_spark.sampling.cutoff_search import find_cutoffs  # noqa: E402
 from genre_spark.sampling.cutoffs import Demand, LabelCounts, apply_cutoffs  # noqa: E402
 from genre_spark.sampling.splits import assign_split  # noqa: E402
 from genre_spark.schemas import GENRES_CSV, GENRES_SCHEMA  # noqa: E402
-from genre_spark.session import spark_session  # noqa: E402
+from genre_spark.spark.session import spark_session  # noqa: E402
 from genre_spark.transforms.csv import read_layout, read_lines  # noqa: E402
 from genre_spark.transforms.genre_rows import GENRE  # noqa: E402
 from genre_spark.transforms.genres import group_labels  # noqa: E402

@@ -25,7 +25,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import genre_spark.multilabel as ml
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 
 SETTINGS = {
     "spark.ui.enabled": "false",

@@ -33,7 +33,7 @@ import psutil
 from genre_spark.config import load_config
 from genre_spark.pipelines.run import run, run_stage
 from genre_spark.pipelines.stage_list import STAGES
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 
 Span = tuple[float, float]
 

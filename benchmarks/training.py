@@ -37,7 +37,7 @@ from training_measures import (
     show_profile,
 )
 
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 from genre_spark.vision.devices import choose_device, cores
 
 

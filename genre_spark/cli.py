@@ -37,7 +37,6 @@ from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.progress import LineHandler
 from genre_spark.redaction import RedactingFormatter, redact, redact_tree
 from genre_spark.report import describe_result, how_to_open
-from genre_spark.session import cancel_jobs, recipe_session
 from genre_spark.signals import (
     end_interrupted,
     interruption,
@@ -45,6 +44,7 @@ from genre_spark.signals import (
     on_interruption,
     working,
 )
+from genre_spark.spark.session import cancel_jobs, recipe_session
 from genre_spark.tracking import experiment_address, open_store
 
 

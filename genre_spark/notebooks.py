@@ -28,7 +28,7 @@ from genre_spark.evaluation.scores import choose_best, gather_candidates
 from genre_spark.evaluation.verdict import Compared
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.evaluated_models import evaluated_models, read_scores
-from genre_spark.session import recipe_session
+from genre_spark.spark.session import recipe_session
 from genre_spark.tracking import resolve_tracking_uri
 
 __all__ = [

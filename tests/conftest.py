@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 
 ROOT = Path(__file__).resolve().parent.parent
 # A JVM of small queries compiles more than it computes: one quick compiler took a quarter less CPU

@@ -15,9 +15,9 @@ from pyspark.sql.types import ArrayType, MapType, StringType, StructField, Struc
 from genre_spark.adapters.mapping import find_column
 from genre_spark.config.paths import ImportConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, join
-from genre_spark.session import literal_path
-from genre_spark.tables import read_manifest
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.files import filesystem, join
+from genre_spark.storage.tables import read_manifest
 from genre_spark.transforms.csv import HEAD_BYTES, read_head
 from genre_spark.transforms.raw_columns import correct
 from genre_spark.transforms.text_form import (

@@ -16,9 +16,9 @@ from pyspark.sql import functions as F
 
 from genre_spark.collect.imdb_files import COLUMNS
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import join
 from genre_spark.schemas import CONTENT, CONTENT_CHARS, IMDB_SCHEMA, MOVIE_ID, REASON, SOURCE
-from genre_spark.session import literal_path
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.files import join
 
 __all__ = ["FilteredFile", "filter_files", "join_imdb", "rejected_rows"]
 

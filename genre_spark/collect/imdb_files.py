@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from genre_spark import __version__
 from genre_spark.collect.politeness import run_async
 from genre_spark.errors import InvalidInputError, StageFailedError
-from genre_spark.files import filesystem, join, whole_file
+from genre_spark.storage.files import filesystem, join, whole_file
 
 __all__ = ["COLUMNS", "check_header", "download_mirror", "find_file", "is_mirror", "needed_files"]
 

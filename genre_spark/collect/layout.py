@@ -16,8 +16,8 @@ from datetime import datetime, timezone
 from typing import BinaryIO, TextIO, cast
 
 from genre_spark.collect.tmdb_answers import MovieAnswer
-from genre_spark.files import join, whole_file
 from genre_spark.schemas import GENRES_CSV, LIST_CSVS, MOVIES_CSV, NUMBERS_CSV
+from genre_spark.storage.files import join, whole_file
 
 __all__ = ["COLUMNS", "LayoutWriter", "iso_time", "layout_paths", "layout_rows"]
 

@@ -14,7 +14,7 @@ from genre_spark.collect.politeness import TMDB_ATTRIBUTION
 from genre_spark.collect.tmdb_answers import APPENDED
 from genre_spark.collect.tmdb_lists import GenreRanking
 from genre_spark.config.collect import TmdbConfig
-from genre_spark.files import join, whole_file, write_json
+from genre_spark.storage.files import join, whole_file, write_json
 
 __all__ = ["PROVENANCE", "AnswerStates", "write_provenance"]
 

@@ -19,8 +19,8 @@ from genre_spark.collect.tmdb_client import RefusedRequestError, TmdbClient, Unu
 from genre_spark.collect.tmdb_lists import GenreRanking, rank_genres, read_ids
 from genre_spark.config.collect import TmdbConfig
 from genre_spark.errors import StageFailedError
-from genre_spark.files import filesystem, fingerprint, join, read_json
 from genre_spark.posters.rejects import RejectsLog
+from genre_spark.storage.files import filesystem, fingerprint, join, read_json
 
 __all__ = ["CollectedMovies", "collect_movies"]
 

@@ -26,7 +26,7 @@ from genre_spark.collect.tmdb_answers import (
 from genre_spark.collect.tmdb_client import PAGE_BEYOND, RefusedRequestError, TmdbClient
 from genre_spark.config.collect import TmdbConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.files import filesystem, fingerprint
+from genre_spark.storage.files import filesystem, fingerprint
 
 __all__ = ["GenreRanking", "RankedMovie", "rank_genres", "read_ids"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre_spark.class_archive import JAVA_OPTIONS, archive_file
 from genre_spark.errors import GenreSparkError, InvalidConfigError
+from genre_spark.spark.class_archive import JAVA_OPTIONS, archive_file
 from genre_spark.user_cache import NAME
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(file: Path) -> None:
-    from genre_spark.session import end_jvm, spark_session  # noqa: PLC0415 - pyspark, a second
+    from genre_spark.spark.session import end_jvm, spark_session  # noqa: PLC0415 - pyspark, a second
 
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     settings = {

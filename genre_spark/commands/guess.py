@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from genre_spark.errors import GenreSparkError, InvalidInputError
-from genre_spark.files import read_checked_json
 from genre_spark.redaction import redact
+from genre_spark.storage.files import read_checked_json
 
 __all__ = ["main"]
 

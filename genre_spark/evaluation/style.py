@@ -8,7 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genre_spark.files import filesystem
+from genre_spark.storage.files import filesystem
 
 __all__ = [
     "DIVERGING",

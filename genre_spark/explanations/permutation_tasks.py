@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from genre_spark.explanations.permutation import Baseline, Drop, Score, Unit, permute_units
-from genre_spark.session import count_task_slots
+from genre_spark.spark.session import count_task_slots
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 

@@ -9,7 +9,6 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.config.exploration import ExploreConfig
 from genre_spark.exploration.counting.column_leaks import column_aucs, learn_scores
 from genre_spark.exploration.counting.genre_counts import category_shares, count_genres
@@ -26,6 +25,7 @@ from genre_spark.exploration.counting.telling_values import log_odds, sure_value
 from genre_spark.exploration.counting.value_counts import add_halves, count_values, list_values
 from genre_spark.exploration.facts import Facts
 from genre_spark.features.blocks import DECADE, WORDS
+from genre_spark.storage.caching import cached
 
 __all__ = ["TELLING", "gather_facts"]
 

@@ -31,7 +31,7 @@ from genre_spark.features.blocks import (
     Vector,
     WordsBlock,
 )
-from genre_spark.files import (
+from genre_spark.storage.files import (
     filesystem,
     join,
     read_json,

@@ -54,7 +54,7 @@ from genre_spark.multilabel.persistence import (
     ModelWriter,
 )
 from genre_spark.multilabel.shared_params import MultilabelParams
-from genre_spark.session import check_workers
+from genre_spark.spark.session import check_workers
 from genre_spark.workers.errors import worker_errors
 
 __all__ = ["MultilabelEstimator", "MultilabelModel"]

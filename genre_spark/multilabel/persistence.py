@@ -17,7 +17,6 @@ from pyspark.ml.util import (
     MLWriter,
 )
 
-from genre_spark.connect import is_connect
 from genre_spark.errors import InvalidInputError, explained_damage
 from genre_spark.multilabel.models.archives import (
     dump_sklearn,
@@ -32,7 +31,8 @@ from genre_spark.multilabel.models.from_sklearn import SkopsScorer
 from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart, save_spark_stage
 from genre_spark.multilabel.models.scorers import ConstantScorer, LinearScorer, StoredScorer
 from genre_spark.multilabel.stored_names import check_stored_class
-from genre_spark.session import literal_path
+from genre_spark.spark.connect import is_connect
+from genre_spark.spark.session import literal_path
 
 __all__ = [
     "EstimatorReader",

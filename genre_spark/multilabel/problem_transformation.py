@@ -10,7 +10,6 @@ from pyspark.ml.param import Param
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.errors import InvalidConfigError
 from genre_spark.multilabel.base import MultilabelEstimator, MultilabelModel
 from genre_spark.multilabel.classifiers import HasClassifier
@@ -28,7 +27,8 @@ from genre_spark.multilabel.fitting.with_spark import fit_with_spark
 from genre_spark.multilabel.models.from_sklearn import compares_in_single
 from genre_spark.multilabel.models.predictors import Structure
 from genre_spark.multilabel.persistence import read_scorer
-from genre_spark.session import check_workers
+from genre_spark.spark.session import check_workers
+from genre_spark.storage.caching import cached
 
 __all__ = ["ProblemTransformation"]
 

@@ -12,8 +12,8 @@ from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
-from genre_spark.connect import in_session
 from genre_spark.progress import counting
+from genre_spark.spark.connect import in_session
 
 __all__ = ["run_in_threads"]
 

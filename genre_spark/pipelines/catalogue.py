@@ -8,7 +8,6 @@ from typing import get_args
 from genre_spark.adapters.layout_tables import TABLES
 from genre_spark.config import Config
 from genre_spark.config.multilabel import Method
-from genre_spark.files import join
 from genre_spark.schemas import (
     DOWNLOADS_SCHEMA,
     EMBEDDINGS_SCHEMA,
@@ -27,7 +26,8 @@ from genre_spark.schemas import (
     SAMPLES_WITHOUT_POSTERS_SCHEMA,
     TEXT_EMBEDDINGS_SCHEMA,
 )
-from genre_spark.tables import Table
+from genre_spark.storage.files import join
+from genre_spark.storage.tables import Table
 
 __all__ = ["Catalogue"]
 

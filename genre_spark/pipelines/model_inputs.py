@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genre_spark.config import Config
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.tables import Table
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import DataInput
 
 __all__ = ["feature_input", "sample_inputs"]

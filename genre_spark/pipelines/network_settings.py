@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from genre_spark.config import Config
-from genre_spark.files import file_digest, join
+from genre_spark.storage.files import file_digest, join
 
 __all__ = ["FROM_SCRATCH", "pretrained_source", "training_note", "training_settings"]
 

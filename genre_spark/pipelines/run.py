@@ -11,11 +11,11 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.files import require_writable
 from genre_spark.pipelines.seeds import list_steps, run_of_seed
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
 from genre_spark.sampling.splits import TRAIN
+from genre_spark.storage.files import require_writable
 from genre_spark.tracking import TrackedRun, open_run
 
 __all__ = ["run", "run_stage", "stages_of"]

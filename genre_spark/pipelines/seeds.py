@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from genre_spark.config import Config
-from genre_spark.files import join
 from genre_spark.pipelines.stage import StageResult
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
+from genre_spark.storage.files import join
 from genre_spark.tracking import TrackedRun, resolve_tracking_uri
 
 __all__ = ["Step", "is_repeated", "list_steps", "run_of_seed", "seed_configs"]

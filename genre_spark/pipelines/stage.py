@@ -14,11 +14,14 @@ from typing import Any, Protocol
 from pyspark.sql import SparkSession
 
 from genre_spark import __version__
-from genre_spark.caching import keep_in_folder
 from genre_spark.config import Config
-from genre_spark.connect import session_settings
 from genre_spark.errors import DamagedTableError, MissingTableError
-from genre_spark.files import (
+from genre_spark.pipelines.stage_result import StageResult, read_result, record_result
+from genre_spark.progress import show_progress
+from genre_spark.spark.connect import session_settings
+from genre_spark.spark.session import check_workers, recipe_settings, task_counts
+from genre_spark.storage.caching import keep_in_folder
+from genre_spark.storage.files import (
     filesystem,
     fingerprint,
     join,
@@ -26,12 +29,9 @@ from genre_spark.files import (
     require_writable,
     write_checked_json,
 )
-from genre_spark.inventory import find_damage, read_states, take_inventory
-from genre_spark.ownership import claimed
-from genre_spark.pipelines.stage_result import StageResult, read_result, record_result
-from genre_spark.progress import show_progress
-from genre_spark.session import check_workers, recipe_settings, task_counts
-from genre_spark.tables import Table
+from genre_spark.storage.inventory import find_damage, read_states, take_inventory
+from genre_spark.storage.ownership import claimed
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun, open_run
 from genre_spark.workers.errors import worker_errors
 

@@ -11,11 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.files import filesystem, join, read_checked_json
 from genre_spark.imaging import RejectedImage, store_poster
 from genre_spark.imaging.decoding import Pixels
 from genre_spark.imaging.process import settle_process
-from genre_spark.inventory import file_state
 from genre_spark.posters.names import expected_format
 from genre_spark.posters.placeholders import content_hash
 from genre_spark.posters.reading import Row, read_posters
@@ -23,6 +21,8 @@ from genre_spark.posters.receipts import STATE, PosterFacts, read_facts, write_f
 from genre_spark.posters.rejects import Content, ReadFailure, write_rejects
 from genre_spark.posters.writing import PartWriter
 from genre_spark.schemas import IMAGE, MOVIE_ID, SOURCE
+from genre_spark.storage.files import filesystem, join, read_checked_json
+from genre_spark.storage.inventory import file_state
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, fingerprint, is_local, join
 from genre_spark.posters.archives import (
     BROKEN_LINK,
     BROKEN_TAR,
@@ -31,6 +30,7 @@ from genre_spark.posters.archives import (
 from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, text_column
 from genre_spark.posters.names import parse_poster_name, readable_name
 from genre_spark.posters.parquet_source import list_rows
+from genre_spark.storage.files import filesystem, fingerprint, is_local, join
 
 DIRECTORY = "a directory, not a file"
 _BOOKKEEPING = "_"  # folders whose names start so hold no data, for Spark and Hadoop too

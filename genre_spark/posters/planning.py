@@ -25,7 +25,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.files import filesystem, fingerprint, join, read_checked_json
 from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, table_digest, text_column
 from genre_spark.posters.listing import list_posters, shard_names
 from genre_spark.posters.names import DUPLICATE_ID
@@ -33,7 +32,8 @@ from genre_spark.posters.placeholders import PLACEHOLDER, PLACEHOLDER_FROM, hash
 from genre_spark.posters.receipts import STATE, done_chunks, facts_folder
 from genre_spark.posters.rejects import write_rejects
 from genre_spark.schemas import MOVIE_ID, SOURCE
-from genre_spark.tables import read_manifest, table_damage
+from genre_spark.storage.files import filesystem, fingerprint, join, read_checked_json
+from genre_spark.storage.tables import read_manifest, table_damage
 
 FORMAT = 1  # of the chunks; raised when the same original would be stored differently
 PLAN_SCHEMA = pa.schema(

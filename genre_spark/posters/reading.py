@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, is_local, join
 from genre_spark.posters.archives import DAMAGED_MEMBER, PARQUET, TAR, ZIP_DEFLATED
 from genre_spark.posters.listing import shard_of, source_kind
 from genre_spark.posters.names import file_name
@@ -21,6 +20,7 @@ from genre_spark.posters.parquet_source import ParquetPosters
 from genre_spark.posters.rejects import TOO_MANY_BYTES, UNREADABLE, Content, ReadFailure
 from genre_spark.posters.zip_directory import LOCAL_HEADER, LOCAL_HEADER_SIZE
 from genre_spark.schemas import SOURCE
+from genre_spark.storage.files import filesystem, is_local, join
 
 _TOGETHER = 32  # files asked for at once where each request has a latency
 

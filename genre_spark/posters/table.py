@@ -20,8 +20,6 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, is_local, join, write_checked_json
-from genre_spark.inventory import FileState, read_states
 from genre_spark.posters.arrow_columns import text_column
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import require_posters
@@ -34,7 +32,9 @@ from genre_spark.posters.planning import (
 )
 from genre_spark.posters.receipts import STATE, facts_folder, read_hashes
 from genre_spark.progress import counting
-from genre_spark.tables import TableManifest, commit_table, read_manifest
+from genre_spark.storage.files import filesystem, is_local, join, write_checked_json
+from genre_spark.storage.inventory import FileState, read_states
+from genre_spark.storage.tables import TableManifest, commit_table, read_manifest
 from genre_spark.workers.tasks import short_task
 
 _ANSWER = "answer string"

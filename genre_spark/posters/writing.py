@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genre_spark.files import filesystem, is_local, join
 from genre_spark.imaging.storing import CHANNELS
 from genre_spark.posters.arrow_columns import bytes_column, int_column, text_column
 from genre_spark.schemas import CHANNELS as CHANNELS_COLUMN
 from genre_spark.schemas import ENCODING, HEIGHT, IMAGE, MOVIE_ID, SOURCE, WIDTH
+from genre_spark.storage.files import filesystem, is_local, join
 
 # Readers shuffle row groups and hold a few of them: small enough to mix, large enough to read fast.
 ROW_GROUP_BYTES = 8 << 20

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.errors import StageFailedError
 from genre_spark.sampling.cutoffs import (
     LABEL,
@@ -23,6 +22,7 @@ from genre_spark.sampling.cutoffs import (
 from genre_spark.sampling.priorities import HIGHEST, LOWEST, fraction_to_priority, priority
 from genre_spark.sampling.splits import SPLIT
 from genre_spark.schemas import LABEL_IDS
+from genre_spark.storage.caching import cached
 
 __all__ = ["find_cutoffs"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.sampling.splits import SPLIT
 from genre_spark.schemas import LABEL_IDS, WEIGHT
+from genre_spark.storage.caching import cached
 
 __all__ = ["ALL", "MAX_PAIRED_LABELS", "Balance", "count_labelsets", "describe_labelsets"]
 

@@ -6,7 +6,7 @@ import atexit
 import functools
 import tempfile
 
-from genre_spark.files import copy_folder, filesystem, is_local, remove_folder
+from genre_spark.storage.files import copy_folder, filesystem, is_local, remove_folder
 
 __all__ = ["local_package"]
 

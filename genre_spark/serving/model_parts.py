@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.frame_engine import FeatureRows
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import filesystem, join
 from genre_spark.serving.package_description import ModelDescription
+from genre_spark.storage.files import filesystem, join
 
 __all__ = ["KINDS", "Movies", "Part", "Scored", "open_part"]
 

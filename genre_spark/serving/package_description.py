@@ -8,8 +8,8 @@ from typing import Any
 
 from genre_spark.errors import InvalidInputError, explained_damage, made_again_by
 from genre_spark.features.blocks import PosterForm
-from genre_spark.files import join, read_checked_json, read_json, write_checked_json
-from genre_spark.inventory import FileState, find_damage, read_states
+from genre_spark.storage.files import join, read_checked_json, read_json, write_checked_json
+from genre_spark.storage.inventory import FileState, find_damage, read_states
 
 __all__ = ["FORMAT", "ModelDescription", "TextSource"]
 

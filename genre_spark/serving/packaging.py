@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import copy_folder, filesystem, join, remove_folder
-from genre_spark.inventory import take_inventory
 from genre_spark.serving.package_description import ModelDescription
+from genre_spark.storage.files import copy_folder, filesystem, join, remove_folder
+from genre_spark.storage.inventory import take_inventory
 
 __all__ = ["package_model", "stored_class"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO
 
-from genre_spark.files import filesystem, is_local, join, read_json, whole_file, write_json
+from genre_spark.storage.files import filesystem, is_local, join, read_json, whole_file, write_json
 
 __all__ = ["Folder"]
 

@@ -12,12 +12,12 @@ import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.config import TextEmbeddingsConfig
-from genre_spark.files import filesystem, fingerprint, join, whole_file
 from genre_spark.schemas import FEATURES, MOVIE_ID, TEXT_EMBEDDINGS_SCHEMA
-from genre_spark.session import literal_path
-from genre_spark.tables import TableManifest, commit_table, read_manifest, remove_damaged
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.caching import cached
+from genre_spark.storage.files import filesystem, fingerprint, join, whole_file
+from genre_spark.storage.tables import TableManifest, commit_table, read_manifest, remove_damaged
 from genre_spark.text.encoders import TextEncoder, encode_texts, open_encoder
 from genre_spark.text.sources import EncoderSource
 from genre_spark.workers.errors import worker_errors

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from genre_spark.errors import InvalidInputError, MissingExtraError
-from genre_spark.files import fingerprint
+from genre_spark.storage.files import fingerprint
 
 __all__ = ["EncoderSource", "find_source"]
 

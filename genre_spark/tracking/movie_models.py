@@ -17,10 +17,10 @@ from mlflow.types.schema import Array, Map
 import genre_spark
 from genre_spark.config import MlflowConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, join
 from genre_spark.imaging import encode_pixels
 from genre_spark.serving.movie_model import INPUTS
 from genre_spark.serving.package_description import ModelDescription
+from genre_spark.storage.files import filesystem, join
 from genre_spark.tracking.runs import TrackedRun
 from genre_spark.tracking.stores.addresses import open_store, use_store
 

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from genre_spark.config import Config
-from genre_spark.files import fingerprint
+from genre_spark.storage.files import fingerprint
 from genre_spark.tracking.model_runs import KIND, MODEL
 from genre_spark.tracking.runs import TrackedRun, now
 from genre_spark.tracking.stores.addresses import resolve_tracking_uri

@@ -18,7 +18,7 @@ from pyspark.ml import Model, PipelineModel
 from pyspark.sql.utils import is_remote
 
 import genre_spark
-from genre_spark.files import filesystem, join, remove_folder
+from genre_spark.storage.files import filesystem, join, remove_folder
 from genre_spark.tracking.runs import TrackedRun, temporary_folder
 
 __all__ = ["log_spark_model"]

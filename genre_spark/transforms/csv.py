@@ -12,8 +12,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem
-from genre_spark.session import literal_path
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.files import filesystem
 from genre_spark.transforms.text_form import (
     COMMA_UTF8,
     TextForm,

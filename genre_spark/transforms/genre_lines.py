@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.schemas import GENRES_CSV
-from genre_spark.tables import read_manifest
+from genre_spark.storage.tables import read_manifest
 from genre_spark.transforms.csv import LINE, CsvLayout, read_layout, read_lines
 from genre_spark.transforms.metadata import read_text_csv
 

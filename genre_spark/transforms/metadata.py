@@ -9,10 +9,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, join
 from genre_spark.schemas import LIST_CSVS, METADATA_CSVS, MOVIE_ID, MOVIES_CSV, NUMBERS_CSV
-from genre_spark.session import literal_path
-from genre_spark.tables import TableManifest, read_manifest
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.files import filesystem, join
+from genre_spark.storage.tables import TableManifest, read_manifest
 from genre_spark.transforms.csv import read_header
 from genre_spark.transforms.raw_columns import (
     correct,

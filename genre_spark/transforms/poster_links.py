@@ -6,10 +6,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, join
 from genre_spark.schemas import CONTENT, CONTENT_CHARS, MOVIE_ID, REASON, SOURCE
-from genre_spark.session import literal_path
-from genre_spark.tables import read_manifest
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.files import filesystem, join
+from genre_spark.storage.tables import read_manifest
 from genre_spark.transforms.metadata import read_text_csv
 
 __all__ = ["read_ids", "read_links", "rejected_links", "usable_links"]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, is_local, remove_drafts, whole_file
+from genre_spark.storage.files import filesystem, is_local, remove_drafts, whole_file
 
 __all__ = ["load_tensors", "local_copy", "save_tensors"]
 

@@ -144,7 +144,7 @@ def test_the_store_has_one_run_for_every_stage_and_every_model(finished) -> None
 def test_the_forest_is_loaded_again_through_mlflow_in_a_fresh_process(finished) -> None:
     program = f"""
 import mlflow, sys
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 mlflow.set_tracking_uri("sqlite:///{finished.work}/mlflow.db")
 method = "tags.method = 'binary_relevance'"
 runs = mlflow.search_runs(search_all_experiments=True, filter_string=method)
@@ -152,7 +152,7 @@ uri = runs["tags.model_uri"].dropna().iloc[0]
 settings = {{"spark.ui.enabled": "false"}}
 with spark_session(app_name="load", master="local[1]", settings=settings) as spark:
     loaded = mlflow.spark.load_model(uri)
-    from genre_spark.tables import table_files
+    from genre_spark.storage.tables import table_files
     features = spark.read.parquet(*table_files("{finished.work}/features"))
     print("ROWS", loaded.transform(features).select("probabilities").count())
 """

@@ -16,7 +16,7 @@ from genre_spark.evaluation.scores import SHOWN, Score
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import EVALUATION_SCHEMA, PREDICTIONS_SCHEMA, SAMPLES_SCHEMA
 from genre_spark.serving.movie_model import MovieModel
-from genre_spark.tables import write_table
+from genre_spark.storage.tables import write_table
 from genre_spark.tracking import model_run, open_run
 from tests.serving.packages import FOREST, FORM, GENRES, LINEAR, NETWORK, SPECIFICATION
 from tests.serving.packages import write_package as write_small_package

@@ -20,7 +20,7 @@ from genre_spark.pipelines.evaluation.measuring.evaluation_passes import (
 from genre_spark.pipelines.evaluation.measuring.gathered import gather
 from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
 from genre_spark.schemas import PREDICTIONS_SCHEMA
-from genre_spark.tables import Table, write_table
+from genre_spark.storage.tables import Table, write_table
 from genre_spark.workers.groups import split_groups
 
 SPLITS = ("validation", "test")

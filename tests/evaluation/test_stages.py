@@ -21,7 +21,7 @@ from genre_spark.pipelines import compare, evaluate
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.measuring.gathered import gather
 from genre_spark.schemas import PREDICTIONS_SCHEMA, SAMPLES_WITHOUT_POSTERS_SCHEMA
-from genre_spark.tables import write_table
+from genre_spark.storage.tables import write_table
 from genre_spark.tracking import experiment_address, resolve_tracking_uri
 
 SHORT = {

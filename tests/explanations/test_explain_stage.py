@@ -15,7 +15,6 @@ from genre_spark.config import build_config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.features.blocks import CategoriesBlock, NumbersBlock, WordsBlock
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import join, whole_file
 from genre_spark.fusion.block_scaling import fit_scales
 from genre_spark.fusion.fused_inputs import FusedInputs
 from genre_spark.fusion.fused_model import FusedModel
@@ -25,6 +24,7 @@ from genre_spark.imaging import encode_pixels
 from genre_spark.pipelines import explain_models
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation import network_heat_maps
+from genre_spark.storage.files import join, whole_file
 from genre_spark.tracking import model_run, open_run, resolve_tracking_uri
 from genre_spark.vision.inference.network_file import PosterForm, save_network
 from genre_spark.vision.models import build_network

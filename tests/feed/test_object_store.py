@@ -13,9 +13,6 @@ import pytest
 
 from genre_spark.config import PostersConfig
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import copy_folder, filesystem, join, read_json, remove_folder, write_json
-from genre_spark.inventory import file_state, find_damage, take_inventory
-from genre_spark.ownership import claimed
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import list_posters
 from genre_spark.posters.planning import plan_posters
@@ -23,8 +20,24 @@ from genre_spark.posters.reading import read_posters
 from genre_spark.serving.local_copy import local_package
 from genre_spark.serving.movie_model import MovieModel
 from genre_spark.serving.package_description import ModelDescription
+from genre_spark.storage.files import (
+    copy_folder,
+    filesystem,
+    join,
+    read_json,
+    remove_folder,
+    write_json,
+)
+from genre_spark.storage.inventory import file_state, find_damage, take_inventory
+from genre_spark.storage.ownership import claimed
+from genre_spark.storage.tables import (
+    TableManifest,
+    commit_table,
+    read_manifest,
+    table_damage,
+    table_files,
+)
 from genre_spark.synthesis import DatasetSpec, read_report, write_dataset
-from genre_spark.tables import TableManifest, commit_table, read_manifest, table_damage, table_files
 from genre_spark.vision.feed.poster_feed import PosterFeed
 from genre_spark.vision.storage import load_tensors, save_tensors
 from tests.feed.tables import write_samples

@@ -5,7 +5,6 @@ import pytest
 
 from genre_spark.config import build_config
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
-from genre_spark.files import join
 from genre_spark.fusion.stack_tables import (
     fit_cross_fitted,
     join_predictions,
@@ -15,6 +14,7 @@ from genre_spark.fusion.stack_tables import (
 from genre_spark.fusion.stacking import Penalty, StackedModel
 from genre_spark.pipelines import train_stack
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.storage.files import join
 
 GENRES = ["Comedy", "Drama", "War"]
 

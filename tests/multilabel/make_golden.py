@@ -15,7 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.naive_bayes import GaussianNB
 
 import genre_spark.multilabel as ml
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 from tests.multilabel.tables import frame, logistic, matrices
 
 GOLDEN_FOLDER = Path(__file__).parents[1] / "golden"

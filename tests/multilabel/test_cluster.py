@@ -29,7 +29,7 @@ METHODS = {
 }
 DRIVER = """
 import json, os, sys
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 from tests.multilabel.test_cluster import METHODS, answers, busy
 
 settings = {

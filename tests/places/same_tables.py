@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from genre_spark.config import Config, load_config
-from genre_spark.files import filesystem
 from genre_spark.pipelines.stage_list import STAGES
-from genre_spark.tables import read_manifest, table_files
+from genre_spark.storage.files import filesystem
+from genre_spark.storage.tables import read_manifest, table_files
 
 SAMPLE = (
     "group-genres",

@@ -8,8 +8,8 @@ from pyspark.ml.classification import DecisionTreeClassifier, GBTClassifier, Ran
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 
 import genre_spark.multilabel as ml
-from genre_spark.caching import SCRATCH
 from genre_spark.errors import InvalidLabelsError
+from genre_spark.storage.caching import SCRATCH
 from tests.multilabel.tables import ESTIMATORS, LABELS, ON_SPARK, frame, matrices, scored
 from tests.places.connect_server import connect_session
 

@@ -17,11 +17,11 @@ import torch
 from genre_spark.config import Config, build_config
 from genre_spark.config.embeddings import EmbeddingsConfig
 from genre_spark.config.posters import PostersConfig
-from genre_spark.files import copy_folder, filesystem, join
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import Stage, StageResult
 from genre_spark.posters.table import prepare_posters
-from genre_spark.tables import TableManifest, commit_table, table_files
+from genre_spark.storage.files import copy_folder, filesystem, join
+from genre_spark.storage.tables import TableManifest, commit_table, table_files
 from genre_spark.vision.inference.embedded_posters import embed_posters
 from genre_spark.vision.inference.network_file import PosterForm
 from genre_spark.vision.inference.poster_embedder import save_embedder

@@ -23,7 +23,7 @@ from genre_spark.config.posters import PostersConfig
 from genre_spark.imaging import decode_stored
 from genre_spark.posters.table import prepare_posters
 from genre_spark.schemas import POSTERS_SCHEMA, REJECTS_SCHEMA
-from genre_spark.tables import Table, read_manifest, table_files
+from genre_spark.storage.tables import Table, read_manifest, table_files
 from tests.cluster import cluster_environment, run_on_cluster, standalone_cluster  # noqa: F401
 from tests.posters.pictures import encoded, jpeg, jpeg_of_claimed_size, picture, pixels_of
 
@@ -259,7 +259,7 @@ def test_placeholders_are_counted_and_dropped_on_demand(spark, folder, tmp_path,
 DRIVER = """
 import os, sys
 from genre_spark.config.posters import PostersConfig
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 from genre_spark.posters.table import prepare_posters
 
 settings = {

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.ingestion.group_genres import run
-from genre_spark.tables import table_files
+from genre_spark.storage.tables import table_files
 from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genre_rows import check_rows
 from genre_spark.transforms.genres import group_labels

@@ -15,7 +15,7 @@ from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTab
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sampling.sample import run
 from genre_spark.schemas import GENRES_SCHEMA
-from genre_spark.tables import read_manifest, table_files, write_table
+from genre_spark.storage.tables import read_manifest, table_files, write_table
 
 VOCABULARY = ["Comedy", "Drama", "Horror", "Western"]
 MOVIES = 800

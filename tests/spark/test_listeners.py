@@ -10,11 +10,11 @@ import sys
 
 import pytest
 
-from genre_spark.session import with_retry
+from genre_spark.spark.session import with_retry
 
 SCRIPT = """
 import json, os, psutil
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 with spark_session(app_name="t", master="local[1]", settings={}) as spark:
     spark.range(2).mapInArrow(lambda batches: batches, "id long").count()
     me = psutil.Process()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from genre_spark.session import task_counts
+from genre_spark.spark.session import task_counts
 
 
 def test_the_tasks_of_running_jobs_are_counted(spark):

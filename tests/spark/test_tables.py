@@ -13,7 +13,7 @@ from genre_spark.errors import MissingTableError, StageFailedError
 from genre_spark.pipelines.catalogue import REJECTS_OF, Catalogue
 from genre_spark.pipelines.stage_list import STAGES
 from genre_spark.schemas import FEATURES_SCHEMA
-from genre_spark.tables import Table, TableManifest, commit_table
+from genre_spark.storage.tables import Table, TableManifest, commit_table
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from genre_spark.errors import InvalidConfigError
 from genre_spark.multilabel import MultilabelEvaluator, RandomLabels
-from genre_spark.session import spark_session
+from genre_spark.spark.session import spark_session
 from genre_spark.workers.interpreter import check_interpreter
 
 

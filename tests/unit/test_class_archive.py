@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from genre_spark.class_archive import JAVA_OPTIONS, archive_file, with_class_archive
 from genre_spark.commands import archive_classes
+from genre_spark.spark.class_archive import JAVA_OPTIONS, archive_file, with_class_archive
 from genre_spark.user_cache import NAME
 
 OWN = "spark.driver.extraJavaOptions"
@@ -73,7 +73,7 @@ def test_an_archive_that_is_there_is_not_made_again(archive) -> None:
 @pytest.mark.slow
 def test_the_command_makes_an_archive_whose_classes_a_session_maps(cache) -> None:
     code = (
-        "from genre_spark.session import spark_session\n"
+        "from genre_spark.spark.session import spark_session\n"
         "with spark_session(app_name='x', master='local[1]') as spark:\n"
         "    beans = spark._jvm.java.lang.management.ManagementFactory\n"
         "    print(beans.getRuntimeMXBean().getInputArguments())\n"

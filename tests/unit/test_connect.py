@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from genre_spark import caching, connect
-from genre_spark.caching import keep_in_folder, scratch_folder
 from genre_spark.config import SparkConfig, build_config
-from genre_spark.connect import connect_task_counts, session_settings
 from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.models.multilabel_methods import require_backend
-from genre_spark.session import recipe_settings
+from genre_spark.spark import connect
+from genre_spark.spark.connect import connect_task_counts, session_settings
+from genre_spark.spark.session import recipe_settings
+from genre_spark.storage import caching
+from genre_spark.storage.caching import keep_in_folder, scratch_folder
 
 
 class Settings:

@@ -12,12 +12,18 @@ import pytest
 from genre_spark.commands import verify
 from genre_spark.config import Config, load_config
 from genre_spark.errors import DamagedTableError
-from genre_spark.files import read_checked_json, write_checked_json
-from genre_spark.inventory import file_state, find_damage, take_inventory
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import Stage, StageResult, require_models
 from genre_spark.schemas import GENRES_SCHEMA
-from genre_spark.tables import Table, TableManifest, commit_table, read_manifest, remove_damaged
+from genre_spark.storage.files import read_checked_json, write_checked_json
+from genre_spark.storage.inventory import file_state, find_damage, take_inventory
+from genre_spark.storage.tables import (
+    Table,
+    TableManifest,
+    commit_table,
+    read_manifest,
+    remove_damaged,
+)
 
 CONTENT = bytes(range(256)) * 40
 

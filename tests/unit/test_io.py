@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from genre_spark.errors import InvalidInputError, MissingTableError
-from genre_spark.files import file_digest, fingerprint, read_json, write_json
 from genre_spark.schemas import GENRES_SCHEMA
-from genre_spark.tables import (
+from genre_spark.storage.files import file_digest, fingerprint, read_json, write_json
+from genre_spark.storage.tables import (
     Table,
     TableManifest,
     commit_table,

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem
-from genre_spark.ownership import OWNERS, Patience, claimed
+from genre_spark.storage.files import filesystem
+from genre_spark.storage.ownership import OWNERS, Patience, claimed
 
 QUICK = Patience(beat=0.02, silence=0.15, look=0.01)
 
@@ -109,7 +109,7 @@ def beat_until(file: Path, ends: float) -> None:
 
 def test_many_that_ask_at_once_write_one_after_another(tmp_path):
     """Claims of one process nest, so that each thread here is made a process of its own."""
-    from genre_spark.ownership import _Owner  # noqa: PLC0415
+    from genre_spark.storage.ownership import _Owner  # noqa: PLC0415
 
     writing, most = 0, 0
     lock = threading.Lock()

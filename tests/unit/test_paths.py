@@ -10,8 +10,8 @@ import pytest
 
 from genre_spark.__main__ import main
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, join, read_json, require_writable, write_json
-from genre_spark.session import literal_path
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.files import filesystem, join, read_json, require_writable, write_json
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from genre_spark.config import Config, load_config
 from genre_spark.errors import InvalidInputError, MissingTableError
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import Stage, StageResult
-from genre_spark.tables import TableManifest, commit_table
+from genre_spark.storage.tables import TableManifest, commit_table
 
 
 class Inputs:

@@ -11,7 +11,7 @@ import pytest
 from genre_spark.config import Config, build_config
 from genre_spark.imaging import encode_pixels
 from genre_spark.sampling.class_weights import class_weights
-from genre_spark.tables import write_table
+from genre_spark.storage.tables import write_table
 from tests.vision.small import HEIGHT, VOCABULARY, WIDTH, make_posters
 
 slow = pytest.mark.slow

@@ -17,7 +17,7 @@ from torch import multiprocessing, nn
 
 from genre_spark.config import CnnConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
-from genre_spark.tables import table_files
+from genre_spark.storage.tables import table_files
 from genre_spark.vision.feed.memory_feed import MemoryFeed
 from genre_spark.vision.inference.network_file import PosterForm
 from genre_spark.vision.training.checkpoints import Checkpoints

@@ -12,7 +12,7 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.features.build_features import run as build_features
 from genre_spark.pipelines.models.train_multilabel import run as train_multilabel
 from genre_spark.schemas import FEATURES, GENRES_SCHEMA, LABELS, MOVIE_ID, PREDICTION
-from genre_spark.tables import write_table
+from genre_spark.storage.tables import write_table
 from tests.vision.conftest import link_tables, make_config
 from tests.vision.small import VOCABULARY
 

@@ -14,7 +14,6 @@ from torchvision import models
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.files import filesystem, join
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.features.network_features import store_backbone
 from genre_spark.pipelines.features.poster_embeddings import run
@@ -23,7 +22,8 @@ from genre_spark.pipelines.models.predict_posters import run as predict
 from genre_spark.pipelines.models.train_cnn import run as train
 from genre_spark.pipelines.network_settings import training_settings
 from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
-from genre_spark.tables import commit_table, read_manifest, table_files
+from genre_spark.storage.files import filesystem, join
+from genre_spark.storage.tables import commit_table, read_manifest, table_files
 from genre_spark.vision.feed.embedded import embed_samples
 from genre_spark.vision.inference.network_file import load_network
 from genre_spark.vision.inference.row_groups import list_parts, read_posters

@@ -19,7 +19,7 @@ from genre_spark.imaging import encode_pixels
 from genre_spark.pipelines.features.network_features import features_depend_on, store_embedder
 from genre_spark.serving.embedders import Embedders
 from genre_spark.serving.package_description import ModelDescription
-from genre_spark.tables import TableManifest, commit_table
+from genre_spark.storage.tables import TableManifest, commit_table
 from genre_spark.vision.inference.network_file import PosterForm, prepare_for_inference
 from genre_spark.vision.inference.poster_embedder import load_embedder, save_embedder
 from genre_spark.vision.models import build_network

@@ -16,7 +16,7 @@ from genre_spark.imaging import encode_pixels
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.models.network_plan import plan_training
 from genre_spark.pipelines.models.train_cnn import run
-from genre_spark.tables import commit_table, read_manifest, write_table
+from genre_spark.storage.tables import commit_table, read_manifest, write_table
 from genre_spark.tracking import resolve_tracking_uri
 from genre_spark.vision.training.job import job_loss, run_job
 from tests.vision.conftest import link_tables, make_config

@@ -32,7 +32,7 @@ from genre_spark.multilabel.shared_params import (
     HasProbabilitiesCol,
     HasWeightCol,
 )
-from genre_spark.session import check_workers
+from genre_spark.spark.session import check_workers
 from genre_spark.workers.errors import worker_errors
 
 __all__ = ["MultilabelEvaluator"]

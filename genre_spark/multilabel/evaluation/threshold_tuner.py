@@ -37,7 +37,7 @@ from genre_spark.multilabel.shared_params import (
     HasThreshold,
     HasWeightCol,
 )
-from genre_spark.session import check_workers
+from genre_spark.spark.session import check_workers
 from genre_spark.workers.errors import worker_errors
 
 __all__ = ["ThresholdTuner", "ThresholdTunerModel", "apply_thresholds"]

@@ -24,7 +24,6 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from genre_spark.caching import cached, release
 from genre_spark.errors import InvalidInputError
 from genre_spark.multilabel.columns import append_links
 from genre_spark.multilabel.fitting.encoding import (
@@ -40,7 +39,8 @@ from genre_spark.multilabel.models.from_spark import export_model, fitted_model
 from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart
 from genre_spark.multilabel.models.scorers import ConstantScorer
 from genre_spark.multilabel.threads import run_in_threads
-from genre_spark.session import count_executors
+from genre_spark.spark.session import count_executors
+from genre_spark.storage.caching import cached, release
 
 __all__ = ["fit_with_spark"]
 

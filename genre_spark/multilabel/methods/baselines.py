@@ -23,7 +23,7 @@ from genre_spark.multilabel.models.predictors import Predictor, apply_thresholds
 from genre_spark.multilabel.models.scorers import Scorer
 from genre_spark.multilabel.params import CheckedParams, params_setter, set_params
 from genre_spark.numeric.splitmix import mix64
-from genre_spark.session import check_workers
+from genre_spark.spark.session import check_workers
 
 __all__ = [
     "LabelPrior",

@@ -10,7 +10,6 @@ from pyspark import keyword_only
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql import DataFrame
 
-from genre_spark.caching import cached
 from genre_spark.extras import require
 from genre_spark.multilabel.base import MultilabelEstimator, MultilabelModel
 from genre_spark.multilabel.fitting.training_data import (
@@ -36,7 +35,8 @@ from genre_spark.multilabel.models.predictors import Predictor, decide
 from genre_spark.multilabel.params import params_setter, set_params
 from genre_spark.multilabel.persistence import read_scorer
 from genre_spark.multilabel.shared_params import HasWeightCol
-from genre_spark.session import check_workers
+from genre_spark.spark.session import check_workers
+from genre_spark.storage.caching import cached
 
 __all__ = ["MultilabelBoosting", "MultilabelBoostingModel"]
 

@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
-from genre_spark.caching import cached
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.multilabel.base import MultilabelEstimator, MultilabelModel
 from genre_spark.multilabel.classifiers import Classifier, HasClassifier
@@ -37,7 +36,8 @@ from genre_spark.multilabel.models.parts import FittedPart
 from genre_spark.multilabel.models.predictors import ForestPredictor, Predictor
 from genre_spark.multilabel.params import params_setter
 from genre_spark.multilabel.persistence import read_scorer
-from genre_spark.session import check_workers
+from genre_spark.spark.session import check_workers
+from genre_spark.storage.caching import cached
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 

@@ -24,7 +24,6 @@ from pyspark.ml.linalg import DenseMatrix, Matrix
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.utils import is_remote
 
-from genre_spark.caching import remove_scratch, scratch_folder
 from genre_spark.multilabel.matrices import Labels
 from genre_spark.multilabel.models.forests import (
     CategoricalSplits,
@@ -38,7 +37,8 @@ from genre_spark.multilabel.models.importances import (
     subtree_sums,
 )
 from genre_spark.multilabel.models.scorers import LinearScorer, StoredScorer
-from genre_spark.session import json_of_java, literal_path
+from genre_spark.spark.session import json_of_java, literal_path
+from genre_spark.storage.caching import remove_scratch, scratch_folder
 
 __all__ = ["export_model", "fitted_model"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from pyspark.ml import Model
 from pyspark.sql import SparkSession
 
-from genre_spark.connect import is_connect
 from genre_spark.multilabel.matrices import Labels, Matrix
 from genre_spark.multilabel.models.scorers import StoredScorer
+from genre_spark.spark.connect import is_connect
 
 __all__ = ["FittedPart", "Part", "SparkPart", "save_spark_stage"]
 

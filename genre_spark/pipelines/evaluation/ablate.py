@@ -11,12 +11,10 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.config import Config, LinearModelConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.evaluation.comparison import draw_comparison
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import fingerprint, join, remove_folder
 from genre_spark.fusion.linear_tables import predict_linear
 from genre_spark.fusion.shared_fits import fit_side_by_side, read_model, store_training_rows
 from genre_spark.multilabel.base import MultilabelModel
@@ -25,7 +23,9 @@ from genre_spark.pipelines.evaluation.ablation_results import ALL, Variant, meas
 from genre_spark.pipelines.models.multilabel_methods import make_estimator
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
-from genre_spark.tables import Table
+from genre_spark.storage.caching import cached
+from genre_spark.storage.files import fingerprint, join, remove_folder
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 
 __all__ = ["list_variants", "run"]

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 
 from genre_spark.config import Config
-from genre_spark.files import whole_file
 from genre_spark.fusion.calibration_tables import CalibratedModel, calibrate, fit_calibration
 from genre_spark.fusion.calibrators import Kind
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
 from genre_spark.schemas import MOVIE_ID, WEIGHT
+from genre_spark.storage.files import whole_file
 
 __all__ = ["calibrated", "calibrated_validation"]
 

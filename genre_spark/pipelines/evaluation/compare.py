@@ -28,13 +28,13 @@ from genre_spark.evaluation.scores import (
     label_matrix,
 )
 from genre_spark.evaluation.verdict import Compared, describe_comparison, summarize_comparison
-from genre_spark.files import read_checked_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.evaluated_models import read_scores
 from genre_spark.pipelines.seeds import seed_configs
 from genre_spark.pipelines.serving.package_models import BEST, model_folder
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.tables import TableManifest
+from genre_spark.storage.files import read_checked_json
+from genre_spark.storage.tables import TableManifest
 from genre_spark.tracking import (
     COMPARED_IN,
     TrackedRun,

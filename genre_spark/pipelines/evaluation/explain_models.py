@@ -24,7 +24,6 @@ from genre_spark.explanations.importances import (
 from genre_spark.explanations.measures import MICRO_F1
 from genre_spark.explanations.permutation import Unit, measure_baseline
 from genre_spark.explanations.permutation_tasks import permute_in_tasks
-from genre_spark.files import fingerprint, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.explained_models import (
     FAMILIES,
@@ -34,7 +33,8 @@ from genre_spark.pipelines.evaluation.explained_models import (
 )
 from genre_spark.pipelines.stage import StageResult, require_models, stage
 from genre_spark.schemas import IMPORTANCES_SCHEMA
-from genre_spark.tables import Table, read_manifest
+from genre_spark.storage.files import fingerprint, read_json, write_json
+from genre_spark.storage.tables import Table, read_manifest
 from genre_spark.tracking import TrackedRun, find_model_run
 
 __all__ = ["run"]

@@ -26,7 +26,6 @@ from genre_spark.explanations.scores import (
     StackScore,
 )
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import filesystem, is_local, join
 from genre_spark.fusion.block_scaling import ScaledBlocks
 from genre_spark.fusion.calibrators import Calibrator
 from genre_spark.fusion.linear_model import LinearModel
@@ -38,6 +37,7 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.models.stack_inputs import StackInputs
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
 from genre_spark.serving.packaging import stored_class
+from genre_spark.storage.files import filesystem, is_local, join
 
 __all__ = ["FAMILIES", "Explainable", "ModelOpener", "NothingToExplain"]
 

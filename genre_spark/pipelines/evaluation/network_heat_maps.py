@@ -9,7 +9,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
-from genre_spark.files import join
 from genre_spark.imaging import decode_stored
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.explained_models import NothingToExplain
@@ -24,6 +23,7 @@ from genre_spark.schemas import (
     PROBABILITIES,
     WIDTH,
 )
+from genre_spark.storage.files import join
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.figures.heat_maps import LookedAt, draw_heat_maps

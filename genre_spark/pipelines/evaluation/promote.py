@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
 
-from genre_spark.caching import cached
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
 from genre_spark.evaluation.bootstrap import Bootstrap, Interval, paired_bootstrap
@@ -13,12 +12,13 @@ from genre_spark.evaluation.passes.batch_sums import group_sums
 from genre_spark.evaluation.passes.decisions import decide_labels
 from genre_spark.evaluation.scores import SHOWN
 from genre_spark.evaluation.verdict import describe_interval
-from genre_spark.files import join, read_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.calibrated import calibrated_validation
 from genre_spark.pipelines.serving.known_movies import known_movies
 from genre_spark.pipelines.serving.package_models import model_folder
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.storage.caching import cached
+from genre_spark.storage.files import join, read_json
 from genre_spark.tracking import (
     CHALLENGER,
     CHAMPION,

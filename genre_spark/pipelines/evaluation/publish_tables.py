@@ -13,7 +13,7 @@ from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.evaluate import SPLITS, predicted_models
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.tables import Table
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 
 __all__ = ["run"]

@@ -19,10 +19,10 @@ from genre_spark.exploration.page.charts import Chart, draw_charts
 from genre_spark.exploration.page.fact_tables import fact_tables
 from genre_spark.exploration.page.findings import describe_findings, leaking_columns
 from genre_spark.exploration.page.rendering import render_page
-from genre_spark.files import file_digest, filesystem, whole_file
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import REASON
+from genre_spark.storage.files import file_digest, filesystem, whole_file
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.metadata import metadata_files, read_metadata
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.config import Config
 from genre_spark.features.blocks import POSTER_EMBEDDING, POSTER_SUMMARY, TEXT_EMBEDDING
 from genre_spark.features.fitting import configured_columns, fit_specification
@@ -13,13 +12,14 @@ from genre_spark.features.spark_columns import prepare_columns
 from genre_spark.features.spark_engine import assemble_features
 from genre_spark.features.spark_posters import summarise_posters
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import file_digest
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sampling.splitting import eligible_movies, split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.splits import SPLIT, TRAIN
 from genre_spark.schemas import FEATURES, MOVIE_ID, REASON
-from genre_spark.tables import Table
+from genre_spark.storage.caching import cached
+from genre_spark.storage.files import file_digest
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.metadata import LISTS, TEXTS, metadata_files, read_metadata
 from genre_spark.transforms.metadata_rejects import rejected_metadata

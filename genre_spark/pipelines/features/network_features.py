@@ -10,11 +10,11 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
-from genre_spark.files import fingerprint, join, read_json, remove_folder, write_json
-from genre_spark.ownership import claimed
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.network_settings import pretrained_source
-from genre_spark.session import job_progress
+from genre_spark.spark.session import job_progress
+from genre_spark.storage.files import fingerprint, join, read_json, remove_folder, write_json
+from genre_spark.storage.ownership import claimed
 from genre_spark.vision.feed.embedded import embed_samples
 from genre_spark.vision.inference.embedded_posters import EmbeddedPosters, embed_posters
 from genre_spark.vision.inference.network_file import PosterForm, save_network

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.files import remove_folder
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.features.network_features import embed_posters_table, features_depend_on
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.storage.files import remove_folder
 from genre_spark.tracking import TrackedRun
 
 

@@ -7,12 +7,12 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import file_digest, filesystem
-from genre_spark.ownership import claimed
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import MOVIE_ID, MOVIES_CSV
-from genre_spark.session import job_progress
+from genre_spark.spark.session import job_progress
+from genre_spark.storage.files import file_digest, filesystem
+from genre_spark.storage.ownership import claimed
 from genre_spark.text.embedding_table import TEXT, EmbeddedTexts, embed_texts
 from genre_spark.text.sources import find_source
 from genre_spark.tracking import TrackedRun

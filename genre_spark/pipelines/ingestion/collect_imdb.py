@@ -11,11 +11,11 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.config.collect import ImdbConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.files import file_digest, filesystem, join
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.session import job_progress
-from genre_spark.tables import Table
+from genre_spark.spark.session import job_progress
+from genre_spark.storage.files import file_digest, filesystem, join
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.metadata import find_csv, movie_id, read_text_csv
 

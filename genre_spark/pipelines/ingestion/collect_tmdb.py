@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from genre_spark.config import Config
 from genre_spark.config.collect import TmdbConfig
 from genre_spark.errors import InvalidConfigError
-from genre_spark.files import filesystem, is_local, join
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.storage.files import filesystem, is_local, join
 from genre_spark.tracking import TrackedRun
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame, SparkSession
 from genre_spark.config import Config
 from genre_spark.config.collect import DownloadsConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.files import file_digest, filesystem
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.session import count_task_slots, job_progress
-from genre_spark.tables import Table
+from genre_spark.spark.session import count_task_slots, job_progress
+from genre_spark.storage.files import file_digest, filesystem
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.metadata import find_csv
 from genre_spark.transforms.poster_links import (

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.config import Config, GenresConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import join
 from genre_spark.pipelines.ingestion.genre_survey import GenreSurvey, survey_rows, write_rejects
 from genre_spark.schemas import GENRES_SCHEMA, LABEL_IDS, REASON
-from genre_spark.session import literal_path
-from genre_spark.tables import write_data
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.caching import cached
+from genre_spark.storage.files import join
+from genre_spark.storage.tables import write_data
 from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genre_cells import Cell, apply_cells
 from genre_spark.transforms.genre_rows import check_rows, reject_cut_row

@@ -12,7 +12,7 @@ from genre_spark.config import Config, GenresConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import CONTENT, REASON, SOURCE
-from genre_spark.tables import TableManifest, commit_table
+from genre_spark.storage.tables import TableManifest, commit_table
 from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genre_cells import Cell, resolve_cells
 from genre_spark.transforms.genre_rows import CUT_OFF, GENRE, IS_LAST, REPEATED_HEADER

@@ -9,12 +9,12 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import StageFailedError
-from genre_spark.files import file_digest, join, write_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.ingestion.genre_grouping import Grouping, group_file
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import GENRES_CSV
-from genre_spark.tables import Table, TableManifest, commit_table, read_manifest
+from genre_spark.storage.files import file_digest, join, write_json
+from genre_spark.storage.tables import Table, TableManifest, commit_table, read_manifest
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.csv import CsvLayout, check_header
 from genre_spark.transforms.genre_cells import describe_cells

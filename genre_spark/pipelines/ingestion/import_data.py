@@ -16,12 +16,12 @@ from genre_spark.adapters.movies import FLAWS, MALFORMED_ROW, OTHER_ENCODING, RA
 from genre_spark.adapters.reading import DataSet, open_data_set, source_files
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.files import file_digest, join, remove_folder
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import REASON
-from genre_spark.session import job_progress
-from genre_spark.tables import Table, read_manifest
+from genre_spark.spark.session import job_progress
+from genre_spark.storage.files import file_digest, join, remove_folder
+from genre_spark.storage.tables import Table, read_manifest
 from genre_spark.tracking import TrackedRun
 
 logger = logging.getLogger("genre_spark")

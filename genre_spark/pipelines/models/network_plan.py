@@ -8,12 +8,12 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import join, read_json, write_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.features.network_features import embed_for_training
 from genre_spark.sampling.class_weights import class_weights
-from genre_spark.session import job_progress
-from genre_spark.tables import TableManifest
+from genre_spark.spark.session import job_progress
+from genre_spark.storage.files import join, read_json, write_json
+from genre_spark.storage.tables import TableManifest
 from genre_spark.vision.inference.network_file import PosterForm
 from genre_spark.vision.inference.row_groups import list_parts
 from genre_spark.vision.models import find_architecture

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
-from genre_spark.files import join, remove_folder, write_json
 from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.models.network_pictures import log_pictures
 from genre_spark.pipelines.models.network_plan import plan_training
 from genre_spark.pipelines.models.network_predictions import write_predictions
 from genre_spark.pipelines.network_settings import training_note
+from genre_spark.storage.files import join, remove_folder, write_json
 from genre_spark.tracking import (
     CurveLogger,
     TrackedRun,

@@ -11,13 +11,13 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError, MissingTableError
-from genre_spark.files import file_digest, filesystem, fingerprint, join, read_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.network_settings import training_note
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS
-from genre_spark.session import job_progress
-from genre_spark.tables import Table
+from genre_spark.spark.session import job_progress
+from genre_spark.storage.files import file_digest, filesystem, fingerprint, join, read_json
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.inference.prediction import predict_posters
 from genre_spark.vision.storage import load_tensors

@@ -8,11 +8,11 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
-from genre_spark.files import join, remove_folder, write_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.models.network_plan import plan_training
 from genre_spark.pipelines.network_settings import training_settings
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.storage.files import join, remove_folder, write_json
 from genre_spark.tracking import TrackedRun, TrialLogger
 from genre_spark.vision.training.hyperparameter_search import SearchOutcome, TrialEnd, search
 from genre_spark.vision.training.outcomes import EpochRecord

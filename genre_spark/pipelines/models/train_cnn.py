@@ -9,7 +9,7 @@ from genre_spark.extras import require
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.network_settings import training_settings
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.tables import Table
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun, model_run
 
 require("torch", "torchvision")  # said here, and imported when there is something to train

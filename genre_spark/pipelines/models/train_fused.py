@@ -10,13 +10,13 @@ from pyspark.sql import DataFrame, SparkSession
 from genre_spark.config import Config, FusedNetworkConfig
 from genre_spark.errors import InvalidConfigError
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import join, remove_folder
 from genre_spark.fusion.fused_tables import fit_inputs, fused_rows, predict_fused
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS, MOVIE_ID, WEIGHT
-from genre_spark.session import job_progress
+from genre_spark.spark.session import job_progress
+from genre_spark.storage.files import join, remove_folder
 from genre_spark.tracking import CurveLogger, TrackedRun, log_data_inputs, model_run
 from genre_spark.vision.figures.training_curves import draw_curves
 from genre_spark.vision.training.outcomes import EpochRecord, TrainingOutcome

@@ -10,11 +10,9 @@ from functools import partial, reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.config import Config, LinearConfig
 from genre_spark.errors import InvalidConfigError
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import join, whole_file
 from genre_spark.fusion.linear_model import LinearModel
 from genre_spark.fusion.linear_tables import FOLD, fit_in_task, predict_linear
 from genre_spark.fusion.stack_tables import fold_of
@@ -23,7 +21,9 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS, MOVIE_ID
-from genre_spark.tables import Table
+from genre_spark.storage.caching import cached
+from genre_spark.storage.files import join, whole_file
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun, log_data_inputs, model_run
 
 __all__ = ["run"]

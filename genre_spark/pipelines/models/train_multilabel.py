@@ -15,7 +15,6 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.config.multilabel import BASELINES
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import join
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
@@ -23,7 +22,8 @@ from genre_spark.pipelines.models.multilabel_methods import make_estimator, requ
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.class_weights import row_weight
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
-from genre_spark.tables import Table
+from genre_spark.storage.files import join
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun, log_data_inputs, log_spark_model, model_run
 
 logger = logging.getLogger("genre_spark")

@@ -8,7 +8,6 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.caching import cached
 from genre_spark.config import Config, SamplingConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.evaluation.sample_balance import (
@@ -18,7 +17,6 @@ from genre_spark.evaluation.sample_balance import (
     format_balance,
 )
 from genre_spark.evaluation.style import write_figure
-from genre_spark.files import join, write_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sampling.sample_tables import poster_details, write_samples
 from genre_spark.pipelines.sampling.splitting import eligible_movies, split_inputs, split_movies
@@ -30,7 +28,9 @@ from genre_spark.sampling.demands import explain_shortfalls, plan_demands
 from genre_spark.sampling.description import ALL, Balance, count_labelsets, describe_labelsets
 from genre_spark.sampling.splits import SPLIT, SPLITS, TRAIN
 from genre_spark.schemas import WEIGHT
-from genre_spark.tables import Table
+from genre_spark.storage.caching import cached
+from genre_spark.storage.files import join, write_json
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 
 WEIGHTS_FILE = "class_weights.json"

@@ -10,7 +10,6 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
-from genre_spark.files import filesystem
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.sampling.priorities import priority
 from genre_spark.schemas import (
@@ -24,7 +23,8 @@ from genre_spark.schemas import (
     WEIGHT,
     WIDTH,
 )
-from genre_spark.tables import Table, TableManifest
+from genre_spark.storage.files import filesystem
+from genre_spark.storage.tables import Table, TableManifest
 
 __all__ = ["multi_hot", "poster_details", "write_samples"]
 

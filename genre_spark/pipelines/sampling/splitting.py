@@ -9,12 +9,12 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.files import file_digest
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.sampling.priorities import priority
 from genre_spark.sampling.splits import SPLIT, SPLITS, assign_split
 from genre_spark.sampling.stratification import stratify
 from genre_spark.schemas import IMAGE, LABEL_IDS, MOVIE_ID
+from genre_spark.storage.files import file_digest
 from genre_spark.transforms.metadata import find_csv, movie_id, read_text_csv
 
 __all__ = ["eligible_movies", "split_inputs", "split_movies"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from genre_spark.config import Config
-from genre_spark.files import filesystem, join
 from genre_spark.pipelines.serving.package_models import best_model, model_folder
+from genre_spark.storage.files import filesystem, join
 from genre_spark.tracking.movie_models import fetch_movie_model
 
 __all__ = ["find_movie_model"]

@@ -7,12 +7,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DoubleType, StringType, StructType
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, join
 from genre_spark.posters.names import EXTENSIONS
 from genre_spark.schemas import MOVIE_ID
 from genre_spark.serving.movie_model import INPUTS
-from genre_spark.session import literal_path
-from genre_spark.tables import read_manifest
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.files import filesystem, join
+from genre_spark.storage.tables import read_manifest
 from genre_spark.transforms.metadata import (
     metadata_files,
     movie_id,

@@ -21,12 +21,12 @@ from genre_spark.evaluation.scores import (
 )
 from genre_spark.features.blocks import POSTER_EMBEDDING, TEXT_EMBEDDING, PosterForm
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.files import fingerprint, join, read_checked_json, write_checked_json
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, require_models, stage
 from genre_spark.schemas import LABELS, WEIGHT
 from genre_spark.serving.package_description import ModelDescription, TextSource
 from genre_spark.serving.packaging import package_model, stored_class
+from genre_spark.storage.files import fingerprint, join, read_checked_json, write_checked_json
 from genre_spark.tracking import TrackedRun
 from genre_spark.tracking.movie_models import log_movie_model
 

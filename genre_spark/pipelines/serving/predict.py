@@ -12,7 +12,6 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.files import file_digest, filesystem, remove_folder
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.serving.find_model import find_movie_model
 from genre_spark.pipelines.serving.new_movies import IMAGE_FILE, ROW_HASH, new_movies
@@ -21,8 +20,9 @@ from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIE_PREDICTIONS_SCHEMA, R
 from genre_spark.serving.local_copy import local_package
 from genre_spark.serving.movie_model import INPUTS, MovieModel
 from genre_spark.serving.package_description import ModelDescription
-from genre_spark.session import count_task_slots, job_progress
-from genre_spark.tables import Table
+from genre_spark.spark.session import count_task_slots, job_progress
+from genre_spark.storage.files import file_digest, filesystem, remove_folder
+from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.tracking.movie_models import fetch_package
 from genre_spark.transforms.metadata import find_csv

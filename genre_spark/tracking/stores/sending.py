@@ -17,7 +17,7 @@ from mlflow.models import Model
 
 from genre_spark.config import Config, MlflowConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import remove_folder
+from genre_spark.storage.files import remove_folder
 from genre_spark.tracking.stores.addresses import (
     UNSENT,
     is_kept_back,

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, WEIGHT
+from genre_spark.storage.files import filesystem
 
 __all__ = ["EmbeddedSamples", "embed_samples"]
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, is_local
+from genre_spark.storage.files import filesystem, is_local
 from genre_spark.vision.feed.sample_files import AHEAD, RowGroup, SampleFile, read_row_group
 
 __all__ = ["ParquetStream"]

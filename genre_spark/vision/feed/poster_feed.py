@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 import torch
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem
 from genre_spark.imaging.process import settle_process
 from genre_spark.imaging.storing import CHANNELS
 from genre_spark.schemas import HEIGHT, IMAGE, LABELS, WIDTH
+from genre_spark.storage.files import filesystem
 from genre_spark.vision.feed.order import (
     PlannedBatch,
     Segment,

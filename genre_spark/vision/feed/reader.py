@@ -27,7 +27,7 @@ with warnings.catch_warnings():
     from pyarrow.filesystem import DaskFileSystem
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, is_local
+from genre_spark.storage.files import filesystem, is_local
 from genre_spark.vision.feed.sample_files import AHEAD, RowGroup, SampleFile, read_row_group
 
 R = TypeVar("R")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem
+from genre_spark.storage.files import filesystem
 
 __all__ = [
     "AHEAD",

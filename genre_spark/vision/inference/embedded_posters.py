@@ -12,10 +12,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from genre_spark.config import EmbeddingsConfig
-from genre_spark.files import filesystem, fingerprint, join, whole_file
 from genre_spark.progress import counting
 from genre_spark.schemas import FEATURES, MOVIE_ID
-from genre_spark.tables import TableManifest, commit_table, read_manifest, remove_damaged
+from genre_spark.storage.files import filesystem, fingerprint, join, whole_file
+from genre_spark.storage.tables import TableManifest, commit_table, read_manifest, remove_damaged
 from genre_spark.vision.inference.poster_embedder import worker_embedder
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
 from genre_spark.workers.errors import worker_errors

@@ -12,9 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem
 from genre_spark.imaging import decode_stored
 from genre_spark.schemas import CHANNELS, ENCODING, HEIGHT, IMAGE, MOVIE_ID, WIDTH
+from genre_spark.storage.files import filesystem
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["IMAGE_COLUMNS", "Part", "list_parts", "map_parts", "read_posters"]

@@ -19,8 +19,8 @@ import torch.distributed as dist
 from pyspark.ml.torch.distributor import TorchDistributor
 
 from genre_spark.errors import InvalidConfigError, StageFailedError
-from genre_spark.files import remove_folder
 from genre_spark.progress import hand_over, show_progress
+from genre_spark.storage.files import remove_folder
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.storage import load_tensors, save_tensors
 from genre_spark.vision.training.job import TrainingJob, run_job

@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import CnnConfig, SearchConfig
 from genre_spark.errors import StageFailedError, TrainingDivergedError
-from genre_spark.files import remove_folder
+from genre_spark.storage.files import remove_folder
 from genre_spark.vision.devices import cores
 from genre_spark.vision.training.job import TrainingJob, run_job
 from genre_spark.vision.training.outcomes import EpochRecord

@@ -9,11 +9,11 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.files import join
 from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
-from genre_spark.session import literal_path
-from genre_spark.tables import Table
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.files import join
+from genre_spark.storage.tables import Table
 
 __all__ = ["Gathered", "gather"]
 

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from genre_spark.evaluation.passes.threshold_curves import ThresholdCurves
 from genre_spark.evaluation.scores import PER_LABEL, Score
 from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
-from genre_spark.tables import Table
+from genre_spark.storage.tables import Table
 
 __all__ = ["EvaluatedModel", "PredictedModel", "as_scores", "threshold_scores"]
 

@@ -17,8 +17,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from genre_spark.errors import DamagedTableError, MissingTableError, StageFailedError
-from genre_spark.files import MANIFEST, filesystem, join, read_checked_json, write_checked_json
-from genre_spark.inventory import (
+from genre_spark.spark.session import literal_path
+from genre_spark.storage.files import (
+    MANIFEST,
+    filesystem,
+    join,
+    read_checked_json,
+    write_checked_json,
+)
+from genre_spark.storage.inventory import (
     FileState,
     find_damage,
     find_flaws,
@@ -26,8 +33,7 @@ from genre_spark.inventory import (
     read_states,
     take_inventory,
 )
-from genre_spark.ownership import claimed
-from genre_spark.session import literal_path
+from genre_spark.storage.ownership import claimed
 
 __all__ = [
     "Table",

@@ -26,7 +26,7 @@ from typing import Any, Literal
 import psutil
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.files import filesystem, is_local, join, read_json, write_json
+from genre_spark.storage.files import filesystem, is_local, join, read_json, write_json
 
 __all__ = ["OWNERS", "Patience", "claimed", "own"]
 

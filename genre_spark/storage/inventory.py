@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from genre_spark.files import filesystem, join
+from genre_spark.storage.files import filesystem, join
 from genre_spark.workers.tasks import short_task
 
 if TYPE_CHECKING:

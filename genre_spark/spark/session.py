@@ -14,8 +14,10 @@ from typing import Any, Protocol
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from genre_spark.class_archive import with_class_archive
-from genre_spark.connect import (
+from genre_spark.extras import require
+from genre_spark.progress import TaskCounts, show_progress
+from genre_spark.spark.class_archive import with_class_archive
+from genre_spark.spark.connect import (
     activate,
     check_server,
     connect_task_counts,
@@ -24,9 +26,7 @@ from genre_spark.connect import (
     on_databricks,
     session_settings,
 )
-from genre_spark.extras import require
-from genre_spark.progress import TaskCounts, show_progress
-from genre_spark.spark_settings import LOOPBACK, on_loopback, read_spark_conf, with_retry
+from genre_spark.spark.settings import LOOPBACK, on_loopback, read_spark_conf, with_retry
 from genre_spark.workers.interpreter import check_interpreter
 
 __all__ = [

@@ -18,8 +18,8 @@ from typing import Any
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
-from genre_spark.connect import on_serverless
-from genre_spark.session import literal_path
+from genre_spark.spark.connect import on_serverless
+from genre_spark.spark.session import literal_path
 
 __all__ = ["cached", "keep_in_folder", "release", "remove_scratch", "scratch_folder"]
 
@@ -135,7 +135,7 @@ def remove_scratch(folder: str) -> None:
     if "://" not in folder:
         shutil.rmtree(folder, ignore_errors=True)
         return
-    from genre_spark.files import remove_folder  # noqa: PLC0415 - estimators alone have no fsspec
+    from genre_spark.storage.files import remove_folder  # noqa: PLC0415 - estimators alone have no fsspec
 
     remove_folder(folder)
 
