@@ -26,9 +26,11 @@ from genre_spark.arguments import argument_parser
 from genre_spark.config import Config, load_config
 from genre_spark.errors import (
     GenreSparkError,
+    SparkEndedError,
     UserError,
     describe_full_disk,
     describe_path_error,
+    text_of,
 )
 from genre_spark.pipelines.run import run as run_all
 from genre_spark.pipelines.run import run_stage
@@ -84,7 +86,10 @@ def _failed(stage: str, error: BaseException, config: Config | None) -> int:
     if interruption() is not None:  # whatever broke on the way out
         return end_interrupted()
     if isinstance(error, GenreSparkError):
-        _report_error(f"{stage}: {error}")
+        said = f"{stage}: {error}"
+        if isinstance(error, SparkEndedError):
+            said = _with_details(said, stage, error, config)
+        _report_error(said)
         return error.exit_code
     if sentence := describe_path_error(error):
         _report_error(f"{stage}: {sentence}")
@@ -164,16 +169,21 @@ def _report_error(text: str) -> None:
 
 
 def _unexpected(stage: str, error: Exception, config: Config | None) -> str:
-    """Describe an unexpected error in one sentence; its traceback goes to a file where it can."""
+    """Describe an unexpected error in one sentence."""
+    first = text_of(error).strip().splitlines() or [type(error).__name__]
+    summary = f"{stage}: failed: {type(error).__name__}: {first[0]}"
+    return _with_details(summary, stage, error, config)
+
+
+def _with_details(summary: str, stage: str, error: Exception, config: Config | None) -> str:
+    """Return a sentence with the place of its traceback, a file where there can be one."""
     details = redact("".join(traceback.format_exception(error)))
     if config is None or "://" in config.paths.work:
-        return f"{stage}: failed: {error}\n{details}"
+        return f"{summary}\n{details}"
     file = Path(config.paths.work) / "logs" / f"{stage}-error.txt"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(details, encoding="utf-8")
     except OSError:
-        return f"{stage}: failed: {error}\n{details}"
-    first = str(error).strip().splitlines() or [type(error).__name__]
-    summary = f"{stage}: failed: {type(error).__name__}: {first[0]}"
+        return f"{summary}\n{details}"
     return f"{summary}\n  details: {file}\n  Spark's log: {file.parent}/spark.log"

@@ -70,20 +70,38 @@ class StageFailedError(GenreSparkError):
     """A stage could not finish for a reason that is not in its input."""
 
 
+class SparkEndedError(StageFailedError):
+    """Spark's JVM has ended while it was used, or has not started."""
+
+
 class TrainingDivergedError(StageFailedError):
     """The loss became NaN or infinite."""
 
 
+def text_of(error: BaseException) -> str:
+    """Return the text of any error; Py4J asks the JVM for that of its own, which may be gone."""
+    try:
+        return str(error)
+    except Exception:
+        return str(getattr(error, "errmsg", "")).strip(" .:") or type(error).__name__
+
+
+def error_chain(error: BaseException | None) -> list[BaseException]:
+    """Return an error and those behind it, the first one last."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return chain
+
+
 def describe_full_disk(error: BaseException | None) -> str | None:
     """Return a sentence where a disk without space is behind an error, else None."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        number = error.errno if isinstance(error, OSError) else None
-        text = str(error)
+    for one in error_chain(error):
+        number = one.errno if isinstance(one, OSError) else None
+        text = text_of(one)
         if number in _FULL or any(words in text for words in _FULL_WORDS):
             return "no space left on the disk; free some and start it again"
-        seen.append(error)
-        error = error.__cause__ or error.__context__
     return None
 
 
@@ -120,7 +138,7 @@ def explained_damage(what: str, remedy: str) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     """Return what an error says first, of one of the JVM what comes after the name of the call."""
-    lines = [line.lstrip(": ") for line in str(error).splitlines()]
+    lines = [line.lstrip(": ") for line in text_of(error).splitlines()]
     found = [line for line in lines if line and not line.startswith("An error occurred while")]
     return found[0] if found else type(error).__name__
 

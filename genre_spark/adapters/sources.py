@@ -14,7 +14,7 @@ from pyspark.sql.types import ArrayType, MapType, StringType, StructField, Struc
 
 from genre_spark.adapters.mapping import find_column
 from genre_spark.config.paths import ImportConfig
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, text_of
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import filesystem, join
 from genre_spark.storage.tables import read_manifest
@@ -220,7 +220,7 @@ def _open_parquet(spark: SparkSession, path: str, wanted: Sequence[str]) -> Sour
     except Exception as error:
         raise InvalidInputError(
             f"paths.source: {path}: no Parquet that can be read "
-            f"({str(error).splitlines()[0][:200]}); of a folder of CSV files name one file"
+            f"({text_of(error).splitlines()[0][:200]}); of a folder of CSV files name one file"
         ) from None
     shown = [name for name in (find_column(columns, (name,)) for name in wanted) if name]
     rows = _read_parquet(spark, path, list(dict.fromkeys(shown))).limit(_SAMPLE).collect()

@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 
 from genre_spark.collect.imdb_files import COLUMNS
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, text_of
 from genre_spark.schemas import CONTENT, CONTENT_CHARS, IMDB_SCHEMA, MOVIE_ID, REASON, SOURCE
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import join
@@ -105,7 +105,7 @@ def _filter(
     try:
         marked.where("wanted or bad").select(*values, "bad", line).write.parquet(folder)
     except Exception as error:  # of Spark or Py4J, by the version
-        if any(sign in str(error) for sign in _NOT_WHOLE):
+        if any(sign in text_of(error) for sign in _NOT_WHOLE):
             raise InvalidInputError(
                 f"{path}: not a whole gzip file, expected a complete .tsv.gz; download it again"
             ) from None

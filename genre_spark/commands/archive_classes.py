@@ -53,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(file: Path) -> None:
-    from genre_spark.spark.session import end_jvm, spark_session  # noqa: PLC0415 - pyspark, a second
+    from genre_spark.spark.jvm import end_jvm  # noqa: PLC0415 - pyspark, a second
+    from genre_spark.spark.session import spark_session  # noqa: PLC0415
 
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     settings = {

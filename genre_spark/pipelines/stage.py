@@ -19,6 +19,7 @@ from genre_spark.errors import DamagedTableError, MissingTableError
 from genre_spark.pipelines.stage_result import StageResult, read_result, record_result
 from genre_spark.progress import show_progress
 from genre_spark.spark.connect import session_settings
+from genre_spark.spark.jvm import named_jvm_end
 from genre_spark.spark.session import check_workers, recipe_settings, task_counts
 from genre_spark.storage.caching import keep_in_folder
 from genre_spark.storage.files import (
@@ -123,9 +124,10 @@ class Stage:
         Raises:
             UserError: something that the stage reads is missing or cannot be used, in this process
                 or in a Python worker.
+            SparkEndedError: Spark's JVM ended meanwhile.
         """
         settings = recipe_settings(config.spark) if spark is not None else {}
-        with session_settings(spark, settings):
+        with named_jvm_end(), session_settings(spark, settings):
             return self.start(lambda: spark, config, parent=parent, force=force)
 
     def start(

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from genre_spark.errors import InvalidConfigError
+from genre_spark.errors import InvalidConfigError, text_of
 
 __all__ = [
     "activate",
@@ -92,7 +92,7 @@ def session_settings(session: Any, settings: Mapping[str, str]) -> Iterator[None
                 before[key] = present
                 continue
         except Exception as error:  # the class differs by the kind of session
-            _logger.debug("%s: %s", key, error)
+            _logger.debug("%s: %s", key, text_of(error))
         fixed.append(key)
     if new := sorted(set(fixed) - _named):
         _named.update(new)
@@ -120,12 +120,12 @@ def check_server(session: Any) -> None:
     try:
         rows = session.range(1).mapInArrow(_list_missing, "missing string").collect()
     except Exception as error:
-        if "PYTHON_VERSION_MISMATCH" not in str(error):
+        if "PYTHON_VERSION_MISMATCH" not in text_of(error):
             raise
         here = ".".join(map(str, sys.version_info[:2]))
         raise InvalidConfigError(
             f"spark.remote: the server's workers run another Python, expected {here}: "
-            f"{str(error).splitlines()[0]}"
+            f"{text_of(error).splitlines()[0]}"
         ) from None
     if missing := rows[0]["missing"]:
         raise InvalidConfigError(

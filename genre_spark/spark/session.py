@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -26,6 +25,7 @@ from genre_spark.spark.connect import (
     on_databricks,
     session_settings,
 )
+from genre_spark.spark.jvm import named_jvm_end, standard_streams_to, stop_session
 from genre_spark.spark.settings import LOOPBACK, on_loopback, read_spark_conf, with_retry
 from genre_spark.workers.interpreter import check_interpreter
 
@@ -34,7 +34,6 @@ __all__ = [
     "check_workers",
     "count_executors",
     "count_task_slots",
-    "end_jvm",
     "job_progress",
     "json_of_java",
     "literal_path",
@@ -125,12 +124,24 @@ def spark_session(
     """
     merged = {**(read_spark_conf(conf_file) if conf_file else {}), **(settings or {})}
     remote = remote or os.environ.get("SPARK_REMOTE")
+    with named_jvm_end(log_file), _opened(app_name, master, merged, log_file, remote) as session:
+        yield session
+
+
+@contextmanager
+def _opened(
+    app_name: str,
+    master: str | None,
+    settings: Mapping[str, str],
+    log_file: Path | None,
+    remote: str | None,
+) -> Iterator[SparkSession]:
     active = SparkSession.getActiveSession()
     if active is None and on_databricks():
         active = SparkSession.builder.getOrCreate()  # that of the job or notebook
     if active is not None:
         check_workers(active)
-        with session_settings(active, merged):
+        with session_settings(active, settings):
             yield active
         return
     # Workers would otherwise start whatever `python3` is first on PATH and miss every package of
@@ -138,25 +149,23 @@ def spark_session(
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     if remote:
-        with _connected(remote, app_name, merged, log_file) as session:
+        with _connected(remote, app_name, settings, log_file) as session:
             yield session
         return
-    if master:
-        merged["spark.master"] = master
     under_submit = "PYSPARK_GATEWAY_PORT" in os.environ
-    if "spark.master" in merged:
-        merged["spark.master"] = with_retry(merged["spark.master"])
-        if merged["spark.master"].startswith("local") and not under_submit:
-            merged = with_class_archive(on_loopback(merged))
+    if master := master or settings.get("spark.master"):
+        settings = {**settings, "spark.master": with_retry(master)}
+        if master.startswith("local") and not under_submit:
+            settings = with_class_archive(on_loopback(settings))
     submitted = SparkConf() if under_submit else SparkConf(loadDefaults=False)
     builder = SparkSession.builder.appName(app_name)
-    for key, value in merged.items():
+    for key, value in settings.items():
         if not submitted.contains(key):
             builder = builder.config(key, value)
     if under_submit:
         session = builder.getOrCreate()
     else:
-        with _standard_streams_to(log_file):
+        with standard_streams_to(log_file):
             session = builder.getOrCreate()
     if not is_connect(session):
         session.sparkContext.setLogLevel("ERROR" if log_file is None else "WARN")
@@ -164,7 +173,7 @@ def spark_session(
         check_workers(session)
         yield session
     finally:
-        session.stop()
+        stop_session(session)
 
 
 @contextmanager
@@ -180,43 +189,19 @@ def _connected(
         for key, value in on_loopback(own).items():
             builder = builder.config(key, value)
         own = {}
-    with _standard_streams_to(log_file):
+    with standard_streams_to(log_file):
         session = builder.getOrCreate()
     try:
         check_workers(session)
         with session_settings(session, own):
             yield session
     finally:
-        session.stop()
+        stop_session(session)
 
 
 def literal_path(path: str) -> str:
     """Return a path for Spark's readers in which what would be a wildcard stands for itself."""
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
-
-
-@contextmanager
-def _standard_streams_to(log_file: Path | None) -> Iterator[None]:
-    """Send file descriptors 1 and 2 to a file while the JVM is started.
-
-    It inherits them for its whole life.
-    """
-    if log_file is None:
-        yield
-        return
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    with log_file.open("ab") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    try:
-        yield
-    finally:
-        for descriptor, standard in zip(saved, (1, 2), strict=True):
-            os.dup2(descriptor, standard)
-            os.close(descriptor)
 
 
 _abandoned: list[object] = []  # connections that wait for an answer that nobody reads
@@ -236,26 +221,6 @@ def cancel_jobs() -> None:
     if known._active_spark_context is not None:
         known._active_spark_context._jsc.sc().cancelAllJobs()
     interrupt_all()
-
-
-def end_jvm(*, patience: float = 300) -> None:
-    """End the JVM that this process has started, after its session, and wait until it is gone.
-
-    Args:
-        patience: seconds after which it is killed.
-    """
-    known: Any = SparkContext
-    gateway = known._gateway
-    if gateway is None or getattr(gateway, "proc", None) is None:
-        return
-    gateway.shutdown()
-    gateway.proc.stdin.close()
-    try:
-        gateway.proc.wait(patience)
-    except subprocess.TimeoutExpired:
-        gateway.proc.kill()
-        gateway.proc.wait()
-    known._gateway = known._jvm = None
 
 
 def check_workers(spark: SparkSession) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
+from genre_spark.errors import text_of
 from genre_spark.spark.connect import on_serverless
 from genre_spark.spark.session import literal_path
 
@@ -116,7 +117,7 @@ def _persist(data: DataFrame, copies: int) -> DataFrame | None:
     try:
         return data.persist(level)
     except Exception as error:
-        if "NOT_SUPPORTED_WITH_SERVERLESS" not in str(error):
+        if "NOT_SUPPORTED_WITH_SERVERLESS" not in text_of(error):
             raise
         _Place.refused = True
         return None

@@ -17,7 +17,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from genre_spark import errors
-from genre_spark.errors import GenreSparkError
+from genre_spark.errors import GenreSparkError, text_of
 
 __all__ = ["describe_error", "find_error_class", "raise_on_executor", "worker_errors"]
 
@@ -35,7 +35,7 @@ def worker_errors() -> Iterator[None]:
     except GenreSparkError:
         raise
     except Exception as error:  # PythonException, SparkException or Py4JJavaError, by the action
-        found = _find_error(str(error))
+        found = _find_error(text_of(error))
         if found is None:
             raise
         raise found from None
@@ -60,7 +60,7 @@ def find_error_class(name: str) -> type[GenreSparkError] | None:
 
 def describe_error(error: BaseException) -> str:
     """Return the type and the message of any error in one line, for a message that travels."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {' '.join(text_of(error).split())}"
 
 
 def raise_on_executor(kind: type[GenreSparkError], message: Column) -> Column:

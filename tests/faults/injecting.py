@@ -127,6 +127,14 @@ def kill_jvm(process: subprocess.Popen[str], draw: random.Random) -> bool:
     return _kill_one(descendants(process.pid), lambda own, _: "SparkSubmit" in own, draw)
 
 
+def terminate_jvm(process: subprocess.Popen[str], _: random.Random) -> bool:
+    """Let the JVM end by itself, with its hooks, as after an error that nothing catches."""
+    jvms = [one for one in descendants(process.pid) if "SparkSubmit" in _command(one)]
+    for one in jvms:
+        one.terminate()
+    return bool(jvms)
+
+
 def kill_worker(process: subprocess.Popen[str], draw: random.Random) -> bool:
     def wanted(own: str, parent: str) -> bool:
         return "pyspark.daemon" in own and "pyspark.daemon" in parent
@@ -156,6 +164,7 @@ FAULTS: dict[str, tuple[Fault, tuple[int, ...]]] = {
     "hangup": (hang_up, (129,)),
     "driver killed": (kill_driver, (-9,)),
     "JVM killed": (kill_jvm, (1,)),
+    "JVM terminated": (terminate_jvm, (1,)),
     "worker killed": (kill_worker, (0,)),
     "workers' daemon killed": (kill_daemon, (0,)),
     "executor killed": (kill_executor, (0,)),

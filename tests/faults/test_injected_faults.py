@@ -88,6 +88,8 @@ def test_every_stage_survives_kills_and_signals_at_random_moments(finished, requ
         # a signal that came when all was done changes nothing
         assert code in ((*FAULTS[name][1], 0) if hit else (0,)), case
         assert "Traceback" not in err, case
+        if code == 1:
+            assert "Spark's JVM " in err, case
         if code in (129, 130, 143):
             assert len([line for line in err.splitlines() if "genre-spark:" in line]) == 1, case
             assert open_runs(finished.work) <= running, case

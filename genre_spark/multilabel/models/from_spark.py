@@ -24,6 +24,7 @@ from pyspark.ml.linalg import DenseMatrix, Matrix
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.utils import is_remote
 
+from genre_spark.errors import text_of
 from genre_spark.multilabel.matrices import Labels
 from genre_spark.multilabel.models.forests import (
     CategoricalSplits,
@@ -107,7 +108,9 @@ def export_model(model: Model, classes: Labels | None = None) -> StoredScorer | 
             return _export_trees(model, classes)
         except Exception as error:  # whatever the JVM's private classes raise: apply it as it is
             _logger.warning(
-                "%s: cannot read its trees (%s), it is applied by Spark itself", model.uid, error
+                "%s: cannot read its trees (%s), it is applied by Spark itself",
+                model.uid,
+                text_of(error),
             )
     return None
 

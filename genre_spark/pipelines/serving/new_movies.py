@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DoubleType, StringType, StructType
 
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, text_of
 from genre_spark.posters.names import EXTENSIONS
 from genre_spark.schemas import MOVIE_ID
 from genre_spark.serving.movie_model import INPUTS
@@ -108,7 +108,9 @@ def _list_posters(spark: SparkSession, folder: str) -> DataFrame:
     try:
         files = spark.read.format("binaryFile").load(literal_path(folder))
     except Exception as error:
-        raise InvalidInputError(f"paths.new: {folder}: cannot be listed ({error})") from None
+        raise InvalidInputError(
+            f"paths.new: {folder}: cannot be listed ({text_of(error)})"
+        ) from None
     found = files.select(
         F.regexp_extract("path", _POSTER, 1).alias("digits"),
         F.struct("path", "length", "modificationTime").alias(IMAGE_FILE),
