@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -41,9 +43,14 @@ class FusedModel:
         self, specification: FeatureSpecification, features: sparse.csr_matrix
     ) -> NDArray[np.float64]:
         """Return p(genre | movie), (rows, genres), of whole feature vectors."""
-        rows = torch.from_numpy(self.inputs.rows(specification, features))
+        rows = torch.from_numpy(self.inputs.rows(specification, features)).double()
         with torch.inference_mode():
-            return torch.sigmoid(self.network(rows)).double().numpy()
+            return torch.sigmoid(self._double(rows)).numpy()
+
+    @cached_property
+    def _double(self) -> FusedNetwork:
+        """The network in float64: in float32, a movie's last digit depends on the batch's size."""
+        return copy.deepcopy(self.network).double()
 
     def save(self, path: str) -> None:
         """Write the model, whole or not at all."""

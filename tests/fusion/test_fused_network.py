@@ -164,6 +164,23 @@ def test_features_become_inputs_with_marks_of_what_is_missing(tmp_path):
         FusedModel.load(str(tmp_path / "other.pt"))
 
 
+def test_a_movie_has_the_same_probabilities_in_batches_of_any_size():
+    """Partitions differ between clusters: the last digit may not."""
+    block = EmbeddingBlock("poster_embedding", np.zeros(1280), False)
+    specification = FeatureSpecification((block,), 3)
+    rows = sparse.csr_matrix(np.random.default_rng(1).normal(size=(64, 1280)))
+    weights = {"poster_embedding": 1.0}
+    scales = fit_scales(rows, specification.blocks, weights, dense=tuple(weights), numbers=())
+    inputs = FusedInputs({"poster": ("poster_embedding",)}, scales)
+    network = build_fused(inputs.sizes, 19, seed=1, hidden=8).eval()
+    model = FusedModel(inputs, network, tuple("abcdefghijklmnopqrs"))
+    whole = model.probabilities(specification, rows).astype(np.float32)
+    for size in (1, 3, 5):
+        parts = [rows[start : start + size] for start in range(0, 64, size)]
+        found = [model.probabilities(specification, part).astype(np.float32) for part in parts]
+        assert np.array_equal(np.concatenate(found), whole), size
+
+
 @pytest.mark.parametrize(
     ("section", "message"),
     [
