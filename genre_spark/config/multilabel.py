@@ -71,6 +71,12 @@ class ForestConfig(Section):
     trees: int = Field(50, ge=1, description="trees per forest")
     max_depth: int = Field(10, ge=1, le=30, description="largest depth of a tree, levels of splits")
     min_leaf: int = Field(1, ge=1, description="smallest number of rows per leaf")
+    mode: Literal["auto", "local", "distributed"] = Field(
+        "auto",
+        description="where multilabel_random_forest is grown; local: whole trees, each in one task "
+        "that holds all rows; distributed: level by level over the partitions, data of any size; "
+        "auto: distributed where the features take more than 2 GiB",
+    )
 
 
 class MultilabelConfig(Section):

@@ -10,7 +10,7 @@ from pyspark.ml.classification import RandomForestClassifier
 
 import genre_spark.multilabel as ml
 from tests.cluster import run_on_cluster, standalone_cluster  # noqa: F401
-from tests.multilabel.tables import ESTIMATORS, ON_SPARK, frame, matrices
+from tests.multilabel.tables import ESTIMATORS, ON_SPARK, forest, frame, matrices
 
 pytestmark = pytest.mark.cluster
 
@@ -22,6 +22,9 @@ METHODS = {
             *("MultilabelRandomForest", "RandomLabels"),
         )
     },
+    "distributed forest": lambda **k: ml.MultilabelRandomForest(
+        classifier=forest(), mode="distributed", **k
+    ),
     "ClassifierChain of Spark ML": ON_SPARK["ClassifierChain"],
     "forests of Spark ML": lambda **k: ml.BinaryRelevance(
         classifier=RandomForestClassifier(numTrees=5), **k

@@ -25,8 +25,13 @@ DISJOINT = pytest.param(
     lambda **k: ml.RAkEL(classifier=forest(), overlapping=False, labelsetSize=3, **k),
     id="local-RAkEL-disjoint",
 )
+DISTRIBUTED = pytest.param(
+    lambda **k: ml.MultilabelRandomForest(classifier=forest(), mode="distributed", **k),
+    id="distributed-MultilabelRandomForest",
+)
 KINDS = [
     DISJOINT,
+    DISTRIBUTED,
     *(pytest.param(make, id=f"local-{name}") for name, make in ESTIMATORS.items()),
 ] + [pytest.param(make, id=f"spark-{name}") for name, make in ON_SPARK.items()]
 

@@ -47,7 +47,7 @@ from genre_spark.progress import counting
 from genre_spark.workers.errors import describe_error
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["fit_locally", "fit_part", "fit_scorer", "run_tasks", "stays_sparse"]
+__all__ = ["fit_locally", "fit_part", "fit_scorer", "fits_a_task", "run_tasks", "stays_sparse"]
 
 _logger = logging.getLogger(__name__)
 
@@ -116,13 +116,23 @@ def stays_sparse(classifier: Any, statistics: TrainingStatistics, check: RowChec
     return is_sparse(*sizes) and not check.allow_invalid and takes_sparse(classifier)
 
 
+def fits_a_task(statistics: TrainingStatistics, bytes_each: int, *, sparse: bool) -> bool:
+    """Return whether one task can hold the training matrix."""
+    return _held_bytes(statistics, bytes_each, sparse=sparse) <= _LARGEST
+
+
+def _held_bytes(statistics: TrainingStatistics, bytes_each: int, *, sparse: bool) -> int:
+    if sparse:
+        return statistics.stored_values * (bytes_each + 4)
+    return statistics.n_rows * statistics.n_features * bytes_each
+
+
 def _check_size(statistics: TrainingStatistics, bytes_each: int, *, sparse: bool) -> None:
     """Check that the training matrix fits a task, and warn where sparse rows become dense."""
     cells = f"{statistics.n_rows:,} rows x {statistics.n_features:,} features"
-    held = statistics.n_rows * statistics.n_features * bytes_each
+    held = _held_bytes(statistics, bytes_each, sparse=sparse)
     size = f"{cells} x {bytes_each} bytes = {held / 2**30:.1f} GiB, dense"
     if sparse:
-        held = statistics.stored_values * (bytes_each + 4)
         size = f"{cells}, {statistics.stored_values:,} stored: {held / 2**30:.1f} GiB"
     elif is_sparse(statistics.stored_values, statistics.n_rows, statistics.n_features):
         _logger.warning("training data: %s: the classifier takes no sparse rows", size)

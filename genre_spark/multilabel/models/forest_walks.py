@@ -21,7 +21,15 @@ from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forest_arrays import LEAF, ForestArrays
 from genre_spark.multilabel.models.threshold_grid import ThresholdGrid
 
-__all__ = ["CompiledForest", "ShallowForest", "WalkedForest", "compile_forest", "needs_grid"]
+__all__ = [
+    "CompiledForest",
+    "ShallowForest",
+    "WalkedForest",
+    "compile_forest",
+    "make_tree",
+    "needs_grid",
+    "node_table",
+]
 
 _SHALLOW = 7  # levels up to which evaluating every node beats walking to one leaf
 # rows at a time of a shallow forest: its intermediate results stay in the processor's cache
@@ -89,13 +97,8 @@ class WalkedForest:
             column, rank = grid.node_tests(arrays)
             threshold = rank + 0.5
         starts = np.repeat(arrays.starts[:-1], np.diff(arrays.starts))
-        nodes = np.zeros(count, dtype=_tree.NODE_DTYPE)
-        nodes["left_child"] = np.where(inner, np.arange(count) - starts + 1, -1)
-        nodes["right_child"] = np.where(inner, arrays.right, -1)
-        nodes["feature"] = np.where(inner, column, -2)
-        nodes["threshold"] = np.where(inner, threshold, -2.0)
-        nodes["n_node_samples"] = 1
-        nodes["weighted_n_node_samples"] = 1.0
+        left = np.arange(count) - starts + 1
+        nodes = node_table(np.where(inner, column, LEAF), threshold, left, arrays.right)
         if "missing_go_to_left" in (nodes.dtype.names or ()) and arrays.missing_left is not None:
             nodes["missing_go_to_left"] = arrays.missing_left
         bounds = list(pairwise(arrays.starts))
@@ -107,7 +110,7 @@ class WalkedForest:
             values[~inner] = arrays.values
             self._values = [values[first:last] for first, last in bounds]
         width = arrays.n_features if grid is None else grid.n_columns
-        self._trees = [_make_tree(nodes[first:last], width) for first, last in bounds]
+        self._trees = [make_tree(nodes[first:last], width) for first, last in bounds]
 
     def leaves(self, block: FeatureBlock) -> Iterator[NDArray[np.int64]]:
         """Yield the number of the leaf that each row reaches, tree by tree, (rows,)."""
@@ -131,7 +134,7 @@ class WalkedForest:
             nodes = tree.__getstate__()["nodes"].copy()
             inner = nodes["left_child"] >= 0
             nodes["feature"][inner] = np.searchsorted(columns, nodes["feature"][inner])
-            trees.append(_make_tree(nodes, max(1, len(columns))))
+            trees.append(make_tree(nodes, max(1, len(columns))))
         return columns, trees
 
     def each_tree(self, block: FeatureBlock) -> Iterator[NDArray[np.float64]]:
@@ -169,7 +172,25 @@ class WalkedForest:
         return np.asarray((visits @ values).toarray())
 
 
-def _make_tree(nodes: NDArray[Any], n_features: int) -> Any:
+def node_table(
+    feature: NDArray[np.integer],
+    threshold: NDArray[np.floating],
+    left: NDArray[np.integer],
+    right: NDArray[np.integer],
+) -> NDArray[Any]:
+    """Return a tree's nodes as scikit-learn's Tree keeps them; a leaf's feature is LEAF."""
+    inner = feature != LEAF
+    nodes = np.zeros(len(feature), dtype=_tree.NODE_DTYPE)
+    nodes["left_child"] = np.where(inner, left, -1)
+    nodes["right_child"] = np.where(inner, right, -1)
+    nodes["feature"] = np.where(inner, feature, -2)
+    nodes["threshold"] = np.where(inner, threshold, -2.0)
+    nodes["n_node_samples"] = 1
+    nodes["weighted_n_node_samples"] = 1.0
+    return nodes
+
+
+def make_tree(nodes: NDArray[Any], n_features: int) -> Any:
     """Return a compiled Tree; its own values are not used, the leaves' numbers index ours."""
     tree = _tree.Tree(n_features, np.array([1], dtype=np.intp), 1)
     tree.__setstate__(

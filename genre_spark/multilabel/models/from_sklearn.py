@@ -26,6 +26,7 @@ __all__ = [
     "SkopsScorer",
     "compares_in_single",
     "export_sklearn",
+    "label_shares",
     "label_tree",
     "takes_sparse",
     "tree_nodes",
@@ -158,12 +159,17 @@ def label_tree(tree: Any) -> TreeNodes:
 
     Leaves hold the share of each label.
     """
+    shares = label_shares(tree)
+    return _nodes(tree.tree_, shares, shares)
+
+
+def label_shares(tree: Any) -> Matrix:
+    """Return the share of each label at the nodes of such a tree, (nodes, labels)."""
     classes = [tree.classes_] if tree.n_outputs_ == 1 else tree.classes_
     value = tree.tree_.value
     second = value[:, :, min(1, value.shape[2] - 1)] / value.sum(axis=2)
     constant = np.array([len(known) == 1 for known in classes])
-    shares = np.where(constant, [float(known[-1]) for known in classes], second)
-    return _nodes(tree.tree_, shares, shares)
+    return np.where(constant, [float(known[-1]) for known in classes], second)
 
 
 def _nodes(tree: Any, shares: Matrix, label_shares: Matrix) -> TreeNodes:

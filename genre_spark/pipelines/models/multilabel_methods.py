@@ -64,6 +64,7 @@ def make_estimator(
         params["weightCol"] = WEIGHT
     if method == "multilabel_random_forest":
         params["classifier"] = _sklearn_forest(config, ensemble.RandomForestClassifier)
+        params["mode"] = config.forest.mode
     elif method == "gradient_boosting":
         boosting = config.boosting
         params |= {
