@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_matrix
 
 from genre_spark.multilabel.fitting.distributed_trees.binning import Bins
@@ -120,6 +120,17 @@ class BinnedRows:
     def labels(self) -> NDArray[np.uint8]:
         """Return the labels, 0 or 1, (rows, labels)."""
         return np.unpackbits(self.rows["labels"], axis=1, count=self.layout.n_labels)
+
+    def statistics(self, kind: DTypeLike) -> NDArray[np.floating]:
+        """Return what each row adds to a node: 1, its weight and its labels' weights.
+
+        Returns:
+            (rows, 2 + labels), of a kind of float.
+        """
+        found = np.empty((len(self), self.layout.n_labels + 2), dtype=kind)
+        found[:, 0], found[:, 1] = 1, self.rows["weight"]
+        np.multiply(self.labels(), found[:, 1:2], out=found[:, 2:])
+        return found
 
     def flat_bins(self) -> tuple[NDArray[np.uint8], int]:
         """Return the bytes of dense rows, and how many each has: its bins, then others."""

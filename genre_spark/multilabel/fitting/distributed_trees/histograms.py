@@ -60,9 +60,10 @@ class HistogramTask:
         for batch in batches:
             if batch.num_rows:
                 rows = self.layout.from_batch(batch)
+                statistics = rows.statistics(sums.dtype)
                 for drawn in route_rows(rows, self.routing):
                     seen[drawn.nodes] = True
-                    self._add(rows, drawn, sums)
+                    self._add(rows, drawn, statistics, sums)
         yield from self._send(sums, seen)
 
     def _send(
@@ -81,12 +82,18 @@ class HistogramTask:
         if buckets:
             yield _to_batch(buckets, data)
 
-    def _add(self, rows: BinnedRows, drawn: DrawnRows, sums: NDArray[np.floating]) -> None:
+    def _add(
+        self,
+        rows: BinnedRows,
+        drawn: DrawnRows,
+        statistics: NDArray[np.floating],
+        sums: NDArray[np.floating],
+    ) -> None:
         """Add a tree's rows, which are sorted by node."""
-        nodes = drawn.nodes
         if self.layout.sparse:
-            self._add_sparse(rows, drawn, sums)
+            self._add_sparse(rows, drawn, statistics, sums)
             return
+        nodes = drawn.nodes
         flat, each = rows.flat_bins()
         candidates, width = self.features.shape[1], self.layout.bins.width
         offsets = np.arange(candidates, dtype=np.int32) * width
@@ -97,13 +104,17 @@ class HistogramTask:
             first, last = int(here[0]), int(here[-1]) + 1
             bins = flat.take((drawn.rows[part] * each)[:, None] + self.features[here])
             cells = (here - first).astype(np.int32)[:, None] * (candidates * width) + offsets + bins
-            statistics = drawn.statistics(part, sums.dtype)
+            mine = _take(statistics, drawn, part)
             starts = np.arange(0, cells.size + 1, candidates, dtype=np.int32)
-            sums[first:last] += _multiply(
-                cells.ravel(), ones, starts, statistics, sums[first:last].shape
-            )
+            sums[first:last] += _multiply(cells.ravel(), ones, starts, mine, sums[first:last].shape)
 
-    def _add_sparse(self, rows: BinnedRows, drawn: DrawnRows, sums: NDArray[np.floating]) -> None:
+    def _add_sparse(
+        self,
+        rows: BinnedRows,
+        drawn: DrawnRows,
+        statistics: NDArray[np.floating],
+        sums: NDArray[np.floating],
+    ) -> None:
         """Add a tree's rows: what they store, and the rest of their node to the bins of 0."""
         nodes, bins = drawn.nodes, self.layout.bins
         at_once = max(1, _TABLE // bins.n_features)
@@ -114,13 +125,13 @@ class HistogramTask:
             part, last = slice(start, stop), int(nodes[stop - 1]) + 1
             here, features = nodes[part] - first, self.features[first:last]
             cells, starts = self._stored_cells(rows.take(drawn.rows[part]), here, features)
-            statistics = drawn.statistics(part, sums.dtype)
+            mine = _take(statistics, drawn, part)
             ones = np.ones(max(len(cells), len(here)), dtype=sums.dtype)
             shape = (last - first, *features.shape[1:], bins.width, sums.shape[2])
-            found = _multiply(cells, ones, starts, statistics, shape)
+            found = _multiply(cells, ones, starts, mine, shape)
             each = np.arange(len(here) + 1, dtype=np.int32)
             in_node = (last - first, 1, sums.shape[2])
-            total = _multiply(here.astype(np.int32), ones, each, statistics, in_node)
+            total = _multiply(here.astype(np.int32), ones, each, mine, in_node)
             rest = total - found.sum(axis=2)
             node, candidate = np.indices(features.shape)
             found[node, candidate, bins.of_zero[features]] += rest
@@ -151,6 +162,13 @@ class HistogramTask:
         cells += rows.stored_bins[wanted]  # type: ignore[index]
         counts = np.bincount(of_value[wanted], minlength=len(rows))
         return cells.astype(np.int32), np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+
+
+def _take(statistics: NDArray[np.floating], drawn: DrawnRows, part: slice) -> NDArray[np.floating]:
+    """Return the statistics of some drawn rows, each times how often it is drawn."""
+    found = statistics.take(drawn.rows[part], axis=0)
+    found[:, 1:] *= drawn.counts[part, None]
+    return found
 
 
 def _multiply(

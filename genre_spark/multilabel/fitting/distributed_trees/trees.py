@@ -161,6 +161,8 @@ class GrowingTree:
         split = order[inner]
         threshold = np.zeros(len(order), dtype=np.float32)
         threshold[inner] = bins.threshold(self.feature[split], self.bins[split])
+        right = np.zeros(len(order), dtype=np.int32)
+        right[inner] = place[self.left[split] + 1]
         weight, on = self.sums[:, 1:2], self.sums[:, 2:]
         shares = on / np.where(weight > 0, weight, 1.0)
         impurity = on * (1.0 - shares)
@@ -171,7 +173,7 @@ class GrowingTree:
         return TreeNodes(
             feature=self.feature[order],
             threshold=threshold,
-            right=np.where(inner, place[self.left[order] + 1], 0).astype(np.int32),
+            right=right,
             values=shares[order[~inner]],
             gains=gains,
         )

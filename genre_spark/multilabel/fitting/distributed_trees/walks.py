@@ -50,29 +50,18 @@ class DrawnRows:
         nodes: number of the wanted node, ascending, (drawn rows,).
         counts: how often each is drawn, >= 1, (drawn rows,).
         weights: of the rows, times how often they are drawn, (drawn rows,).
-        labels: of all rows of the batch, 0 or 1, (rows, labels).
     """
 
     rows: NDArray[np.int64]
     nodes: NDArray[np.int64]
     counts: NDArray[np.uint8]
     weights: NDArray[np.float64]
-    labels: NDArray[np.uint8]
-
-    def statistics(self, part: slice, kind: np.dtype) -> NDArray[np.floating]:
-        """Return what some of the rows add to a cell: 1, their weight, their labels' weights."""
-        chosen = self.rows[part]
-        found = np.empty((len(chosen), self.labels.shape[1] + 2), dtype=kind)
-        weights = self.weights[part].astype(kind)
-        found[:, 0], found[:, 1] = 1, weights
-        np.multiply(self.labels[chosen], weights[:, None], out=found[:, 2:])
-        return found
 
 
 def route_rows(rows: BinnedRows, routing: Routing) -> Iterator[DrawnRows]:
     """Yield the drawn rows of each tree that come to a wanted node."""
     reached = _walk(rows, routing)
-    keys, weights, labels = rows.keys, rows.weights, rows.labels()
+    keys, weights = rows.keys, rows.weights
     weighted = weights > 0
     for tree, nodes in zip(routing, reached, strict=True):
         counts = count_draws(keys, tree.key, tree.draws)
@@ -87,9 +76,7 @@ def route_rows(rows: BinnedRows, routing: Routing) -> Iterator[DrawnRows]:
         small = nearby.astype(np.uint16) if nearby.max() < 2**16 else nearby
         order = np.argsort(small, kind="stable")
         chosen, times = chosen[order], counts[chosen[order]]
-        yield DrawnRows(
-            chosen, numbers[order].astype(np.int64), times, weights[chosen] * times, labels
-        )
+        yield DrawnRows(chosen, numbers[order].astype(np.int64), times, weights[chosen] * times)
 
 
 def _walk(rows: BinnedRows, routing: Routing) -> list[NDArray[np.int32]]:
