@@ -229,5 +229,3 @@ def test_settings_that_only_whole_trees_have_are_rejected():
         stage = ml.MultilabelRandomForest(classifier=forest, mode="distributed")
         with pytest.raises(InvalidConfigError, match=f"{setting}: {value}, expected"):
             stage.fit(None)
-    with pytest.raises(InvalidConfigError, match="mode: 'both', must be one of local"):
-        ml.MultilabelRandomForest(mode="both").fit(None)

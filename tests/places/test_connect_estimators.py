@@ -10,7 +10,7 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationS
 import genre_spark.multilabel as ml
 from genre_spark.errors import InvalidLabelsError
 from genre_spark.storage.caching import SCRATCH
-from tests.multilabel.tables import ESTIMATORS, LABELS, ON_SPARK, frame, matrices, scored
+from tests.multilabel.tables import ESTIMATORS, LABELS, ON_SPARK, forest, frame, matrices, scored
 from tests.places.connect_server import connect_session
 
 
@@ -23,13 +23,23 @@ TREES = {
     "DecisionTree": on_trees(lambda: DecisionTreeClassifier(maxDepth=3)),
     "GBT": on_trees(lambda: GBTClassifier(maxIter=2, maxDepth=2, seed=1)),
 }
+DISTRIBUTED = {
+    "MultilabelRandomForest": lambda **k: ml.MultilabelRandomForest(
+        classifier=forest(), mode="distributed", **k
+    )
+}
 # one of each kind that Connect could treat differently; the others are as slow as they are alike
 QUICK = ("local-MultilabelRandomForest", "spark-ClassifierChain", "trees-RandomForest")
 KINDS = [
     pytest.param(make, id=f"{base}-{name}")
     if f"{base}-{name}" in QUICK
     else pytest.param(make, id=f"{base}-{name}", marks=pytest.mark.slow)
-    for base, kinds in (("local", ESTIMATORS), ("spark", ON_SPARK), ("trees", TREES))
+    for base, kinds in (
+        ("local", ESTIMATORS),
+        ("spark", ON_SPARK),
+        ("trees", TREES),
+        ("distributed", DISTRIBUTED),
+    )
     for name, make in kinds.items()
 ]
 
