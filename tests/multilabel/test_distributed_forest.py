@@ -25,7 +25,7 @@ from genre_spark.multilabel.fitting.distributed_trees.split_search import best_s
 from genre_spark.multilabel.fitting.statistics import RowCheck, TrainingStatistics
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from tests.multilabel.partitioned import training_batches
-from tests.multilabel.tables import fit_in_process, frame, matrices, scored
+from tests.multilabel.tables import fit_in_process, frame, matrices
 
 
 @pytest.fixture
@@ -36,25 +36,25 @@ def grow(monkeypatch):
     def not_cached(data, **_):
         yield data
 
-    monkeypatch.setattr(fitting, "cached", not_cached)
-
     def run(
         x, y, forest, weights=None, *, small=0, slots=2, seed=3, max_bins=64, keep=False, **cut
     ):
-        monkeypatch.setattr(fitting, "_SMALL", small)
-        monkeypatch.setattr(fitting, "count_task_slots", lambda spark: slots)
+        patched = {"_SMALL": small, "cached": not_cached, "count_task_slots": lambda _: slots}
         w = np.ones(len(x)) if weights is None else np.asarray(weights, float)
         stored = int((x != 0).sum()) if cut.get("sparse") else x.size
         sizes = (len(x), x.shape[1], y.shape[1], y.sum(axis=0), float(w.sum()), w @ y)
-        scorer, _ = fitting.fit_distributed(
-            training_batches(x, y, weights, **cut),
-            RowCheck("features", "labels", None, keep),
-            forest,
-            TrainingStatistics(*sizes, lambda: y.T @ y, stored),
-            seed=seed,
-            max_bins=max_bins,
-            weighted=weights is not None,
-        )
+        with monkeypatch.context() as patch:
+            for name, value in patched.items():
+                patch.setattr(fitting, name, value)
+            scorer, _ = fitting.fit_distributed(
+                training_batches(x, y, weights, **cut),
+                RowCheck("features", "labels", None, keep),
+                forest,
+                TrainingStatistics(*sizes, lambda: y.T @ y, stored),
+                seed=seed,
+                max_bins=max_bins,
+                weighted=weights is not None,
+            )
         return scorer
 
     return run
@@ -200,19 +200,17 @@ def test_the_quality_is_that_of_whole_trees_on_emotions(grow, real_data):
 
 
 def test_spark_grows_the_same_forest_and_scores_out_of_bag(spark, grow, monkeypatch, tmp_path):
-    monkeypatch.undo()
     x, y = matrices(rows=400)
     data = frame(spark, x, y, partitions=3)
-    monkeypatch.setattr(fitting, "_SMALL", 100)
+    monkeypatch.setattr(fitting, "_SMALL", 150)
     forest = RandomForestClassifier(n_estimators=5, max_depth=6)
-    estimator = ml.MultilabelRandomForest(classifier=forest, mode="distributed", seed=3)
-    model = estimator.fit(data)
-    again = estimator.fit(data.repartition(2))
-    assert model.parts[0].scorer.to_bytes() == again.parts[0].scorer.to_bytes()
+    model = ml.MultilabelRandomForest(classifier=forest, mode="distributed", seed=3).fit(data)
+    here = grow(x, y, forest, small=150, seed=3)
+    assert model.parts[0].scorer.to_bytes() == here.to_bytes()
     assert model.featureImportances.values.sum() == pytest.approx(1)
     model.write().overwrite().save(str(tmp_path / "model"))
     loaded = ml.MultilabelRandomForestModel.load(str(tmp_path / "model"))
-    assert scored(loaded.transform(data))[0] == pytest.approx(model.predict_proba(x))
+    assert loaded.predict_proba(x) == pytest.approx(model.predict_proba(x))
     rows = loaded.outOfBag(data).toPandas()
     truth, unseen = (np.stack([v.toArray() for v in rows[c]]) for c in ("labels", "probabilities"))
     assert 300 < len(rows) < 400  # of five trees, one row in ten is drawn by each
