@@ -84,5 +84,5 @@ class TextEmbeddingsConfig(Section):
     batch_size: int = Field(32, ge=1, description="texts per forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of the model in each Spark task")
     rows_per_part: int = Field(
-        512, ge=1, description="texts per file at most; a killed run loses unfinished files"
+        1_024, ge=1, description="texts per file at most; a killed run loses unfinished files"
     )

@@ -11,6 +11,7 @@ from genre_spark.config.multilabel import Method
 from genre_spark.config.section import Section
 
 _THEMES = "themes"
+_DENSE = ("poster_embedding", "poster_summary", "text_embedding", "numbers")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -32,6 +33,18 @@ class LinearModelConfig(Section):
         "squared length, so that blocks with greater weights count more",
     )
     penalty: float = Field(0.1, gt=0, description="of the weights' squares; 0.1 is C = 10")
+    kernel: Literal["linear", "exponential"] = Field(
+        "linear",
+        description="linear: weights of the features; exponential: weights of landmarks, training "
+        "movies that each movie is compared with, so that products of features count as well",
+    )
+    landmarks: int = Field(
+        2_048,
+        ge=1,
+        le=20_000,
+        description="training movies that an exponential kernel compares with, at most; up to as "
+        "many movies its fit is exact",
+    )
 
     @field_validator("blocks")
     @classmethod
@@ -40,6 +53,16 @@ class LinearModelConfig(Section):
             if weight <= 0:
                 raise ValueError(f"{name}: {weight}, must be > 0; leave the block out instead")
         return value
+
+    @model_validator(mode="after")
+    def _dense(self) -> LinearModelConfig:
+        others = sorted(set(self.blocks) - set(_DENSE))
+        if self.kernel == "exponential" and others:
+            raise ValueError(
+                f"kernel: exponential with the block {others[0]}, expected only blocks whose "
+                f"vectors are dense: {', '.join(_DENSE)}"
+            )
+        return self
 
 
 class LinearConfig(Section):

@@ -1,10 +1,11 @@
-"""A logistic regression per label on chosen blocks of a sparse feature vector."""
+"""A logistic regression per label on chosen blocks of a sparse feature vector, or on a kernel."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,12 @@ from scipy import sparse
 
 from genre_spark.errors import explained_damage, made_again_by
 from genre_spark.fusion.block_scaling import ScaledBlocks, fit_scales
+from genre_spark.fusion.landmarks import (
+    Landmarks,
+    check_products,
+    choose_landmarks,
+    fit_on_landmarks,
+)
 from genre_spark.fusion.logistic import (
     LogisticFit,
     Matrix,
@@ -30,23 +37,31 @@ _SPARSE_COST = 10  # what a value of a sparse matrix costs in a product, in thos
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Scaled blocks and the weights on them.
+    """Scaled blocks and the weights on them, or on landmarks that they are compared with.
 
     Attributes:
         blocks: what is read of a feature vector, and how it is scaled.
         fit: weights and intercepts of each label.
+        landmarks: what rows are compared with; None: the weights are those of the features.
     """
 
     blocks: ScaledBlocks
     fit: LogisticFit
+    landmarks: Landmarks | None = None
 
     def probabilities(self, features: sparse.csr_matrix) -> Matrix:
         """Return p(label | row), (rows, labels), of whole feature vectors."""
-        return self.fit.probabilities(self.blocks.apply(features))
+        scaled = self.blocks.apply(features)
+        if self.landmarks is None:
+            return self.fit.probabilities(scaled)
+        return self.fit.probabilities(self.landmarks.compare(scaled))
 
     def to_bytes(self) -> bytes:
         """Return the model as an npz archive; it is read without unpickling anything."""
-        arrays = {"weights": self.fit.weights, "intercepts": self.fit.intercepts}
+        fit = self.fit
+        arrays: dict[str, NDArray[Any]] = {"weights": fit.weights, "intercepts": fit.intercepts}
+        if self.landmarks is not None:
+            arrays["landmarks"] = self.landmarks.rows
         file = io.BytesIO()
         np.savez(file, **self.blocks.to_arrays(), **arrays)
         return file.getvalue()
@@ -61,7 +76,9 @@ class LinearModel:
         with explained_damage("linear model", made_again_by("train-linear")):
             stored = np.load(io.BytesIO(payload), allow_pickle=False)
             blocks = ScaledBlocks.from_arrays(stored)
-            return cls(blocks, LogisticFit(stored["weights"], stored["intercepts"]))
+            fit = LogisticFit(stored["weights"], stored["intercepts"])
+            known = "landmarks" in stored
+            return cls(blocks, fit, Landmarks(stored["landmarks"]) if known else None)
 
 
 def fit_linear(
@@ -94,6 +111,7 @@ def fit_linear_in_folds(
     weights: Mapping[str, float],
     *,
     penalty: float,
+    landmarks: int | None = None,
 ) -> list[LinearModel]:
     """Fit a model on all training rows, and one without each fold.
 
@@ -108,10 +126,26 @@ def fit_linear_in_folds(
         places: where each block is in the feature vector.
         weights: block -> its weight; the blocks to read.
         penalty: of the weights' squares, against the log loss summed over rows.
+        landmarks: how many at most, for models of the exponential kernel; None for linear ones.
+
+    Raises:
+        InvalidInputError: rows x landmarks are more than a task can hold.
     """
     blocks = fit_scales(features, places, weights, dense=DENSE_BLOCKS, numbers=NUMBER_BLOCKS)
     scaled = blocks.apply(features)
     rows = len(labels)
+    if landmarks is not None:
+        check_products(rows, min(rows, landmarks))
+        chosen = choose_landmarks(scaled, landmarks)
+        compared = chosen.compare(scaled)
+        return [
+            LinearModel(
+                blocks,
+                fit_on_landmarks(compared[kept], labels[kept], chosen, penalty=penalty),
+                chosen,
+            )
+            for kept in (fold_of_row != fold for fold in (-1, *range(folds)))
+        ]
     few = rows <= _MOST_PRODUCTS and rows**2 < _SPARSE_COST * scaled.nnz
     products = products_of_rows(scaled) if few else None
     models = []

@@ -46,6 +46,7 @@ def fit_in_task(
     size: int,
     penalty: float,
     folds: int = 0,
+    landmarks: int | None = None,
 ) -> list[LinearModel]:
     """Fit models in one Spark task, which reads all training rows in the order of their ids.
 
@@ -56,6 +57,7 @@ def fit_in_task(
         size: length of the feature vector.
         penalty: of the weights' squares.
         folds: 0 for the model of all rows alone; else one without each fold follows it.
+        landmarks: how many at most, for the exponential kernel; None for linear models.
 
     Raises:
         InvalidInputError: there is no row, or more than a task can hold.
@@ -63,7 +65,9 @@ def fit_in_task(
     chosen = dict(weights)
 
     def fit(rows: TrainingRows) -> list[bytes]:
-        models = fit_linear_in_folds(*rows, folds, places, chosen, penalty=penalty)
+        models = fit_linear_in_folds(
+            *rows, folds, places, chosen, penalty=penalty, landmarks=landmarks
+        )
         return [model.to_bytes() for model in models]
 
     return [LinearModel.from_bytes(payload) for payload in _in_one_task(rows, fit, size=size)]

@@ -129,6 +129,7 @@ def _fit_all(
             model.blocks,
             size=specification.size,
             penalty=model.penalty,
+            landmarks=model.landmarks if model.kernel == "exponential" else None,
             folds=folds if name in in_folds else 0,
         )
         for name, model in settings.models.items()
