@@ -124,6 +124,14 @@ class Table:
         """
         return _list_files(self.path, self.manifest())
 
+    def states(self) -> dict[str, FileState]:
+        """Return file (a path or URL) -> size and checksum of when it was written.
+
+        Raises:
+            MissingTableError: the table has not been written (whole) yet.
+        """
+        return {join(self.path, name): state for name, state in self.manifest().files.items()}
+
     def read(self, spark: SparkSession) -> DataFrame:
         """Return the rows.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
 from genre_spark.storage.files import filesystem, join
 from genre_spark.storage.tables import commit_table, read_manifest, table_files
 from genre_spark.vision.feed.embedded import embed_samples
+from genre_spark.vision.inference.embedded_posters import embed_posters
 from genre_spark.vision.inference.network_file import load_network
 from genre_spark.vision.inference.row_groups import list_parts, read_posters
 from genre_spark.vision.models import build_network
@@ -101,6 +103,28 @@ def test_a_run_that_was_killed_computes_what_is_missing_and_no_more(spark, confi
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[movie], after[movie]) for movie in before)
     assert run(spark, config).counts["computed"] == 0
+
+
+def test_posters_that_were_prepared_again_and_came_out_the_same_keep_their_features(
+    spark, config, embedded, tmp_path
+):
+    again = {}
+    posters = Catalogue(config).posters
+    for file in posters.files():
+        copy = shutil.copy(file, tmp_path / f"again-{len(again)}.parquet")
+        again[str(copy)] = posters.states()[file]
+    backbone = store_backbone(config)
+    found = embed_posters(
+        spark,
+        list(again),
+        backbone.table,
+        backbone.file,
+        version=backbone.version,
+        features=backbone.features,
+        config=config.embeddings,
+        states=again,
+    )
+    assert (found.computed, found.manifest.rows) == (0, 80)
 
 
 def test_features_belong_to_the_weights_that_computed_them(sample_tables, tmp_path):

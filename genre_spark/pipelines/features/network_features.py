@@ -167,6 +167,7 @@ def _embed(
             features=backbone.features,
             config=config.embeddings,
             device=config.cnn.device,
+            states=Catalogue(config).posters.states(),
         )
     return backbone, embedded
 

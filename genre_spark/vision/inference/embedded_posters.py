@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from genre_spark.config import EmbeddingsConfig
 from genre_spark.progress import counting
 from genre_spark.schemas import FEATURES, MOVIE_ID
 from genre_spark.storage.files import filesystem, fingerprint, join, whole_file
+from genre_spark.storage.inventory import FileState
 from genre_spark.storage.tables import TableManifest, commit_table, read_manifest, remove_damaged
 from genre_spark.vision.inference.poster_embedder import worker_embedder
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
@@ -56,12 +57,14 @@ def embed_posters(
     features: int,
     config: EmbeddingsConfig,
     device: str = "auto",
+    states: Mapping[str, FileState] | None = None,
 ) -> EmbeddedPosters:
     """Write the features of every poster in the files, one Parquet file per part.
 
     Each worker loads the network once, reads its posters and writes its file itself; Spark moves
-    file names only. The name of a file says which row groups of which file it belongs to and by
+    file names only. The name of a file says which row groups of which posters it belongs to and by
     which network, so the next run (with more posters, or after a kill) computes what is missing.
+    Posters that were prepared again and came out the same keep their features.
 
     Args:
         spark: the session.
@@ -73,6 +76,8 @@ def embed_posters(
         features: length of a feature vector.
         config: batch size, threads, mirror images, size of the parts.
         device: auto, cpu or cuda.
+        states: file -> its size and checksum, where they are known; a file without is known by its
+            name.
 
     Returns:
         The table's manifest; its columns are movie_id and features, array<float>.
@@ -85,10 +90,17 @@ def embed_posters(
     folder = join(table, f"data-{digest}")
     remove_damaged(table)
     parts = list_parts(files, rows=config.rows_per_part)
-    names = {_part_name(part): part for part in parts}
+    names = {_part_name(part, states or {}): part for part in parts}
     done = _existing(folder)
     missing = [part for name, part in sorted(names.items()) if name not in done]
-    embed = _embedder(folder, model_file, version=version, config=config, device=device)
+    embed = _embedder(
+        folder,
+        model_file,
+        names={part: name for name, part in names.items()},
+        version=version,
+        config=config,
+        device=device,
+    )
     computed = 0
     if missing:
         wanted = sum(part.rows for part in missing)
@@ -105,11 +117,18 @@ def embed_posters(
     )
     if computed or read_manifest(table) != manifest:
         commit_table(table, manifest)
+    _remove_others(folder, names)
     return EmbeddedPosters(manifest, computed)
 
 
 def _embedder(
-    folder: str, model_file: str, *, version: str, config: EmbeddingsConfig, device: str
+    folder: str,
+    model_file: str,
+    *,
+    names: Mapping[Part, str],
+    version: str,
+    config: EmbeddingsConfig,
+    device: str,
 ) -> Callable[[Part], Iterator[pa.RecordBatch]]:
     """Return the function that writes a part's features into the folder and yields a receipt."""
     batch_size, threads = config.batch_size, config.threads
@@ -124,7 +143,7 @@ def _embedder(
             batches.append(
                 pa.RecordBatch.from_arrays([rows.column(0), vectors], schema=_ARROW_SCHEMA)
             )
-        name = _part_name(part)
+        name = names[part]
         with whole_file(join(folder, name)) as file:
             pq.write_table(pa.Table.from_batches(batches), file, compression="zstd")
         yield pa.RecordBatch.from_pydict(
@@ -134,11 +153,21 @@ def _embedder(
     return embed
 
 
-def _part_name(part: Part) -> str:
-    """Return a name that changes with the part's content: files of posters are never rewritten."""
+def _part_name(part: Part, states: Mapping[str, FileState]) -> str:
+    """Return a name that changes with the part's content."""
+    state = states.get(part.file)
+    if state is not None:
+        return f"part-{fingerprint(state.sha256, list(part.groups))}.parquet"
     system, inner = filesystem(part.file)
     size = system.info(inner).get("size")
     return f"part-{fingerprint(part.file.rsplit('/', 2)[-2:], size, list(part.groups))}.parquet"
+
+
+def _remove_others(folder: str, names: Iterable[str]) -> None:
+    """Remove features of posters that are not there any more."""
+    system, inner = filesystem(folder)
+    for name in _existing(folder) - set(names):
+        system.rm(f"{inner.rstrip('/')}/{name}")
 
 
 def _existing(folder: str) -> set[str]:
