@@ -10,7 +10,7 @@ import io
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlflow
@@ -82,7 +82,7 @@ class Picture:
         content: a PNG file.
     """
 
-    content: bytes
+    content: bytes = field(repr=False)
 
     @classmethod
     def of(cls, figure: Figure, *, dpi: int = 80) -> Picture:

@@ -33,7 +33,8 @@ def run_book(book: NotebookNode, folder: Path = FOLDER, *, timeout: int = 1700) 
     for cell in book.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [clean(output) for output in cell.outputs if not is_progress(output)]
+            shown = [clean(output) for output in cell.outputs if not is_progress(output)]
+            cell.outputs = join_prints(shown)
     return book
 
 
@@ -42,6 +43,17 @@ def is_progress(output: NotebookNode) -> bool:
     if output.output_type == "stream":
         return bool(output.name == "stderr")
     return output.output_type == "display_data" and output.data.get("text/html") == ""
+
+
+def join_prints(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Return outputs in which what was printed in turn is one: a kernel sends it as it comes."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        if joined and output.output_type == joined[-1].output_type == "stream":
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def clean(output: NotebookNode) -> NotebookNode:

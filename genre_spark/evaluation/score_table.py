@@ -11,7 +11,7 @@ from genre_spark.evaluation.scores import Candidate, format_table, table_rows
 __all__ = ["ScoreTable"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScoreTable:
     """Models under their decision rules.
 
@@ -26,6 +26,8 @@ class ScoreTable:
     def __str__(self) -> str:
         """Return a text table."""
         return format_table(self.candidates, split=self.split)
+
+    __repr__ = __str__  # notebooks store it beside the HTML
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""

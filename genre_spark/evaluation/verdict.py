@@ -21,7 +21,7 @@ __all__ = [
 _BASELINE = "baseline"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compared:
     """What was compared.
 
@@ -40,6 +40,10 @@ class Compared:
     movies: Mapping[str, int]
     genres: int
     themes: Mapping[str, bool] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return what was found in words: notebooks store it beside the HTML."""
+        return "\n".join(line.replace("**", "") for line in summarize_comparison(self))
 
     def _repr_html_(self) -> str:
         """Return what was found as a notebook shows it."""

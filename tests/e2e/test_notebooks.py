@@ -17,7 +17,24 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
 BOOKS = sorted(FOLDER.glob("*.ipynb"))
-SHOWN = [file for file in BOOKS if file.stem != "quickstart"]  # which takes more minutes
+SMALL = [
+    "spark.settings={spark.driver.memory: 1g}",
+    "spark.master=local[2]",
+    "features.text_words=50",
+    "sampling.minimum_per_genre=3",
+    "multilabel.forest.trees=5",
+    "cnn.batch_size=16",
+]
+PARAMETERS = {
+    "quickstart": {
+        "movies": 150,
+        "epochs": 1,
+        "more": [*SMALL, "posters.height=96", "posters.width=80"],
+    },
+    "your_data": {"movies": 300},
+    "comparing": {"movies": 200, "more": SMALL},
+    "posters": {"movies": 120, "network": "lenet", "more": SMALL},
+}
 
 
 def runner() -> ModuleType:
@@ -46,7 +63,7 @@ def kinds(book: Any) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("file", SHOWN, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", BOOKS, ids=lambda file: file.stem)
 def test_a_notebook_is_committed_with_small_outputs_in_the_order_of_its_cells(file) -> None:
     book = nbformat.read(file, as_version=4)
     nbformat.validate(book)
@@ -65,43 +82,15 @@ def test_a_notebook_is_committed_with_small_outputs_in_the_order_of_its_cells(fi
 
 @pytest.mark.timeout(1800)
 @pytest.mark.slow
-def test_the_quickstart_ends_with_a_table_of_all_models(tmp_path, monkeypatch) -> None:
-    overrides = [
-        "sample_data.movies=150",
-        "spark.master=local[2]",
-        "spark.settings={spark.driver.memory: 1g}",
-        "posters.height=96",
-        "posters.width=80",
-        "features.text_words=50",
-        "sampling.minimum_per_genre=3",
-        "cnn.epochs=1",
-        "cnn.batch_size=16",
-        "multilabel.methods=[binary_relevance]",
-        "multilabel.forest.trees=5",
-    ]
-    found = run_small("quickstart", monkeypatch, work=str(tmp_path / "work"), overrides=overrides)
-    outputs = [output for cell in found.cells for output in cell.get("outputs", [])]
-    text = "".join(output.text for output in outputs if output.output_type == "stream")
-    for name in (
-        "baseline_most_common",
-        "baseline_random",
-        "binary_relevance",
-        "lenet",
-        "best on validation",
-        "mlflow ui",
-    ):
-        assert name in text
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_notebook_gives_outputs_of_the_kinds_that_are_committed(
+    name, tmp_path, monkeypatch
+) -> None:
+    found = run_small(name, monkeypatch, work=str(tmp_path / "work"), **PARAMETERS[name])
+    assert kinds(found) == kinds(nbformat.read(FOLDER / f"{name}.ipynb", as_version=4))
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.slow
-def test_your_data_gives_outputs_of_the_kinds_that_are_committed(tmp_path, monkeypatch) -> None:
-    found = run_small("your_data", monkeypatch, work=str(tmp_path / "work"), movies=400)
-    assert kinds(found) == kinds(nbformat.read(FOLDER / "your_data.ipynb", as_version=4))
-
-
-@pytest.mark.timeout(1800)
-@pytest.mark.slow
 def test_the_estimators_notebook_beats_the_most_common_labelset_with_every_method(
     monkeypatch,
 ) -> None:

@@ -46,6 +46,7 @@ def test_a_figure_is_a_picture_of_the_width_that_was_asked_for() -> None:
     with Image.open(io.BytesIO(small._repr_png_())) as image:
         assert (image.format, image.width) == ("PNG", 200)
     assert len(small.content) < len(picture.content)
+    assert repr(picture) == "Picture()"  # a notebook stores it beside the picture
 
 
 def test_posters_stand_side_by_side_and_other_files_are_left_out(tmp_path) -> None:
