@@ -7,7 +7,8 @@ once per size. Ours fits `MultilabelRandomForest(mode="distributed")`; the other
 ML's RandomForestClassifier per label, the labels one after the other on a cached table, as one
 would write it. Both have the same number of trees, depth, bins, and features per node (sqrt). Of
 the 19 forests of Spark ML `--spark-labels` are fitted, and their time is multiplied. `slope` is
-that of log seconds over log rows: 1 is linear. `python_mib` is the largest Python process, this one
+that of log seconds over log rows: 1 is linear; `cpu_...` are processor seconds of all processes,
+which other work of the machine changes less. `python_mib` is the largest Python process, this one
 and Spark's workers, sampled while ours is fitted.
 """
 
@@ -22,11 +23,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 from memory import MIB, sample_tree
 from pyspark.ml.classification import RandomForestClassifier as SparkForest
@@ -74,16 +77,36 @@ def lists(matrix: np.ndarray) -> pa.Array:
 
 
 class Watch(threading.Thread):
-    """Samples the largest Python process below this one."""
+    """Samples the processes below this one: the largest Python, and what processors worked.
+
+    Processor seconds can be compared where a machine does other work too, and wall time cannot.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.stop, self.largest = threading.Event(), 0
+        self._used: dict[int, float] = {}
+        self._sample()
+        self._before = sum(self._used.values())
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor seconds of all processes since the start."""
+        self._sample()
+        return round(sum(self._used.values()) - self._before, 1)
 
     def run(self) -> None:
         while not self.stop.wait(0.2):
-            sizes = [size for kind, size in sample_tree(os.getpid()) if kind == "python"]
-            self.largest = max(self.largest, *sizes)
+            self._sample()
+
+    def _sample(self) -> None:
+        sizes = [size for kind, size in sample_tree(os.getpid()) if kind == "python"]
+        self.largest = max(self.largest, *sizes)
+        this = psutil.Process()
+        for process in [this, *this.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                self._used[process.pid] = times.user + times.system
 
     def __enter__(self) -> Watch:
         self.start()
@@ -92,6 +115,7 @@ class Watch(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self.stop.set()
         self.join()
+        self._sample()
 
 
 def time_ours(data: DataFrame, options: argparse.Namespace) -> dict[str, float]:
@@ -109,6 +133,7 @@ def time_ours(data: DataFrame, options: argparse.Namespace) -> dict[str, float]:
     scores = model.predict_proba(np.array([row.toArray() for row in rows["features"]]))
     return {
         "seconds": round(seconds, 1),
+        "cpu_seconds": watch.cpu_seconds,
         "python_mib": round(watch.largest / MIB),
         "nodes": len(model.parts[0].scorer.arrays.feature),
         "average_precision": round(average_precision_score(truth, scores), 4),
@@ -124,25 +149,30 @@ def time_spark(data: DataFrame, options: argparse.Namespace) -> dict[str, float]
         featureSubsetStrategy="sqrt",
         seed=1,
     )
-    started = time.perf_counter()
-    table = data.cache()
-    table.count()
-    cached = time.perf_counter() - started
-    each = []
-    for label in range(options.spark_labels):
+    with Watch() as watch:
         started = time.perf_counter()
-        forest.fit(table.select("features", F.col("labels")[label].alias("label")))
-        each.append(time.perf_counter() - started)
+        table = data.cache()
+        table.count()
+        cached = time.perf_counter() - started, watch.cpu_seconds
+    with Watch() as watch:
+        started = time.perf_counter()
+        for label in range(options.spark_labels):
+            forest.fit(table.select("features", F.col("labels")[label].alias("label")))
+        each = time.perf_counter() - started, watch.cpu_seconds
     table.unpersist()
-    total = cached + LABELS * float(np.mean(each))
-    return {"spark_seconds": round(total, 1), "spark_labels": options.spark_labels}
+    wall, cpu = (
+        round(once + LABELS / options.spark_labels * fits, 1)
+        for once, fits in zip(cached, each, strict=True)
+    )
+    return {"spark_seconds": wall, "spark_cpu": cpu, "spark_labels": options.spark_labels}
 
 
 def add_slopes(found: list[dict[str, float]]) -> None:
     """Add to each size how the seconds grew from the size before, in log-log."""
     for before, after in pairwise(found):
-        growth = math.log(after["seconds"] / before["seconds"])
-        after["slope"] = round(growth / math.log(after["rows"] / before["rows"]), 2)
+        for kind, name in (("seconds", "slope"), ("cpu_seconds", "cpu_slope")):
+            growth = math.log(after[kind] / before[kind])
+            after[name] = round(growth / math.log(after["rows"] / before["rows"]), 2)
 
 
 def read_options(arguments: list[str] | None) -> argparse.Namespace:
@@ -184,6 +214,7 @@ def main(arguments: list[str] | None = None) -> None:
                 result: dict[str, float] = {"rows": rows, **time_ours(data, options)}
                 if rows in options.spark_rows:
                     result |= time_spark(data, options)
+                    result["cpu_ratio"] = round(result["spark_cpu"] / result["cpu_seconds"], 1)
                     result["ratio"] = round(result["spark_seconds"] / result["seconds"], 1)
                 found.append(result)
                 add_slopes(found)

@@ -24,6 +24,7 @@ __all__ = ["HISTOGRAM_SCHEMA", "HistogramTask", "node_bytes"]
 
 HISTOGRAM_SCHEMA = "bucket int, sums binary"
 _STEP = 8192  # rows at a time: what is computed of them stays in the processor's cache
+_CELLS = 2**20  # cells of them: with many candidates fewer rows at a time
 _TABLE = 2**22  # entries of a table of nodes by features
 _SENT = 2**24  # bytes of an Arrow batch that a task gives back
 
@@ -97,9 +98,10 @@ class HistogramTask:
         flat, each = rows.flat_bins()
         candidates, width = self.features.shape[1], self.layout.bins.width
         offsets = np.arange(candidates, dtype=np.int32) * width
-        ones = np.ones(_STEP * candidates, dtype=sums.dtype)
-        for start in range(0, len(nodes), _STEP):
-            part = slice(start, start + _STEP)
+        step = max(1, min(_STEP, _CELLS // candidates))
+        ones = np.ones(step * candidates, dtype=sums.dtype)
+        for start in range(0, len(nodes), step):
+            part = slice(start, start + step)
             here = nodes[part]
             first, last = int(here[0]), int(here[-1]) + 1
             bins = flat.take((drawn.rows[part] * each)[:, None] + self.features[here])
