@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A JVM of small queries compiles more than it computes: one quick compiler took a quarter less CPU
 # time than the default two on tests/spark/test_metadata.py and tests/sampling/test_group_genres.py.
 SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+ON_CONNECT = os.environ.get("GENRE_SPARK_TEST_SESSION") == "connect"
 
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -44,6 +45,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return OnePipeline(config, log)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests that ask for a session, where it is one of Spark Connect."""
+    if ON_CONNECT:
+        asks = [("spark" in getattr(item, "fixturenames", ()), item) for item in items]
+        config.hook.pytest_deselected(items=[item for asked, item in asks if not asked])
+        items[:] = [item for asked, item in asks if asked]
+
+
+@pytest.fixture
+def classic(spark: Any) -> Any:
+    """The session, where it has a JVM; the test is skipped on Spark Connect."""
+    if ON_CONNECT:
+        pytest.skip("needs a SparkContext, which Spark Connect does not have")
+    return spark
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     """A local session with two cores and few partitions, started when a test asks for it.
@@ -67,7 +84,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
         },
         log_file=logs / "spark.log",
     ) as session:
-        if os.environ.get("GENRE_SPARK_TEST_SESSION") == "connect":
+        if ON_CONNECT:
             from tests.places.connect_server import connect_session  # noqa: PLC0415
 
             with connect_session(session) as remote:

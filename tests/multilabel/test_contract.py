@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from pyspark import SparkContext
 from pyspark.ml import Estimator, Pipeline, PipelineModel
 from pyspark.ml.feature import VectorSlicer
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
@@ -45,7 +46,8 @@ def data(spark):
 
 
 def stored_tables(spark):
-    return spark.sparkContext._jsc.sc().getPersistentRDDs().size()
+    """Return how many tables the session keeps; Connect's own has a JVM in this process here."""
+    return SparkContext._active_spark_context._jsc.sc().getPersistentRDDs().size()
 
 
 def readable_params(stage):

@@ -175,8 +175,8 @@ def test_small_tables_are_kept_by_as_many_executors_as_there_are_fits_at_once(
     assert kept == [1, 2, 1, 2, 1]  # there are two labels, and copies make up to 64 partitions
 
 
-def test_a_table_is_kept_for_more_executors_than_spark_makes_copies(spark) -> None:
-    with fit_spark.cached(spark.range(3), copies=100) as kept:
+def test_a_table_is_kept_for_more_executors_than_spark_makes_copies(classic) -> None:
+    with fit_spark.cached(classic.range(3), copies=100) as kept:
         assert kept.count() == 3
         assert kept.storageLevel.replication == 39
     assert kept.storageLevel.replication == 1

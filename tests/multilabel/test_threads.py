@@ -17,8 +17,8 @@ def test_results_come_in_the_order_of_the_functions(spark) -> None:
     assert run_in_threads(spark, functions, parallelism=2) == [0, 1, 2]
 
 
-def test_local_properties_of_the_caller_hold_in_the_threads(spark) -> None:
-    context = spark.sparkContext
+def test_local_properties_of_the_caller_hold_in_the_threads(classic) -> None:
+    spark, context = classic, classic.sparkContext
     context.setLocalProperty("spark.scheduler.pool", "fits")
     try:
         found = run_in_threads(
@@ -29,8 +29,8 @@ def test_local_properties_of_the_caller_hold_in_the_threads(spark) -> None:
     assert found == ["fits"] * 3
 
 
-def test_a_thread_has_local_properties_of_its_own(spark) -> None:
-    context = spark.sparkContext
+def test_a_thread_has_local_properties_of_its_own(classic) -> None:
+    spark, context = classic, classic.sparkContext
     both = threading.Barrier(2)
 
     def work(number: int) -> str | None:

@@ -37,12 +37,16 @@ STAGE_NAMES = (
 )
 OTHERS = {
     "build-features": ("poster-embeddings", "text-embeddings"),
-    "evaluate": ("train-cnn", "train-fused", "train-stack"),
-    "compare": ("explain-models",),
+    "evaluate": ("search-cnn", "train-cnn", "train-fused", "train-stack"),
+    "compare": ("explain-models", "ablate"),
     "predict": ("promote", "explore", "predict-posters"),
 }
-"""The other stages with Spark, each before the stage that is named; `ablate` fits for minutes."""
-EVERY_STAGE = tuple(name for stage in STAGE_NAMES for name in (*OTHERS.get(stage, ()), stage))
+"""The other stages with Spark, each before the stage that is named."""
+EVERY_STAGE = (
+    *(name for stage in STAGE_NAMES for name in (*OTHERS.get(stage, ()), stage)),
+    "publish-tables",
+)
+"""All that read a data set in the Letterboxd layout."""
 EVERY_RECIPE = (
     "cnn.epochs=1",
     "cnn.batch_size=16",
@@ -57,12 +61,15 @@ EVERY_RECIPE = (
     "stack.models={fused: [binary_relevance, text, scratch_cnn_one]}",
     "stack.folds=2",
     "cnn.architecture=scratch_cnn_one",
+    "search={trials: 2, epochs: 1, parallelism: 2}",
+    "linear.models={text: {blocks: {words: 1}}, both: {blocks: {words: 1, numbers: 1}}}",
     "embeddings.networks=[efficientnet_lite0]",
     "explanations.rows=60",
     "explanations.repeats=2",
     "explanations.features=4",
     "explanations.posters=2",
     "mlflow.registered_model=genres",
+    "paths.tables=spark_catalog.published",
 )
 TABLES = (
     "genres",
@@ -85,6 +92,7 @@ TABLES = (
     "importances/fused",
     "heat_maps/scratch_cnn_one",
     "predictions/scratch_cnn_one/posters",
+    "ablation/both/all/test",
 )
 NOT_CONTENT = ("row_hash", "predicted_at", "model_version", "source")  # times, versions and places
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from tests.places.same_tables import (
     EVERY_RECIPE,
     EVERY_STAGE,
     SAMPLE,
+    TABLES,
     make_data,
     run_stages,
     small_recipe,
 )
 
-slow = pytest.mark.slow  # each run of the stages takes half a minute on two quiet cores
 ONE_PARTITION = {
     "spark.sql.ansi.enabled": "false",
     "spark.sql.caseSensitive": "true",
@@ -39,15 +39,6 @@ MANY_PARTITIONS = {
     "spark.sql.session.timeZone": "America/Los_Angeles",
     "spark.sql.shuffle.partitions": "200",
 }
-SINGLE = [
-    {"spark.sql.ansi.enabled": "false"},
-    {"spark.sql.ansi.enabled": "true"},
-    {"spark.sql.caseSensitive": "true"},
-    {"spark.sql.session.timeZone": "Asia/Kathmandu"},
-    {"spark.sql.shuffle.partitions": "1"},
-    {"spark.sql.shuffle.partitions": "200"},
-    {"spark.sql.adaptive.enabled": "false"},
-]
 
 
 @pytest.fixture(scope="module")
@@ -65,41 +56,50 @@ class Work:
 
 @pytest.fixture(scope="module")
 def work(spark, data, tmp_path_factory) -> Work:
-    """What the tests' own session makes."""
+    """What every stage makes in the tests' own session."""
     folder = tmp_path_factory.mktemp("work")
-    return Work(folder, run_stages(spark, small_recipe(folder, data)))
+    spark.sql("CREATE SCHEMA IF NOT EXISTS published")
+    return Work(folder, run_stages(spark, small_recipe(folder, data, EVERY_RECIPE), EVERY_STAGE))
 
 
 def settings_of(values: dict[str, str]) -> str:
     return "{" + ", ".join(f"{key}: '{value}'" for key, value in values.items()) + "}"
 
 
-@slow
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize(
-    "settings",
-    [
-        pytest.param(ONE_PARTITION, id="one partition, not ANSI, case sensitive, no AQE, UTC+14"),
-        pytest.param(MANY_PARTITIONS, id="200 partitions, ANSI, UTC-8"),
-        *(pytest.param(one, id="=".join(*one.items())) for one in SINGLE),
-    ],
+    "kind", ["Connect without a cache, 1 partition", "classic, 200 partitions"]
 )
-def test_settings_of_the_session_change_no_table(spark, data, work, tmp_path, settings) -> None:
-    before = {key: spark.conf.get(key) for key in settings}
-    config = small_recipe(tmp_path, data, settings=settings_of(settings))
-    assert run_stages(spark, config) == work.digests
-    assert {key: spark.conf.get(key) for key in settings} == before, "the session was changed"
+def test_every_stage_gives_the_same_tables_under_other_settings_of_the_session(
+    spark, data, work, tmp_path, monkeypatch, kind
+) -> None:
+    """ANSI mode, case sensitivity, time zone, partitions, AQE: each has another value in one."""
+    words = list(EVERY_RECIPE)
+    if kind.startswith("classic"):
+        session, settings, serverless = nullcontext(spark), MANY_PARTITIONS, "auto"
+        words.append("cnn.feed=petastorm")  # in place of pyarrow alone: the same networks
+    else:
+        session, settings, serverless = connect_session(spark), ONE_PARTITION, "true"
+    spoken = settings_of(settings)
+    config = small_recipe(tmp_path, data, words, settings=spoken, serverless=serverless)
+    with session as used, forbidding(monkeypatch, used, serverless):
+        before = {key: used.conf.get(key) for key in settings}
+        found = run_stages(used, config, EVERY_STAGE)
+        assert {key: used.conf.get(key) for key in settings} == before, "the session was changed"
+    changed = [name for name in work.digests if found.get(name) != work.digests[name]]
+    assert not changed
+    assert set(found) == set(TABLES)
+    assert not list((tmp_path / "scratch").glob("*")), "data that was kept is still there"
 
 
-@slow
+@pytest.mark.slow
 def test_predictions_and_evaluation_become_tables_of_the_catalog(spark, data, work) -> None:
-    config = small_recipe(work.folder, data)
+    config = small_recipe(work.folder, data, EVERY_RECIPE)
+    place = config.paths.model_copy(update={"tables": None})
     with pytest.raises(InvalidConfigError, match=r"paths\.tables: None, expected catalog\.schema"):
-        publish_tables.run(spark, config)
-    spark.sql("CREATE SCHEMA IF NOT EXISTS published")
-    place = config.paths.model_copy(update={"tables": "spark_catalog.published"})
-    config = config.model_copy(update={"paths": place})
-    for _ in range(2):  # a second run replaces what the first has written
-        counts = publish_tables.run(spark, config).counts
+        publish_tables.run(spark, config.model_copy(update={"paths": place}))
+    counts = publish_tables.run(spark, config).counts  # replaces what earlier runs have written
     assert set(counts) == {"predictions", "evaluation", "movie_predictions"}
     predictions = spark.table("published.predictions")
     assert predictions.columns[:3] == ["model", "split", "movie_id"]
@@ -110,6 +110,10 @@ def test_predictions_and_evaluation_become_tables_of_the_catalog(spark, data, wo
     assertDataFrameEqual(spark.table("published.evaluation"), tables.evaluation.read(spark))
     assert counts["movie_predictions"] == tables.movie_predictions.manifest().rows
     spark.sql("DROP SCHEMA published CASCADE")
+
+
+def forbidding(patch: pytest.MonkeyPatch, session: Any, serverless: str) -> Any:
+    return without_cache(patch, session) if serverless == "true" else nullcontext()
 
 
 @contextmanager
@@ -144,18 +148,3 @@ def test_a_sample_of_the_stages_on_connect_without_a_cache_gives_the_same_tables
     assert "predictions/pruned_sets/test" in found
     kept = list((tmp_path / "connect" / "scratch").glob("*"))
     assert not kept, "data that was kept is still there"
-
-
-@slow
-@pytest.mark.timeout(2400)
-def test_every_stage_on_connect_without_a_cache_gives_the_same_tables(
-    spark, data, tmp_path, monkeypatch
-) -> None:
-    expected = run_stages(
-        spark, small_recipe(tmp_path / "classic", data, EVERY_RECIPE), EVERY_STAGE
-    )
-    with connect_session(spark) as session, without_cache(monkeypatch, session):
-        config = small_recipe(tmp_path / "connect", data, EVERY_RECIPE, serverless="true")
-        found = run_stages(session, config, EVERY_STAGE)
-    assert found == expected
-    assert not list((tmp_path / "connect" / "scratch").glob("*"))

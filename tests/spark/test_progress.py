@@ -8,11 +8,11 @@ import time
 from genre_spark.spark.session import task_counts
 
 
-def test_the_tasks_of_running_jobs_are_counted(spark):
-    ask = task_counts(spark)
+def test_the_tasks_of_running_jobs_are_counted(classic):
+    ask = task_counts(classic)
     assert ask is not None
     assert ask() == (0, 0)
-    job = threading.Thread(target=run_a_second, args=(spark,))
+    job = threading.Thread(target=run_a_second, args=(classic,))
     job.start()
     seen = set()
     while job.is_alive():

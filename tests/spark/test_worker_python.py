@@ -64,10 +64,10 @@ def test_a_program_that_is_no_python_is_left_to_spark(tmp_path):
 
 
 def test_a_session_with_another_python_is_rejected_before_its_first_job(
-    spark, bare_python, monkeypatch
+    classic, bare_python, monkeypatch
 ):
-    rows = spark.createDataFrame([([0.0], [1.0])], "features array<double>, labels array<double>")
-    monkeypatch.setattr(spark.sparkContext, "pythonExec", bare_python)
+    rows = classic.createDataFrame([([0.0], [1.0])], "features array<double>, labels array<double>")
+    monkeypatch.setattr(classic.sparkContext, "pythonExec", bare_python)
     with pytest.raises(InvalidConfigError, match="PYSPARK_PYTHON"):
         RandomLabels().fit(rows)
     with pytest.raises(InvalidConfigError, match="PYSPARK_PYTHON"):
@@ -76,8 +76,8 @@ def test_a_session_with_another_python_is_rejected_before_its_first_job(
         pass
 
 
-def test_sessions_of_databricks_are_not_looked_at(spark, bare_python, monkeypatch):
-    monkeypatch.setattr(spark.sparkContext, "pythonExec", bare_python)
+def test_sessions_of_databricks_are_not_looked_at(classic, bare_python, monkeypatch):
+    monkeypatch.setattr(classic.sparkContext, "pythonExec", bare_python)
     monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
     with spark_session(app_name="adopt") as adopted:
-        assert adopted is spark
+        assert adopted is classic
