@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import TextEmbeddingsConfig
@@ -29,7 +30,7 @@ __all__ = ["TEXT", "EmbeddedTexts", "embed_texts"]
 TEXT = "text"
 _HASH = "text_hash"
 _FILE = "file"
-_RECEIPT = "file string, rows long"
+_RECEIPT = "file string, rows long, truncated long, empty long, features long"
 _ARROW_SCHEMA = pa.schema(
     [
         pa.field(MOVIE_ID, pa.int64(), nullable=False),
@@ -91,42 +92,62 @@ def embed_texts(
     wanted = texts.select(MOVIE_ID, TEXT, F.xxhash64(TEXT).alias(_HASH))
     with cached(wanted) as wanted, worker_errors():
         missing = wanted
-        if files := _list_files(folder):
+        files = _list_files(folder)
+        if files:
             missing = wanted.join(_stored(spark, folder, files), [MOVIE_ID, _HASH], "left_anti")
-        computed = _encode_missing(missing, folder, source, config)
-        kept = _drop_stale(spark, folder, wanted.select(MOVIE_ID, _HASH))
-    frame = (
-        spark.read.schema(TEXT_EMBEDDINGS_SCHEMA).parquet(
-            *(literal_path(join(folder, name)) for name in kept)
-        )
-        if kept
-        else spark.createDataFrame([], TEXT_EMBEDDINGS_SCHEMA)
-    )
-    row = frame.agg(
-        F.count("*").alias("rows"),
-        F.count_if("truncated").alias("truncated"),
-        F.count_if("empty").alias("empty"),
-        F.max(F.size(FEATURES)).alias("features"),
-    ).collect()[0]
+        receipts = _encode_missing(missing, folder, source, config)
+        if files:
+            kept = _drop_stale(spark, folder, wanted.select(MOVIE_ID, _HASH))
+            totals = _count(spark, folder, kept)
+        else:
+            kept, totals = sorted(row[_FILE] for row in receipts), _sum(receipts)
     manifest = TableManifest(
         fingerprint=fingerprint(digest, *kept),
         paths=tuple(join(f"data-{digest}", name) for name in kept),
-        rows=row["rows"],
-        details={"features": row["features"] or 0, "model": config.model},
+        rows=totals["rows"],
+        details={"features": totals["features"], "model": config.model},
     )
+    computed = sum(row["rows"] for row in receipts)
     if computed or read_manifest(table) != manifest:
         commit_table(table, manifest)
     _remove_others(folder, kept)
-    return EmbeddedTexts(manifest, computed, row["truncated"], row["empty"])
+    return EmbeddedTexts(manifest, computed, totals["truncated"], totals["empty"])
+
+
+def _sum(receipts: Sequence[Row]) -> dict[str, int]:
+    """Return the counts of files together, and the length of their vectors."""
+    found = {name: sum(row[name] for row in receipts) for name in ("rows", "truncated", "empty")}
+    return {**found, "features": max((row["features"] for row in receipts), default=0)}
+
+
+def _count(spark: SparkSession, folder: str, files: Sequence[str]) -> dict[str, int]:
+    """Return what `_sum` returns of files that are there."""
+    if not files:
+        return _sum([])
+    frame = spark.read.schema(TEXT_EMBEDDINGS_SCHEMA).parquet(
+        *(literal_path(join(folder, name)) for name in files)
+    )
+    counts = [
+        F.count("*").alias("rows"),
+        F.count_if("truncated").alias("truncated"),
+        F.count_if("empty").alias("empty"),
+        F.lit(0).alias("features"),  # vectors are not read for their length
+    ]
+    [first] = frame.select(F.size(FEATURES)).take(1)
+    return {**_sum(frame.agg(*counts).collect()), "features": int(first[0])}
 
 
 def _encode_missing(
     missing: DataFrame, folder: str, source: EncoderSource, config: TextEmbeddingsConfig
-) -> int:
-    """Encode texts, and return how many; a text goes to the same file in every try of its task."""
+) -> list[Row]:
+    """Encode texts; a text goes to the same file in every try of its task.
+
+    Returns:
+        A receipt per file, of some hundred texts: its name and counts.
+    """
     count = missing.count()
     if not count:
-        return 0
+        return []
     rows, batch_size, threads = config.rows_per_part, config.batch_size, config.threads
     max_tokens = config.max_tokens
 
@@ -141,8 +162,7 @@ def _encode_missing(
 
     parts = max(1, -(-count // rows))
     dealt = spread_by(missing, MOVIE_ID, parts).sortWithinPartitions(MOVIE_ID)
-    receipts = dealt.mapInArrow(short_task(_writer(folder, encode, rows)), _RECEIPT)
-    return sum(row["rows"] for row in receipts.collect())  # a row per some hundred texts
+    return dealt.mapInArrow(short_task(_writer(folder, encode, rows)), _RECEIPT).collect()
 
 
 def _writer(
@@ -154,11 +174,17 @@ def _writer(
         for part in _cut(batches, rows):
             ids, hashes = part.column(MOVIE_ID).to_pylist(), part.column(_HASH).to_pylist()
             name = f"part-{fingerprint(ids, hashes)}.parquet"
+            written = change(part)
             with whole_file(join(folder, name)) as file:
-                pq.write_table(change(part), file, compression="zstd")
-            yield pa.RecordBatch.from_pydict(
-                {"file": [name], "rows": pa.array([len(part)], pa.int64())}
-            )
+                pq.write_table(written, file, compression="zstd")
+            counts = {
+                "rows": len(written),
+                "truncated": pc.sum(written.column("truncated")).as_py(),
+                "empty": pc.sum(written.column("empty")).as_py(),
+                "features": len(written.column(FEATURES)[0]),
+            }
+            columns = {key: pa.array([value], pa.int64()) for key, value in counts.items()}
+            yield pa.RecordBatch.from_pydict({_FILE: pa.array([name]), **columns})
 
     return write
 
