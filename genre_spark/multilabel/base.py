@@ -106,7 +106,9 @@ class MultilabelModel(
         """The fitted Spark ML models, in the order of the parts.
 
         None where there is none (constant, scikit-learn). Models that were turned into arrays are
-        here only in the session that fitted them: they are not stored.
+        here only in the session that fitted them: they are not stored. One with a training summary
+        cannot transform by itself once its session has observed a DataFrame ("Task not
+        serializable", Spark 4.0), nor can it without this package; `transform` can.
         """
         return [part.model for part in self.parts]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 import subprocess
 import sys
 from collections import Counter
@@ -36,6 +37,11 @@ def test_every_stage_ran_and_says_what_it_did(finished) -> None:
     for stage in finished.stages.values():
         assert not stage["reused"]
         assert stage["outputs"]
+
+
+def test_nobody_else_can_write_to_what_a_run_leaves(finished) -> None:
+    left = [finished.work, *finished.work.rglob("*")]
+    assert [str(file) for file in left if file.stat().st_mode & stat.S_IWOTH] == []
 
 
 def test_rows_are_accounted_for_from_file_to_predictions(finished) -> None:
@@ -82,7 +88,7 @@ def test_a_second_run_repeats_nothing_and_gives_the_same_answer(finished) -> Non
         assert stage["metrics"] == finished.stages[name]["metrics"]
 
 
-def test_a_folder_that_was_copied_repeats_nothing_and_leaves_the_original_alone(
+def test_a_folder_that_was_copied_and_moved_repeats_nothing_and_leaves_other_places_alone(
     finished, tmp_path: Path
 ) -> None:
     home, copy = finished.recipe.parent, tmp_path / "a copy"
@@ -93,6 +99,12 @@ def test_a_folder_that_was_copied_repeats_nothing_and_leaves_the_original_alone(
     again = run_json("run", copy / finished.recipe.name)["stages"]
     assert [stage["stage"] for stage in again if not stage["reused"]] == []
     assert all(str(copy) in place for stage in again for place in stage["outputs"].values())
+    assert {file: file.stat().st_mtime_ns for file in home.rglob("*")} == before
+    moved = copy.rename(tmp_path / "moved")
+    (moved / "work" / "stages" / "compare.json").unlink()
+    again = run_json("run", moved / finished.recipe.name)["stages"]
+    assert [stage["stage"] for stage in again if not stage["reused"]] == ["compare"]
+    assert not copy.exists()
     assert {file: file.stat().st_mtime_ns for file in home.rglob("*")} == before
 
 

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.ml.classification import (
     DecisionTreeClassifier,
+    FMClassifier,
     GBTClassifier,
     LogisticRegression,
     NaiveBayes,
@@ -22,6 +23,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.ensemble import RandomForestClassifier as LocalForest
 from sklearn.tree import DecisionTreeClassifier as LocalTree
 
+from genre_spark.multilabel import BinaryRelevance
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forests import ForestArrays, ForestScorer, share_grid
 from genre_spark.multilabel.models.from_sklearn import export_sklearn, label_tree, tree_nodes
@@ -176,3 +178,11 @@ def test_models_of_spark_answer_the_same(spark, training, name, tmp_path):
     assert scorer.from_bytes(scorer.to_bytes()).probabilities(FeatureBlock(rows)) == pytest.approx(
         found, nan_ok=True
     )
+
+
+def test_a_classifier_that_spark_applies_answers_in_a_session_that_has_observed(training):
+    table, _ = training
+    data = table.withColumn("labels", F.array("label"))
+    model = BinaryRelevance(classifier=FMClassifier(maxIter=2)).fit(data)
+    assert model.models[0].hasSummary  # its own transform would fail
+    assert model.transform(data).select("probabilities").first() is not None

@@ -24,6 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import genre_spark.multilabel as ml
 from genre_spark.errors import InvalidConfigError, InvalidInputError, InvalidLabelsError
+from genre_spark.multilabel.fitting import with_spark
 from genre_spark.multilabel.fitting.statistics import TrainingStatistics
 from genre_spark.multilabel.fitting.training_data import TrainingMatrix, unpack_training
 from genre_spark.multilabel.fitting.with_sklearn import _check_size
@@ -216,17 +217,27 @@ def test_sparse_rows_give_the_model_that_dense_rows_give(name):
 def test_a_fit_on_sparse_vectors_makes_no_dense_copy(spark, monkeypatch):
     x, y = sparse_matrices()
     data = sparse_frame(spark, x, y)
+    dealt, in_order = list[int](), with_spark._in_order
+
+    def deal(rows, partitions):
+        dealt.append(partitions)
+        return in_order(rows, partitions)
+
     for stage in (
         ml.BinaryRelevance(classifier=LocalLogistic(max_iter=20)),
         ml.ClassifierChain(classifier=logistic()),
     ):
-        model = stage.fit(data)
+        with monkeypatch.context() as patch:
+            patch.setattr(with_spark, "_VALUES", x.size // 4)  # more than are stored
+            patch.setattr(with_spark, "_in_order", deal)
+            model = stage.fit(data)
         rows = model.transform(data).orderBy("id").collect()
         scores = np.array([row["probabilities"].toArray() for row in rows])
         monkeypatch.setattr(csr_matrix, "toarray", None)
         assert model.predict_proba(csr_matrix(x)) == pytest.approx(scores, abs=1e-9)
         monkeypatch.undo()
         assert model.predict_proba(x) == pytest.approx(scores, abs=1e-9)
+    assert dealt[0] == 1, "by stored values, not by cells"
     broken = x.copy()
     broken[4, 399] = np.nan
     for model_or_stage in (model.transform, ml.BinaryRelevance(classifier=logistic()).fit):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -16,7 +18,7 @@ from genre_spark.config.root import RunStage
 from genre_spark.pipelines.run import stages_of
 from genre_spark.pipelines.stage import StageResult
 from genre_spark.pipelines.stage_list import STAGES
-from genre_spark.report import describe_result
+from genre_spark.report import describe_result, how_to_open
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_RUN = [entry.name for entry in STAGES.values() if entry.in_run]
@@ -113,6 +115,26 @@ def test_a_result_is_aligned_however_long_its_names_are() -> None:
         "    multilabel_random_forest/f1_micro  0.6020",
         "    evaluation  work/evaluation",
     ]
+
+
+def test_the_store_is_served_on_loopback_alone_and_the_printed_command_takes_any_name(
+    tmp_path: Path, recipe: Path, capsys, monkeypatch
+) -> None:
+    work = tmp_path / "it's $HOME (1) & more"
+    words = ["--config", str(recipe), f"paths.work={work}"]
+    [line] = [
+        line
+        for line in how_to_open(load_config(recipe, words[2:])).splitlines()
+        if line.startswith("  mlflow ui")
+    ]
+    assert shlex.split(line)[2:4] == ["--backend-store-uri", f"sqlite:///{work}/mlflow.db"]
+    served: list[list[str]] = []
+    answer = SimpleNamespace(returncode=0)
+    monkeypatch.setattr("genre_spark.cli.subprocess.run", lambda c, **_: served.append(c) or answer)
+    monkeypatch.setattr("genre_spark.cli.experiment_address", lambda *_: "http://127.0.0.1:5000/x")
+    monkeypatch.setattr("genre_spark.cli.signal.signal", lambda *_: None)
+    assert main(["ui", *words]) == 0
+    assert served[0][served[0].index("--host") + 1] == "127.0.0.1"
 
 
 def test_every_stage_is_named_like_its_module_and_found_in_the_package() -> None:
