@@ -18,6 +18,7 @@ from tests.faults.mutations import fault_seconds, fault_seed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(3600)]
 SIZES = 8
+LEAST = 2**20  # bytes; MLflow's store takes the first of them
 UNREAD = "predictions/lenet/test"  # the network is left out, for time
 # a disk of the given size in a mount namespace of its own; then it gets space. The slow stages
 # after the models are repeated only where the disk was full in one of them.
@@ -48,7 +49,8 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(finished, tmp_path: Path
     end = time.monotonic() + fault_seconds(0.32)
     counts: Counter[str] = Counter()
     for number in draw.sample(range(SIZES), SIZES):
-        size = int(most * (number + draw.random()) / SIZES) + 4096
+        # by equal factors: most bytes are pictures of the last stages
+        size = int(LEAST * (most / LEAST) ** ((number + draw.random()) / SIZES))
         result, disk = tmp_path / f"result-{number}", tmp_path / f"disk-{number}"
         result.mkdir()
         disk.mkdir()
