@@ -7,6 +7,7 @@ is local.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -55,9 +56,17 @@ def cluster_environment(**extra: str) -> dict[str, str]:
 
 @contextmanager
 def start_cluster(
-    folder: Path, *, workers: int = 2, cores: int = 1, memory: str = "1g"
+    folder: Path, *, workers: int = 2, cores: int = 1, memory: str = "1g", gpus: int = 0
 ) -> Iterator[str]:
-    """Start a master and workers, yield `spark://127.0.0.1:port` once all are there; stop them."""
+    """Start a master and workers, yield `spark://127.0.0.1:port` once all are there; stop them.
+
+    Args:
+        folder: for logs and what executors write.
+        workers: how many.
+        cores: of each worker.
+        memory: of each worker, for its executors.
+        gpus: that each worker says it has; nobody looks for them.
+    """
     port, ui = free_port(), free_port()
     address = f"spark://127.0.0.1:{port}"
     processes = [
@@ -92,6 +101,8 @@ def start_cluster(
                 "--work-dir",
                 str(folder / f"work-{number}"),
             ]
+            if gpus:
+                options += ["--properties-file", str(_say_gpus(folder, gpus))]
             processes.append(_start(folder, f"worker-{number}", "worker.Worker", *options, address))
         _wait(f"http://127.0.0.1:{ui}/json/", f'"aliveworkers" : {workers}', processes)
         yield address
@@ -137,6 +148,19 @@ def run_on_cluster(
         f"exit code {answer.returncode}\n{answer.stdout[-3000:]}\n{answer.stderr[-6000:]}"
     )
     return answer.stdout
+
+
+def _say_gpus(folder: Path, gpus: int) -> Path:
+    """Return a file of settings of a worker with so many GPUs."""
+    script, settings = folder / "gpus.sh", folder / "gpus.conf"
+    found = json.dumps({"name": "gpu", "addresses": [str(number) for number in range(gpus)]})
+    script.write_text(f"#!/bin/sh\necho '{found}'\n")
+    script.chmod(0o755)
+    settings.write_text(
+        f"spark.worker.resource.gpu.amount {gpus}\n"
+        f"spark.worker.resource.gpu.discoveryScript {script}\n"
+    )
+    return settings
 
 
 def _start(folder: Path, name: str, main: str, *options: str) -> subprocess.Popen[bytes]:

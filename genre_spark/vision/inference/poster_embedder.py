@@ -20,6 +20,7 @@ from genre_spark.vision.inference.network_file import (
 from genre_spark.vision.models import PosterNetwork
 from genre_spark.vision.models.depths import find_depths
 from genre_spark.vision.storage import load_tensors, save_tensors
+from genre_spark.workers.gpus import assigned_gpu, gpu_of_task
 
 __all__ = ["PosterEmbedder", "load_embedder", "save_embedder", "worker_embedder"]
 
@@ -83,22 +84,23 @@ def load_embedder(path: str, *, device: torch.device | None = None) -> PosterEmb
     return PosterEmbedder(tuple(unpack_network(each, path, device=device) for each in states))
 
 
-@lru_cache(maxsize=1)
-def worker_embedder(path: str, version: str, threads: int, device: str) -> PosterEmbedder:  # noqa: ARG001
+def worker_embedder(path: str, version: str, threads: int, device: str) -> PosterEmbedder:
     """Return the networks of this worker process, which Spark keeps for many tasks.
 
     Args:
         path: file of `save_embedder` or `save_network`.
         version: digest that changes when the file does; a part of the cache's key.
         threads: CPU threads; Spark runs one task per core, so more than one would fight for it.
-        device: auto, cpu or cuda.
+        device: auto, cpu or cuda; a GPU is the one that Spark has assigned to the task.
     """
-    from pyspark import TaskContext  # noqa: PLC0415 - this runs on workers
+    return _loaded(path, version, threads, device, assigned_gpu())
 
+
+@lru_cache(maxsize=1)
+def _loaded(path: str, version: str, threads: int, device: str, gpu: int | None) -> PosterEmbedder:  # noqa: ARG001
+    """Return the networks on a device; the next task's GPU may be another one."""
     torch.set_num_threads(threads)
-    context = TaskContext.get()
-    rank = context.partitionId() if context else 0
-    return load_embedder(path, device=choose_device(device, local_rank=rank))
+    return load_embedder(path, device=choose_device(device, local_rank=gpu_of_task()))
 
 
 def _depths_of(network: PosterNetwork) -> tuple[str, ...]:

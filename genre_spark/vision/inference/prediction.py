@@ -14,6 +14,7 @@ from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.inference.network_file import TrainedNetwork, load_network
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
+from genre_spark.workers.gpus import assigned_gpu, gpu_of_task
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["predict_features", "predict_posters", "prediction_rows", "worker_network"]
@@ -22,23 +23,23 @@ _LISTS = pa.list_(pa.float32())
 _ROWS_PER_TASK = 256
 
 
-@lru_cache(maxsize=1)
-def worker_network(path: str, version: str, threads: int, device: str) -> TrainedNetwork:  # noqa: ARG001
+def worker_network(path: str, version: str, threads: int, device: str) -> TrainedNetwork:
     """Return the network of this worker process, which Spark keeps for many tasks.
 
     Args:
         path: file that `save_network` wrote.
         version: digest that changes when the file does; a part of the cache's key.
         threads: CPU threads; Spark runs one task per core, so more than one would fight for it.
-        device: auto, cpu or cuda.
+        device: auto, cpu or cuda; a GPU is the one that Spark has assigned to the task.
     """
-    from pyspark import TaskContext  # noqa: PLC0415 - this runs on workers
+    return _loaded(path, version, threads, device, assigned_gpu())
 
+
+@lru_cache(maxsize=1)
+def _loaded(path: str, version: str, threads: int, device: str, gpu: int | None) -> TrainedNetwork:  # noqa: ARG001
+    """Return the network on a device; the next task's GPU may be another one."""
     torch.set_num_threads(threads)
-    context = TaskContext.get()
-    return load_network(
-        path, device=choose_device(device, local_rank=context.partitionId() if context else 0)
-    )
+    return load_network(path, device=choose_device(device, local_rank=gpu_of_task()))
 
 
 def predict_posters(
