@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark import SparkContext
+from pyspark.sql import SparkSession
 
 from genre_spark.cli import main
 from genre_spark.errors import (
@@ -55,6 +56,8 @@ def jvm(monkeypatch):
 
     monkeypatch.setattr(SparkContext, "_jvm", None)
     monkeypatch.setattr(SparkContext, "_active_spark_context", None)
+    for name in ("_instantiatedSession", "_activeSession"):  # those of other tests come back
+        monkeypatch.setattr(SparkSession, name, None)
     yield begin
     listener.close()
 
@@ -118,7 +121,8 @@ def test_errors_with_a_jvm_that_lives_or_without_any_stay_what_they_are(jvm, mon
         raise RuntimeError("fit 3: java.lang.OutOfMemoryError: Java heap space")
 
 
-def test_a_jvm_that_does_not_start_is_named_by_what_it_says(tmp_path: Path) -> None:
+def test_a_jvm_that_does_not_start_is_named_by_what_it_says(jvm, tmp_path: Path) -> None:
+    jvm(None)
     file = tmp_path / "spark.log"
     with pytest.raises(SparkEndedError) as raised, named_jvm_end(file):
         file.write_text("Error: Could not find or load main class -XX:Oops\n")
@@ -168,6 +172,7 @@ SCRIPT = """
 import json, os, signal, sys
 from pathlib import Path
 from pyspark import SparkContext
+from pyspark.sql import SparkSession
 from genre_spark.errors import SparkEndedError
 from genre_spark.spark.session import spark_session
 
