@@ -91,6 +91,7 @@ def test_a_notebook_gives_outputs_of_the_kinds_that_are_committed(
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.slow
 def test_the_estimators_notebook_beats_the_most_common_labelset_with_every_method(
     monkeypatch,
 ) -> None:

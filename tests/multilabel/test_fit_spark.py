@@ -171,7 +171,8 @@ def test_small_tables_are_kept_by_as_many_executors_as_there_are_fits_at_once(
     ):
         monkeypatch.setattr(fit_spark, "count_executors", lambda _, number=executors: number)
         monkeypatch.setattr(fit_spark, "_VALUES", values / partitions)
-        BinaryRelevance(classifier=LogisticRegression(), parallelism=parallelism).fit(data)
+        one = LogisticRegression(maxIter=1)
+        BinaryRelevance(classifier=one, parallelism=parallelism).fit(data)
     assert kept == [1, 2, 1, 2, 1]  # there are two labels, and copies make up to 64 partitions
 
 
