@@ -24,7 +24,7 @@ spark = (
 
 def ask(batches):
     for batch in batches:
-        answer = {"gpu": [gpu_of_task()], "executor": [os.environ.get("PWD", os.getcwd())]}
+        answer = {"gpu": [gpu_of_task()], "executor": [os.getcwd()]}
         yield pa.RecordBatch.from_pydict(answer)
 
 rows = spark.range(0, 12, 1, 12).mapInArrow(ask, "gpu long, executor string").collect()
@@ -66,5 +66,5 @@ def test_outside_of_tasks_it_is_the_first(monkeypatch):
 @pytest.mark.slow
 def test_executors_of_a_machine_use_a_gpu_each(tmp_path):
     with start_cluster(tmp_path, workers=1, cores=2, memory="2g", gpus=2) as master:
-        answer = run_on_cluster(master, TASKS)
+        answer = run_on_cluster(TASKS, master=master)
     assert answer.strip().splitlines()[-1] == "[('0', 0), ('1', 1)]"
