@@ -1,6 +1,6 @@
 """How a run grows with its data: seconds and memory of every stage at several sizes, and slopes.
 
-    python benchmarks/scale.py [--movies 1500 15000] [--config conf/demo.yaml] [--json]
+    python benchmarks/scale.py [--movies 1500,15000] [--config conf/demo.yaml] [--json]
         [key=value ...]
 
 Runs the recipe on synthetic data of each size, in a process and a new folder of its own. Per stage:
@@ -153,11 +153,15 @@ def _total(found: Sequence[Sequence[Cost]]) -> list[Cost]:
     ]
 
 
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--movies", type=int, nargs="+", default=[1_500, 15_000])
+    parser.add_argument("--movies", type=_sizes, default=[1_500, 15_000], help="1500,15000")
     parser.add_argument("--config", default=str(_CONF))
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
