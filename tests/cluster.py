@@ -22,6 +22,9 @@ from pathlib import Path
 import pyspark
 import pytest
 
+from genre_spark.spark.class_archive import archive_file
+from tests.conftest import SHORT_LIVED_JVM
+
 ROOT = Path(__file__).resolve().parent.parent
 _PATIENCE = 90  # seconds
 
@@ -38,6 +41,32 @@ def spark_home() -> Path:
     return Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent)
 
 
+def short_lived_jvm() -> str:
+    """Return options of JVMs that live for seconds: one quick compiler, and kept classes."""
+    file = archive_file()
+    if file is None or not file.is_file():
+        return SHORT_LIVED_JVM
+    silent = "-Xlog:cds=off -Xlog:cds+dynamic=off"
+    return f"{SHORT_LIVED_JVM} -XX:SharedArchiveFile={file} {silent}"
+
+
+def driver_settings() -> dict[str, str]:
+    """Return the settings of a driver on the cluster whose work is small."""
+    return {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.driver.extraJavaOptions": short_lived_jvm(),
+        "spark.executor.memory": "512m",
+        "spark.executor.extraJavaOptions": short_lived_jvm(),
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.ui.liveUpdate.period": "0",  # running tasks are known at once
+    }
+
+
 def cluster_environment(**extra: str) -> dict[str, str]:
     """Return the environment of master, workers and drivers: this Python, this tree, loopback."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
@@ -50,6 +79,7 @@ def cluster_environment(**extra: str) -> dict[str, str]:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_MASTER_HOST": "127.0.0.1",
         "SPARK_DAEMON_MEMORY": "512m",
+        "SPARK_DAEMON_JAVA_OPTS": short_lived_jvm(),
     }
     return {**os.environ, **own, **loopback, "SPARK_NO_DAEMONIZE": "1", **extra}
 

@@ -16,7 +16,9 @@ from pyspark.testing import assertDataFrameEqual
 from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation import publish_tables
+from tests.cluster import standalone_cluster  # noqa: F401
 from tests.places.connect_server import connect_session
+from tests.places.on_cluster import on_cluster
 from tests.places.same_tables import (
     EVERY_RECIPE,
     EVERY_STAGE,
@@ -39,6 +41,10 @@ MANY_PARTITIONS = {
     "spark.sql.session.timeZone": "America/Los_Angeles",
     "spark.sql.shuffle.partitions": "200",
 }
+
+
+WITHOUT_TASKS = {"search-cnn", "package-models", "compare"}
+"""Stages whose work is the driver's: no executor can be lost there."""
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +97,28 @@ def test_every_stage_gives_the_same_tables_under_other_settings_of_the_session(
     assert not changed
     assert set(found) == set(TABLES)
     assert not list((tmp_path / "scratch").glob("*")), "data that was kept is still there"
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+@pytest.mark.timeout(2400)
+def test_every_stage_gives_the_same_tables_on_a_cluster_where_it_loses_an_executor(
+    standalone_cluster,  # noqa: F811
+    data,
+    work,
+    tmp_path,
+) -> None:
+    found = on_cluster(
+        standalone_cluster,
+        stages=EVERY_STAGE,
+        work=tmp_path,
+        data=data,
+        words=EVERY_RECIPE,
+        timeout=2000,
+    )
+    changed = [name for name in work.digests if found["digests"].get(name) != work.digests[name]]
+    assert not changed
+    assert set(EVERY_STAGE) - set(found["lost"]) <= WITHOUT_TASKS
 
 
 @pytest.mark.slow

@@ -99,6 +99,14 @@ def test_every_variable_that_is_used_is_declared() -> None:
     assert all("description" in variable for variable in BUNDLE["variables"].values())
 
 
+def test_schedules_leave_it_to_the_target_whether_they_are_paused() -> None:
+    """The bundle command pauses those of a development target only where nothing else is said."""
+    schedules = [job["schedule"] for job in JOBS.values() if "schedule" in job]
+    assert schedules
+    assert not [schedule for schedule in schedules if "pause_status" in schedule]
+    assert BUNDLE["targets"]["dev"]["mode"] == "development"
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_tasks_depend_on_tasks_of_their_job_and_run_where_the_job_says(name) -> None:
     job = JOBS[name]
