@@ -14,12 +14,14 @@ __all__ = [
     "BLANKS",
     "BLANK_CHARS",
     "ID",
+    "ID_CHARS",
     "NUMBER",
     "NUMBER_CHARS",
     "PLAIN_CHARS",
     "YEAR",
     "clean_name",
     "is_plain",
+    "read_id",
     "read_number",
     "read_year",
     "strip_blanks",
@@ -35,6 +37,8 @@ NUMBER_CHARS = 40  # longer text is no number that anybody meant
 YEAR = "([0-9]{4})"
 ID = r"^([+-]?[0-9]+)(?:\.0*)?$"  # whole numbers, also as a data frame with gaps writes them: 7.0
 
+ID_CHARS = 20  # of the smallest bigint
+
 # What is not in here goes through Python, which knows Unicode: of these characters every version of
 # Java and Python says the same (letter or not, lower case), and NFC leaves them as they are.
 # Latin, Cyrillic, punctuation, currency signs, kana, the common ideographs, Hangul syllables;
@@ -49,6 +53,7 @@ _BLANKS = re.compile(BLANKS.replace("++", "+"))
 _INVISIBLE = re.compile("[\\xad\\u200c-\\u200f\\u202a-\\u202e\\u2060-\\u2064\\u2066-\\u206f]")
 _NUMBER = re.compile(NUMBER, re.ASCII)
 _YEAR = re.compile(YEAR, re.ASCII)
+_ID = re.compile(ID, re.ASCII)
 _NOT_PLAIN = re.compile(f"[^{PLAIN_CHARS}]")
 
 
@@ -79,6 +84,15 @@ def read_number(text: str) -> float | None:
         return None
     value = float(text)
     return value if math.isfinite(value) else None
+
+
+def read_id(text: str) -> int | None:
+    """Return the whole number that an id is (7, also written 7.0), or None for all else."""
+    found = _ID.match(strip_blanks(text))
+    if found is None or len(found.group(1)) > ID_CHARS:
+        return None
+    value = int(found.group(1))
+    return value if -(2**63) <= value < 2**63 else None
 
 
 def read_year(text: str) -> float | None:

@@ -247,3 +247,13 @@ LIST_CSVS = {
 NUMBERS_CSV = ("id", "budget", "revenue", "votes", "popularity")
 METADATA_CSVS = {"movies": MOVIES_CSV, **LIST_CSVS, "numbers": NUMBERS_CSV}
 GENRES_CSV = ("id", "genre")
+_NUMBERS = frozenset(("minute", "rating", *NUMBERS_CSV[1:]))
+
+
+def typed_schema(columns: tuple[str, ...]) -> StructType:
+    """Return the schema of a file of the Letterboxd layout as a table: ids and numbers typed."""
+    fields = []
+    for name in columns:
+        kind = LongType() if name == "id" else DoubleType() if name in _NUMBERS else StringType()
+        fields.append(StructField(name, kind))
+    return StructType(fields)

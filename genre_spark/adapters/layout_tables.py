@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
 from genre_spark.adapters.movies import FLAWS, LIST_TABLES, RANK, SOURCE_ID
 from genre_spark.schemas import (
@@ -15,11 +14,11 @@ from genre_spark.schemas import (
     NUMBERS_CSV,
     REASON,
     SOURCE,
+    typed_schema,
 )
 
 __all__ = ["TABLES", "layout_table", "rejected_rows"]
 
-_NUMBERS = frozenset(("minute", "rating", *NUMBERS_CSV[1:]))
 _COLUMNS = {
     "movies": MOVIES_CSV,
     "numbers": NUMBERS_CSV,
@@ -28,17 +27,7 @@ _COLUMNS = {
     "ids": ("id", SOURCE_ID, "imdb_id"),
     "posters": ("id", "link"),
 }
-
-
-def _schema(columns: tuple[str, ...]) -> StructType:
-    fields = []
-    for name in columns:
-        kind = LongType() if name == "id" else DoubleType() if name in _NUMBERS else StringType()
-        fields.append(StructField(name, kind))
-    return StructType(fields)
-
-
-TABLES = {name: _schema(columns) for name, columns in _COLUMNS.items()}
+TABLES = {name: typed_schema(columns) for name, columns in _COLUMNS.items()}
 """Table -> its columns: the files of the Letterboxd layout, with ids as numbers."""
 
 

@@ -9,7 +9,14 @@ from pydantic import Field, field_validator, model_validator
 
 from genre_spark.config.section import Section
 
-__all__ = ["ImportConfig", "Layout", "PathsConfig", "SampleDataConfig", "TableColumns"]
+__all__ = [
+    "ImportConfig",
+    "ImportMetadataConfig",
+    "Layout",
+    "PathsConfig",
+    "SampleDataConfig",
+    "TableColumns",
+]
 
 
 Layout = Literal[
@@ -106,6 +113,11 @@ class PathsConfig(Section):
         return self.shared_table("posters")
 
     @property
+    def imported_metadata(self) -> str:
+        """Folder of the tables that import-metadata makes of CSV files."""
+        return self.shared_table("metadata")
+
+    @property
     def features(self) -> str:
         """Folder of the features table."""
         return self.table("features")
@@ -132,6 +144,20 @@ class SampleDataConfig(Section):
 
     movies: int = Field(1500, ge=20, le=10_000_000, description="number of movies")
     flaws: bool = Field(True, description="plant a few of each flaw that real data has")
+
+
+class ImportMetadataConfig(Section):
+    """How `import-metadata` makes typed Parquet of the CSV files in `paths.metadata`."""
+
+    smallest_mib: float = Field(
+        64,
+        ge=0,
+        description="MiB of a CSV file from which on it is imported; reading a smaller one as it "
+        "is takes less time than the job that imports it",
+    )
+    block_mib: int = Field(
+        16, ge=1, le=512, description="MiB of a file that a task reads and parses at a time"
+    )
 
 
 class TableColumns(Section):

@@ -20,7 +20,12 @@ from genre_spark.config.features import FeaturesConfig
 from genre_spark.config.fusion import FusedNetworkConfig, LinearConfig, StackConfig
 from genre_spark.config.genres import GenresConfig, SamplingConfig, SplitConfig
 from genre_spark.config.multilabel import MultilabelConfig
-from genre_spark.config.paths import ImportConfig, PathsConfig, SampleDataConfig
+from genre_spark.config.paths import (
+    ImportConfig,
+    ImportMetadataConfig,
+    PathsConfig,
+    SampleDataConfig,
+)
 from genre_spark.config.posters import PostersConfig
 from genre_spark.config.runtime import MlflowConfig, SparkConfig
 from genre_spark.config.section import Section
@@ -36,6 +41,7 @@ RunStage = Literal[  # the stages of a run in pipelines.stage_list; a test compa
     "collect-imdb",
     "download-posters",
     "import-data",
+    "import-metadata",
     "group-genres",
     "prepare-posters",
     "build-features",
@@ -83,6 +89,7 @@ class Config(Section):
         CollectConfig(), description="data from TMDb, IMDb and servers of posters"
     )
     import_data: ImportConfig = ImportConfig()
+    import_metadata: ImportMetadataConfig = ImportMetadataConfig()
     genres: GenresConfig = GenresConfig()
     explore: ExploreConfig = Field(
         ExploreConfig(), description="the page about the data, made by `genre-spark explore`"

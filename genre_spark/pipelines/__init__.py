@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         download_posters,
         group_genres,
         import_data,
+        import_metadata,
         make_sample,
         prepare_posters,
     )
@@ -54,6 +55,7 @@ __all__ = [
     "explore",
     "group_genres",
     "import_data",
+    "import_metadata",
     "make_sample",
     "package_models",
     "poster_embeddings",

@@ -39,6 +39,7 @@ REJECTS_OF = {
     "downloads": "download-posters",
     "imdb": "collect-imdb",
     "import": "import-data",
+    "csv": "import-metadata",
     "new": "predict",
 }
 
@@ -86,6 +87,11 @@ class Catalogue:
     def imported(self, name: str) -> Table:
         """A table of the Letterboxd layout that import-data made of another one."""
         return Table(join(self.config.paths.metadata, name), TABLES[name], "import-data")
+
+    def imported_csv(self, name: str) -> Table:
+        """A CSV file of the Letterboxd layout that import-metadata made a table of."""
+        folder = join(self.config.paths.imported_metadata, name)
+        return Table(folder, TABLES[name], "import-metadata")
 
     def rejects(self, of: str) -> Table:
         """One row per input that could not be used, of genres, posters, metadata, ...."""

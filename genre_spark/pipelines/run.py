@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.pipelines.ingestion.import_metadata import large_csvs
 from genre_spark.pipelines.seeds import list_steps, run_of_seed
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
@@ -21,6 +22,8 @@ from genre_spark.tracking import TrackedRun, open_run
 __all__ = ["run", "run_stage", "stages_of"]
 
 logger = logging.getLogger("genre_spark")
+
+_IMPORT = "import-metadata"
 
 
 def stages_of(config: Config) -> list[StageEntry]:
@@ -127,7 +130,10 @@ def run_stage(
 
 
 def _sections(config: Config) -> dict[str, object]:
-    """Return stage -> the section without which it is not part of a run."""
+    """Return stage -> the section without which it is not part of a run.
+
+    Metadata files are imported where one of them is large now.
+    """
     collect = config.collect
     return {
         "make-sample": config.sample_data,
@@ -135,6 +141,7 @@ def _sections(config: Config) -> dict[str, object]:
         "collect-imdb": collect.imdb,
         "download-posters": collect.downloads,
         "import-data": None if config.paths.layout == "letterboxd" else config.import_data,
+        _IMPORT: config.import_metadata if large_csvs(config) else None,
         "promote": config.promotion if config.promotion.in_run else None,
         "train-linear": config.linear,
         "train-fused": config.fused_network,
@@ -170,7 +177,8 @@ def _check_inputs(entries: Sequence[StageEntry], config: Config) -> str:
 
         require_backend(config)
     digest = entries[0].load().check(config)
-    if not any(_sections(config).values()):  # else the files appear in the course of the run
+    others = {name: section for name, section in _sections(config).items() if name != _IMPORT}
+    if not any(others.values()):  # else the files appear in the course of the run
         for entry in entries[1:]:
             entry.load().check_paths(config)
     return digest

@@ -52,6 +52,7 @@ STAGES = {
         StageEntry("ingestion.collect_imdb", "IMDb's ratings and people of the movies"),
         StageEntry("ingestion.download_posters", "posters from a table of links"),
         StageEntry("ingestion.import_data", "a data set in another layout, as tables"),
+        StageEntry("ingestion.import_metadata", "large CSV files of metadata, as typed tables"),
         StageEntry("ingestion.group_genres", "genres.csv -> one row per movie, and the vocabulary"),
         StageEntry("ingestion.prepare_posters", "decode, resize and store posters"),
         StageEntry(

@@ -11,8 +11,8 @@ from pyspark.sql.types import StringType, StructField, StructType
 from genre_spark.errors import InvalidInputError
 from genre_spark.schemas import LIST_CSVS, METADATA_CSVS, MOVIE_ID, MOVIES_CSV, NUMBERS_CSV
 from genre_spark.spark.session import literal_path
-from genre_spark.storage.files import filesystem, join
-from genre_spark.storage.tables import TableManifest, read_manifest
+from genre_spark.storage.files import file_digest, filesystem, join
+from genre_spark.storage.tables import TableManifest, read_manifest, table_damage
 from genre_spark.transforms.csv import read_header
 from genre_spark.transforms.raw_columns import (
     correct,
@@ -23,17 +23,23 @@ from genre_spark.transforms.raw_columns import (
 )
 
 __all__ = [
+    "IMPORTED_FROM",
     "LISTS",
     "READ_NUMBERS",
     "TEXTS",
     "describe_movies",
     "find_csv",
+    "is_imported",
     "list_categories",
     "metadata_files",
     "movie_id",
     "read_metadata",
     "read_text_csv",
+    "spans_lines",
 ]
+
+IMPORTED_FROM = "imported_from"
+"""In the manifest of a table that import-metadata made, the digest of its CSV file."""
 
 TEXTS = ("name", "date", "minute", "rating", "tagline", "description")
 # number -> the column of movies.csv that it is in, and how it is read; null where it cannot be
@@ -45,25 +51,42 @@ READ_NUMBERS: dict[str, tuple[str, Callable[[Column], Column]]] = {
 LISTS = ("countries", "languages", "studios", "themes", "people")
 
 
-def find_csv(folder: str, name: str) -> str | None:
-    """Return the path of NAME.csv, NAME.csv.gz or the table NAME in a folder, or None."""
+def find_csv(folder: str, name: str, imported: str | None = None) -> str | None:
+    """Return the path of NAME.csv, NAME.csv.gz or the table NAME in a folder, or None.
+
+    Args:
+        folder: of the data set.
+        name: of the file, without ending.
+        imported: folder of tables that import-metadata made of such files; the one that was made
+            of the file as it is now stands for it.
+    """
     if read_manifest(join(folder, name)) is not None:
         return join(folder, name)
     for suffix in (".csv", ".csv.gz"):
         path = join(folder, name + suffix)
         system, inner = filesystem(path)
         if system.exists(inner):
-            return path
+            table = None if imported is None else join(imported, name)
+            return table if table is not None and is_imported(path, table) else path
     return None
 
 
-def metadata_files(folder: str) -> dict[str, str]:
-    """Return the CSV files that are there, by name.
+def is_imported(path: str, table: str) -> bool:
+    """Return whether a table is whole and was made of a CSV file as it is now."""
+    manifest = read_manifest(table)
+    if manifest is None or manifest.details.get(IMPORTED_FROM) != file_digest(path):
+        return False
+    return not table_damage(table, manifest)
+
+
+def metadata_files(folder: str, imported: str | None = None) -> dict[str, str]:
+    """Return the CSV files that are there, by name; see `find_csv`.
 
     Raises:
         InvalidInputError: the folder has none of them.
     """
-    found = {name: path for name in METADATA_CSVS if (path := find_csv(folder, name)) is not None}
+    places = {name: find_csv(folder, name, imported) for name in METADATA_CSVS}
+    found = {name: path for name, path in places.items() if path is not None}
     if not found:
         raise InvalidInputError(
             f"paths.metadata: {folder} has none of "
@@ -100,7 +123,7 @@ def read_text_csv(
     reader = spark.read.options(
         header=True, quote='"', escape='"', encoding=form.spark_encoding, sep=form.delimiter
     )
-    if _spans_lines(path) or form.spark_encoding.startswith(("UTF-16", "UTF-32")):
+    if spans_lines(path) or form.spark_encoding.startswith(("UTF-16", "UTF-32")):
         reader = reader.options(multiLine=True, lineSep=line_break)
     placed = [f"_{position}" for position in range(len(names))]
     schema = StructType([StructField(name, StringType()) for name in placed])
@@ -129,7 +152,8 @@ def _read_table(
     return spark.read.parquet(*map(literal_path, paths)).select(*kept)
 
 
-def _spans_lines(path: str) -> bool:
+def spans_lines(path: str) -> bool:
+    """Return whether quoted fields of a file may hold line breaks."""
     return path.rsplit("/", 1)[-1].startswith("movies.")
 
 
@@ -166,7 +190,9 @@ def list_categories(rows: DataFrame, column: str, *, name: str) -> DataFrame:
     )
 
 
-def read_metadata(spark: SparkSession, folder: str, movies: DataFrame) -> DataFrame:
+def read_metadata(
+    spark: SparkSession, folder: str, movies: DataFrame, imported: str | None = None
+) -> DataFrame:
     """Join what is known of some movies: movie_id, TEXTS (or null), LISTS (arrays, never null).
 
     Where there is a numbers.csv, also its budget, revenue, votes and popularity (text or null).
@@ -176,8 +202,9 @@ def read_metadata(spark: SparkSession, folder: str, movies: DataFrame) -> DataFr
         folder: of movies.csv, countries.csv, languages.csv, studios.csv, themes.csv, actors.csv,
             crew.csv, each plain or .gz; files that are not there leave their columns empty.
         movies: the movies wanted, with a column movie_id.
+        imported: folder of tables that import-metadata made of such files; see `find_csv`.
     """
-    files = metadata_files(folder)
+    files = metadata_files(folder, imported)
     ids = movies.select(MOVIE_ID)
     result = ids
     if "movies" in files:

@@ -16,14 +16,15 @@ from genre_spark.schemas import (
     SOURCE,
 )
 from genre_spark.transforms.metadata import READ_NUMBERS, metadata_files, movie_id, read_text_csv
-from genre_spark.transforms.raw_columns import strip_blanks
+from genre_spark.transforms.raw_columns import read_number, strip_blanks
 
-__all__ = ["rejected_metadata"]
+__all__ = ["FLAW", "RAW", "flaws_of_rows", "rejected_metadata"]
 
-_RAW = "_raw"
+RAW = "_raw"
+FLAW = "flaw"
 
 
-def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
+def rejected_metadata(spark: SparkSession, folder: str, imported: str | None = None) -> DataFrame:
     """Return source (the file's name), reason and content of what `read_metadata` leaves out.
 
     Of a row whose id is no number nothing is used; of several rows of a movie in movies.csv one is.
@@ -33,35 +34,51 @@ def rejected_metadata(spark: SparkSession, folder: str) -> DataFrame:
     Args:
         spark: the session.
         folder: of the CSV files; see `read_metadata`.
+        imported: folder of tables that import-metadata made of them, whose rejects have the rest.
     """
     parts = []
-    for name, path in metadata_files(folder).items():
+    for name, path in metadata_files(folder, imported).items():
         place = F.lit(path.rsplit("/", 1)[-1]).alias(SOURCE)  # not the folder: it may be moved
         columns = METADATA_CSVS[name]
-        rows = read_text_csv(spark, path, columns, raw=_RAW).withColumn(MOVIE_ID, movie_id())
-        line = F.coalesce(
-            _RAW, F.concat_ws(",", *[F.coalesce(column, F.lit("")) for column in columns])
-        )
-        flaws = [
-            _flaw(F.col(MOVIE_ID).isNull(), "id is not a number", line),
-            _flaw(F.col(_RAW).isNotNull(), "malformed row", line),
-        ]
+        rows = read_text_csv(spark, path, columns, raw=RAW).withColumn(MOVIE_ID, movie_id())
         if name == "movies":
-            flaws += [
-                _flaw(
-                    (strip_blanks(F.col(source)) != "") & read(F.col(source)).isNull(),
-                    f"{known} is not a number",
-                    line,
-                )
-                for known, (source, read) in READ_NUMBERS.items()
-            ]
             ids = read_text_csv(spark, path, ("id",)).select(
                 movie_id()
             )  # a pass of its own, without the texts
             parts.append(_repeated(ids).select(place, REASON, CONTENT))
-        found = rows.select(F.explode(F.array_compact(F.array(*flaws))).alias("flaw"))
-        parts.append(found.select(place, "flaw.*"))
+        flaws = F.array_compact(F.array(*flaws_of_rows(name)))
+        found = rows.select(F.explode(flaws).alias(FLAW))
+        parts.append(found.select(place, f"{FLAW}.*"))
     return reduce(DataFrame.unionAll, parts)
+
+
+def flaws_of_rows(name: str, *, every_number: bool = False) -> list[Column]:
+    """Return a struct of reason and content for each flaw that a row may have, null without it.
+
+    Args:
+        name: of the file, of `METADATA_CSVS`; the rows have its columns as text, `RAW` and
+            movie_id.
+        every_number: also those of the numbers of numbers.csv.
+    """
+    columns = METADATA_CSVS[name]
+    line = F.coalesce(RAW, F.concat_ws(",", *[F.coalesce(column, F.lit("")) for column in columns]))
+    flaws = [
+        _flaw(F.col(MOVIE_ID).isNull(), "id is not a number", line),
+        _flaw(F.col(RAW).isNotNull(), "malformed row", line),
+    ]
+    numbers = {}
+    if name == "movies":
+        numbers = READ_NUMBERS
+    elif name == "numbers" and every_number:
+        numbers = {column: (column, read_number) for column in columns[1:]}
+    return flaws + [
+        _flaw(
+            (strip_blanks(F.col(source)) != "") & read(F.col(source)).isNull(),
+            f"{known} is not a number",
+            line,
+        )
+        for known, (source, read) in numbers.items()
+    ]
 
 
 def _flaw(condition: Column, reason: str, content: Column) -> Column:

@@ -18,6 +18,7 @@ from genre_spark.raw_values import (
     BLANK_CHARS,
     BLANKS,
     ID,
+    ID_CHARS,
     NUMBER,
     NUMBER_CHARS,
     PLAIN_CHARS,
@@ -36,7 +37,6 @@ __all__ = [
     "strip_blanks",
 ]
 
-_ID_CHARS = 20  # of the smallest bigint
 _DIGITS = r"\A[0-9]{1,18}\z"  # an id as nearly all are written
 # Java's: possessive, so that nothing is tried twice, and ASCII first, which is one comparison.
 _WORD = f"(?:[!-~]++|[^{BLANK_CHARS}]++)++"
@@ -99,6 +99,6 @@ def read_year(text: Column) -> Column:
 def read_id(text: Column) -> Column:
     """Return the whole number that an id is (7, also written 7.0), as a bigint, or null."""
     digits = F.regexp_extract(strip_blanks(text), ID, 1)
-    fits = F.when(F.length(digits).between(1, _ID_CHARS), digits).cast(f"decimal({_ID_CHARS},0)")
+    fits = F.when(F.length(digits).between(1, ID_CHARS), digits).cast(f"decimal({ID_CHARS},0)")
     other = F.when(fits.between(-(2**63), 2**63 - 1), fits).cast("bigint")
     return F.when(F.rlike(text, F.lit(_DIGITS)), text.cast("bigint")).otherwise(other)

@@ -80,10 +80,15 @@ class TextForm:
         return repair_accents(text) if self.repaired else text
 
     @property
+    def is_byte_utf8(self) -> bool:
+        """Whether the file is UTF-8 as it should be, so that its bytes show fields and quotes."""
+        utf8 = self.encoding in ("utf-8", "utf-8-sig")
+        return utf8 and self.quote == '"' and not self.repaired
+
+    @property
     def is_plain(self) -> bool:
         """Whether the lines of the file are UTF-8 with commas, as RFC 4180 has them."""
-        plain = self.encoding in ("utf-8", "utf-8-sig") and self.delimiter == ","
-        return plain and self.quote == '"' and not self.repaired
+        return self.is_byte_utf8 and self.delimiter == ","
 
     def __str__(self) -> str:
         """Return the form as people say it: `tab, UTF-16`."""

@@ -23,6 +23,7 @@ ON_REQUEST = {
     "collect-imdb",
     "download-posters",
     "import-data",
+    "import-metadata",
     "train-linear",
     "train-fused",
     "train-stack",

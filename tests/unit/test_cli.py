@@ -87,7 +87,7 @@ def test_a_run_leaves_out_the_stages_that_the_recipe_skips(recipe: Path) -> None
     forests = load_config(recipe, ["skip_stages=[train-cnn]"])
     left_out = {"make-sample", "train-cnn", "train-linear", "train-fused", "train-stack", "promote"}
     left_out |= {"collect-tmdb", "collect-imdb", "download-posters", "explain-models"}
-    left_out |= {"import-data"}
+    left_out |= {"import-data", "import-metadata"}
     assert [entry.name for entry in stages_of(forests)] == [
         name for name in IN_RUN if name not in left_out
     ]

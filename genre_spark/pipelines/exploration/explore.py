@@ -95,7 +95,10 @@ def _gather(spark: SparkSession, config: Config) -> Facts:
     per_genre = catalogue.genres.manifest().details["movies_per_genre"]
     files, why = _metadata(config)
     absent = {} if files else {"metadata": why}
-    metadata = read_metadata(spark, config.paths.metadata, genres) if files else None
+    metadata = None
+    if files:
+        paths = config.paths
+        metadata = read_metadata(spark, paths.metadata, genres, paths.imported_metadata)
     posters: DataFrame | None = None
     if catalogue.posters.is_whole() and catalogue.posters.manifest().rows:
         posters = catalogue.posters.read(spark)
@@ -120,7 +123,7 @@ def _gather(spark: SparkSession, config: Config) -> Facts:
 def _rejected(spark: SparkSession, config: Config) -> dict[str, dict[str, int]]:
     """Return what earlier stages could not use: stage -> reason -> rows."""
     found = {}
-    for stage_name in ("import", "genres", "posters"):
+    for stage_name in ("import", "csv", "genres", "posters"):
         table = Catalogue(config).rejects(stage_name)
         if table.is_whole() and table.manifest().rows:
             rows = table.read(spark).groupBy(REASON).count().orderBy(F.desc("count"), REASON)

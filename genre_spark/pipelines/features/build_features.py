@@ -103,7 +103,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 def _write_rejects(spark: SparkSession, config: Config, fingerprint: str) -> dict[str, int]:
     """Write the rejects table of the metadata; return its rows by reason."""
     table = Catalogue(config).rejects("metadata")
-    table.write(rejected_metadata(spark, config.paths.metadata), fingerprint=fingerprint)
+    found = rejected_metadata(spark, config.paths.metadata, config.paths.imported_metadata)
+    table.write(found, fingerprint=fingerprint)
     counted = table.read(spark).groupBy(REASON).count().orderBy(REASON).collect()
     return {row[REASON]: row["count"] for row in counted}
 
@@ -129,7 +130,8 @@ def _describe(spark: SparkSession, config: Config) -> DataFrame:
     movies = eligible_movies(spark, config).select(MOVIE_ID)
     described = movies
     if settings.metadata:
-        raw = read_metadata(spark, config.paths.metadata, movies)
+        paths = config.paths
+        raw = read_metadata(spark, paths.metadata, movies, paths.imported_metadata)
         wanted = configured_columns(settings)
         described = prepare_columns(raw, wanted).drop(*TEXTS, *LISTS)
     if POSTER_SUMMARY in settings.on:

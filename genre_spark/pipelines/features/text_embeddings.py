@@ -100,7 +100,7 @@ def embed_texts_table(spark: SparkSession, config: Config) -> EmbeddedTexts:
 def _texts(spark: SparkSession, config: Config) -> DataFrame:
     """Return movie_id and text of every movie with genres; null texts are empty."""
     parts = [F.when(F.trim(name) != "", F.trim(name)) for name in config.text_embeddings.fields]
-    movies = read_text_csv(spark, _movies_csv(config), MOVIES_CSV)
+    movies = read_text_csv(spark, _movies_csv(config, config.paths.imported_metadata), MOVIES_CSV)
     texts = (
         movies.select(movie_id(), F.concat_ws(". ", *parts).alias(TEXT))
         .groupBy(MOVIE_ID)
@@ -112,8 +112,8 @@ def _texts(spark: SparkSession, config: Config) -> DataFrame:
     return texts.join(wanted, MOVIE_ID, "left_semi")
 
 
-def _movies_csv(config: Config) -> str:
-    files = metadata_files(config.paths.metadata)
+def _movies_csv(config: Config, imported: str | None = None) -> str:
+    files = metadata_files(config.paths.metadata, imported)
     if "movies" not in files:
         raise InvalidInputError(
             f"paths.metadata: {config.paths.metadata} has no movies.csv (nor .csv.gz), expected "

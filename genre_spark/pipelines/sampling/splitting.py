@@ -90,7 +90,7 @@ def _poster_keys(spark: SparkSession, config: Config) -> DataFrame:
 
 
 def _title_keys(spark: SparkSession, config: Config) -> DataFrame:
-    path = _titles_file(config)
+    path = _titles_file(config, config.paths.imported_metadata)
     rows = read_text_csv(spark, path, ("id", "name", "date"))
     title, year = F.lower(F.btrim("name")), F.substring("date", 1, 4)
     return (
@@ -102,8 +102,8 @@ def _title_keys(spark: SparkSession, config: Config) -> DataFrame:
     )
 
 
-def _titles_file(config: Config) -> str:
-    path = find_csv(config.paths.metadata, "movies")
+def _titles_file(config: Config, imported: str | None = None) -> str:
+    path = find_csv(config.paths.metadata, "movies", imported)
     if path is None:
         raise InvalidInputError(
             f"paths.metadata: {config.paths.metadata} has no movies.csv (nor .csv.gz), expected "

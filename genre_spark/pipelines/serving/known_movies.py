@@ -53,7 +53,9 @@ def known_movies(spark: SparkSession, config: Config, split: str) -> DataFrame:
         posters = stored.join(movies, MOVIE_ID, "left_semi")
     known = movies
     if any(find_csv(config.paths.metadata, name) for name in METADATA_CSVS):
-        known = movies.join(read_metadata(spark, config.paths.metadata, movies), MOVIE_ID, "left")
+        paths = config.paths
+        metadata = read_metadata(spark, paths.metadata, movies, paths.imported_metadata)
+        known = movies.join(metadata, MOVIE_ID, "left")
     return known if posters is None else known.join(_as_files(posters), MOVIE_ID, "left")
 
 

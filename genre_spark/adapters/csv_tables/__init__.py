@@ -1,0 +1,1 @@
+"""Large CSV files to typed Parquet: rows found by their bytes, ranges read by many tasks."""
