@@ -120,15 +120,15 @@ def test_small_files_stay_as_they_are_and_bad_ones_are_named(config, tmp_path: P
     small = config.model_copy(update={"import_metadata": type(config.import_metadata)()})
     found = import_metadata.run(None, small)
     assert found.counts == {"files": 0}
-    assert "no CSV file of 64 MiB" in found.notes[0]
+    assert "no CSV file of at least 64 MiB" in found.notes[0]
     assert "import-metadata" not in [entry.name for entry in stages_of(small)]
     assert "import-metadata" in [entry.name for entry in stages_of(config)]
     for content, message in (
         ("", r"movies\.csv: the file is empty"),
         ("id,name\n1,A\n", r"movies\.csv: no column date"),
-        (MOVIES, r"movies\.csv: a header and no rows"),
+        (f"{MOVIES}1,Солярис\n", r"movies\.csv: the encoding cannot be told"),
     ):
-        (tmp_path / "metadata" / "movies.csv").write_text(content)
+        (tmp_path / "metadata" / "movies.csv").write_text(content, encoding="cp1251")
         with pytest.raises(InvalidInputError, match=message):
             import_metadata.run(None, config)
     for path in (tmp_path / "metadata").glob("*.csv"):

@@ -18,7 +18,7 @@ from genre_spark.spark.session import job_progress
 from genre_spark.storage.files import file_digest, filesystem, fingerprint, remove_folder
 from genre_spark.storage.tables import Table, TableManifest, commit_table, read_manifest
 from genre_spark.tracking import TrackedRun
-from genre_spark.transforms.csv import check_header
+from genre_spark.transforms.csv import read_header
 from genre_spark.transforms.metadata import find_csv, is_imported, metadata_files
 
 __all__ = ["large_csvs", "run"]
@@ -44,7 +44,7 @@ def _depends_on(config: Config) -> list[object]:
     metadata_files(config.paths.metadata)  # or the error that says what is missing
     files = large_csvs(config)
     for name, path in files.items():
-        check_header(path, METADATA_CSVS[name])  # before Spark starts
+        read_header(path, METADATA_CSVS[name])  # before Spark starts
     return [{name: file_digest(path) for name, path in files.items()}]
 
 
@@ -58,12 +58,6 @@ def _standing(config: Config) -> StageResult | None:
     files = large_csvs(config)
     if _changed(config, files):
         return None
-    if not files:
-        smallest = config.import_metadata.smallest_mib
-        note = (
-            f"no CSV file of {smallest:g} MiB (import_metadata.smallest_mib): all are read as CSV"
-        )
-        return StageResult(counts={"files": 0}, notes=(note,))
     return _result(config, files, read=[])
 
 
@@ -140,6 +134,10 @@ def _commit_rejects(
 
 def _result(config: Config, files: Mapping[str, str], *, read: Sequence[str]) -> StageResult:
     catalogue = Catalogue(config)
+    if not files:
+        smallest = f"{config.import_metadata.smallest_mib:g} MiB (import_metadata.smallest_mib)"
+        note = f"no CSV file of at least {smallest}: all are read as they are"
+        return StageResult(counts={"files": 0}, notes=(note,), reused=True)
     manifests = {name: catalogue.imported_csv(name).manifest() for name in files}
     reasons: Counter[str] = Counter()
     for manifest in manifests.values():
