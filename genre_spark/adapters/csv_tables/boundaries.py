@@ -101,7 +101,8 @@ def row_starts(blocks: Sequence[tuple[int, int]], scans: Sequence[BlockScan]) ->
     Returns:
         None where a quote stands where RFC 4180 has none, or the last one is never closed.
     """
-    inside, found = 0, []
+    inside = 0
+    found: list[int] = []
     for (start, _), scan in zip(blocks, scans, strict=True):
         if not scan.regular[inside]:
             return None
