@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 FILE, TAR, ZIP_STORED, ZIP_DEFLATED, PARQUET = range(5)
+FOLDER, SHARD = 5, 6  # not posters: what is still to be listed
 LINK_OUT = "link out of the folder"
 BROKEN_LINK = "broken link"
 NOT_REGULAR = "not a regular file"

@@ -15,9 +15,9 @@ from genre_spark.imaging import RejectedImage, store_poster
 from genre_spark.imaging.decoding import Pixels
 from genre_spark.imaging.process import settle_process
 from genre_spark.posters.names import expected_format
-from genre_spark.posters.placeholders import content_hash
+from genre_spark.posters.plan.placeholders import content_hash
+from genre_spark.posters.plan.receipts import STATE, PosterFacts, read_facts, write_facts
 from genre_spark.posters.reading import Row, read_posters
-from genre_spark.posters.receipts import STATE, PosterFacts, read_facts, write_facts
 from genre_spark.posters.rejects import Content, ReadFailure, write_rejects
 from genre_spark.posters.writing import PartWriter
 from genre_spark.schemas import IMAGE, MOVIE_ID, SOURCE

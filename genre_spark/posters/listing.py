@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import fsspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.posters.archives import (
-    BROKEN_LINK,
-    BROKEN_TAR,
-    LINK_OUT,
-    NOT_REGULAR,
     PARQUET,
-    TAR,
+    SHARD,
     TAR_ERRORS,
     Entry,
     drop_overlapping,
@@ -28,18 +18,19 @@ from genre_spark.posters.archives import (
     read_zip,
 )
 from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, text_column
-from genre_spark.posters.names import parse_poster_name, readable_name
+from genre_spark.posters.folders import (
+    PARQUETS,
+    TARS,
+    list_folder,
+    list_shard,
+    reject_table_formats,
+    remote_stamp,
+)
+from genre_spark.posters.names import parse_poster_name
 from genre_spark.posters.parquet_source import list_rows
-from genre_spark.storage.files import filesystem, fingerprint, is_local, join
+from genre_spark.storage.files import filesystem
 
-DIRECTORY = "a directory, not a file"
-_BOOKKEEPING = "_"  # folders whose names start so hold no data, for Spark and Hadoop too
-
-_DESCEND = "descend"
 _BATCH = 20_000
-_TAR = (".tar",)
-_PARQUET = (".parquet", ".pq")
-_IN_SHARD = r"(?i)^(.*[.](?:tar|parquet|pq))/.*$"
 _COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
 
@@ -70,9 +61,9 @@ def source_kind(source: str) -> str:
         return "folder"
     if lower.endswith(".zip"):
         return "zip"
-    if lower.endswith(_TAR):
+    if lower.endswith(TARS):
         return "tar"
-    if lower.endswith(_PARQUET):
+    if lower.endswith(PARQUETS):
         return "parquet"
     if lower.endswith(_COMPRESSED_TAR):
         raise InvalidInputError(
@@ -85,28 +76,30 @@ def source_kind(source: str) -> str:
     )
 
 
-def list_posters(source: str, *, follow_links: bool = False) -> Listing:
+class TooManyPosters(Exception):  # noqa: N818 - not an error: another way is taken
+    """A source holds more posters than one process shall list."""
+
+
+def list_posters(source: str, *, follow_links: bool = False, most: int | None = None) -> Listing:
     """List a folder (with its subfolders, and the tars and Parquet files in them) or an archive.
+
+    Args:
+        source: folder or archive.
+        follow_links: follow symbolic links that lead out of the folder.
+        most: files that are listed at most, or None for any number.
 
     Raises:
         InvalidInputError: the source is not there or is no archive that can be read.
+        TooManyPosters: it holds more than `most` files.
     """
     batches: list[pa.RecordBatch] = []
     rejects: list[tuple[str, str, str]] = []
-    pending: list[tuple[int, Entry]] = []
-    for entry in _entries(source, follow_links=follow_links):
-        if entry.method == PARQUET:
-            batches += list_rows(source, entry, rejects)
-            continue
-        movie_id = parse_poster_name(entry.name.rpartition("/")[2])
-        if entry.flaw is not None or isinstance(movie_id, str):
-            rejects.append((entry.name, entry.flaw or str(movie_id), f"{entry.size} bytes"))
-            continue
-        pending.append((movie_id, entry))
-        if len(pending) == _BATCH:
-            batches.append(_to_batch(pending))
-            pending = []
-    batches.append(_to_batch(pending))
+    listed = 0
+    for batch in list_batches(source, _entries(source, follow_links=follow_links), rejects):
+        batches.append(batch)
+        listed += batch.num_rows
+        if most is not None and listed + len(rejects) > most:
+            raise TooManyPosters
     posters = pa.Table.from_batches(batches, LISTING_SCHEMA)
     if source_kind(source) == "zip":
         posters, shared = drop_overlapping(posters)
@@ -114,25 +107,34 @@ def list_posters(source: str, *, follow_links: bool = False) -> Listing:
     return Listing(posters, rejects)
 
 
-def shard_of(source: str) -> tuple[str, str]:
-    """Cut the name of a poster in a shard of a folder, `SHARD.tar/NAME`, in two.
+def list_batches(
+    source: str, entries: Iterable[Entry], rejects: list[tuple[str, str, str]]
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches of LISTING_SCHEMA; (source, reason, detail) of rejects are appended.
 
-    The shard is a tar or a Parquet file; its name is "" where the poster is a file of its own.
+    Args:
+        source: folder or archive.
+        entries: what is in it; Parquet files are opened and their rows listed.
+        rejects: of files and rows that are no posters.
+
+    Raises:
+        InvalidInputError: a Parquet file has other columns than those of posters.
     """
-    shard, slash, name = source.rpartition("/")
-    while slash and not shard.lower().endswith((*_TAR, *_PARQUET)):
-        shard, slash, inner = shard.rpartition("/")
-        name = f"{inner}/{name}"
-    return (shard, name) if slash else ("", source)
-
-
-def shard_names(posters: pa.Table) -> pa.ChunkedArray:
-    """Return the name of the tar or Parquet file that each poster of a listing is in, or ""."""
-    inside = pc.match_substring_regex(posters["source"], _IN_SHARD)
-    found = pc.replace_substring_regex(posters["source"], _IN_SHARD, r"\1")
-    return pc.if_else(
-        pc.and_(pc.is_in(posters["method"], pa.array([TAR, PARQUET], pa.int8())), inside), found, ""
-    )
+    pending: list[tuple[int, Entry]] = []
+    for entry in entries:
+        if entry.method == PARQUET:
+            yield from list_rows(source, entry, rejects)
+            continue
+        movie_id = parse_poster_name(entry.name.rpartition("/")[2])
+        if entry.flaw is not None or isinstance(movie_id, str):
+            rejects.append((entry.name, entry.flaw or str(movie_id), f"{entry.size} bytes"))
+        else:
+            pending.append((movie_id, entry))
+        if len(pending) == _BATCH or (len(rejects) >= _BATCH and pending):
+            yield _to_batch(pending)
+            pending = []
+    if pending:
+        yield _to_batch(pending)
 
 
 def require_posters(source: str) -> None:
@@ -163,24 +165,13 @@ def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
     if kind == "parquet":
         info = system.info(inner)
         stamp = info.get("mtime")
-        stamp = _stamp(info) if stamp is None else int(stamp * 1e6)
+        stamp = remote_stamp(info) if stamp is None else int(stamp * 1e6)
         yield Entry("", int(info.get("size") or 0), stamp, method=PARQUET)
         return
     if kind == "folder":
-        _reject_table_formats(system, source, inner)
-        for entry in (
-            _walk_local(Path(inner), follow_links=follow_links)
-            if is_local(system)
-            else _walk_remote(system, inner)
-        ):
-            if _is_of_spark(entry.name.rpartition("/")[2]):
-                continue
-            if entry.flaw is None and entry.name.lower().endswith(_TAR):
-                yield from _read_shard(system, join(inner, entry.name), entry)
-            elif entry.flaw is None and entry.name.lower().endswith(_PARQUET):
-                yield entry._replace(method=PARQUET)
-            else:
-                yield entry
+        reject_table_formats(system, source, inner)
+        for entry in list_folder(source, "", deep=True, follow_links=follow_links):
+            yield from list_shard(source, entry) if entry.method == SHARD else (entry,)
         return
     with system.open(inner, "rb") as file:
         try:
@@ -189,124 +180,6 @@ def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
             raise InvalidInputError(
                 f"paths.posters: {source}: not a whole tar archive: {error}"
             ) from None
-
-
-def _is_of_spark(name: str) -> bool:
-    """Return whether a file's name is of what Spark writes beside data."""
-    return name == "_SUCCESS" or (name.startswith(".") and name.endswith(".crc"))
-
-
-def _walk_local(root: Path, *, follow_links: bool) -> Iterator[Entry]:
-    real_root = os.path.realpath(root)
-    folders, linked = [""], list[str]()
-    seen: set[str] = set()
-    while folders or linked:
-        # links come after all real folders, by name: the same files have the same names every time
-        if not folders:
-            linked.sort()
-            folders.append(linked.pop(0))
-        folder = folders.pop()
-        place = os.path.realpath(root / folder)
-        if follow_links and place in seen:
-            continue  # a link to a folder above it, or to one that has been listed
-        seen.add(place)
-        try:
-            scan = os.scandir(root / folder)
-        except OSError as error:
-            if not folder:
-                raise InvalidInputError(f"paths.posters: {root}: {error.strerror}") from None
-            yield Entry(readable_name(folder), 0, 0, flaw=f"folder: {error.strerror}")
-            continue
-        with scan:
-            for item in scan:
-                name = f"{folder}/{item.name}" if folder else item.name
-                if item.name.startswith(_BOOKKEEPING) and item.is_dir():
-                    continue
-                try:
-                    info = item.stat()
-                except OSError as error:
-                    flaw = BROKEN_LINK if item.is_symlink() else str(error.strerror)
-                    yield Entry(readable_name(name), 0, 0, flaw=flaw)
-                    continue
-                found = _kind_flaw(item, info, real_root, follow_links=follow_links)
-                if found is _DESCEND:
-                    (linked if item.is_symlink() else folders).append(name)
-                    continue
-                # The permissions are part of the stamp: a file that could not be read is tried
-                # again after a chmod.
-                stamp = info.st_mtime_ns // 512 * 512 + (info.st_mode & 0o777)
-                yield Entry(readable_name(name), info.st_size, stamp, flaw=found)
-
-
-def _kind_flaw(
-    item: os.DirEntry[str], info: os.stat_result, real_root: str, *, follow_links: bool
-) -> str | None:
-    """Return what is wrong with an entry of a folder by its kind, or _DESCEND for a subfolder."""
-    is_folder = stat.S_ISDIR(info.st_mode)
-    if item.is_symlink() and not follow_links:
-        target = os.path.realpath(item.path)
-        if os.path.commonpath([target, real_root]) != real_root or is_folder:
-            return LINK_OUT
-    if is_folder:
-        return _DESCEND if isinstance(parse_poster_name(item.name), str) else DIRECTORY
-    return None if stat.S_ISREG(info.st_mode) else NOT_REGULAR
-
-
-def _walk_remote(system: fsspec.AbstractFileSystem, root: str) -> Iterator[Entry]:
-    base = root.rstrip("/")
-    folders = [base]
-    while folders:
-        folder = folders.pop()
-        for info in system.ls(folder, detail=True):
-            path = str(info["name"]).rstrip("/")
-            if path == folder:
-                continue  # object stores list a folder's own marker
-            name = path[len(base) + 1 :]
-            is_folder = info["type"] == "directory"
-            if is_folder and path.rpartition("/")[2].startswith(_BOOKKEEPING):
-                continue
-            if is_folder and isinstance(parse_poster_name(path.rpartition("/")[2]), str):
-                folders.append(path)
-                continue
-            yield Entry(
-                name,
-                int(info.get("size") or 0),
-                _stamp(info),
-                flaw=DIRECTORY if is_folder else None,
-            )
-
-
-def _stamp(info: dict[str, Any]) -> int:
-    seen = [
-        str(info.get(key))
-        for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
-    ]
-    return int(fingerprint(seen), 16) - 2**63
-
-
-def _read_shard(system: fsspec.AbstractFileSystem, path: str, shard: Entry) -> Iterator[Entry]:
-    """List a tar in a folder; its members are named `SHARD.tar/NAME`."""
-    try:
-        with system.open(path, "rb") as file:
-            for entry in read_tar(file):
-                yield entry._replace(name=f"{shard.name}/{entry.name}")
-    except TAR_ERRORS:
-        yield shard._replace(flaw=BROKEN_TAR)
-
-
-def _reject_table_formats(system: fsspec.AbstractFileSystem, source: str, folder: str) -> None:
-    """Refuse a folder whose Parquet files are not all of the table: some are of earlier versions.
-
-    Raises:
-        InvalidInputError: it is a Delta or Iceberg table.
-    """
-    for name, mark in (("delta", "_delta_log"), ("iceberg", "metadata/version-hint.text")):
-        if system.exists(join(folder, mark)):
-            raise InvalidInputError(
-                f"paths.posters: {source}: a table of {name.title()}, whose folder holds files of "
-                f"earlier versions too; write the one wanted as Parquet: "
-                f"spark.read.format('{name}').load('{source}').write.parquet(FOLDER)"
-            )
 
 
 def _to_batch(pending: list[tuple[int, Entry]]) -> pa.RecordBatch:

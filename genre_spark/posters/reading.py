@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.posters.archives import DAMAGED_MEMBER, PARQUET, TAR, ZIP_DEFLATED
-from genre_spark.posters.listing import shard_of, source_kind
+from genre_spark.posters.folders import shard_of
+from genre_spark.posters.listing import source_kind
 from genre_spark.posters.names import file_name
 from genre_spark.posters.parquet_source import ParquetPosters
 from genre_spark.posters.rejects import TOO_MANY_BYTES, UNREADABLE, Content, ReadFailure

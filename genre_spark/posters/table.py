@@ -23,14 +23,14 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.posters.arrow_columns import text_column
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import require_posters
-from genre_spark.posters.placeholders import PLACEHOLDER, PLACEHOLDER_FROM
-from genre_spark.posters.planning import (
+from genre_spark.posters.plan.placeholders import PLACEHOLDER, PLACEHOLDER_FROM
+from genre_spark.posters.plan.planning import (
     Plan,
     config_fingerprint,
     plan_posters,
     posters_stand,
 )
-from genre_spark.posters.receipts import STATE, facts_folder, read_hashes
+from genre_spark.posters.plan.receipts import STATE, facts_folder, read_hashes
 from genre_spark.progress import counting
 from genre_spark.storage.files import filesystem, is_local, join, write_checked_json
 from genre_spark.storage.inventory import FileState, read_states

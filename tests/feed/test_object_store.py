@@ -15,7 +15,7 @@ from genre_spark.config import PostersConfig
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import list_posters
-from genre_spark.posters.planning import plan_posters
+from genre_spark.posters.plan.planning import plan_posters
 from genre_spark.posters.reading import read_posters
 from genre_spark.serving.local_copy import local_package
 from genre_spark.serving.movie_model import MovieModel

@@ -14,7 +14,7 @@ WORKER = """
 import sys
 from genre_spark.config.posters import PostersConfig
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
-from genre_spark.posters.planning import plan_posters
+from genre_spark.posters.plan.planning import plan_posters
 
 source, work, encoding = sys.argv[1:4]
 config = PostersConfig(encoding=encoding)

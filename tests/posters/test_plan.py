@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from genre_spark.config.posters import PostersConfig
 from genre_spark.posters import writing as poster_parts
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
-from genre_spark.posters.planning import chunk_sizes, plan_posters
+from genre_spark.posters.plan.cutting import chunk_sizes
+from genre_spark.posters.plan.planning import plan_posters
 from tests.posters.pictures import jpeg
 
 

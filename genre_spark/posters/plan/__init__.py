@@ -1,0 +1,1 @@
+"""What is left to do: the source listed, compared with earlier runs and cut into chunks."""
