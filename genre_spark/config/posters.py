@@ -50,6 +50,13 @@ class PostersConfig(Section):
     follow_links: bool = Field(
         False, description="follow symbolic links that lead out of the folder of posters"
     )
+    parts: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="parts that the table is planned in, each by its own task; null: one up to two "
+        "million posters, then one per about half a million",
+    )
 
 
 class FeedConfig(Section):

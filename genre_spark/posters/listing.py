@@ -95,7 +95,7 @@ def list_posters(source: str, *, follow_links: bool = False, most: int | None = 
     batches: list[pa.RecordBatch] = []
     rejects: list[tuple[str, str, str]] = []
     listed = 0
-    for batch in list_batches(source, _entries(source, follow_links=follow_links), rejects):
+    for batch in stream_posters(source, rejects, follow_links=follow_links):
         batches.append(batch)
         listed += batch.num_rows
         if most is not None and listed + len(rejects) > most:
@@ -105,6 +105,22 @@ def list_posters(source: str, *, follow_links: bool = False, most: int | None = 
         posters, shared = drop_overlapping(posters)
         rejects += shared
     return Listing(posters, rejects)
+
+
+def stream_posters(
+    source: str, rejects: list[tuple[str, str, str]], *, follow_links: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Yield a source's posters in batches of LISTING_SCHEMA; rejects are appended.
+
+    Args:
+        source: folder or archive; members of a zip may overlap (`drop_overlapping`).
+        rejects: (source, reason, detail) of what is no poster.
+        follow_links: follow symbolic links that lead out of the folder.
+
+    Raises:
+        InvalidInputError: the source is not there or is no archive that can be read.
+    """
+    yield from list_batches(source, _entries(source, follow_links=follow_links), rejects)
 
 
 def list_batches(

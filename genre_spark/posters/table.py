@@ -11,7 +11,6 @@ import functools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,8 @@ from genre_spark.config.posters import PostersConfig
 from genre_spark.errors import InvalidInputError
 from genre_spark.posters.arrow_columns import text_column
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
-from genre_spark.posters.listing import require_posters
+from genre_spark.posters.listing import TooManyPosters, require_posters
+from genre_spark.posters.parts.parted_table import MOST_IN_ONE, prepare_in_parts, recorded_parts
 from genre_spark.posters.plan.placeholders import PLACEHOLDER, PLACEHOLDER_FROM
 from genre_spark.posters.plan.planning import (
     Plan,
@@ -30,7 +30,8 @@ from genre_spark.posters.plan.planning import (
     plan_posters,
     posters_stand,
 )
-from genre_spark.posters.plan.receipts import STATE, facts_folder, read_hashes
+from genre_spark.posters.plan.receipts import STATE, facts_folder, read_hashes, sum_receipts
+from genre_spark.posters.prepared import PreparedPosters, describe_posters
 from genre_spark.progress import counting
 from genre_spark.storage.files import filesystem, is_local, join, write_checked_json
 from genre_spark.storage.inventory import FileState, read_states
@@ -39,28 +40,6 @@ from genre_spark.workers.tasks import short_task
 
 _ANSWER = "answer string"
 _QUICKLY_LISTED = 20_000  # posters, about a second
-
-
-@dataclass(frozen=True)
-class PreparedPosters:
-    """What a run did.
-
-    Attributes:
-        manifest: of the posters table.
-        unchanged: the table was up to date; nothing was done.
-        decoded: posters of the table that this run has decoded; the rejected ones are not among
-            them.
-        reused: posters of the table that earlier runs had decoded.
-        removed: posters of the earlier table that are not in the source any more, or have changed.
-        rejected: reason -> number of files, of the whole table.
-    """
-
-    manifest: TableManifest
-    unchanged: bool = False
-    decoded: int = 0
-    reused: int = 0
-    removed: int = 0
-    rejected: Mapping[str, int] = field(default_factory=dict)
 
 
 def prepare_posters(
@@ -87,7 +66,15 @@ def prepare_posters(
         InvalidInputError: there is no such source, or no poster in it.
     """
     require_posters(source)
-    plan = _plan(spark, source, table, rejects_table, config, anew=anew)
+    parts = recorded_parts(table) if config.parts is None else config.parts
+    plan = None
+    if parts is None or parts == 1:
+        most = MOST_IN_ONE if config.parts is None else None
+        plan = _plan(spark, source, table, rejects_table, config, anew=anew, most=most)
+    if plan is None:
+        return prepare_in_parts(
+            spark, source, table=table, rejects_table=rejects_table, config=config, anew=anew
+        )
     before = read_manifest(table)
     if before is not None and not plan.ledger:
         return PreparedPosters(
@@ -140,8 +127,10 @@ def _plan(
     config: PostersConfig,
     *,
     anew: bool,
-) -> Plan:
-    run = functools.partial(_answer_plan, source, table, rejects_table, config, anew)
+    most: int | None,
+) -> Plan | None:
+    """Return the plan that one task makes, or None where there are more posters than `most`."""
+    run = functools.partial(_answer_plan, source, table, rejects_table, config, anew, most)
     (row,) = spark.range(0, 1, 1, 1).mapInArrow(short_task(run), _ANSWER).collect()
     return _read_plan(row[0])
 
@@ -152,18 +141,23 @@ def _answer_plan(
     rejects_table: str,
     config: PostersConfig,
     anew: bool,
+    most: int | None,
     batches: Iterable[pa.RecordBatch],
 ) -> Iterable[pa.RecordBatch]:
     for _ in batches:
         try:
-            plan = plan_posters(source, table, rejects_table, config, anew=anew)
+            plan = plan_posters(source, table, rejects_table, config, anew=anew, most=most)
             yield _answers([plan.to_json()])
+        except TooManyPosters:
+            yield _answers([None])
         except InvalidInputError as error:
             yield _answers([{"error": str(error)}])  # Spark would wrap it into an error of its own
 
 
-def _read_plan(answer: str) -> Plan:
+def _read_plan(answer: str) -> Plan | None:
     values = json.loads(answer)
+    if values is None:
+        return None
     if "error" in values:
         raise InvalidInputError(values["error"])
     return Plan(**{**values, "chunks": tuple(values["chunks"])})
@@ -205,7 +199,7 @@ def _commit(
 
     The posters' manifest comes last: until then the earlier table stands.
     """
-    details = summarize_receipts(receipts, config)
+    details = describe_posters(sum_receipts(receipts), config)
     details["placeholders"] = _count_placeholders(table, receipts, plan, config)
     rejected = Counter(plan.reject_counts)
     for receipt in receipts:
@@ -240,26 +234,6 @@ def _known_states(receipts: Sequence[Mapping[str, Any]], kind: str) -> dict[str,
     """Return the states of files that the workers have worked out: kind is part or rejects."""
     states = {receipt[kind]: receipt.get(f"{kind}_state") for receipt in receipts if receipt[kind]}
     return read_states({name: state for name, state in states.items() if state})
-
-
-def summarize_receipts(
-    receipts: Sequence[Mapping[str, Any]], config: PostersConfig
-) -> dict[str, Any]:
-    """Return what the manifest says of the posters: how they are stored, and what they were."""
-    sizes, formats = Counter[str](), Counter[str]()
-    for receipt in receipts:
-        sizes.update(receipt["sizes"])
-        formats.update(receipt["formats"])
-    return {
-        "height": config.height,
-        "width": config.width,
-        "channels": 3,
-        "encoding": config.encoding,
-        "sizes": dict(sorted(sizes.items())),
-        "formats": dict(sorted(formats.items())),
-        "kept_as_they_were": sum(receipt["kept"] for receipt in receipts),
-        "misnamed": sum(receipt["misnamed"] for receipt in receipts),
-    }
 
 
 def _count_placeholders(

@@ -25,6 +25,7 @@ from genre_spark.storage.files import (
     read_checked_json,
     write_checked_json,
 )
+from genre_spark.storage.inventories import read_inventories
 from genre_spark.storage.inventory import (
     FileState,
     find_damage,
@@ -40,6 +41,7 @@ __all__ = [
     "TableManifest",
     "commit_table",
     "read_manifest",
+    "read_summary",
     "remove_damaged",
     "table_damage",
     "table_files",
@@ -59,6 +61,9 @@ class TableManifest:
         details: what else belongs to the table (its vocabulary, statistics), JSON values.
         files: name -> size and checksum of every file that the paths stand for; `commit_table`
             fills it in. Empty in tables of earlier versions.
+        inventories: name -> size and checksum of the files that list what a table of very many
+            files consists of, one per folder of it; such a manifest is stored without paths and
+            files, and `read_manifest` finds them.
     """
 
     fingerprint: str
@@ -66,6 +71,7 @@ class TableManifest:
     rows: int
     details: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, FileState] = field(default_factory=dict, compare=False)
+    inventories: Mapping[str, FileState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,18 @@ def _describe(schema: StructType) -> str:
 
 def read_manifest(table: str) -> TableManifest | None:
     """Return a table's manifest, or None when the table has not been written whole."""
+    found = read_summary(table)
+    if found is None or not found.inventories:
+        return found
+    files = read_inventories(table, found.inventories)
+    if files is None:
+        return None
+    paths = tuple(sorted(name for name in files if name not in found.inventories))
+    return replace(found, paths=paths, files=files)
+
+
+def read_summary(table: str) -> TableManifest | None:
+    """Return a table's manifest as it is stored: without what its inventories list."""
     value = read_checked_json(join(table, MANIFEST)) or {}
     try:
         return TableManifest(
@@ -184,6 +202,7 @@ def read_manifest(table: str) -> TableManifest | None:
             value["rows"],
             value["details"],
             read_states(value.get("files")),
+            read_states(value.get("inventories")),
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -223,7 +242,7 @@ def commit_table(
 
     Args:
         table: folder (path or URL).
-        manifest: of the new version.
+        manifest: of the new version; with inventories it has neither paths nor files.
         known: sizes and checksums that those who wrote the files have worked out; the others are
             worked out here.
 
@@ -232,9 +251,12 @@ def commit_table(
     """
     states = take_inventory(table, manifest.paths, {**manifest.files, **(known or {})})
     whole = replace(manifest, files=states)
-    write_checked_json(join(table, MANIFEST), asdict(whole))
+    value = asdict(whole)
+    if not manifest.inventories:
+        del value["inventories"]
+    write_checked_json(join(table, MANIFEST), value)
     system, inner = filesystem(table)
-    keep = {path.split("/", 1)[0] for path in manifest.paths}
+    keep = {path.split("/", 1)[0] for path in [*manifest.paths, *manifest.inventories]}
     for entry in system.ls(inner, detail=False):
         name = str(entry).rstrip("/").rsplit("/", 1)[-1]
         if name.startswith(("data-", ".data-")) and name not in keep:

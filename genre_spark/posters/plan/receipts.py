@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,6 +123,23 @@ def summarize(facts: Sequence[PosterFacts]) -> dict[str, Any]:
     }
 
 
+def sum_receipts(receipts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what chunks, or parts of a table, have together, as JSON values."""
+    sizes, formats = Counter[str](), Counter[str]()
+    kept = misnamed = 0
+    for receipt in receipts:
+        sizes.update(receipt["sizes"])
+        formats.update(receipt["formats"])
+        kept += receipt["kept"]
+        misnamed += receipt["misnamed"]
+    return {
+        "sizes": dict(sorted(sizes.items())),
+        "formats": dict(sorted(formats.items())),
+        "kept": kept,
+        "misnamed": misnamed,
+    }
+
+
 def size_bin(height: int, width: int) -> str:
     """Return the histogram's bin of a size: sides to the nearest 50 pixels (500 above 1,000)."""
     sides = [
@@ -162,7 +179,7 @@ def done_chunks(
         if chunk and chunk not in done and name not in of_earlier_runs:
             receipt = _read_receipt(table, name)
             if receipt is not None and is_whole(receipt):
-                done[chunk] = receipt
+                done[chunk] = {**receipt, "facts_bytes": facts[name]}
     return done
 
 

@@ -1,0 +1,218 @@
+"""A posters table that is planned in parts is the table that one task would have planned."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from genre_spark.config.posters import PostersConfig
+from genre_spark.posters.folders import list_folder, list_shard
+from genre_spark.posters.listing import list_posters
+from genre_spark.posters.parts import parted_table, splitting
+from genre_spark.posters.parts.listing_tasks import list_in_tasks, slots
+from genre_spark.posters.table import prepare_posters
+from genre_spark.schemas import POSTERS_SCHEMA
+from genre_spark.storage.tables import Table, read_manifest
+from tests.posters.pictures import jpeg
+from tests.posters.test_prepare_posters import SMALL, rejects, rows, write_posters
+
+
+def mixed_source(place: Path) -> Path:
+    """Return a folder of files, folders, tars and tables, with flaws and ids listed twice."""
+    write_posters(place, range(1, 41))
+    write_posters(place / "more" / "a", range(41, 71))
+    write_posters(place / "more" / "b", range(71, 91))
+    write_posters(place / "again", [5, 75, 105])
+    (place / "91.jpg").write_bytes(b"junk")
+    (place / "cover.jpg").write_bytes(b"x")
+    (place / "more" / "92.jpg").mkdir()
+    with tarfile.open(place / "shard.tar", "w") as archive:
+        for number in [*range(100, 130), 20]:
+            content = jpeg(44, 60, seed=number)
+            member = tarfile.TarInfo(f"{number}.jpg")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    ids = [*range(130, 160), None, 115]
+    images = [jpeg(44, 60, seed=number or 0) for number in ids]
+    pq.write_table(pa.table({"movie_id": ids, "image": images}), place / "more" / "table.parquet")
+    return place
+
+
+def prepare(spark, source: Path, work: Path, **settings):
+    config = PostersConfig(**{**SMALL, **settings})
+    table, rejected = str(work / "table"), str(work / "rejects")
+    return prepare_posters(spark, str(source), table=table, rejects_table=rejected, config=config)
+
+
+def files(work: Path) -> set[str]:
+    return {str(path.relative_to(work)) for path in work.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def small_files():
+    """Chunks of 16 posters, so that a part of a small table has several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genre_spark.posters.plan.planning.rows_per_chunk", lambda _: 16)
+        yield
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    return mixed_source(tmp_path_factory.mktemp("source") / "posters")
+
+
+@pytest.fixture(scope="module")
+def in_one(spark, source, tmp_path_factory) -> Path:
+    work = tmp_path_factory.mktemp("one")
+    prepare(spark, source, work)
+    return work
+
+
+@pytest.fixture(scope="module")
+def in_three(spark, source, tmp_path_factory) -> Path:
+    work = tmp_path_factory.mktemp("three")
+    prepare(spark, source, work, parts=3)
+    return work
+
+
+def same_tables(spark, one: Path, other: Path) -> bool:
+    details = [dict(read_manifest(str(work / "table")).details) for work in (one, other)]
+    for found in details:
+        found.pop("parts", None)
+    assert details[0] == details[1]
+    assert rejects(spark, one) == rejects(spark, other)
+    return rows(one).equals(rows(other))
+
+
+def test_parts_hold_the_same_posters_and_rejects_as_one_table(spark, in_one, in_three):
+    assert rows(in_one)["movie_id"].to_pylist() == [*range(1, 91), *range(100, 160)]
+    assert rejects(spark, in_one)["more/table.parquet/30"] == "no id"
+    assert same_tables(spark, in_one, in_three)
+    frame = Table(str(in_three / "table"), POSTERS_SCHEMA, "prepare-posters").read(spark)
+    assert frame.count() == 150
+
+
+def test_a_manifest_of_parts_names_inventories_and_finds_what_is_missing(in_three, tmp_path):
+    stored = (in_three / "table" / "_manifest.json").read_text()
+    assert "data-part-00002-of-00003/_files-" in stored
+    assert ".parquet" not in stored
+    shutil.copytree(in_three / "table", tmp_path / "table")
+    table = Table(str(tmp_path / "table"), POSTERS_SCHEMA, "prepare-posters")
+    assert table.is_whole()
+    assert not table.damage(full=True)
+    victim = Path(table.files()[0])
+    victim.write_bytes(victim.read_bytes()[:-1])
+    assert [victim.name in flaw for flaw in table.damage()] == [True]
+    inventory = next((tmp_path / "table").glob("data-part-00001-*/_files-*"))
+    inventory.write_text(inventory.read_text().replace("data-", "atad-"))
+    assert not table.is_whole()
+
+
+def test_an_up_to_date_table_in_parts_is_not_touched(spark, source, in_three):
+    before = files(in_three)
+    again = prepare(spark, source, in_three)  # the number of parts is remembered
+    assert again.unchanged
+    assert again.reused == 150
+    assert files(in_three) == before
+
+
+def test_only_what_has_changed_is_done_again(spark, source, in_three, tmp_path):
+    shutil.copytree(source, tmp_path / "posters")
+    shutil.copytree(in_three, tmp_path / "work")
+    folder, work = tmp_path / "posters", tmp_path / "work"
+    write_posters(folder, range(201, 206))
+    (folder / "3.jpg").write_bytes(jpeg(44, 60, seed=1003))
+    (folder / "more" / "a" / "44.jpg").unlink()
+    for path in folder.rglob("*"):  # copies have the stamps of the originals
+        original = source / path.relative_to(folder)
+        if original.is_file() and original.stat().st_size == path.stat().st_size:
+            assert original.stat().st_mtime_ns == path.stat().st_mtime_ns
+    again = prepare(spark, folder, work)
+    assert (again.decoded, again.removed) == (6, 2)
+    prepare(spark, folder, tmp_path / "fresh")
+    assert same_tables(spark, tmp_path / "fresh", work)
+
+
+def test_a_run_that_ends_before_its_commit_has_lost_nothing(
+    spark, source, in_one, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(parted_table, "_commit", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(spark, source, tmp_path, parts=2)
+    assert read_manifest(str(tmp_path / "table")) is None
+    again = prepare(spark, source, tmp_path, parts=2)
+    assert again.decoded == 0
+    assert same_tables(spark, in_one, tmp_path)
+    other = prepare(spark, source, tmp_path, parts=1)
+    assert other.decoded == 150
+    assert same_tables(spark, in_one, tmp_path)
+    assert not [name for name in files(tmp_path) if "data-part-" in name]
+    prepare(spark, source, tmp_path, parts=2)
+    assert all("data-part-" in name or name.count("/") == 1 for name in files(tmp_path))
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_damaged_part_is_made_again_and_no_other(spark, source, in_one, in_three, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(in_three, work)
+    victim = next((work / "table").glob("data-part-00000-*/data-*.parquet"))
+    lost = pq.read_metadata(victim).num_rows
+    victim.unlink()
+    next((work / "rejects").glob("data-part-00001-*/_files-*")).write_text("{}")
+    again = prepare(spark, source, work)
+    assert again.decoded == lost
+    assert same_tables(spark, in_one, work)
+
+
+def test_placeholders_are_found_across_parts(spark, tmp_path):
+    folder = write_posters(tmp_path / "posters", range(1, 11))
+    for number in range(200, 220):
+        shutil.copyfile(folder / "1.jpg", folder / f"{number}.jpg")
+    for parts in (1, 2):
+        prepare(spark, folder, tmp_path / str(parts), parts=parts, drop_placeholders_over=10)
+    assert rows(tmp_path / "2")["movie_id"].to_pylist() == list(range(2, 11))
+    assert same_tables(spark, tmp_path / "1", tmp_path / "2")
+
+
+def test_listing_by_tasks_finds_what_one_listing_finds(spark, source, tmp_path):
+    whole = list_posters(str(source))
+    listed = list_in_tasks(spark, str(source), str(tmp_path)).collect()
+    names = {row.source for row in listed if not row.reason}
+    assert names == set(whole.posters["source"].to_pylist())
+    found = {(row.source, row.reason, row.detail) for row in listed if row.reason}
+    assert found == set(whole.rejects)
+
+
+def test_a_folder_listed_level_by_level_is_the_folder(source):
+    entries = list(list_folder(str(source), "", deep=True))
+    flat, folders = [], [""]
+    while folders:
+        for entry in list_folder(str(source), folders.pop(), deep=False):
+            (folders if entry.method == 5 else flat).append(
+                entry.name if entry.method == 5 else entry
+            )
+    assert sorted(flat) == sorted(entries)
+    tar = next(entry for entry in entries if entry.name == "shard.tar")
+    assert sum(1 for _ in list_shard(str(source), tar)) == 31
+
+
+def test_neighbours_in_a_shard_have_one_slot_and_files_have_their_own(source):
+    posters = list_posters(str(source)).posters
+    found = dict(zip(posters["source"].to_pylist(), slots(posters).tolist(), strict=True))
+    assert len({slot for name, slot in found.items() if name.startswith("shard.tar/")}) == 1
+    assert len({slot for name, slot in found.items() if name.endswith(".jpg")}) > 90
+    assert min(found.values()) >= 0
+
+
+def test_a_part_that_nothing_fell_into_is_empty(tmp_path):
+    assert splitting.read_part(str(tmp_path), 7).num_rows == 0
