@@ -5,19 +5,26 @@ from __future__ import annotations
 import io
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import DataFrame
 
 from genre_spark.config.posters import PostersConfig
+from genre_spark.errors import StageFailedError
 from genre_spark.posters.folders import list_folder, list_shard
 from genre_spark.posters.listing import list_posters
 from genre_spark.posters.parts import parted_table, splitting
 from genre_spark.posters.parts.listing_tasks import list_in_tasks, slots
+from genre_spark.posters.parts.part_end import clean_part, finish_part, make_chunk
+from genre_spark.posters.parts.part_plan import PartsJob, plan_part
 from genre_spark.posters.table import prepare_posters
 from genre_spark.schemas import POSTERS_SCHEMA
+from genre_spark.storage.inventories import read_inventory
+from genre_spark.storage.inventory import FileState
 from genre_spark.storage.tables import Table, read_manifest
 from tests.posters.pictures import jpeg
 from tests.posters.test_prepare_posters import SMALL, rejects, rows, write_posters
@@ -52,14 +59,6 @@ def prepare(spark, source: Path, work: Path, **settings):
 
 def files(work: Path) -> set[str]:
     return {str(path.relative_to(work)) for path in work.rglob("*") if path.is_file()}
-
-
-@pytest.fixture(scope="module")
-def small_files():
-    """Chunks of 16 posters, so that a part of a small table has several."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("genre_spark.posters.plan.planning.rows_per_chunk", lambda _: 16)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -184,13 +183,45 @@ def test_placeholders_are_found_across_parts(spark, tmp_path):
     assert same_tables(spark, tmp_path / "1", tmp_path / "2")
 
 
-def test_listing_by_tasks_finds_what_one_listing_finds(spark, source, tmp_path):
-    whole = list_posters(str(source))
-    listed = list_in_tasks(spark, str(source), str(tmp_path)).collect()
-    names = {row.source for row in listed if not row.reason}
+@pytest.fixture(scope="module")
+def listed(spark, source, tmp_path_factory) -> tuple[DataFrame, Path]:
+    folder = tmp_path_factory.mktemp("listing")
+    return list_in_tasks(spark, str(source), str(folder)), folder
+
+
+def test_listing_by_tasks_finds_what_one_listing_finds(source, listed):
+    whole, found = list_posters(str(source)), listed[0].collect()
+    names = {row.source for row in found if not row.reason}
     assert names == set(whole.posters["source"].to_pylist())
-    found = {(row.source, row.reason, row.detail) for row in listed if row.reason}
-    assert found == set(whole.rejects)
+    assert {(r.source, r.reason, r.detail) for r in found if r.reason} == set(whole.rejects)
+
+
+def test_a_part_of_several_chunks_goes_on_with_those_that_are_missing(
+    source, listed, in_one, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("genre_spark.posters.plan.planning.rows_per_chunk", lambda _: 16)
+    listing, folder = listed
+    splitting.split_listing(listing, str(folder / "split"), parts=1, shared_by_more_than=50)
+    table, rejected = str(tmp_path / "table"), str(tmp_path / "rejects")
+    config = PostersConfig(**SMALL)
+    job = PartsJob(str(source), table, rejected, config, 1, str(folder / "split"), False)
+    plan = plan_part(job, 0)
+    assert (plan["todo"], plan["fresh"], plan["standing"]) == (10, 151, False)
+    with pytest.raises(StageFailedError, match="missing"):
+        finish_part(job, 0, standing=False)
+    for position in range(3):
+        make_chunk(job, 0, position, again=False)
+    assert plan_part(replace(job, split=f"{folder}/./split"), 0)["todo"] == 7
+    for position in range(7):
+        make_chunk(replace(job, split=f"{folder}/./split"), 0, position, again=True)
+    summary = finish_part(job, 0, standing=False)
+    assert (summary["rows"], summary["decoded"]) == (150, 106)
+    clean_part(job, 0)
+    assert plan_part(job, 0)["standing"]
+    name, state = summary["inventory"]
+    found = [path for path in read_inventory(table, name, FileState(*state)) or () if path]
+    read = pa.concat_tables(pq.read_table(f"{table}/{path}") for path in found)
+    assert read.sort_by("movie_id").equals(rows(in_one))
 
 
 def test_a_folder_listed_level_by_level_is_the_folder(source):

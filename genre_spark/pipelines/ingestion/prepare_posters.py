@@ -10,7 +10,8 @@ from genre_spark.config import Config
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.posters.listing import require_posters
-from genre_spark.posters.table import PreparedPosters, prepare_posters, standing_posters
+from genre_spark.posters.prepared import PreparedPosters
+from genre_spark.posters.table import prepare_posters, standing_posters
 from genre_spark.spark.session import job_progress
 from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
