@@ -12,9 +12,10 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from genre_spark.storage.files import filesystem, join
 from genre_spark.workers.tasks import short_task
@@ -44,16 +45,23 @@ class FileState(NamedTuple):
     Attributes:
         size: bytes.
         sha256: its checksum, hexadecimal.
+        row_groups: rows of each row group of a Parquet file, so that readers need not open it to
+            know; empty for other files, and where it is not known.
     """
 
     size: int
     sha256: str
+    row_groups: tuple[int, ...] = ()
 
 
 def read_states(value: Mapping[str, Sequence[Any]] | None) -> dict[str, FileState]:
-    """Return an inventory from its JSON form, name -> [size, sha256]."""
+    """Return an inventory from its JSON form, name -> [size, sha256, rows of its row groups].
+
+    Earlier versions have no row groups.
+    """
     return {
-        name: FileState(int(size), str(digest)) for name, (size, digest) in (value or {}).items()
+        name: FileState(int(size), str(digest), tuple(*groups))
+        for name, (size, digest, *groups) in (value or {}).items()
     }
 
 
@@ -65,7 +73,17 @@ def file_state(path: str) -> FileState:
         while block := file.read(_BLOCK):
             digest.update(block)
             size += len(block)
-    return FileState(size, digest.hexdigest())
+        return FileState(size, digest.hexdigest(), _row_groups(path, file))
+
+
+def _row_groups(path: str, file: BinaryIO) -> tuple[int, ...]:
+    if not path.endswith(".parquet"):
+        return ()
+    try:
+        footer = pq.read_metadata(file)
+    except (pa.ArrowException, OSError):
+        return ()  # whoever reads the file says what is wrong with it
+    return tuple(footer.row_group(number).num_rows for number in range(footer.num_row_groups))
 
 
 def list_files(folder: str, paths: Iterable[str]) -> dict[str, int]:
@@ -207,9 +225,15 @@ def _states_by_tasks(
                     "name": names,
                     "size": pa.array([state.size for state in states], pa.int64()),
                     "sha256": [state.sha256 for state in states],
+                    "row_groups": pa.array(
+                        [list(state.row_groups) for state in states], pa.list_(pa.int64())
+                    ),
                 }
             )
 
-    schema = "name string, size long, sha256 string"
+    schema = "name string, size long, sha256 string, row_groups array<long>"
     found = rows.repartition(tasks).mapInArrow(short_task(read), schema).collect()  # one per file
-    return {row["name"]: FileState(row["size"], row["sha256"]) for row in found}
+    return {
+        row["name"]: FileState(row["size"], row["sha256"], tuple(row["row_groups"]))
+        for row in found
+    }

@@ -16,7 +16,7 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import Stage, StageResult, require_models
 from genre_spark.schemas import GENRES_SCHEMA
 from genre_spark.storage.files import read_checked_json, write_checked_json
-from genre_spark.storage.inventory import file_state, find_damage, take_inventory
+from genre_spark.storage.inventory import FileState, file_state, find_damage, take_inventory
 from genre_spark.storage.tables import (
     Table,
     TableManifest,
@@ -186,7 +186,9 @@ def test_states_that_are_known_are_not_worked_out_again(tmp_path: Path) -> None:
     known = {"a": file_state(str(tmp_path / "a"))._replace(sha256="known")}
     states = take_inventory(str(tmp_path), ["a", "b"], known)
     assert states["a"].sha256 == "known"
-    assert states["b"] == (3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    assert states["b"] == FileState(
+        3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
     assert find_damage(str(tmp_path), states) == []
     assert find_damage(str(tmp_path), states, full=True) == [
         f"{tmp_path}/a: its content has changed (SHA-256)"

@@ -66,6 +66,7 @@ def _predict(
         batch_size=config.embeddings.batch_size,
         threads=config.embeddings.threads,
         device=config.cnn.device,
+        states=samples.states(),
     )
 
 

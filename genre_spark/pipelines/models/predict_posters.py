@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,6 +17,7 @@ from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS
 from genre_spark.spark.session import job_progress
 from genre_spark.storage.files import file_digest, filesystem, fingerprint, join, read_json
+from genre_spark.storage.inventory import FileState
 from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.inference.prediction import predict_posters
@@ -32,11 +33,13 @@ class PosterSource:
         files: Parquet files, paths or URLs.
         version: digest that changes when their content does.
         vocabulary: names of the labels in them, where a manifest has these.
+        states: file -> what a manifest knows of it.
     """
 
     files: tuple[str, ...]
     version: str
     vocabulary: tuple[str, ...] | None = None
+    states: Mapping[str, FileState] = field(default_factory=dict)
 
 
 def _find_posters(config: Config) -> PosterSource:
@@ -47,7 +50,9 @@ def _find_posters(config: Config) -> PosterSource:
         manifest = table.manifest()
         vocabulary = manifest.details.get("vocabulary")
         known = tuple(vocabulary) if vocabulary else None
-        return PosterSource(tuple(table.files()), manifest.fingerprint, known)
+        states = {join(table.path, name): state for name, state in manifest.files.items()}
+        files = tuple(sorted(name for name in states if name.endswith(".parquet")))
+        return PosterSource(files or tuple(table.files()), manifest.fingerprint, known, states)
     system, inner = filesystem(folder)
     names = (
         [str(entry).rsplit("/", 1)[-1] for entry in system.ls(inner, detail=False)]
@@ -134,6 +139,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         batch_size=config.embeddings.batch_size,
         threads=config.embeddings.threads,
         device=config.cnn.device,
+        states=source.states,
     )
     with job_progress(spark, "predictions for all posters"), worker_errors():
         manifest = table.write(predictions, fingerprint=tracked.digest, details=details)

@@ -6,8 +6,8 @@ cluster makes the same files, and a run that was killed finds its finished chunk
 digests. The plan (a Parquet file beside the table, one row group per chunk) is also the ledger that
 the next run compares the source with.
 
-The plan is made by one Spark task, not by the driver: at about 60 bytes per poster it is the only
-thing here that grows with the source.
+The plan is made by Spark tasks, not by the driver: by one for a small source, by one per part of a
+large one (`posters.parts`). It is the only thing here that grows with the source.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def embed_posters(
     digest = fingerprint("embeddings", version, config.mirror)
     folder = join(table, f"data-{digest}")
     remove_damaged(table)
-    parts = list_parts(files, rows=config.rows_per_part)
+    parts = list_parts(files, rows=config.rows_per_part, states=states)
     names = {_part_name(part, states or {}): part for part in parts}
     done = _existing(folder)
     missing = [part for name, part in sorted(names.items()) if name not in done]

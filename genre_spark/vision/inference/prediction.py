@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from pyspark.sql import DataFrame, SparkSession
 
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
+from genre_spark.storage.inventory import FileState
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.inference.network_file import TrainedNetwork, load_network
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
@@ -21,6 +22,7 @@ __all__ = ["predict_features", "predict_posters", "prediction_rows", "worker_net
 
 _LISTS = pa.list_(pa.float32())
 _ROWS_PER_TASK = 256
+_TASKS = 20_000  # from which on they become larger, not more
 
 
 def worker_network(path: str, version: str, threads: int, device: str) -> TrainedNetwork:
@@ -52,6 +54,7 @@ def predict_posters(
     batch_size: int = 32,
     threads: int = 1,
     device: str = "auto",
+    states: Mapping[str, FileState] | None = None,
 ) -> DataFrame:
     """Return predictions for every poster in the files.
 
@@ -65,6 +68,7 @@ def predict_posters(
         batch_size: posters per forward pass.
         threads: CPU threads per task.
         device: auto, cpu or cuda.
+        states: file -> what its table's manifest knows of it: the others are opened.
 
     Returns:
         Rows of PREDICTIONS_SCHEMA; nothing has run yet.
@@ -80,7 +84,10 @@ def predict_posters(
             known = rows.column(LABELS) if extra else pa.array([[]] * len(rows), _LISTS)
             yield prediction_rows(rows.column(MOVIE_ID), known, model.probabilities(images))
 
-    return map_parts(spark, list_parts(files, rows=_ROWS_PER_TASK), predict, PREDICTIONS_SCHEMA)
+    known = sum(sum(state.row_groups) for state in (states or {}).values())
+    rows = max(_ROWS_PER_TASK, known // _TASKS)
+    parts = list_parts(files, rows=rows, states=states)
+    return map_parts(spark, parts, predict, PREDICTIONS_SCHEMA)
 
 
 def predict_features(

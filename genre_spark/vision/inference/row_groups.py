@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.imaging import decode_stored
 from genre_spark.schemas import CHANNELS, ENCODING, HEIGHT, IMAGE, MOVIE_ID, WIDTH
 from genre_spark.storage.files import filesystem
+from genre_spark.storage.inventory import FileState
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["IMAGE_COLUMNS", "Part", "list_parts", "map_parts", "read_posters"]
@@ -38,9 +39,20 @@ class Part:
 
 
 def list_parts(
-    files: Sequence[str], *, rows: int, columns: Sequence[str] = IMAGE_COLUMNS
+    files: Sequence[str],
+    *,
+    rows: int,
+    columns: Sequence[str] = IMAGE_COLUMNS,
+    states: Mapping[str, FileState] | None = None,
 ) -> list[Part]:
     """Cut files into parts of at least `rows` rows each, or of a whole file that has fewer.
+
+    Args:
+        files: Parquet files, paths or URLs.
+        rows: rows per part.
+        columns: what each row must have.
+        states: file -> what its table's manifest knows of it. Of files whose row groups it has,
+            the first alone is opened: those of a table have the same columns.
 
     Raises:
         InvalidInputError: a file lacks one of the columns, or its footer has rows without a value
@@ -48,25 +60,35 @@ def list_parts(
     """
     parts: list[Part] = []
     for file in files:
-        system, inner = filesystem(file)
-        with system.open(inner, "rb") as source:
-            metadata = pq.ParquetFile(source)
-        missing = [name for name in columns if name not in metadata.schema_arrow.names]
-        if missing:
-            raise InvalidInputError(
-                f"{file}: no column {', '.join(missing)}, expected posters (columns "
-                f"{', '.join(columns)})"
-            )
-        _check_whole(file, metadata.metadata, columns)
+        state = (states or {}).get(file)
+        known = () if state is None or file == files[0] else state.row_groups
         groups: list[int] = []
         count = 0
-        for number in range(metadata.num_row_groups):
+        sizes = known or _read_sizes(file, columns)
+        for number, size in enumerate(sizes):
             groups.append(number)
-            count += metadata.metadata.row_group(number).num_rows
-            if count >= rows or number + 1 == metadata.num_row_groups:
+            count += size
+            if count >= rows or number + 1 == len(sizes):
                 parts.append(Part(file, tuple(groups), count))
                 groups, count = [], 0
     return [part for part in parts if part.rows]
+
+
+def _read_sizes(file: str, columns: Sequence[str]) -> tuple[int, ...]:
+    """Return the rows of a file's row groups by its footer, which is checked."""
+    system, inner = filesystem(file)
+    with system.open(inner, "rb") as source:
+        footer = pq.ParquetFile(source)
+    missing = [name for name in columns if name not in footer.schema_arrow.names]
+    if missing:
+        raise InvalidInputError(
+            f"{file}: no column {', '.join(missing)}, expected posters (columns "
+            f"{', '.join(columns)})"
+        )
+    _check_whole(file, footer.metadata, columns)
+    return tuple(
+        footer.metadata.row_group(number).num_rows for number in range(footer.num_row_groups)
+    )
 
 
 def _check_whole(file: str, metadata: pq.FileMetaData, columns: Sequence[str]) -> None:
