@@ -28,7 +28,6 @@ PART_ROWS = pa.schema(
         pa.field("suspect", pa.bool_(), False),  # so many posters have its size
     ]
 )
-_PLACE = F.struct(SOURCE, "offset")
 
 
 def split_listing(listing: DataFrame, folder: str, *, parts: int, shared_by_more_than: int) -> None:
@@ -40,13 +39,13 @@ def split_listing(listing: DataFrame, folder: str, *, parts: int, shared_by_more
         parts: number of parts.
         shared_by_more_than: posters of one size from which on they are suspects.
     """
-    posters = listing.filter(F.col(REASON) == "")
+    posters, place = listing.filter(F.col(REASON) == ""), F.struct(SOURCE, "offset")
     ids = posters.groupBy(MOVIE_ID).count().filter("count > 1").select(MOVIE_ID)
     ids = _stored(ids, join(folder, "ids"))  # mostly none: then the joins below are broadcasts
-    first = posters.join(ids, MOVIE_ID).groupBy(MOVIE_ID).agg(F.min(_PLACE).alias("first"))
+    first = posters.join(ids, MOVIE_ID).groupBy(MOVIE_ID).agg(F.min(place).alias("first"))
     first = _stored(first, join(folder, "first"))
     marked = listing.join(first, MOVIE_ID, "left").withColumn(
-        "twice", F.coalesce((F.col(REASON) == "") & (F.col("first") != _PLACE), F.lit(False))
+        "twice", F.coalesce((F.col(REASON) == "") & (F.col("first") != place), F.lit(False))
     )
     sizes = (
         marked.filter((F.col(REASON) == "") & ~F.col("twice"))

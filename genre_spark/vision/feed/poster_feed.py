@@ -33,7 +33,7 @@ from genre_spark.vision.feed.order import (
     plan_segments,
 )
 from genre_spark.vision.feed.rows import COLUMNS, SampleRows
-from genre_spark.vision.feed.sample_files import SampleFile, open_file, row_groups
+from genre_spark.vision.feed.sample_files import SampleFile, open_files, row_groups
 from genre_spark.vision.feed.streams import Reading, Stream, open_stream
 
 __all__ = ["Batch", "PosterFeed"]
@@ -106,7 +106,7 @@ class PosterFeed:
         reading: Reading = "petastorm",
     ) -> None:
         # only the files' footers are read here
-        self._files = [open_file(path) for path in files]
+        self._files = open_files(files)
         self._groups = row_groups(self._files, what="samples")
         self._sizes = [group.rows for group in self._groups]
         self._batch_sizes = batch_sizes(

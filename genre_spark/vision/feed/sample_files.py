@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,12 @@ __all__ = [
     "RowGroup",
     "SampleFile",
     "open_file",
+    "open_files",
     "read_row_group",
     "row_groups",
 ]
 
+_AT_ONCE = 16  # footers
 AHEAD = 2  # row groups read before they are asked for, beyond one per worker
 
 
@@ -64,6 +67,16 @@ def open_file(path: str) -> SampleFile:
             return SampleFile(path, pq.read_metadata(file))
     except (pa.ArrowException, OSError) as error:
         raise InvalidInputError(f"{path}: not a whole Parquet file: {error}") from None
+
+
+def open_files(paths: Sequence[str]) -> list[SampleFile]:
+    """Read the files' footers, some at once: on an object store each waits for an answer.
+
+    Raises:
+        InvalidInputError: a file is missing, truncated or no Parquet; the text names it.
+    """
+    with ThreadPoolExecutor(max(1, min(_AT_ONCE, len(paths)))) as pool:
+        return list(pool.map(open_file, paths))
 
 
 def row_groups(files: Sequence[SampleFile], *, what: str) -> list[RowGroup]:

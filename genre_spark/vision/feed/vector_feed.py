@@ -14,7 +14,7 @@ import torch
 from genre_spark.schemas import FEATURES, LABELS, WEIGHT
 from genre_spark.vision.feed.memory_feed import MemoryBatch
 from genre_spark.vision.feed.order import PlannedBatch, batch_sizes, plan_batches, plan_segments
-from genre_spark.vision.feed.sample_files import open_file, row_groups
+from genre_spark.vision.feed.sample_files import open_files, row_groups
 from genre_spark.vision.feed.streams import Reading, open_stream
 
 __all__ = ["VectorFeed"]
@@ -73,7 +73,7 @@ class VectorFeed:
         device: torch.device | None = None,
         reading: Reading = "petastorm",
     ) -> None:
-        self._files = [open_file(path) for path in files]
+        self._files = open_files(files)
         self._groups = row_groups(self._files, what="rows")
         self._batch_sizes = batch_sizes(
             sum(group.rows for group in self._groups),
