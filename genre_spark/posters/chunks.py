@@ -35,6 +35,7 @@ class ChunkJob:
         rejects_table: folder of the rejects table.
         ledger: name of the plan's file in the table's folder.
         config: how posters are stored.
+        earlier: folder of the table that has the chunks of earlier runs, where it is another one.
     """
 
     source: str
@@ -42,6 +43,7 @@ class ChunkJob:
     rejects_table: str
     ledger: str
     config: PostersConfig
+    earlier: str | None = None
 
 
 def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
@@ -154,7 +156,8 @@ def _copied(job: ChunkJob, rows: Sequence[Row]) -> dict[int, tuple[PosterFacts, 
             wanted.setdefault(row["origin"], set()).add(row[MOVIE_ID])
     if not wanted:
         return {}
-    state = read_checked_json(join(job.table, STATE)) or {"receipts": {}}
+    table = job.earlier or job.table
+    state = read_checked_json(join(table, STATE)) or {"receipts": {}}
     found: dict[int, tuple[PosterFacts, bytes | None]] = {}
     for origin, ids in wanted.items():
         receipt = state["receipts"].get(origin)
@@ -163,9 +166,9 @@ def _copied(job: ChunkJob, rows: Sequence[Row]) -> dict[int, tuple[PosterFacts, 
         # A part without a row is not in the manifest, so it is gone; its facts still say why.
         try:
             images = (
-                dict(_read_images(join(job.table, receipt["part"]), ids)) if receipt["rows"] else {}
+                dict(_read_images(join(table, receipt["part"]), ids)) if receipt["rows"] else {}
             )
-            facts = read_facts(job.table, receipt["facts"])
+            facts = read_facts(table, receipt["facts"])
         except (OSError, pa.ArrowException):
             continue  # a damaged chunk: its posters are decoded again
         for fact in facts:

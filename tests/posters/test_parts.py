@@ -18,9 +18,10 @@ from genre_spark.errors import StageFailedError
 from genre_spark.posters.folders import list_folder, list_shard
 from genre_spark.posters.listing import list_posters
 from genre_spark.posters.parts import parted_table, splitting
-from genre_spark.posters.parts.listing_tasks import list_in_tasks, slots
+from genre_spark.posters.parts.listing_tasks import list_in_tasks
 from genre_spark.posters.parts.part_end import clean_part, finish_part, make_chunk
 from genre_spark.posters.parts.part_plan import PartsJob, plan_part
+from genre_spark.posters.parts.slots import slots
 from genre_spark.posters.table import prepare_posters
 from genre_spark.schemas import POSTERS_SCHEMA
 from genre_spark.storage.inventories import read_inventory
@@ -149,12 +150,19 @@ def test_a_run_that_ends_before_its_commit_has_lost_nothing(
     again = prepare(spark, source, tmp_path, parts=2)
     assert again.decoded == 0
     assert same_tables(spark, in_one, tmp_path)
-    other = prepare(spark, source, tmp_path, parts=1)
-    assert other.decoded == 150
-    assert same_tables(spark, in_one, tmp_path)
-    assert not [name for name in files(tmp_path) if "data-part-" in name]
-    prepare(spark, source, tmp_path, parts=2)
-    assert all("data-part-" in name or name.count("/") == 1 for name in files(tmp_path))
+
+
+def test_a_table_that_grows_into_parts_decodes_nothing_again(spark, source, in_one, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(in_one, work)
+    grown = prepare(spark, source, work, parts=2)
+    assert (grown.decoded, grown.removed) == (0, 0)
+    assert same_tables(spark, in_one, work)
+    assert all("data-part-" in name or name.count("/") == 1 for name in files(work))
+    back = prepare(spark, source, work, parts=1)
+    assert back.decoded == 150
+    assert same_tables(spark, in_one, work)
+    assert not [name for name in files(work) if "data-part-" in name]
 
 
 def _killed(*_: object) -> None:

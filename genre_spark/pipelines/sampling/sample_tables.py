@@ -23,7 +23,6 @@ from genre_spark.schemas import (
     WEIGHT,
     WIDTH,
 )
-from genre_spark.storage.files import filesystem
 from genre_spark.storage.tables import Table, TableManifest
 
 __all__ = ["multi_hot", "poster_details", "write_samples"]
@@ -107,8 +106,6 @@ def write_samples(
 
 
 def _bytes_per_poster(posters: Table) -> int:
-    stored = 0
-    for path in posters.files():
-        system, inner = filesystem(path)
-        stored += int(system.size(inner) or 0)
-    return stored // max(1, posters.manifest().rows)
+    manifest = posters.manifest()
+    stored = sum(state.size for name, state in manifest.files.items() if name.endswith(".parquet"))
+    return stored // max(1, manifest.rows)

@@ -8,7 +8,6 @@ poster gets a slot, a hash that says which part of the table plans it.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,18 +17,18 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from genre_spark.numeric.splitmix import mix64
-from genre_spark.posters.archives import FILE, FOLDER, PARQUET, SHARD, Entry
+from genre_spark.posters.archives import FILE, FOLDER, SHARD, Entry
 from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, text_column
-from genre_spark.posters.folders import list_folder, list_shard, shard_names
+from genre_spark.posters.folders import list_folder, list_shard
 from genre_spark.posters.listing import list_batches, list_posters, source_kind, stream_posters
-from genre_spark.schemas import MOVIE_ID, REASON, SOURCE
+from genre_spark.posters.parts.slots import hash_name, slots
+from genre_spark.schemas import REASON, SOURCE
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import join
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["LISTED", "list_in_tasks", "slots"]
+__all__ = ["LISTED", "list_in_tasks"]
 
 LISTED = (
     "movie_id long, source string, offset long, stored long, method byte, size long, stamp long, "
@@ -47,8 +46,6 @@ _SCHEMA = pa.schema(
 _WIDE = 64  # folders and shards at once that need not become more
 _LEVELS = 4
 _TASKS = 512
-_ROWS_PER_SLOT = 15  # bits: neighbouring rows of a Parquet file that stay together
-_BYTES_PER_SLOT = 30  # bits: neighbouring bytes of an archive that stay together
 _REJECTS_PER_BATCH = 20_000
 Reject = tuple[str, str, str]
 
@@ -86,32 +83,6 @@ def list_in_tasks(
 
 def _read(spark: SparkSession, places: list[str]) -> DataFrame:
     return spark.read.schema(LISTED).parquet(*[literal_path(place) for place in places])
-
-
-def slots(posters: pa.Table) -> npt.NDArray[np.int64]:
-    """Return a hash per poster, 0 and more: of its id, or of where it lies in its shard.
-
-    Neighbours in a shard share theirs, so that it is read forward and not by all parts.
-
-    Args:
-        posters: rows of LISTING_SCHEMA.
-    """
-    method = posters["method"].to_numpy()
-    offset = posters["offset"].to_numpy()
-    block = np.where(method == PARQUET, offset >> _ROWS_PER_SLOT, offset >> _BYTES_PER_SLOT)
-    names = shard_names(posters).combine_chunks().dictionary_encode()
-    names = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
-    hashes = np.array([_hash(name) for name in names.dictionary.to_pylist()] or [0], np.uint64)
-    shard = hashes[names.indices.to_numpy(zero_copy_only=False)]
-    place = mix64(shard ^ mix64(block.astype(np.uint64)))
-    ids = mix64(posters[MOVIE_ID].to_numpy().astype(np.uint64))
-    found: npt.NDArray[np.uint64] = np.where(method == FILE, ids, place) >> np.uint64(1)
-    return found.astype(np.int64)
-
-
-def _hash(name: str) -> int:
-    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
 
 
 def _list_units(
@@ -177,7 +148,7 @@ def _drain(rejects: list[Reject], least: int) -> Iterator[pa.RecordBatch]:
     """Yield the rejects as rows, where there are that many, and forget them."""
     if len(rejects) >= least:
         names, reasons, details = zip(*rejects, strict=True)
-        hashes = np.array([_hash(name) >> 1 for name in names], np.int64)
+        hashes = np.array([hash_name(name) >> 1 for name in names], np.int64)
         yield _other_rows(list(names), [FILE] * len(names), hashes, list(reasons), list(details))
         rejects.clear()
 

@@ -41,17 +41,20 @@ def make_chunk(job: PartsJob, part: int, position: int, *, again: bool) -> None:
         again: whether an earlier attempt may have finished it.
     """
     place, rejects_place = job.places(part)
-    ledger, chunks = _todo(place, job.split)
-    index, chunk = chunks[position]
-    if not (again and chunk in done_chunks(place, rejects_place, {})):
-        prepare_chunk(ChunkJob(job.source, place, rejects_place, ledger, job.config), index, chunk)
+    todo = _todo(place, job.split)
+    index, chunk = todo["chunks"][position]
+    if again and chunk in done_chunks(place, rejects_place, {}):
+        return
+    run = ChunkJob(
+        job.source, place, rejects_place, todo["ledger"], job.config, earlier=todo["earlier"]
+    )
+    prepare_chunk(run, index, chunk)
 
 
 @functools.lru_cache(maxsize=4)
-def _todo(place: str, run: str) -> tuple[str, list[tuple[int, str]]]:  # noqa: ARG001 - a run has one
+def _todo(place: str, run: str) -> dict[str, Any]:  # noqa: ARG001 - each run has its own
     """Return the ledger of a part and its chunks that are to be made, kept for the next task."""
-    todo = _read(join(place, TODO))
-    return todo["ledger"], todo["chunks"]
+    return _read(join(place, TODO))
 
 
 def _read(path: str) -> dict[str, Any]:

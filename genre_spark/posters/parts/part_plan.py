@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, text_column
+from genre_spark.posters.parts.slots import slots
 from genre_spark.posters.parts.splitting import read_part
 from genre_spark.posters.plan.ledger import PLAN_SCHEMA, Ledger
 from genre_spark.posters.plan.placeholders import PLACEHOLDER, hash_candidates
@@ -109,13 +110,16 @@ def plan_part(job: PartsJob, part: int) -> dict[str, Any]:
     listed = _list(job, part)
     digest = listed.digest(config_fingerprint(job.config))
     whole = {} if job.anew else done_chunks(place, rejects_place, base.receipts)
+    stands = base.elsewhere is None and whole.keys() >= set(base.digests)
     answer = {"part": part, "fingerprint": digest, "standing": True, "todo": 0, "fresh": 0}
-    if not job.anew and whole.keys() >= set(base.digests) and _stands(job, part, digest):
+    if not job.anew and stands and _stands(job, part, digest):
         return answer | {"gone": 0}
     plan = plan_listed(listed, base, whole, digest, place, rejects_place, job.config, even=True)
     todo = [[index, chunk] for index, chunk in enumerate(plan.chunks) if chunk not in plan.done]
     write_checked_json(join(place, PLAN), plan.to_json())
-    write_checked_json(join(place, TODO), {"ledger": plan.ledger, "chunks": todo})
+    write_checked_json(
+        join(place, TODO), {"ledger": plan.ledger, "chunks": todo, "earlier": base.elsewhere}
+    )
     return answer | {
         "standing": False,
         "todo": len(todo),
@@ -125,9 +129,17 @@ def plan_part(job: PartsJob, part: int) -> dict[str, Any]:
 
 
 def _base(job: PartsJob, part: int) -> Ledger:
+    """Return what the earlier run left of a part, or of its posters when the table had no parts."""
     if job.anew:
         return Ledger.empty()
-    return Ledger.read(job.places(part)[0], config_fingerprint(job.config))
+    settings = config_fingerprint(job.config)
+    own = Ledger.read(job.places(part)[0], settings)
+    whole = Ledger.read(job.table, settings) if own.rows.num_rows == 0 else Ledger.empty()
+    if whole.rows.num_rows == 0:
+        return own
+    mine = slots(whole.rows) % job.parts == part
+    rows = whole.rows.filter(pa.array(mine)).combine_chunks()
+    return Ledger(rows, whole.chunk_of_row[mine], whole.digests, {}, elsewhere=job.table)
 
 
 def _stands(job: PartsJob, part: int, digest: str) -> bool:

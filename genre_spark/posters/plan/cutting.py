@@ -84,6 +84,7 @@ def cut_chunks(
     # Small chunks, the tail of an earlier run, are put together with what is new: files do not
     # become many and tiny.
     stands = (left == total) & ((total >= _smallest(largest)) | (not anything_new))
+    stands &= base.elsewhere is None
     result: list[tuple[pa.Table, str | None]] = []
     starts = np.concatenate([[0], np.cumsum(total)])
     for index in np.flatnonzero(stands):

@@ -42,12 +42,15 @@ class Ledger:
         chunk_of_row: position of each row's chunk among the digests.
         digests: digest of each chunk.
         receipts: digest -> receipt.
+        elsewhere: folder of the table that has the chunks, where it is another one; they cannot
+            stand as they are then, but what they hold need not be decoded again.
     """
 
     rows: pa.Table
     chunk_of_row: npt.NDArray[np.int64]
     digests: Sequence[str]
     receipts: dict[str, dict[str, Any]]
+    elsewhere: str | None = None
 
     @classmethod
     def empty(cls) -> Ledger:
