@@ -7,10 +7,12 @@ Nothing relies on rename, and an object store shows a file only when it is whole
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +25,7 @@ from genre_spark.schemas import MOVIE_ID, REASON, SOURCE
 from genre_spark.storage.files import filesystem, join
 
 STATE = "_state.json"  # the receipts of the committed table, and the ledger they belong to
+_AT_ONCE = 16  # receipts
 _RECEIPT = b"genre_spark.receipt"
 _SCHEMA = pa.schema(
     [
@@ -174,12 +177,13 @@ def done_chunks(
 
     done = {chunk: receipt for chunk, receipt in known.items() if is_whole(receipt)}
     of_earlier_runs = {receipt["facts"] for receipt in known.values()}
-    for name in sorted(facts):
-        chunk = name.split("-")[1] if name.count("-") == 2 else ""
-        if chunk and chunk not in done and name not in of_earlier_runs:
-            receipt = _read_receipt(table, name)
-            if receipt is not None and is_whole(receipt):
-                done[chunk] = {**receipt, "facts_bytes": facts[name]}
+    names = [name for name in sorted(facts) if name not in of_earlier_runs]
+    names = [name for name in names if name.count("-") == 2 and name.split("-")[1] not in done]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # on an object store each waits for an answer
+        receipts = list(pool.map(functools.partial(_read_receipt, table), names))
+    for name, receipt in zip(names, receipts, strict=True):
+        if receipt is not None and is_whole(receipt):
+            done.setdefault(name.split("-")[1], {**receipt, "facts_bytes": facts[name]})
     return done
 
 
