@@ -75,9 +75,9 @@ def in_one(spark, source, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def in_three(spark, source, tmp_path_factory) -> Path:
-    work = tmp_path_factory.mktemp("three")
-    prepare(spark, source, work, parts=3)
+def in_parts(spark, source, tmp_path_factory) -> Path:
+    work = tmp_path_factory.mktemp("parts")
+    prepare(spark, source, work, parts=2)
     return work
 
 
@@ -90,19 +90,19 @@ def same_tables(spark, one: Path, other: Path) -> bool:
     return rows(one).equals(rows(other))
 
 
-def test_parts_hold_the_same_posters_and_rejects_as_one_table(spark, in_one, in_three):
+def test_parts_hold_the_same_posters_and_rejects_as_one_table(spark, in_one, in_parts):
     assert rows(in_one)["movie_id"].to_pylist() == [*range(1, 91), *range(100, 160)]
     assert rejects(spark, in_one)["more/table.parquet/30"] == "no id"
-    assert same_tables(spark, in_one, in_three)
-    frame = Table(str(in_three / "table"), POSTERS_SCHEMA, "prepare-posters").read(spark)
+    assert same_tables(spark, in_one, in_parts)
+    frame = Table(str(in_parts / "table"), POSTERS_SCHEMA, "prepare-posters").read(spark)
     assert frame.count() == 150
 
 
-def test_a_manifest_of_parts_names_inventories_and_finds_what_is_missing(in_three, tmp_path):
-    stored = (in_three / "table" / "_manifest.json").read_text()
-    assert "data-part-00002-of-00003/_files-" in stored
+def test_a_manifest_of_parts_names_inventories_and_finds_what_is_missing(in_parts, tmp_path):
+    stored = (in_parts / "table" / "_manifest.json").read_text()
+    assert "data-part-00001-of-00002/_files-" in stored
     assert ".parquet" not in stored
-    shutil.copytree(in_three / "table", tmp_path / "table")
+    shutil.copytree(in_parts / "table", tmp_path / "table")
     table = Table(str(tmp_path / "table"), POSTERS_SCHEMA, "prepare-posters")
     assert table.is_whole()
     assert not table.damage(full=True)
@@ -114,17 +114,17 @@ def test_a_manifest_of_parts_names_inventories_and_finds_what_is_missing(in_thre
     assert not table.is_whole()
 
 
-def test_an_up_to_date_table_in_parts_is_not_touched(spark, source, in_three):
-    before = files(in_three)
-    again = prepare(spark, source, in_three)  # the number of parts is remembered
+def test_an_up_to_date_table_in_parts_is_not_touched(spark, source, in_parts):
+    before = files(in_parts)
+    again = prepare(spark, source, in_parts)  # the number of parts is remembered
     assert again.unchanged
     assert again.reused == 150
-    assert files(in_three) == before
+    assert files(in_parts) == before
 
 
-def test_only_what_has_changed_is_done_again(spark, source, in_three, tmp_path):
+def test_only_what_has_changed_is_done_again(spark, source, in_parts, tmp_path):
     shutil.copytree(source, tmp_path / "posters")
-    shutil.copytree(in_three, tmp_path / "work")
+    shutil.copytree(in_parts, tmp_path / "work")
     folder, work = tmp_path / "posters", tmp_path / "work"
     write_posters(folder, range(201, 206))
     (folder / "3.jpg").write_bytes(jpeg(44, 60, seed=1003))
@@ -169,9 +169,9 @@ def _killed(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_damaged_part_is_made_again_and_no_other(spark, source, in_one, in_three, tmp_path):
+def test_a_damaged_part_is_made_again_and_no_other(spark, source, in_one, in_parts, tmp_path):
     work = tmp_path / "work"
-    shutil.copytree(in_three, work)
+    shutil.copytree(in_parts, work)
     victim = next((work / "table").glob("data-part-00000-*/data-*.parquet"))
     lost = pq.read_metadata(victim).num_rows
     victim.unlink()
