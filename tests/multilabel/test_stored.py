@@ -98,7 +98,7 @@ def test_a_stored_fitted_pipeline_gives_the_same_scores(spark, data, folder):
 
 @pytest.mark.skipif(
     tuple(map(int, pyspark.__version__.split(".")[:2])) >= (4, 1),
-    reason="PySpark 4.3 cannot read the grid of a search of any estimator that 4.0 stored",
+    reason="PySpark 4.1 and newer cannot read the grid of any search that 4.0 stored",
 )
 @EVERY_FOLDER
 def test_a_stored_search_has_its_estimator_grid_and_evaluator(spark, folder):

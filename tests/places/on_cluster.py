@@ -27,25 +27,23 @@ from tests.places.same_tables import run_stages, small_recipe
 
 WORKERS = 2
 PATIENCE = 60.0  # seconds until every worker has an executor
-LOSING = ("distributed forest", "BinaryRelevance")
-"""Methods that lose an executor: cached rows with jobs per level, and fits in tasks."""
 METHODS = {
-    **{
-        name: ESTIMATORS[name]
-        for name in (
-            *("ClassifierChain", "RAkEL", "EnsembleOfPrunedSets", "HOMER"),
-            *("MultilabelRandomForest", "RandomLabels"),
-        )
-    },
+    "BinaryRelevance": ESTIMATORS["BinaryRelevance"],
+    "MultilabelRandomForest": ESTIMATORS["MultilabelRandomForest"],
     "ClassifierChain of Spark ML": ON_SPARK["ClassifierChain"],
-    "forests of Spark ML": lambda **k: ml.BinaryRelevance(
-        classifier=RandomForestClassifier(numTrees=5), **k
-    ),
     "distributed forest": lambda **k: ml.MultilabelRandomForest(
         classifier=forest(), mode="distributed", **k
     ),
-    "BinaryRelevance": ESTIMATORS["BinaryRelevance"],
+    "forests of Spark ML": lambda **k: ml.BinaryRelevance(
+        classifier=RandomForestClassifier(numTrees=5), **k
+    ),
+    **{
+        name: ESTIMATORS[name]
+        for name in ("ClassifierChain", "RAkEL", "EnsembleOfPrunedSets", "HOMER", "RandomLabels")
+    },
 }
+KINDS = tuple(METHODS)[:4]
+"""A method of each way to spread fits: in tasks, trees in tasks, Spark ML, sums per level."""
 SCRIPT = "from tests.places.on_cluster import main; main()"
 
 
@@ -53,6 +51,7 @@ def on_cluster(
     master: str,
     *,
     methods: Sequence[str] = (),
+    losing: Sequence[str] = (),
     stages: Sequence[str] = (),
     work: Path | None = None,
     data: Path | None = None,
@@ -64,7 +63,8 @@ def on_cluster(
     Args:
         master: the cluster's address.
         methods: of METHODS.
-        stages: of the pipeline, each of which loses an executor while one of its tasks runs.
+        losing: those of them that lose an executor while one of their tasks runs.
+        stages: of the pipeline, each of which loses an executor.
         work: the stages' work folder.
         data: the stages' data set.
         words: settings of the stages' recipe.
@@ -74,7 +74,7 @@ def on_cluster(
         answers (method -> probabilities), tasks (number of each executor, of methods that lose
         none), lost (the methods and stages that have lost an executor), digests (of tables).
     """
-    asked = [list(methods), list(stages), str(work), str(data), list(words)]
+    asked = [list(methods), list(losing), list(stages), str(work), str(data), list(words)]
     output = run_on_cluster(SCRIPT, json.dumps(asked), master=master, timeout=timeout)
     answer: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     return answer
@@ -82,7 +82,7 @@ def on_cluster(
 
 def main() -> None:
     """Do what the first argument says and print the answer as the last line."""
-    methods, stages, work, data, words = json.loads(sys.argv[1])
+    methods, losing, stages, work, data, words = json.loads(sys.argv[1])
     settings = {**driver_settings(), "spark.sql.warehouse.dir": f"{work}/warehouse"}
     master = os.environ["SPARK_MASTER"]
     with spark_session(app_name="places", master=master, settings=settings) as spark:
@@ -90,10 +90,10 @@ def main() -> None:
         lost: list[str] = []
         found, tasks = {}, tasks_of(spark)
         for name in methods:
-            loss = losing_an_executor(spark, name, lost) if name in LOSING else nullcontext()
+            loss = losing_an_executor(spark, name, lost) if name in losing else nullcontext()
             with loss:
                 found[name] = answers(spark, name)
-            if name not in LOSING:
+            if name not in losing:
                 tasks = tasks_of(spark)
         digests = {}
         if stages:
