@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.errors import StageFailedError
+from genre_spark.posters.archives import FOLDER
 from genre_spark.posters.folders import list_folder, list_shard
 from genre_spark.posters.listing import list_posters
 from genre_spark.posters.parts import parted_table, splitting
@@ -24,6 +25,7 @@ from genre_spark.posters.parts.part_plan import PartsJob, plan_part
 from genre_spark.posters.parts.slots import slots
 from genre_spark.posters.table import prepare_posters
 from genre_spark.schemas import POSTERS_SCHEMA
+from genre_spark.storage.files import copy_folder
 from genre_spark.storage.inventories import read_inventory
 from genre_spark.storage.inventory import FileState
 from genre_spark.storage.tables import Table, read_manifest
@@ -191,6 +193,18 @@ def test_placeholders_are_found_across_parts(spark, tmp_path):
     assert same_tables(spark, tmp_path / "1", tmp_path / "2")
 
 
+def test_parts_are_about_half_a_million_posters_and_stay_until_they_have_outgrown_it():
+    assert [parted_table.number_of_parts(None, n) for n in (2_000_001, 10**7, 10**8)] == [
+        8,
+        32,
+        256,
+    ]
+    assert parted_table.number_of_parts(8, 16_000_000) == 8
+    assert parted_table.number_of_parts(8, 16_000_001) == 64
+    assert parted_table.number_of_parts(8, 10) == 8
+    assert parted_table.number_of_parts(8, 3_000_000, anew=True) == 8
+
+
 @pytest.fixture(scope="module")
 def listed(spark, source, tmp_path_factory) -> tuple[DataFrame, Path]:
     folder = tmp_path_factory.mktemp("listing")
@@ -232,17 +246,25 @@ def test_a_part_of_several_chunks_goes_on_with_those_that_are_missing(
     assert read.sort_by("movie_id").equals(rows(in_one))
 
 
-def test_a_folder_listed_level_by_level_is_the_folder(source):
-    entries = list(list_folder(str(source), "", deep=True))
+@pytest.mark.parametrize("place", ["disk", "memory"])
+def test_a_folder_listed_level_by_level_is_the_folder(source, place):
+    root = str(source)
+    if place == "memory":
+        root = "memory://level_by_level"
+        copy_folder(str(source), root)
+    entries = list(list_folder(root, "", deep=True))
     flat, folders = [], [""]
     while folders:
-        for entry in list_folder(str(source), folders.pop(), deep=False):
-            (folders if entry.method == 5 else flat).append(
-                entry.name if entry.method == 5 else entry
-            )
-    assert sorted(flat) == sorted(entries)
+        for entry in list_folder(root, folders.pop(), deep=False):
+            if entry.method == FOLDER:
+                folders.append(entry.name)
+            else:
+                flat.append(entry)
+    names = [entry.name for entry in entries]
+    assert {"1.jpg", "more/a/41.jpg", "more/table.parquet"} < set(names)
+    assert sorted(entry.name for entry in flat) == sorted(names)
     tar = next(entry for entry in entries if entry.name == "shard.tar")
-    assert sum(1 for _ in list_shard(str(source), tar)) == 31
+    assert sum(1 for _ in list_shard(root, tar)) == 31
 
 
 def test_neighbours_in_a_shard_have_one_slot_and_files_have_their_own(source):

@@ -50,7 +50,7 @@ from genre_spark.storage.tables import TableManifest, commit_table, read_manifes
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["MOST_IN_ONE", "prepare_in_parts", "recorded_parts"]
+__all__ = ["MOST_IN_ONE", "number_of_parts", "prepare_in_parts", "recorded_parts"]
 
 logger = logging.getLogger("genre_spark")
 
@@ -95,7 +95,9 @@ def prepare_in_parts(
     place = join(table, _RUNS, uuid.uuid4().hex[:12])
     try:
         listing = list_in_tasks(spark, source, place, follow_links=config.follow_links)
-        parts = config.parts or _number_of_parts(recorded_parts(table), listing.count(), anew=anew)
+        listed = listing.count()
+        parts = config.parts or number_of_parts(recorded_parts(table), listed, anew=anew)
+        logger.info("posters: %s files listed, in %s parts", f"{listed:,}", parts)
         split = join(place, "split")
         over = config.drop_placeholders_over or PLACEHOLDER_FROM
         split_listing(listing, split, parts=parts, shared_by_more_than=over)
@@ -105,8 +107,14 @@ def prepare_in_parts(
         remove_folder(join(table, _RUNS))
 
 
-def _number_of_parts(recorded: int | None, listed: int, *, anew: bool) -> int:
-    """Return how many parts the table has: as many as before, unless it has outgrown them."""
+def number_of_parts(recorded: int | None, listed: int, *, anew: bool = False) -> int:
+    """Return how many parts a table has: as many as before, unless it has outgrown them.
+
+    Args:
+        recorded: parts of the table that is there, None where there is none.
+        listed: files of the source.
+        anew: use nothing of earlier runs.
+    """
     recorded = recorded or 1
     if recorded > 1 and not anew and listed <= _GROWN * _PER_PART * recorded:
         return recorded
