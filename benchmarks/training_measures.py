@@ -27,9 +27,10 @@ from training_inputs import (
 from genre_spark.config import CnnConfig, EmbeddingsConfig
 from genre_spark.vision.devices import cores
 from genre_spark.vision.feed.poster_feed import PosterFeed
+from genre_spark.vision.inference.decoded_posters import read_posters
 from genre_spark.vision.inference.embedded_posters import embed_posters
 from genre_spark.vision.inference.network_file import PosterForm, load_network, save_network
-from genre_spark.vision.inference.row_groups import list_parts, read_posters
+from genre_spark.vision.inference.row_groups import list_parts
 from genre_spark.vision.models import build_network
 from genre_spark.vision.training.checkpoints import Checkpoints
 from genre_spark.vision.training.distribution import launch

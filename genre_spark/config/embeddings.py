@@ -33,6 +33,13 @@ class EmbeddingsConfig(Section):
 
     batch_size: int = Field(16, ge=1, description="posters per forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of the network per Spark task")
+    decoders: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="threads per Spark task that decode the next posters while the network "
+        "computes; null: the task's cores where it computes on a GPU, 0 on a CPU",
+    )
     mirror: bool = Field(
         False, description="average the features of the poster and of its mirror image"
     )
@@ -83,6 +90,10 @@ class TextEmbeddingsConfig(Section):
     )
     batch_size: int = Field(32, ge=1, description="texts per forward pass")
     threads: int = Field(1, ge=1, description="CPU threads of the model in each Spark task")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="device of a sentence transformer; auto: a GPU where there is one",
+    )
     rows_per_part: int = Field(
         1_024, ge=1, description="texts per file at most; a killed run loses unfinished files"
     )

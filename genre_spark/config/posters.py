@@ -67,7 +67,13 @@ class FeedConfig(Section):
         description="what reads the samples; parquet: pyarrow alone, where petastorm and its pins "
         "are not installed; the batches are the same",
     )
-    workers: int = Field(2, ge=1, le=64, description="threads that read, and as many that decode")
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="threads that read, and as many that decode; null: 2 beside a network on a "
+        "CPU, the machine's cores (16 at most) beside one on a GPU",
+    )
     shuffle_buffer: int = Field(
         2048, ge=0, description="samples that are mixed before batches are drawn"
     )

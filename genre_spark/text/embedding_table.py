@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from genre_spark.config import TextEmbeddingsConfig
 from genre_spark.schemas import FEATURES, MOVIE_ID, TEXT_EMBEDDINGS_SCHEMA
+from genre_spark.spark.gpu_stages import gpu_stage
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.caching import cached
 from genre_spark.storage.files import filesystem, fingerprint, join, whole_file
@@ -22,7 +23,9 @@ from genre_spark.storage.tables import TableManifest, commit_table, read_manifes
 from genre_spark.text.encoders import TextEncoder, encode_texts, open_encoder
 from genre_spark.text.sources import EncoderSource
 from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.gpus import assigned_gpu
 from genre_spark.workers.spreading import spread_by
+from genre_spark.workers.task_device import task_device
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["TEXT", "EmbeddedTexts", "embed_texts"]
@@ -61,10 +64,16 @@ class EmbeddedTexts:
 
 
 @lru_cache(maxsize=1)
-def _worker_encoder(source: EncoderSource, max_tokens: int | None, threads: int) -> TextEncoder:
-    """Return the encoder of this worker process, which Spark keeps for many tasks."""
+def _worker_encoder(
+    source: EncoderSource, max_tokens: int | None, threads: int, device: str, _gpu: int | None
+) -> TextEncoder:
+    """Return the encoder of this worker process, which Spark keeps for many tasks.
+
+    `_gpu` is the one that Spark has assigned to the task; the next task's may be another one.
+    """
     torch.set_num_threads(threads)
-    return open_encoder(source, max_tokens=max_tokens)
+    chosen = task_device(device, setting="text_embeddings.device")
+    return open_encoder(source, max_tokens=max_tokens, device=chosen)
 
 
 def embed_texts(
@@ -149,10 +158,10 @@ def _encode_missing(
     if not count:
         return []
     rows, batch_size, threads = config.rows_per_part, config.batch_size, config.threads
-    max_tokens = config.max_tokens
+    max_tokens, device = config.max_tokens, config.device if source.kind == "sentence" else "cpu"
 
     def encode(batch: pa.Table) -> pa.Table:
-        encoder = _worker_encoder(source, max_tokens, threads)
+        encoder = _worker_encoder(source, max_tokens, threads, device, assigned_gpu())
         found = encode_texts(encoder, batch.column(TEXT).to_pylist(), batch_size=batch_size)
         size = encoder.size
         values = pa.array(found.vectors.ravel())
@@ -162,7 +171,8 @@ def _encode_missing(
 
     parts = max(1, -(-count // rows))
     dealt = spread_by(missing, MOVIE_ID, parts).sortWithinPartitions(MOVIE_ID)
-    return dealt.mapInArrow(short_task(_writer(folder, encode, rows)), _RECEIPT).collect()
+    write = short_task(_writer(folder, encode, rows))
+    return dealt.mapInArrow(write, _RECEIPT, **gpu_stage(missing.sparkSession, device)).collect()
 
 
 def _writer(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from genre_spark.errors import InvalidInputError
@@ -55,12 +56,15 @@ class EncodedTexts:
     empty: NDArray[np.bool_]
 
 
-def open_encoder(source: EncoderSource, *, max_tokens: int | None) -> TextEncoder:
+def open_encoder(
+    source: EncoderSource, *, max_tokens: int | None, device: torch.device | None = None
+) -> TextEncoder:
     """Load the encoder of a source.
 
     Args:
         source: of `find_source`.
         max_tokens: where longer texts are cut; None for the model's own limit.
+        device: that a sentence transformer computes on; None for the CPU.
 
     Raises:
         InvalidInputError: the files are not there or cannot be used.
@@ -68,7 +72,7 @@ def open_encoder(source: EncoderSource, *, max_tokens: int | None) -> TextEncode
     path = Path(source.path)
     if source.kind == "sentence":
         check_sentence_folder(path)
-        return SentenceEncoder(path, max_tokens=max_tokens)
+        return SentenceEncoder(path, max_tokens=max_tokens, device=device)
     if not path.exists():
         raise InvalidInputError(f"text_embeddings.model: {path}: no such file")
     return WordVectors.load(path, max_tokens=max_tokens)

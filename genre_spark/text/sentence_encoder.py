@@ -59,15 +59,23 @@ def check_sentence_folder(folder: Path) -> str:
 
 
 class SentenceEncoder:
-    """A transformer and the pooling of its tokens, on the CPU.
+    """A transformer and the pooling of its tokens.
 
     Args:
         folder: of a sentence transformer; no code in it is run.
         max_tokens: where texts are cut, with the two marks around a text; None for the model's own
             limit.
+        device: that it computes on, in float32; None for the CPU.
     """
 
-    def __init__(self, folder: Path, *, max_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_tokens: int | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self._device = device or torch.device("cpu")
         self._pooling = check_sentence_folder(folder)
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
@@ -76,6 +84,7 @@ class SentenceEncoder:
         self._network = AutoModel.from_pretrained(
             str(folder), use_safetensors=True, attn_implementation="sdpa", **options
         ).eval()
+        self._network.to(self._device)
         own = _read(folder / "sentence_bert_config.json", {}).get("max_seq_length")
         longest = getattr(self._network.config, "max_position_embeddings", 512)
         self.max_tokens = min(max_tokens or own or longest, longest)
@@ -101,7 +110,7 @@ class SentenceEncoder:
             truncation=True,
             max_length=self.max_tokens,
             return_tensors="pt",
-        )
+        ).to(self._device)
         hidden = self._network(**inputs).last_hidden_state
         present = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         if self._pooling == "cls":
@@ -110,7 +119,7 @@ class SentenceEncoder:
             pooled = hidden.masked_fill(present == 0, -torch.inf).amax(1)
         else:
             pooled = (hidden * present).sum(1) / present.sum(1).clamp(min=1)
-        result: NDArray[np.float32] = torch.nn.functional.normalize(pooled).float().numpy()
+        result: NDArray[np.float32] = torch.nn.functional.normalize(pooled).float().cpu().numpy()
         return result
 
 

@@ -1,4 +1,4 @@
-"""Which GPU a Spark task may use."""
+"""Which GPU a Spark task may use, and how many cores it has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from pyspark import TaskContext
 
-__all__ = ["assigned_gpu", "gpu_of_task"]
+__all__ = ["assigned_gpu", "cores_of_task", "gpu_of_task"]
 
 
 def assigned_gpu() -> int | None:
@@ -35,3 +35,9 @@ def gpu_of_task() -> int:
         return assigned
     context = TaskContext.get()
     return int(context.partitionId()) if context is not None else 0
+
+
+def cores_of_task() -> int:
+    """Return the cores that Spark has given to this task; 1 where this is no task."""
+    context = TaskContext.get()
+    return max(1, int(context.cpus())) if context is not None else 1

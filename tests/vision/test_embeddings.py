@@ -26,9 +26,10 @@ from genre_spark.schemas import FEATURES, MOVIE_ID, PREDICTIONS_SCHEMA
 from genre_spark.storage.files import filesystem, join
 from genre_spark.storage.tables import commit_table, read_manifest, table_files
 from genre_spark.vision.feed.embedded import embed_samples
+from genre_spark.vision.inference.decoded_posters import read_posters
 from genre_spark.vision.inference.embedded_posters import embed_posters
 from genre_spark.vision.inference.network_file import load_network
-from genre_spark.vision.inference.row_groups import list_parts, read_posters
+from genre_spark.vision.inference.row_groups import list_parts
 from genre_spark.vision.models import build_network
 from genre_spark.vision.training.sample_facts import measure_channels
 from genre_spark.workers.errors import worker_errors

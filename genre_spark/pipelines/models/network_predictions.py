@@ -67,6 +67,7 @@ def _predict(
         threads=config.embeddings.threads,
         device=config.cnn.device,
         states=samples.states(),
+        decoders=config.embeddings.decoders,
     )
 
 

@@ -140,6 +140,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         threads=config.embeddings.threads,
         device=config.cnn.device,
         states=source.states,
+        decoders=config.embeddings.decoders,
     )
     with job_progress(spark, "predictions for all posters"), worker_errors():
         manifest = table.write(predictions, fingerprint=tracked.digest, details=details)

@@ -17,8 +17,9 @@ from genre_spark.schemas import FEATURES, MOVIE_ID
 from genre_spark.storage.files import filesystem, fingerprint, join, whole_file
 from genre_spark.storage.inventory import FileState
 from genre_spark.storage.tables import TableManifest, commit_table, read_manifest, remove_damaged
+from genre_spark.vision.inference.decoded_posters import count_decoders, read_posters
 from genre_spark.vision.inference.poster_embedder import worker_embedder
-from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
+from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts
 from genre_spark.workers.errors import worker_errors
 
 __all__ = ["EmbeddedPosters", "embed_posters"]
@@ -106,7 +107,7 @@ def embed_posters(
         wanted = sum(part.rows for part in missing)
         with worker_errors(), counting("posters", wanted, by_tasks=True):
             # one short row per part of some hundred posters
-            receipts = map_parts(spark, missing, embed, _RECEIPT_SCHEMA).collect()
+            receipts = map_parts(spark, missing, embed, _RECEIPT_SCHEMA, device=device).collect()
         computed = sum(receipt["rows"] for receipt in receipts)
     paths = tuple(join(f"data-{digest}", name) for name in sorted(names))
     manifest = TableManifest(
@@ -131,12 +132,18 @@ def _embedder(
     device: str,
 ) -> Callable[[Part], Iterator[pa.RecordBatch]]:
     """Return the function that writes a part's features into the folder and yields a receipt."""
-    batch_size, threads = config.batch_size, config.threads
+    batch_size, threads, decoders = config.batch_size, config.threads, config.decoders
 
     def embed(part: Part) -> Iterator[pa.RecordBatch]:
         model = worker_embedder(model_file, version, threads, device)
         batches = []
-        for images, rows in read_posters(part, batch_size=batch_size):
+        reading = read_posters(
+            part,
+            batch_size=batch_size,
+            decoders=count_decoders(decoders, model.device),
+            pinned=model.device.type == "cuda",
+        )
+        for images, rows in reading:
             values = model.features(images)
             offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
             vectors = pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))

@@ -97,7 +97,7 @@ class TrainedNetwork:
             yield
 
     def _features(self, images: np.ndarray) -> Tensor:
-        posters = torch.from_numpy(images).to(self.device)
+        posters = torch.from_numpy(images).to(self.device, non_blocking=True)
         features = self._of_depths(posters)
         return (features + self._of_depths(posters.flip(3))) / 2 if self.mirror else features
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.vision.devices import choose_device
 from genre_spark.vision.inference.network_file import (
     PosterForm,
     TrainedNetwork,
@@ -20,7 +19,8 @@ from genre_spark.vision.inference.network_file import (
 from genre_spark.vision.models import PosterNetwork
 from genre_spark.vision.models.depths import find_depths
 from genre_spark.vision.storage import load_tensors, save_tensors
-from genre_spark.workers.gpus import assigned_gpu, gpu_of_task
+from genre_spark.workers.gpus import assigned_gpu
+from genre_spark.workers.task_device import task_device
 
 __all__ = ["PosterEmbedder", "load_embedder", "save_embedder", "worker_embedder"]
 
@@ -34,6 +34,11 @@ class PosterEmbedder:
     """
 
     networks: tuple[TrainedNetwork, ...]
+
+    @property
+    def device(self) -> torch.device:
+        """Device that all of them compute on."""
+        return self.networks[0].device
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the features, float32 (N, D), of uint8 posters (N, 3, H, W), RGB."""
@@ -100,7 +105,7 @@ def worker_embedder(path: str, version: str, threads: int, device: str) -> Poste
 def _loaded(path: str, version: str, threads: int, device: str, gpu: int | None) -> PosterEmbedder:  # noqa: ARG001
     """Return the networks on a device; the next task's GPU may be another one."""
     torch.set_num_threads(threads)
-    return load_embedder(path, device=choose_device(device, local_rank=gpu_of_task()))
+    return load_embedder(path, device=task_device(device))
 
 
 def _depths_of(network: PosterNetwork) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
 from genre_spark.storage.inventory import FileState
-from genre_spark.vision.devices import choose_device
+from genre_spark.vision.inference.decoded_posters import count_decoders, read_posters
 from genre_spark.vision.inference.network_file import TrainedNetwork, load_network
-from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
-from genre_spark.workers.gpus import assigned_gpu, gpu_of_task
+from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts
+from genre_spark.workers.gpus import assigned_gpu
+from genre_spark.workers.task_device import task_device
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["predict_features", "predict_posters", "prediction_rows", "worker_network"]
@@ -41,7 +42,7 @@ def worker_network(path: str, version: str, threads: int, device: str) -> Traine
 def _loaded(path: str, version: str, threads: int, device: str, gpu: int | None) -> TrainedNetwork:  # noqa: ARG001
     """Return the network on a device; the next task's GPU may be another one."""
     torch.set_num_threads(threads)
-    return load_network(path, device=choose_device(device, local_rank=gpu_of_task()))
+    return load_network(path, device=task_device(device))
 
 
 def predict_posters(
@@ -55,6 +56,7 @@ def predict_posters(
     threads: int = 1,
     device: str = "auto",
     states: Mapping[str, FileState] | None = None,
+    decoders: int | None = None,
 ) -> DataFrame:
     """Return predictions for every poster in the files.
 
@@ -69,6 +71,7 @@ def predict_posters(
         threads: CPU threads per task.
         device: auto, cpu or cuda.
         states: file -> what its table's manifest knows of it: the others are opened.
+        decoders: threads per task that decode ahead of the network; None: see `count_decoders`.
 
     Returns:
         Rows of PREDICTIONS_SCHEMA; nothing has run yet.
@@ -80,14 +83,21 @@ def predict_posters(
 
     def predict(part: Part) -> Iterator[pa.RecordBatch]:
         model = worker_network(model_file, version, threads, device)
-        for images, rows in read_posters(part, batch_size=batch_size, extra=extra):
+        reading = read_posters(
+            part,
+            batch_size=batch_size,
+            extra=extra,
+            decoders=count_decoders(decoders, model.device),
+            pinned=model.device.type == "cuda",
+        )
+        for images, rows in reading:
             known = rows.column(LABELS) if extra else pa.array([[]] * len(rows), _LISTS)
             yield prediction_rows(rows.column(MOVIE_ID), known, model.probabilities(images))
 
     known = sum(sum(state.row_groups) for state in (states or {}).values())
     rows = max(_ROWS_PER_TASK, known // _TASKS)
     parts = list_parts(files, rows=rows, states=states)
-    return map_parts(spark, parts, predict, PREDICTIONS_SCHEMA)
+    return map_parts(spark, parts, predict, PREDICTIONS_SCHEMA, device=device)
 
 
 def predict_features(

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.imaging import decode_stored
 from genre_spark.schemas import CHANNELS, ENCODING, HEIGHT, IMAGE, MOVIE_ID, WIDTH
+from genre_spark.spark.gpu_stages import gpu_stage
 from genre_spark.storage.files import filesystem
 from genre_spark.storage.inventory import FileState
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["IMAGE_COLUMNS", "Part", "list_parts", "map_parts", "read_posters"]
+__all__ = ["IMAGE_COLUMNS", "Part", "list_parts", "map_parts"]
 
 IMAGE_COLUMNS = (MOVIE_ID, IMAGE, HEIGHT, WIDTH, CHANNELS, ENCODING)
 
@@ -106,64 +105,24 @@ def _check_whole(file: str, metadata: pq.FileMetaData, columns: Sequence[str]) -
                 )
 
 
-def read_posters(
-    part: Part, *, batch_size: int, extra: Sequence[str] = ()
-) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
-    """Yield the posters of a part, decoded, with the other columns of their rows.
-
-    Args:
-        part: part to read.
-        batch_size: posters per batch at most.
-        extra: columns to read beside those of the images.
-
-    Yields:
-        uint8 (N, 3, H, W), RGB - all posters of a table have one size - and the rows, without the
-        images.
-
-    Raises:
-        InvalidInputError: a sample has no image.
-    """
-    system, inner = filesystem(part.file)
-    with system.open(inner, "rb") as source:
-        reader = pq.ParquetFile(source)
-        names = [*IMAGE_COLUMNS, *extra]
-        for batch in reader.iter_batches(batch_size, row_groups=list(part.groups), columns=names):
-            rows = pa.RecordBatch.from_arrays([batch.column(name) for name in names], names=names)
-            yield _decode(rows, part.file), rows.select([MOVIE_ID, *extra])
-
-
-def _decode(rows: pa.RecordBatch, file: str) -> np.ndarray:
-    images = rows.column(IMAGE)
-    if images.null_count:
-        where = rows.column(MOVIE_ID)[int(np.argmax(images.is_null()))].as_py()
-        raise InvalidInputError(
-            f"{file}: movie {where} has no image, expected posters in every row"
-        )
-    if rows.column(MOVIE_ID).null_count:
-        raise InvalidInputError(f"{file}: rows without {MOVIE_ID}, expected a number in every row")
-    heights, widths = rows.column(HEIGHT).to_numpy(), rows.column(WIDTH).to_numpy()
-    channels, encodings = rows.column(CHANNELS).to_numpy(), rows.column(ENCODING).to_pylist()
-    out = np.empty((len(rows), int(channels[0]), int(heights[0]), int(widths[0])), np.uint8)
-    for number in range(len(rows)):  # decoders take one JPEG at a time; a batch saves copies
-        data = memoryview(images[number].as_buffer())
-        decode_stored(
-            data,
-            encodings[number],
-            int(heights[number]),
-            int(widths[number]),
-            int(channels[number]),
-            out=out[number],
-        )
-    return out
-
-
 def map_parts(
     spark: SparkSession,
     parts: Sequence[Part],
     function: Callable[[Part], Iterator[pa.RecordBatch]],
     schema: StructType,
+    *,
+    device: str = "cpu",
 ) -> DataFrame:
-    """Return the rows that a function gives for each part, in one Spark task per part."""
+    """Return the rows that a function gives for each part, in one Spark task per part.
+
+    Args:
+        spark: the session.
+        parts: all of them.
+        function: called where the task runs.
+        schema: of the rows.
+        device: that the function computes on: auto, cpu or cuda; for a GPU, tasks get one each
+            where Spark assigns them.
+    """
     listed = list(parts)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -172,4 +131,4 @@ def map_parts(
                 yield from function(listed[number])
 
     numbers = spark.range(0, len(listed), 1, max(1, len(listed)))
-    return numbers.mapInArrow(short_task(run), schema)
+    return numbers.mapInArrow(short_task(run), schema, **gpu_stage(spark, device))

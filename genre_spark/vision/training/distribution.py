@@ -12,17 +12,20 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
 import torch.distributed as dist
 from pyspark.ml.torch.distributor import TorchDistributor
+from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, StageFailedError
 from genre_spark.progress import hand_over, show_progress
 from genre_spark.storage.files import remove_folder
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.storage import load_tensors, save_tensors
+from genre_spark.vision.training.executors import ExecutorDistributor, check_executors
 from genre_spark.vision.training.job import TrainingJob, run_job
 from genre_spark.vision.training.outcomes import Report, TrainingOutcome
 from genre_spark.workers.errors import find_error_class
@@ -58,17 +61,21 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
     # On this machine each process finds its GPU by its local rank. TorchDistributor would ask Spark
     # for the driver's GPUs, which it only knows where spark.driver.resource.gpu.* is configured; no
     # local session has that.
-    distributor = TorchDistributor(
-        num_processes=where.processes,
-        local_mode=local,
-        use_gpu=not local and where.backend == "nccl",
-    )
-    backend = choose_backend(job) if local else where.backend.replace("auto", "gloo")
+    start: Callable[..., object]
+    if local:
+        backend = choose_backend(job)
+        start = TorchDistributor(where.processes, local_mode=True, use_gpu=False).run
+    else:
+        spark = SparkSession.active()
+        check_executors(spark, where)
+        backend = where.backend.replace("auto", "gloo")
+        gpus = backend == "nccl"
+        start = ExecutorDistributor(where.processes, spark, use_gpu=gpus).train
     # what the processes write comes here; standard output belongs to the stage's result
     output = _Tail()
     with contextlib.redirect_stdout(output), hand_over():  # the first process shows how far it is
         try:
-            distributor.run(_run_rank, job, backend, report)
+            start(_run_rank, job, backend, report)
         except Exception as error:
             raise _explain(f"{error}\n{output.text()}", errors, where.processes) from error
     found = load_tensors(_outcome_file(job))
@@ -174,6 +181,12 @@ def _explain(text: str, errors: str, processes: int) -> Exception:
     SIGTERM. A process that was killed also leaves no error of its own.
     """
     advice = "run the stage again to continue from the last checkpoint"
+    if "SPARK-24819" in text:  # it has waited ten minutes for enough executors
+        return StageFailedError(
+            f"cnn.distribution.processes: {processes}, expected at most the tasks that the cluster "
+            "runs at once: all processes start together, each on a GPU of its own with nccl, and "
+            "else on spark.task.cpus cores"
+        )
     for rank, signal in re.findall(r"rank\s*:\s*(\d+)[^\n]*\n\s*exitcode\s*:\s*-(\d+)", text):
         if signal != "15":
             return StageFailedError(

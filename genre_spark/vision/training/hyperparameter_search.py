@@ -21,11 +21,13 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import CnnConfig, SearchConfig
 from genre_spark.errors import StageFailedError, TrainingDivergedError
+from genre_spark.spark.gpu_stages import gpu_stage
 from genre_spark.storage.files import remove_folder
 from genre_spark.vision.devices import cores
 from genre_spark.vision.training.job import TrainingJob, run_job
 from genre_spark.vision.training.outcomes import EpochRecord
 from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.gpus import gpu_of_task
 
 __all__ = ["SearchOutcome", "TrialEnd", "TrialReport", "search", "share_cores"]
 
@@ -156,7 +158,7 @@ def _objective(
 ) -> Callable[[Trial], float]:
     """Return the function that Optuna minimises.
 
-    `place` numbers the trials that run at once, so that each takes a GPU of its own.
+    `place` is the number of the GPU that the trial takes.
     """
 
     def run_trial(trial: Trial) -> float:
@@ -223,10 +225,12 @@ def _run_on_executors(
                 study = _open_study(folder, config, seed=job.seed + 1000 * int(number))
                 shared = replace(job, settings=share_cores(job.settings, together=together))
                 study.optimize(
-                    _objective(shared, config, folder, report, place=int(number)), n_trials=1
+                    _objective(shared, config, folder, report, place=gpu_of_task()), n_trials=1
                 )
             yield pd.DataFrame({"id": frame["id"]})
 
     with worker_errors():
         # one number per trial
-        spark.range(0, together, 1, together).mapInPandas(run_task, "id long").collect()
+        numbers = spark.range(0, together, 1, together)
+        stage = gpu_stage(spark, job.settings.device)
+        numbers.mapInPandas(run_task, "id long", **stage).collect()

@@ -257,6 +257,14 @@ def _embedded_feeds(job: TrainingJob, group: ProcessGroup) -> tuple[Feed, Feed]:
     )
 
 
+def _count_workers(settings: CnnConfig, group: ProcessGroup) -> int:
+    """Return the threads that decode beside a network: a GPU leaves a machine's cores to them."""
+    if group.device.type == "cpu":
+        return 2
+    processes = group.size if settings.distribution.where == "local" else 1
+    return max(2, min(16, cores() // processes))
+
+
 @contextmanager
 def poster_feeds(job: TrainingJob, group: ProcessGroup) -> Iterator[tuple[Feed, Feed]]:
     """Yield one process's feeds of training and validation samples; close them at the end."""
@@ -269,7 +277,7 @@ def poster_feeds(job: TrainingJob, group: ProcessGroup) -> Iterator[tuple[Feed, 
         "seed": job.seed,
         "rank": group.rank,
         "world_size": group.size,
-        "workers": settings.feed.workers,
+        "workers": settings.feed.workers or _count_workers(settings, group),
         "prefetch": settings.feed.prefetch,
         "device": group.device,
         "reading": settings.feed.reader,

@@ -14,7 +14,8 @@ from pyspark.sql.types import ArrayType, DoubleType, LongType, StructField, Stru
 
 from genre_spark.schemas import LABELS, WEIGHT
 from genre_spark.storage.files import filesystem
-from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts, read_posters
+from genre_spark.vision.inference.decoded_posters import read_posters
+from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts
 from genre_spark.vision.models.architectures import Normalisation
 from genre_spark.workers.errors import worker_errors
 
