@@ -12,10 +12,10 @@ from genre_spark.config import CnnConfig
 from genre_spark.config.cnn import DistributionConfig
 from genre_spark.errors import InvalidConfigError, StageFailedError
 from genre_spark.spark import gpu_stages
+from genre_spark.vision.executors import check_executors
 from genre_spark.vision.inference.decoded_posters import count_decoders
 from genre_spark.vision.training import job
 from genre_spark.vision.training.distribution import _explain
-from genre_spark.vision.training.executors import check_executors
 from genre_spark.vision.training.processes import ProcessGroup
 from genre_spark.workers import gpus, task_device
 from tests.cluster import ROOT, run_on_cluster, start_cluster
@@ -26,7 +26,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from genre_spark.spark.gpu_stages import gpu_stage
 from genre_spark.spark.settings import read_spark_conf
-from genre_spark.vision.training.executors import ExecutorDistributor
+from genre_spark.vision.executors import ExecutorDistributor
 from genre_spark.workers.gpus import cores_of_task, gpu_of_task
 
 settings = {

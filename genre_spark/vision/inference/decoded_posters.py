@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -74,11 +75,14 @@ def read_posters(
         prepared = (_Decoding(rows, part.file, pinned=pinned) for rows in ordered)
         if decoders:
             prepared = _ahead(prepared, decoders, batch_size)
-        for batch in prepared:
-            yield batch.pixels(), batch.rows.select([MOVIE_ID, *extra])
+        with closing(prepared):  # a caller that stops early leaves no threads behind
+            for batch in prepared:
+                yield batch.pixels(), batch.rows.select([MOVIE_ID, *extra])
 
 
-def _ahead(batches: Iterator[_Decoding], decoders: int, batch_size: int) -> Iterator[_Decoding]:
+def _ahead(
+    batches: Iterator[_Decoding], decoders: int, batch_size: int
+) -> Generator[_Decoding, None, None]:
     """Keep as many batches in the making as give every thread a slice, and one more."""
     settle_process()
     depth = 1 + -(-decoders * _SLICE // batch_size)

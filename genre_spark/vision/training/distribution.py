@@ -24,8 +24,8 @@ from genre_spark.errors import InvalidConfigError, StageFailedError
 from genre_spark.progress import hand_over, show_progress
 from genre_spark.storage.files import remove_folder
 from genre_spark.vision.devices import choose_device
+from genre_spark.vision.executors import ExecutorDistributor, check_executors
 from genre_spark.vision.storage import load_tensors, save_tensors
-from genre_spark.vision.training.executors import ExecutorDistributor, check_executors
 from genre_spark.vision.training.job import TrainingJob, run_job
 from genre_spark.vision.training.outcomes import Report, TrainingOutcome
 from genre_spark.workers.errors import find_error_class
