@@ -86,9 +86,15 @@ def _in_process(posters: int, options: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, __file__, "--one", "--posters", str(posters), "--work", str(work)]
     command += ["--parts", str(options.parts)] if options.parts else []
     try:
-        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-        return found
+        with (
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+            _Workers(process.pid) as workers,
+        ):
+            answer, _ = process.communicate()
+        if process.returncode:
+            raise SystemExit(process.returncode)
+        found: dict[str, Any] = json.loads(answer.splitlines()[-1])
+        return {**found, "task MB": workers.peak}
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -119,15 +125,12 @@ def _measure(posters: int, parts: int | None, work: Path) -> dict[str, Any]:
             config=config,
         )
 
-    with (
-        spark_session(
-            app_name="plan",
-            master="local-cluster[1,2,1024]",
-            settings=settings,
-            log_file=work / "log",
-        ) as spark,
-        _Workers() as workers,
-    ):
+    with spark_session(
+        app_name="plan",
+        master="local-cluster[1,2,1024]",
+        settings=settings,
+        log_file=work / "log",
+    ) as spark:
         spark.range(1).count()
         begin, used = time.time(), time.process_time()
         prepared, seconds = _timed(run)
@@ -137,7 +140,7 @@ def _measure(posters: int, parts: int | None, work: Path) -> dict[str, Any]:
         assert prepared.manifest.rows == posters
         assert again.unchanged
         jvm = next(p for p in psutil.Process().children() if "java" in p.name())
-        memory = (_peak(os.getpid()), _peak(jvm.pid), workers.peak)
+        memory = (_peak(os.getpid()), _peak(jvm.pid))
     table = work / "table"
     smallest = [path.stat().st_size for path in table.glob("*/_state.json")] or [
         (table / "_state.json").stat().st_size
@@ -150,7 +153,6 @@ def _measure(posters: int, parts: int | None, work: Path) -> dict[str, Any]:
         "driver cpu s": round(used, 2),
         "driver MB": memory[0],
         "driver JVM MB": memory[1],
-        "task MB": memory[2],
         "manifest kB": round((table / "_manifest.json").stat().st_size / 1000),
         "state kB": round(max(smallest) / 1000),
         "again s": round(seconds_again, 1),
@@ -160,8 +162,8 @@ def _measure(posters: int, parts: int | None, work: Path) -> dict[str, Any]:
 def _make_source(folder: Path, posters: int) -> str:
     """Write a table of posters, all with the same bytes, which Parquet stores once per group."""
     folder.mkdir(parents=True)
-    picture = np.random.default_rng(1).integers(0, 256, (_SIDE, _SIDE, 3), np.uint8)
-    content = cv2.imencode(".jpg", picture)[1].tobytes()
+    picture = np.full((_SIDE, _SIDE, 3), 128, np.uint8)
+    content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_OPTIMIZE, 1])[1].tobytes()
     for number, start in enumerate(range(0, posters, _ROWS_PER_FILE)):
         rows = min(_ROWS_PER_FILE, posters - start)
         images = pa.DictionaryArray.from_arrays(
@@ -208,14 +210,15 @@ def _peak(pid: int) -> int:
 
 
 class _Workers:
-    """Watches the Python workers below this process.
+    """Watches the Python workers below a driver, from outside of it.
 
     Attributes:
         peak: peak memory of the largest one, MB.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, driver: int) -> None:
         self.peak = 0
+        self._driver = driver
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -229,12 +232,13 @@ class _Workers:
 
     def _watch(self) -> None:
         while not self._end.wait(0.25):
-            for process in psutil.Process().children(recursive=True):
-                try:
-                    if "python" in process.name():
-                        self.peak = max(self.peak, _peak(process.pid))
-                except psutil.Error:
-                    continue
+            try:
+                below = psutil.Process(self._driver).children(recursive=True)
+                names = {process.pid: process.name() for process in below}
+            except psutil.Error:
+                continue  # one has just ended
+            peaks = [_peak(pid) for pid, name in names.items() if "python" in name]
+            self.peak = max([self.peak, *peaks])
 
 
 if __name__ == "__main__":
