@@ -156,7 +156,7 @@ class ImportMetadataConfig(Section):
         "is takes less time than the job that imports it",
     )
     block_mib: int = Field(
-        16, ge=1, le=512, description="MiB of a file that a task reads and parses at a time"
+        16, ge=1, le=128, description="MiB of a file that a task reads and parses at a time"
     )
 
 

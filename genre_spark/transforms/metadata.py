@@ -26,6 +26,7 @@ __all__ = [
     "IMPORTED_FROM",
     "LISTS",
     "READ_NUMBERS",
+    "SCHEMA",
     "TEXTS",
     "describe_movies",
     "find_csv",
@@ -40,6 +41,8 @@ __all__ = [
 
 IMPORTED_FROM = "imported_from"
 """In the manifest of a table that import-metadata made, the digest of its CSV file."""
+SCHEMA = "schema"
+"""The same, its columns and their types, so that Spark need not ask a file for them."""
 
 TEXTS = ("name", "date", "minute", "rating", "tagline", "description")
 # number -> the column of movies.csv that it is in, and how it is read; null where it cannot be
@@ -149,7 +152,9 @@ def _read_table(
         return spark.createDataFrame([], ", ".join(f"{name} string" for name in columns)).select(
             *columns, *kept[len(columns) :]
         )
-    return spark.read.parquet(*map(literal_path, paths)).select(*kept)
+    schema = manifest.details.get(SCHEMA)
+    reader = spark.read if schema is None else spark.read.schema(schema)
+    return reader.parquet(*map(literal_path, paths)).select(*kept)
 
 
 def spans_lines(path: str) -> bool:

@@ -32,7 +32,7 @@ from genre_spark.spark.session import count_task_slots, literal_path
 from genre_spark.storage.files import fingerprint, join
 from genre_spark.storage.inventory import FileState
 from genre_spark.storage.tables import TableManifest, commit_table, write_data
-from genre_spark.transforms.metadata import IMPORTED_FROM
+from genre_spark.transforms.metadata import IMPORTED_FROM, SCHEMA
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["Converted", "commit_source", "convert_sources"]
@@ -106,6 +106,10 @@ def commit_source(converted: Converted, table: str) -> TableManifest:
     source = converted.source
     details = {
         IMPORTED_FROM: source.digest,
+        SCHEMA: ", ".join(
+            f"{field.name} {field.dataType.simpleString()}"
+            for field in typed_schema(source.columns).fields
+        ),
         "file": source.file,
         "bytes": source.size,
         "in_ranges": converted.in_ranges,
