@@ -31,7 +31,10 @@ PAGE = ROOT / "docs" / "operations.md"
 BEGIN, END = "<!-- versions: written by `make test-versions` -->", "<!-- /versions -->"
 SHOWN = ("pyspark", "numpy", "pandas", "pyarrow", "scikit-learn")
 
-ESTIMATORS = [f"tests/multilabel/test_{name}.py" for name in ("contract", "stored", "page")]
+ESTIMATORS = [
+    f"tests/multilabel/test_{name}.py"
+    for name in ("contract", "stages_of_pipelines", "stored", "page")
+]
 LONG = ("tests/multilabel/test_contract.py",)
 CONNECT = ["tests/places/test_connect_estimators.py"]
 RECIPE = [

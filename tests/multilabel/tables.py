@@ -125,3 +125,14 @@ class ShareOfPositives(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, x):
         return np.tile(self.shares_, (len(x), 1))
+
+
+def readable_params(stage):
+    """Return the values of all Params by name.
+
+    A classifier as what prints of it, its copies being objects anew.
+    """
+    return {
+        param.name: str(value) if param.name == "classifier" else value
+        for param, value in stage.extractParamMap().items()
+    }
