@@ -114,6 +114,8 @@ def test_the_order_does_not_depend_on_workers_prefetching_or_a_slow_consumer(fil
 
 
 def test_both_readers_give_the_same_batches(files):
+    pytest.importorskip("petastorm")
+
     def batches(name) -> list:
         with PosterFeed(files, batch_size=8, seed=3, reading=name) as feed:
             return [batch for epoch in (0, 1) for batch in feed.epoch(epoch)]

@@ -132,7 +132,9 @@ def test_a_model_embeds_new_posters_as_the_stage_does(tmp_path) -> None:
     frame = pd.DataFrame({"image": [bytes(encode_pixels(poster, encoding="png"))]})
     added = Embedders(specification, description, stored.file).add(frame, [[]])
     expected = load_embedder(stored.file).features(images[:1])[0]
-    np.testing.assert_allclose(added["poster_embedding"][0], expected, rtol=1e-4, atol=1e-5)
+    # a GPU computes in bfloat16, whose numbers have three digits
+    far, relative = (0.05, 1e-2) if torch.cuda.is_available() else (1e-5, 1e-4)
+    np.testing.assert_allclose(added["poster_embedding"][0], expected, rtol=relative, atol=far)
 
 
 def test_what_changes_a_poster_s_vector_changes_its_version(tmp_path) -> None:
