@@ -11,6 +11,7 @@ import torch
 from pyspark.sql import DataFrame, SparkSession
 
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
+from genre_spark.spark.gpu_stages import gpu_stage
 from genre_spark.storage.inventory import FileState
 from genre_spark.vision.inference.decoded_posters import count_decoders, read_posters
 from genre_spark.vision.inference.network_file import TrainedNetwork, load_network
@@ -23,6 +24,7 @@ __all__ = ["predict_features", "predict_posters", "prediction_rows", "worker_net
 
 _LISTS = pa.list_(pa.float32())
 _ROWS_PER_TASK = 256
+_BATCHES_PER_TASK = 32  # on a GPU: the first one is decoded before the network has anything to do
 _TASKS = 20_000  # from which on they become larger, not more
 
 
@@ -96,6 +98,8 @@ def predict_posters(
 
     known = sum(sum(state.row_groups) for state in (states or {}).values())
     rows = max(_ROWS_PER_TASK, known // _TASKS)
+    if device == "cuda" or gpu_stage(spark, device):
+        rows = max(rows, _BATCHES_PER_TASK * batch_size)
     parts = list_parts(files, rows=rows, states=states)
     return map_parts(spark, parts, predict, PREDICTIONS_SCHEMA, device=device)
 

@@ -28,7 +28,7 @@ def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
     """
     kind = images.dtype
     if config.flip:
-        mirrored = (torch.rand(len(images)) < 0.5).to(images.device)
+        mirrored = (torch.rand(len(images)) < 0.5).to(images.device, non_blocking=True)
         images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
     if config.crop:
         images = _crop(images.float(), config.crop)
@@ -45,13 +45,15 @@ def _crop(images: Tensor, share: float) -> Tensor:
     window = torch.zeros(len(images), 2, 3)
     window[:, 0, 0] = window[:, 1, 1] = kept
     window[:, :, 2] = middle.T
-    grid = F.affine_grid(window.to(images.device), list(images.shape), align_corners=False)
+    window = window.to(images.device, non_blocking=True)
+    grid = F.affine_grid(window, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _recolour(images: Tensor, share: float) -> Tensor:
     """Change brightness, contrast and saturation by factors of 1 - share to 1 + share."""
-    factors = (1 + (2 * torch.rand(3, len(images), 1, 1, 1) - 1) * share).to(images.device)
+    factors = 1 + (2 * torch.rand(3, len(images), 1, 1, 1) - 1) * share
+    factors = factors.to(images.device, non_blocking=True)
     images = (images * factors[0]).clamp_(0, 255)
     mean = rgb_to_grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
     images = mean.lerp(images, factors[1]).clamp_(0, 255)

@@ -174,13 +174,13 @@ class _Training:
             logits = self.model(images)
         losses = (self.loss(logits.float(), labels) * weights).sum()
         # whether to write a checkpoint is the first process's decision; it travels with the sum of
-        # the weights
+        # the weights (torch.tensor would wait for the GPU)
         due = float(
             self.group.leads
             and time.monotonic() - self.saved_at >= self.settings.checkpoint_minutes * 60
         )
         total, due_at_all = self.group.total(
-            torch.stack([weights.sum(), torch.tensor(due, device=device)])
+            torch.stack([weights.sum(), torch.full((), due, device=device)])
         )
         # DistributedDataParallel divides the sum of gradients by the number of processes
         mean = losses * self.group.size / total.clamp(min=1e-12)
