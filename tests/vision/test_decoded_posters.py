@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.vision.inference import decoded_posters
+from genre_spark.vision.inference import decoded_posters, prediction
 from genre_spark.vision.inference.decoded_posters import read_posters
 from genre_spark.vision.inference.row_groups import list_parts
 from tests.feed.tables import write_samples
@@ -80,3 +80,14 @@ def test_a_poster_of_another_size_is_named(part, count):
     change(part, height={9: 60})
     with pytest.raises(InvalidInputError, match=r"movie 9 has a poster of 4x60 pixels in 3 ch"):
         list(read_posters(part, batch_size=5, decoders=count))
+
+
+def test_a_task_on_a_gpu_has_many_batches_to_decode_ahead(tmp_path, monkeypatch):
+    files = write_samples(tmp_path, [[16] * 40])
+    taken = []
+    monkeypatch.setattr(prediction, "map_parts", lambda _, parts, *a, **o: taken.append(parts))
+    for device in ("cpu", "cuda"):
+        prediction.predict_posters(
+            None, files, "network.pt", version="1", labels=3, batch_size=16, device=device
+        )
+    assert [[part.rows for part in parts] for parts in taken] == [[256, 256, 128], [512, 128]]
