@@ -313,11 +313,10 @@ def write_table(
         folder = write_data(
             frame, table, fingerprint=fingerprint, partitions=partitions, options=options
         )
-        written = frame.sparkSession.read.schema(frame.schema).parquet(
-            literal_path(join(table, folder))
-        )
-        rows = written.count()
-        return commit_table(table, TableManifest(fingerprint, (folder,), rows, details or {}))
+        states = take_inventory(table, (folder,), {})
+        rows = sum(sum(state.row_groups) for state in states.values())
+        manifest = TableManifest(fingerprint, (folder,), rows, details or {})
+        return commit_table(table, manifest, known=states)
 
 
 def table_files(table: str) -> list[str]:
