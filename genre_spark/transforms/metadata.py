@@ -177,7 +177,7 @@ def describe_movies(movies: DataFrame) -> DataFrame:
     text = F.concat_ws(" ", "tagline", "description")
     row = F.struct(F.struct(*order, text).alias("order"), *TEXTS).alias("row")
     return (
-        movies.select(movie_id(), row)
+        movies.select(_known_id(movies), row)
         .where(F.col(MOVIE_ID).isNotNull())
         .groupBy(MOVIE_ID)
         .agg(F.max("row").alias("row"))
@@ -185,10 +185,15 @@ def describe_movies(movies: DataFrame) -> DataFrame:
     )
 
 
+def _known_id(rows: DataFrame) -> Column:
+    """Return the number of each row's id: a column that is there keeps its partitions."""
+    return F.col(MOVIE_ID) if MOVIE_ID in rows.columns else movie_id()
+
+
 def list_categories(rows: DataFrame, column: str, *, name: str) -> DataFrame:
     """Turn rows of (id, category) into movie_id and a sorted array of its distinct categories."""
     return (
-        rows.select(movie_id(), strip_blanks(F.col(column)).alias("category"))
+        rows.select(_known_id(rows), strip_blanks(F.col(column)).alias("category"))
         .where(F.col(MOVIE_ID).isNotNull() & (F.col("category") != ""))
         .groupBy(MOVIE_ID)
         .agg(F.sort_array(F.collect_set("category")).alias(name))  # array_sort compares in Scala
@@ -213,8 +218,10 @@ def read_metadata(
     ids = movies.select(MOVIE_ID)
     result = ids
     if "movies" in files:
-        described = describe_movies(read_text_csv(spark, files["movies"], MOVIES_CSV))
-        result = result.join(described.join(ids, MOVIE_ID, "left_semi"), MOVIE_ID, "left")
+        films = read_text_csv(spark, files["movies"], MOVIES_CSV).withColumn(MOVIE_ID, movie_id())
+        # before texts are compared and numbers read: Spark does not move the join there
+        described = describe_movies(films.join(ids, MOVIE_ID, "left_semi"))
+        result = result.join(described, MOVIE_ID, "left")
     else:
         unknown = [F.lit(None).cast("string").alias(name) for name in TEXTS]
         result = result.select(MOVIE_ID, *unknown)
@@ -232,7 +239,8 @@ def read_metadata(
         return result.select(MOVIE_ID, *TEXTS, *known)
     fields = NUMBERS_CSV[1:]
     rows = read_text_csv(spark, files["numbers"], NUMBERS_CSV).withColumn(MOVIE_ID, movie_id())
-    one = rows.groupBy(MOVIE_ID).agg(F.max(F.struct(*fields)).alias("row"))
+    order = F.struct(*[read_number(F.col(name)).alias(name) for name in fields]).alias("order")
+    one = rows.groupBy(MOVIE_ID).agg(F.max(F.struct(order, *fields)).alias("row"))
     numbers = one.select(MOVIE_ID, *[F.col(f"row.{name}") for name in fields])
     result = result.join(numbers.join(ids, MOVIE_ID, "left_semi"), MOVIE_ID, "left")
     return result.select(MOVIE_ID, *TEXTS, *fields, *known)

@@ -201,9 +201,9 @@ def test_numbers_csv_gives_number_features_where_it_is_there(spark, tmp_path) ->
     movies = spark.createDataFrame([(1,), (2,)], "movie_id long")
     assert "budget" not in read_metadata(spark, str(tmp_path), movies).columns
     (tmp_path / "numbers.csv").write_text(
-        "id,budget,revenue,votes,popularity\n1,1000,,7,2.5\n9,5,5,5,5\n"
+        "id,budget,revenue,votes,popularity\n1,1000,,7,2.5\n1,9,,8,3\n9,5,5,5,5\n"
     )
-    known = read_metadata(spark, str(tmp_path), movies)
+    known = read_metadata(spark, str(tmp_path), movies)  # of two rows, that of the greater budget
     fields = ("movie_id", "budget", "revenue", "votes", "popularity")
     assert sorted(known.select(*fields).collect()) == [
         (1, "1000", None, "7", "2.5"),
