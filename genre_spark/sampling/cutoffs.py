@@ -170,20 +170,30 @@ class Lookup:
         Spark compiles such a chain of cases; it interprets the function of F.transform, movie by
         movie.
         """
-        found = F.lit(otherwise)
+        found: list[tuple[Column, Column]] = []
         for split, row in zip(self.splits, values, strict=True):
-            cases = F.lit(otherwise)
-            for number in sorted(
-                set(row) - {otherwise}, reverse=not reverse
-            ):  # the last one wraps all others
-                labels = [label for label, value in enumerate(row) if value == number]
-                cases = F.when(_has_any(labels), F.lit(number)).otherwise(cases)
-            found = F.when(F.col(SPLIT) == split, cases).otherwise(found)
-        return found
+            numbers = sorted(set(row) - {otherwise}, reverse=reverse)
+            labels = [[label for label, value in enumerate(row) if value == n] for n in numbers]
+            cases = [(_has_any(which), F.lit(n)) for which, n in zip(labels, numbers, strict=True)]
+            found.append((F.col(SPLIT) == split, _first_case(cases, otherwise)))
+        return _first_case(found, otherwise)
+
+
+def _first_case(cases: Sequence[tuple[Column, Column]], otherwise: int) -> Column:
+    """Return the value of the first case that holds: side by side, as Connect nests 100 levels."""
+    if not cases:
+        return F.lit(otherwise)
+    chain = F.when(*cases[0])
+    for condition, value in cases[1:]:
+        chain = chain.when(condition, value)
+    return chain.otherwise(F.lit(otherwise))
 
 
 def _has_any(labels: Sequence[int]) -> Column:
-    return reduce(or_, [F.array_contains(LABEL_IDS, label) for label in labels])
+    found = [F.array_contains(LABEL_IDS, label) for label in labels]
+    while len(found) > 1:  # a tree of little depth
+        found = [reduce(or_, found[at : at + 2]) for at in range(0, len(found), 2)]
+    return found[0]
 
 
 def bigints(values: Sequence[int]) -> Column:
