@@ -26,7 +26,13 @@ from genre_spark.spark.connect import (
     session_settings,
 )
 from genre_spark.spark.jvm import named_jvm_end, standard_streams_to, stop_session
-from genre_spark.spark.settings import LOOPBACK, on_loopback, read_spark_conf, with_retry
+from genre_spark.spark.settings import (
+    LOOPBACK,
+    on_loopback,
+    read_spark_conf,
+    with_imports,
+    with_retry,
+)
 from genre_spark.workers.interpreter import check_interpreter
 
 __all__ = [
@@ -156,7 +162,7 @@ def _opened(
     if master := master or settings.get("spark.master"):
         settings = {**settings, "spark.master": with_retry(master)}
         if master.startswith("local") and not under_submit:
-            settings = with_class_archive(on_loopback(settings))
+            settings = with_class_archive(with_imports(on_loopback(settings)))
     submitted = SparkConf() if under_submit else SparkConf(loadDefaults=False)
     builder = SparkSession.builder.appName(app_name)
     for key, value in settings.items():
@@ -186,7 +192,7 @@ def _connected(
     own = {key: value for key, value in settings.items() if key != "spark.master"}
     if remote.startswith("local"):
         own.setdefault("spark.connect.grpc.binding.address", LOOPBACK)
-        for key, value in on_loopback(own).items():
+        for key, value in with_imports(on_loopback(own)).items():
             builder = builder.config(key, value)
         own = {}
     with standard_streams_to(log_file):

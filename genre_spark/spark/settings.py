@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from genre_spark.errors import InvalidConfigError
+from genre_spark.workers.daemon import DAEMON_MODULE, SKLEARN_TOO
 
-__all__ = ["LOOPBACK", "on_loopback", "read_spark_conf", "with_retry"]
+__all__ = ["LOOPBACK", "on_loopback", "read_spark_conf", "with_imports", "with_retry"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -57,3 +59,16 @@ def on_loopback(settings: Mapping[str, str]) -> dict[str, str]:
     os.environ.setdefault("SPARK_LOCAL_IP", LOOPBACK)
     own = {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
     return {**own, **settings}
+
+
+def with_imports(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings of a local session whose workers are forked with their packages imported.
+
+    With scikit-learn too, where this process has imported it: its workers will need it. Not where
+    the session sends this package to its workers (`spark.submit.pyFiles`): they find it later.
+    """
+    if "spark.submit.pyFiles" in settings:
+        return dict(settings)
+    if "sklearn" in sys.modules:
+        os.environ.setdefault(SKLEARN_TOO, "1")  # the JVM inherits it, and its workers from that
+    return {"spark.python.daemon.module": DAEMON_MODULE, **settings}

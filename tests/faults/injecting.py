@@ -137,7 +137,7 @@ def terminate_jvm(process: subprocess.Popen[str], _: random.Random) -> bool:
 
 def kill_worker(process: subprocess.Popen[str], draw: random.Random) -> bool:
     def wanted(own: str, parent: str) -> bool:
-        return "pyspark.daemon" in own and "pyspark.daemon" in parent
+        return "pyspark.worker" in own and "pyspark.worker" in parent
 
     return _kill_one(descendants(process.pid), wanted, draw)
 
@@ -146,7 +146,7 @@ def kill_daemon(process: subprocess.Popen[str], draw: random.Random) -> bool:
     """Kill the process that starts the Python workers."""
 
     def wanted(own: str, parent: str) -> bool:
-        return "pyspark.daemon" in own and "pyspark.daemon" not in parent
+        return "pyspark.worker" in own and "pyspark.worker" not in parent
 
     return _kill_one(descendants(process.pid), wanted, draw)
 

@@ -353,7 +353,7 @@ def _python_workers(driver: int) -> list[int]:
             except OSError:
                 continue
             parents[int(entry.name)] = int(status.rpartition(")")[2].split()[1]), command
-    daemons = {pid for pid, (_, command) in parents.items() if b"pyspark.daemon" in command}
+    daemons = {pid for pid, (_, command) in parents.items() if b"pyspark.worker" in command}
     below = {driver}
     for _ in range(6):
         below |= {pid for pid, (parent, _) in parents.items() if parent in below}

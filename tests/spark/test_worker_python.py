@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import venv
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from genre_spark.errors import InvalidConfigError
 from genre_spark.multilabel import MultilabelEvaluator, RandomLabels
 from genre_spark.spark.session import spark_session
+from genre_spark.spark.settings import with_imports
+from genre_spark.workers.daemon import SKLEARN_TOO
 from genre_spark.workers.interpreter import check_interpreter
 
 
@@ -81,3 +85,21 @@ def test_sessions_of_databricks_are_not_looked_at(classic, bare_python, monkeypa
     monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
     with spark_session(app_name="adopt") as adopted:
         assert adopted is classic
+
+
+def test_workers_of_a_local_session_are_forked_with_their_packages_imported(classic):
+    def look(batches):
+        for _ in batches:
+            known = [name in sys.modules for name in ("pandas", "pyarrow.parquet")]
+            yield pa.RecordBatch.from_pylist(
+                [{"known": known, "frozen": gc.get_freeze_count() > 10_000}]
+            )
+
+    (row,) = classic.range(1).mapInArrow(look, "known array<boolean>, frozen boolean").collect()
+    assert (row.known, row.frozen) == ([True, True], True)
+
+
+def test_a_session_that_ships_the_package_or_has_a_daemon_keeps_its_own(monkeypatch):
+    monkeypatch.setenv(SKLEARN_TOO, "1")  # what a session sets, it leaves as it is
+    shipped, own = {"spark.submit.pyFiles": "a.zip"}, {"spark.python.daemon.module": "mine"}
+    assert (with_imports(shipped), with_imports(own)) == (shipped, own)

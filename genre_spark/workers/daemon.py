@@ -1,0 +1,50 @@
+"""The process that Spark forks its Python workers from, with what they need already imported.
+
+Spark's own daemon (`pyspark.daemon`) imports little before it forks: every worker imports pandas
+and pyarrow for itself, most of ours scikit-learn too, which takes more than a second, and again
+after each minute without work and each task that failed; after each task it collects garbage among
+all objects of those packages. Here they are imported before the first fork, and `gc.freeze` keeps
+them out of collections. torch stays out: it starts threads and opens devices, which a fork does not
+survive.
+
+Local sessions use it (`spark.python.daemon.module`). On a cluster it may be set where this package
+is installed on all machines.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+from contextlib import redirect_stdout, suppress
+
+__all__ = ["DAEMON_MODULE", "SKLEARN_TOO", "serve"]
+
+DAEMON_MODULE = "genre_spark.workers.daemon"
+SKLEARN_TOO = "GENRE_SPARK_SKLEARN_IN_WORKERS"  # environment variable; set: yes
+_IMPORTED = (
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "pyspark.sql.pandas.serializers",
+    "pyspark.sql.pandas.types",
+    "pyspark.worker",
+)
+_WITH_SKLEARN = ("sklearn.ensemble", "sklearn.linear_model", "genre_spark.multilabel")
+
+
+def serve() -> None:
+    """Import what workers need, then serve Spark's requests for workers until it ends."""
+    with redirect_stdout(sys.stderr):  # Spark reads the port's number from standard output
+        for name in _IMPORTED + (_WITH_SKLEARN if os.environ.get(SKLEARN_TOO) else ()):
+            with suppress(ImportError):  # the worker that needs it will name it
+                importlib.import_module(name)
+        from pyspark.daemon import manager  # noqa: PLC0415 - it reads sys.argv when imported
+    gc.collect()
+    gc.freeze()
+    manager()
+
+
+if __name__ == "__main__":
+    serve()
