@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FileState",
+    "count_rows",
     "file_state",
     "find_damage",
     "find_flaws",
@@ -84,6 +85,25 @@ def _row_groups(path: str, file: BinaryIO) -> tuple[int, ...]:
     except (pa.ArrowException, OSError):
         return ()  # whoever reads the file says what is wrong with it
     return tuple(footer.row_group(number).num_rows for number in range(footer.num_row_groups))
+
+
+def count_rows(folder: str, states: Mapping[str, FileState]) -> int:
+    """Return the rows of an inventory's Parquet files.
+
+    A footer that cannot be read raises: that is not the same as no rows.
+
+    Args:
+        folder: path or URL.
+        states: name below the folder -> state.
+    """
+    rows = 0
+    for name, state in states.items():
+        if name.endswith(".parquet") and not state.row_groups:  # no rows, or not known
+            system, inner = filesystem(join(folder, name))
+            with system.open(inner, "rb") as file:
+                rows += pq.read_metadata(file).num_rows
+        rows += sum(state.row_groups)
+    return rows
 
 
 def list_files(folder: str, paths: Iterable[str]) -> dict[str, int]:

@@ -28,6 +28,7 @@ from genre_spark.storage.files import (
 from genre_spark.storage.inventories import read_inventories
 from genre_spark.storage.inventory import (
     FileState,
+    count_rows,
     find_damage,
     find_flaws,
     list_files,
@@ -314,7 +315,7 @@ def write_table(
             frame, table, fingerprint=fingerprint, partitions=partitions, options=options
         )
         states = take_inventory(table, (folder,), {})
-        rows = sum(sum(state.row_groups) for state in states.values())
+        rows = count_rows(table, states)
         manifest = TableManifest(fingerprint, (folder,), rows, details or {})
         return commit_table(table, manifest, known=states)
 

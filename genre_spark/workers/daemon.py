@@ -7,8 +7,8 @@ all objects of those packages. Here they are imported before the first fork, and
 them out of collections. torch stays out: it starts threads and opens devices, which a fork does not
 survive.
 
-Local sessions use it (`spark.python.daemon.module`). On a cluster it may be set where this package
-is installed on all machines.
+Local sessions alone use it (`spark.python.daemon.module`): a cluster's machines may lack this
+package.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from genre_spark.commands import verify
@@ -16,7 +18,13 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import Stage, StageResult, require_models
 from genre_spark.schemas import GENRES_SCHEMA
 from genre_spark.storage.files import read_checked_json, write_checked_json
-from genre_spark.storage.inventory import FileState, file_state, find_damage, take_inventory
+from genre_spark.storage.inventory import (
+    FileState,
+    count_rows,
+    file_state,
+    find_damage,
+    take_inventory,
+)
 from genre_spark.storage.tables import (
     Table,
     TableManifest,
@@ -203,3 +211,15 @@ def test_incremental_stages_get_damaged_files_out_of_the_way(tmp_path: Path) -> 
     (tmp_path / "data-1/a").write_bytes(b"")
     remove_damaged(str(tmp_path))
     assert [file.name for file in (tmp_path / "data-1").iterdir()] == ["b"]
+
+
+def test_rows_are_those_of_the_footers_and_an_unreadable_one_is_not_no_rows(tmp_path) -> None:
+    for name, rows in (("some", [1, 2, 3]), ("none", [])):
+        pq.write_table(pa.table({"id": pa.array(rows, pa.int64())}), tmp_path / f"{name}.parquet")
+    states = take_inventory(str(tmp_path), ["some.parquet", "none.parquet"])
+    assert count_rows(str(tmp_path), states) == 3
+    unknown = {name: state._replace(row_groups=()) for name, state in states.items()}
+    assert count_rows(str(tmp_path), unknown) == 3
+    TAMPERS["cut"](tmp_path / "some.parquet")
+    with pytest.raises((pa.ArrowException, OSError)):
+        count_rows(str(tmp_path), unknown)
