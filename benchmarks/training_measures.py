@@ -48,9 +48,6 @@ def train_with(
     height, width = size or (HEIGHT, WIDTH)
     settings = CnnConfig(architecture=name, epochs=epochs, batch_size=batch_size, patience=1000)
     network = build_network(name, LABELS, height, width, seed=0, dropout=0.25).to(device)
-    if device.type == "cuda":
-        network.channels_last = True
-        network.to(memory_format=torch.channels_last)
     validation = Repeated(one_batch(8, device), 1)
     plan = TrainingPlan(settings, 0, epochs, 1e-3, name)
     return train(
@@ -128,7 +125,8 @@ def peak_flops(device: torch.device) -> float:
 def measure_plain_loop(folder: Path, device: torch.device, batch_size: int, count: int) -> float:
     """Run the loop of the study: float32, no workers, a loss that is read at every step."""
     network = build_network("lenet", LABELS, HEIGHT, WIDTH, seed=0, dropout=0.25)
-    plain = nn.Sequential(network.backbone, network.head).to(device)
+    plain = nn.Sequential(network.backbone, network.head)
+    plain.to(device, memory_format=torch.contiguous_format)
     optimizer, loss = torch.optim.SGD(plain.parameters(), lr=1e-3), nn.BCEWithLogitsLoss()
     loader = torch.utils.data.DataLoader(
         FileDataset(folder / "files", count), batch_size=batch_size, shuffle=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from genre_spark.features.specification import FeatureSpecification
 from genre_spark.serving.embedders import Embedders
 from genre_spark.serving.model_parts import Movies, Scored, open_part
 from genre_spark.serving.package_description import ModelDescription
+from genre_spark.workers.kept_memory import kept_memory
 
 __all__ = ["INPUTS", "MovieAnswers", "MovieModel"]
 
@@ -130,7 +132,8 @@ class MovieModel:
                     mine.extend(note for note in found if note not in mine)
             return held[0]
 
-        scored = self._part.score(Movies(frame, notes, features, self.specification))
+        with kept_memory() if len(frame) > 1 else nullcontext():
+            scored = self._part.score(Movies(frame, notes, features, self.specification))
         return MovieAnswers(
             self.description.vocabulary,
             scored.probabilities,

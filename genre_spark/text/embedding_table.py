@@ -24,6 +24,7 @@ from genre_spark.text.encoders import TextEncoder, encode_texts, open_encoder
 from genre_spark.text.sources import EncoderSource
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.gpus import assigned_gpu
+from genre_spark.workers.kept_memory import kept_memory
 from genre_spark.workers.spreading import spread_by
 from genre_spark.workers.task_device import task_device
 from genre_spark.workers.tasks import short_task
@@ -162,7 +163,8 @@ def _encode_missing(
 
     def encode(batch: pa.Table) -> pa.Table:
         encoder = _worker_encoder(source, max_tokens, threads, device, assigned_gpu())
-        found = encode_texts(encoder, batch.column(TEXT).to_pylist(), batch_size=batch_size)
+        with kept_memory():
+            found = encode_texts(encoder, batch.column(TEXT).to_pylist(), batch_size=batch_size)
         size = encoder.size
         values = pa.array(found.vectors.ravel())
         vectors = pa.FixedSizeListArray.from_arrays(values, size).cast(pa.list_(pa.float32()))

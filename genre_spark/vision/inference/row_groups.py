@@ -15,6 +15,7 @@ from genre_spark.schemas import CHANNELS, ENCODING, HEIGHT, IMAGE, MOVIE_ID, WID
 from genre_spark.spark.gpu_stages import gpu_stage
 from genre_spark.storage.files import filesystem
 from genre_spark.storage.inventory import FileState
+from genre_spark.workers.kept_memory import kept_memory
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["IMAGE_COLUMNS", "Part", "list_parts", "map_parts"]
@@ -128,7 +129,8 @@ def map_parts(
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                yield from function(listed[number])
+                with kept_memory():
+                    yield from function(listed[number])
 
     numbers = spark.range(0, len(listed), 1, max(1, len(listed)))
     return numbers.mapInArrow(short_task(run), schema, **gpu_stage(spark, device))

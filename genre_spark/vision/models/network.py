@@ -45,13 +45,13 @@ class PosterNetwork(nn.Module):
         chosen.check_size(height, width)
         self.architecture, self.labels, self.hidden = architecture, labels, hidden
         self.size = (height, width)
-        # the order that convolutions are fastest in on CUDA, and folded ones on CPUs
-        self.channels_last = False
         self.backbone, self.feature_count, self.top, self.depths = chosen.backbone(height, width)
         self.head = chosen.head(self.feature_count, labels, dropout, hidden)
         mean, std = chosen.normalisation or normalisation or IMAGENET
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        # the order that convolutions are fastest in, on CUDA and on CPUs
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return pixels of mean 0 and standard deviation 1, of the network's size.
@@ -65,9 +65,7 @@ class PosterNetwork(nn.Module):
                 pixels, self.size, mode="bilinear", antialias=True, align_corners=False
             )
         pixels = (pixels - self.mean) / self.std
-        return (
-            pixels.contiguous(memory_format=torch.channels_last) if self.channels_last else pixels
-        )
+        return pixels.contiguous(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> Tensor:
         """Return features, float (N, feature_count), of uint8 posters (N, 3, H, W)."""

@@ -121,8 +121,6 @@ def run_job(
             loss.to(device)
             if device.type == "cuda":
                 torch.cuda.set_device(device)
-                network.channels_last = True
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         phases = [_train_head, _fine_tune] if job.embedded is not None else [_train_whole]
         outcome = TrainingOutcome()
         for phase in phases:

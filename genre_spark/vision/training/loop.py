@@ -25,6 +25,7 @@ from genre_spark.vision.training.outcomes import EpochRecord, Report, TrainingOu
 from genre_spark.vision.training.processes import ProcessGroup
 from genre_spark.vision.training.progress import EpochProgress
 from genre_spark.vision.training.validation import score
+from genre_spark.workers.kept_memory import kept_memory
 
 __all__ = ["train"]
 
@@ -66,12 +67,12 @@ def train(
             checkpoint stays.
         StageFailedError: a GPU ran out of memory.
     """
-    with explained_memory_errors(
+    group = group or ProcessGroup()
+    explained = explained_memory_errors(
         "cnn.batch_size", plan.settings.batch_size, getattr(network, "size", None)
-    ):
-        return _Training(
-            network, loss, feeds, plan, checkpoints, group or ProcessGroup(), report
-        ).run()
+    )
+    with explained, kept_memory() if group.device.type == "cpu" else nullcontext():
+        return _Training(network, loss, feeds, plan, checkpoints, group, report).run()
 
 
 class _Training:

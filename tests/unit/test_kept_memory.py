@@ -1,0 +1,84 @@
+"""Memory that a process keeps for its next batch."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import resource
+import threading
+
+import psutil
+import pytest
+
+from genre_spark.workers.kept_memory import kept_memory
+
+_BLOCK = 48 << 20
+_PAGE = 4096
+
+pytestmark = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="the C library is not glibc, which alone is tuned"
+)
+
+
+def _page_faults_of_blocks(count: int) -> int:
+    """Ask for a large block, fill it and free it, one after the other."""
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes, library.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
+    library.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        block = library.malloc(_BLOCK)
+        library.memset(block, 1, _BLOCK)
+        library.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_a_block_that_was_freed_serves_the_next_request() -> None:
+    pages = _BLOCK // _PAGE
+
+    given_back = _page_faults_of_blocks(8)
+    with kept_memory():
+        kept = _page_faults_of_blocks(8)
+
+    assert given_back > 7 * pages
+    assert kept < 2 * pages
+
+
+def test_free_memory_goes_back_at_the_end() -> None:
+    process = psutil.Process()
+    with kept_memory():
+        before = process.memory_info().rss
+        _page_faults_of_blocks(1)
+        inside = process.memory_info().rss
+    after = process.memory_info().rss
+
+    assert inside - before > _BLOCK // 2
+    assert inside - after > _BLOCK // 2
+
+
+def test_the_last_of_several_threads_gives_it_back() -> None:
+    other_is_inside, first_has_left = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with kept_memory():
+            other_is_inside.set()
+            first_has_left.wait(10)
+
+    thread = threading.Thread(target=other)
+    with kept_memory():
+        thread.start()
+        assert other_is_inside.wait(10)
+    still_kept = _page_faults_of_blocks(8)
+    first_has_left.set()
+    thread.join()
+
+    assert still_kept < 2 * _BLOCK // _PAGE
+    assert _page_faults_of_blocks(8) > 7 * _BLOCK // _PAGE
+
+
+def test_an_error_in_the_block_ends_it() -> None:
+    with pytest.raises(ValueError, match="inside"), kept_memory():
+        raise ValueError("inside")
+
+    assert _page_faults_of_blocks(8) > 7 * _BLOCK // _PAGE
