@@ -92,9 +92,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
         log_file=logs / "spark.log",
     ) as session:
         if ON_CONNECT:
+            from genre_spark.storage.caching import SCRATCH  # noqa: PLC0415
             from tests.places.connect_server import connect_session  # noqa: PLC0415
 
-            with connect_session(session) as remote:
+            with connect_session(session) as remote, pytest.MonkeyPatch.context() as patch:
+                patch.setenv(SCRATCH, str(tmp_path_factory.mktemp("scratch")))
                 yield remote
         else:
             yield session

@@ -35,8 +35,9 @@ _LISTS = ("genres", "countries", "languages", "studios", "themes", "actors", "di
 class PathsConfig(Section):
     """Inputs, and the work folder.
 
-    All are local paths or URLs (hdfs, s3a, gs, abfss). With a layout other than letterboxd the
-    stage import-data reads `source`, and `genres_csv` and `metadata` are tables that it writes.
+    All are local paths or URLs (hdfs, s3a, gs, abfss; dbfs:/Volumes). With a layout other than
+    letterboxd the stage import-data reads `source`, and `genres_csv` and `metadata` are tables that
+    it writes.
     """
 
     layout: Layout = Field("letterboxd", description="of the data set; see docs/your-data.md")
@@ -93,6 +94,21 @@ class PathsConfig(Section):
         folder = f"{work.rstrip('/')}/imported"
         posters = {"posters": f"{folder}/downloaded_posters", **values}
         return {**posters, "genres_csv": f"{folder}/genres", "metadata": folder}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        """Write what Spark alone understands so that Python does too: dbfs:/Volumes and file:/."""
+        if not isinstance(value, str):
+            return value
+        if value.startswith("file:/") and not value.startswith("file://"):
+            return value.replace("file:", "file://", 1)
+        if not value.startswith("dbfs:/"):
+            return value
+        inner = "/" + value.removeprefix("dbfs:").lstrip("/")
+        if not inner.startswith("/Volumes/"):
+            raise ValueError("dbfs:/Volumes/..., or /dbfs/... on a cluster with that mount")
+        return inner
 
     def table(self, *names: str) -> str:
         """Return the folder of a table under the work folder."""

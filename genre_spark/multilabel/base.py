@@ -183,7 +183,7 @@ class MultilabelModel(
         for part in self.parts:
             if not isinstance(part, FittedPart):
                 raise InvalidInputError(
-                    f"{type(part.model).__name__}: can only be applied by Spark, use transform"
+                    f"{part.describe()}: can only be applied by Spark, use transform"
                 )
         return [part.scorer for part in cast("list[FittedPart]", self.parts)]
 
@@ -273,7 +273,7 @@ class MultilabelModel(
 def _describe(part: Part) -> str:
     """Return what a fit is, for messages."""
     if not isinstance(part, FittedPart):
-        return type(part.model).__name__
+        return part.describe()
     scorer = part.scorer
     return type(scorer.estimator).__name__ if isinstance(scorer, SkopsScorer) else scorer.kind
 

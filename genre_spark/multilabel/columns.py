@@ -15,6 +15,7 @@ from pyspark.sql.types import ArrayType, NumericType, StructField, StructType
 from genre_spark.errors import InvalidInputError
 
 __all__ = [
+    "append_columns",
     "append_links",
     "array_column",
     "as_column",
@@ -72,6 +73,14 @@ def check_new_column(data: DataFrame, name: str, role: str) -> None:
     # Spark, which does not look at case, would replace it
     if name.lower() in (column.lower() for column in data.columns):
         raise InvalidInputError(f"{role}: column {name!r} exists already, set another name")
+
+
+def append_columns(data: DataFrame, *columns: Column) -> DataFrame:
+    """Return the data with new columns behind its own, with the metadata of their aliases.
+
+    `withColumn` loses it on Spark Connect, whose server gives the column no metadata in its place.
+    """
+    return data.select("*", *columns)
 
 
 def array_column(data: DataFrame, name: str, role: str) -> Column:

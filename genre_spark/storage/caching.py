@@ -22,7 +22,7 @@ from genre_spark.errors import text_of
 from genre_spark.spark.connect import on_serverless
 from genre_spark.spark.session import literal_path
 
-__all__ = ["cached", "keep_in_folder", "release", "remove_scratch", "scratch_folder"]
+__all__ = ["SCRATCH", "cached", "keep_in_folder", "release", "remove_scratch", "scratch_folder"]
 
 _logger = logging.getLogger("genre_spark")
 _MOST_COPIES = 39  # StorageLevel asserts replication < 40

@@ -49,12 +49,17 @@ _CHECK = "check"  # key of the digest of a JSON file's other values
 def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of a path or URL and the path on it; Spark's s3a is s3 here.
 
+    Spark's dbfs:/ is a folder of this machine: volumes by their name, the rest below the mount.
+
     Listings are never kept: others write there too, and a Python worker lives for many jobs.
 
     Raises:
         MissingExtraError: the package for such URLs is not installed.
         InvalidInputError: there is no such kind of URL.
     """
+    if path.startswith("dbfs:/"):
+        inner = "/" + path.removeprefix("dbfs:").lstrip("/")
+        path = inner if inner.startswith("/Volumes/") else f"/dbfs{inner}"
     if "://" not in path and "::" in path:  # which chains file systems in URLs
         return fsspec.filesystem("file"), str(Path(path).absolute())
     url = path.replace("s3a://", "s3://", 1) if path.startswith("s3a://") else path

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import DecisionTreeClassifier, GBTClassifier, RandomForestClassifier
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
+from pyspark.sql import functions as F
 
 import genre_spark.multilabel as ml
-from genre_spark.errors import InvalidLabelsError
+from genre_spark.errors import InvalidInputError, InvalidLabelsError
+from genre_spark.multilabel.columns import stored_label_names
+from genre_spark.multilabel.models.parts import SparkPart
+from genre_spark.spark.session import task_counts
 from genre_spark.storage.caching import SCRATCH
 from tests.multilabel.tables import ESTIMATORS, LABELS, ON_SPARK, forest, frame, matrices, scored
 from tests.places.connect_server import connect_session
@@ -61,7 +66,10 @@ def data(spark):
 def test_fit_score_save_and_load(spark, data, tmp_path, make):
     names = [f"label{index}" for index in range(LABELS)]
     model = make(seed=7, labelNames=names).fit(data)
-    probabilities, prediction = scored(model.transform(data))
+    answered = model.transform(data)
+    probabilities, prediction = scored(answered)
+    for column in ("probabilities", "prediction"):
+        assert stored_label_names(answered, column) == names
     assert probabilities.shape == prediction.shape == (80, LABELS)
     x, _ = matrices()
     assert model.predict_proba(x) == pytest.approx(probabilities, abs=1e-12)
@@ -72,10 +80,17 @@ def test_fit_score_save_and_load(spark, data, tmp_path, make):
     assert loaded.getLabelNames() == names
 
 
-def test_a_model_of_connect_is_the_one_of_a_classic_session(spark, data, tmp_path):
-    """Trees read from files are what Spark itself applies."""
+def test_trees_read_from_files_are_what_spark_applies_with_categories_too(spark):
+    x, y = matrices()
+    x[:, 0] = np.arange(len(x)) % 6
+    y[:, 1] = np.isin(x[:, 0], [1, 4])
+    first = {"idx": 0, "vals": [str(value) for value in range(6)], "type": "nominal"}
+    about = {"ml_attr": {"attrs": {"nominal": [first]}, "num_attrs": x.shape[1]}}
+    data = frame(spark, x, y, partitions=1)
+    described = F.col("features").alias("features", metadata=about)
+    data = data.select("id", described, "labels")
     model = TREES["RandomForest"]().fit(data)
-    x, _ = matrices()
+    assert any(part.scorer.arrays.categories is not None for part in model.parts)
     for part, column in zip(model.parts, model.predict_proba(x).T, strict=True):
         applied = part.model.setFeaturesCol("features").transform(data).orderBy("id")
         assert column == pytest.approx([row["probability"][1] for row in applied.collect()])
@@ -88,9 +103,22 @@ def test_without_a_folder_for_trees_spark_applies_them(spark, data, tmp_path, mo
     applied = model.fit(data)
     assert applied.parts[0].kind == "spark"
     assert scored(applied.transform(data))[0] == pytest.approx(expected)
+    with pytest.raises(InvalidInputError, match=r"DecisionTreeC.* set GENRE_SPARK_SCRATCH to one"):
+        applied.predict_proba(matrices()[0])
+    assert SparkPart(applied.parts[0].model, 4, np.eye(4)).importances() is None
     applied.write().save(str(tmp_path / "model"))
     loaded = type(applied).load(str(tmp_path / "model"))
     assert scored(loaded.transform(data))[0] == pytest.approx(expected)
+
+
+def test_the_server_reports_the_tasks_of_a_running_query(spark):
+    spark.conf.set("spark.connect.progress.reportInterval", "100ms")
+    ask, seen = task_counts(spark), []
+    spark.registerProgressHandler(lambda **_: seen.append(ask()))
+    waiting = F.expr("reflect('java.lang.Thread', 'sleep', 300 + 0 * id)")
+    spark.range(0, 4, 1, 4).select(waiting).collect()
+    assert max(seen)[1] == 4, seen
+    assert ask() == (0, 0)
 
 
 def test_a_bad_row_has_its_own_error(spark, data):

@@ -16,6 +16,7 @@ from pyspark.testing import assertDataFrameEqual
 from genre_spark.errors import InvalidConfigError
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation import publish_tables
+from genre_spark.storage import caching
 from tests.cluster import standalone_cluster  # noqa: F401
 from tests.places.connect_server import connect_session
 from tests.places.on_cluster import on_cluster
@@ -170,8 +171,11 @@ def test_a_sample_of_the_stages_on_connect_without_a_cache_gives_the_same_tables
     expected = run_stages(spark, config, SAMPLE)
     with connect_session(spark) as session, without_cache(monkeypatch, session):
         settings = settings_of({**MANY_PARTITIONS, "spark.sql.shuffle.partitions": "3"})
-        config = small_recipe(tmp_path / "connect", data, few, serverless="true", settings=settings)
+        monkeypatch.setattr(caching._Place, "refused", False)
+        work = tmp_path / "connect"
+        config = small_recipe(work, f"file://{data}", few, serverless="auto", settings=settings)
         found = run_stages(session, config, SAMPLE)
+        assert caching._Place.refused
     assert found == expected
     assert "predictions/pruned_sets/test" in found
     kept = list((tmp_path / "connect" / "scratch").glob("*"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from genre_spark.__main__ import main
+from genre_spark.config import load_config
 from genre_spark.errors import InvalidInputError
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import filesystem, join, read_json, require_writable, write_json
@@ -83,6 +84,22 @@ def test_a_url_that_cannot_be_opened_here_is_one_sentence(
     assert said in shown.strip().splitlines()[-1]
     assert "pa55word" not in shown
     assert "Traceback" not in shown
+
+
+def test_paths_that_spark_alone_understands_are_written_for_python_or_rejected(
+    tmp_path: Path, capsys
+) -> None:
+    posters = "dbfs:/Volumes/main/movies/movies/data/posters"
+    places = {"posters": posters, "work": "dbfs:///Volumes/main/a/b", "metadata": "file:/m"}
+    volume = load_config(recipe(tmp_path, **places))
+    assert volume.paths.metadata == "file:///m"
+    assert volume.paths.posters == "/Volumes/main/movies/movies/data/posters"
+    assert volume.paths.genres == "/Volumes/main/a/b/genres"
+    assert stage(recipe(tmp_path, posters="dbfs:/posters")) == 2
+    found = [filesystem(path)[1] for path in ("dbfs:/Volumes/a/1.jpg", "dbfs:/b/1.jpg")]
+    assert found == ["/Volumes/a/1.jpg", "/dbfs/b/1.jpg"]
+    said = "paths.posters: 'dbfs:/posters', expected dbfs:/Volumes/..., or /dbfs/..."
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "part"), [("who?", "?"), ("a%41", "%41")])

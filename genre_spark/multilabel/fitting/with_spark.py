@@ -25,7 +25,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.multilabel.columns import append_links
+from genre_spark.multilabel.columns import append_columns, append_links
 from genre_spark.multilabel.fitting.encoding import (
     choose_subsets,
     distinct_labelsets,
@@ -239,7 +239,7 @@ def _known_draws(sub: Subproblem, statistics: TrainingStatistics) -> _Drawn | No
 def _inputs(fit: _Fit, data: DataFrame, appended: Sequence[int]) -> DataFrame:
     """Return the data with the inputs of a fit: the features, and the labels that a link sees."""
     if not appended:
-        return data.withColumn(_INPUTS, F.col("features").alias(_INPUTS, metadata=fit.metadata))
+        return append_columns(data, F.col("features").alias(_INPUTS, metadata=fit.metadata))
     links = {f"_label{position}": label(index) for position, index in enumerate(appended)}
     size = fit.statistics.n_features
     return append_links(data, links, inputs="features", output=_INPUTS, size=size)

@@ -15,7 +15,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
 from genre_spark.errors import InvalidInputError, InvalidLabelsError
-from genre_spark.multilabel.columns import check_new_column, find_column, label_metadata
+from genre_spark.multilabel.columns import (
+    append_columns,
+    check_new_column,
+    find_column,
+    label_metadata,
+)
 from genre_spark.multilabel.params import CheckedParams, params_setter, set_params
 from genre_spark.multilabel.persistence import ParamsReadable
 from genre_spark.multilabel.shared_params import HasLabelNames
@@ -125,7 +130,7 @@ class MultilabelBinarizerModel(
             raised = raise_on_executor(InvalidLabelsError, message).cast("boolean")
             # the vector is an argument of the check, so that Spark cannot leave the check out
             checked = F.when(usable, vector).when(raised, vector)
-        return dataset.withColumn(output, checked.alias(output, metadata=label_metadata(names)))
+        return append_columns(dataset, checked.alias(output, metadata=label_metadata(names)))
 
 
 def _count(found: Column, name: Column) -> Column:

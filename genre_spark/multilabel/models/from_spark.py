@@ -41,10 +41,13 @@ from genre_spark.multilabel.models.scorers import LinearScorer, StoredScorer
 from genre_spark.spark.session import json_of_java, literal_path
 from genre_spark.storage.caching import remove_scratch, scratch_folder
 
-__all__ = ["export_model", "fitted_model"]
+__all__ = ["TreeModel", "export_model", "fitted_model"]
 
 _logger = logging.getLogger(__name__)
 _decoder = json.JSONDecoder()
+TreeModel = (
+    DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel
+)
 _Set = tuple[int, tuple[float, ...], bool]  # feature, categories, whether all others go left
 _NODES = 20_000  # nodes, about, that come from the JVM at a time: some 2 MB of JSON
 
@@ -98,10 +101,7 @@ def export_model(model: Model, classes: Labels | None = None) -> StoredScorer | 
         return LinearScorer(_dense(coefficients), model.interceptVector.toArray(), sparse)
     if isinstance(model, NaiveBayesModel) and model.getOrDefault("modelType") == "multinomial":
         return LinearScorer(_dense(model.theta), model.pi.toArray())
-    if isinstance(
-        model,
-        DecisionTreeClassificationModel | RandomForestClassificationModel | GBTClassificationModel,
-    ):
+    if isinstance(model, TreeModel):
         try:
             if is_remote() and scratch_folder() is None:
                 return None
@@ -121,12 +121,7 @@ def _dense(matrix: Matrix) -> np.ndarray:
     return matrix.toDense().toArray()  # type: ignore[attr-defined]
 
 
-def _export_trees(
-    model: DecisionTreeClassificationModel
-    | RandomForestClassificationModel
-    | GBTClassificationModel,
-    classes: Labels | None,
-) -> ForestScorer:
+def _export_trees(model: TreeModel, classes: Labels | None) -> ForestScorer:
     boosted = isinstance(model, GBTClassificationModel)
     single = isinstance(model, DecisionTreeClassificationModel)
     weights = model.treeWeights if isinstance(model, GBTClassificationModel) else repeat(1.0)

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from pyspark.ml import Model
 from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
 
 from genre_spark.multilabel.matrices import Labels, Matrix
+from genre_spark.multilabel.models.from_spark import TreeModel
 from genre_spark.multilabel.models.scorers import StoredScorer
 from genre_spark.spark.connect import is_connect
+from genre_spark.storage.caching import SCRATCH
 
 __all__ = ["FittedPart", "Part", "SparkPart", "save_spark_stage"]
 
@@ -74,9 +77,24 @@ class SparkPart:
         return str(self.n_classes).encode()
 
     def importances(self) -> Matrix | None:
-        """Return the Spark ML model's `featureImportances`, (1, inputs), where it has any."""
+        """Return the Spark ML model's `featureImportances`, (1, inputs), where it has any.
+
+        Those of a multi-class target do not tell its labels apart: None.
+        """
+        if self.classes is not None:
+            return None
         found = getattr(self.model, "featureImportances", None)
         return None if found is None else np.asarray(found.toArray(), dtype=np.float64)[None, :]
+
+    def describe(self) -> str:
+        """Return what the model is and what would give it a form in numpy, for messages."""
+        name = type(self.model).__name__
+        if not (isinstance(self.model, TreeModel) and is_remote()):
+            return name
+        return (
+            f"{name} (fitted through Spark Connect without a folder for its trees: set {SCRATCH} "
+            "to one that the server writes and this process reads, then fit again)"
+        )
 
     def save_beside(self, path: str, spark: SparkSession) -> None:
         """Write what the table of parts cannot hold: the model, by its own writer."""

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from scipy.sparse import issparse
 
-from genre_spark.multilabel.columns import label_metadata, vector_column
+from genre_spark.multilabel.columns import append_columns, label_metadata, vector_column
 from genre_spark.multilabel.matrices import AnyMatrix, check_features, decode_vectors
 from genre_spark.multilabel.models.feature_block import FeatureBlock
 from genre_spark.multilabel.models.forests import share_grid
@@ -129,10 +129,10 @@ def unfold_scores(
     """
     wanted = {"probabilities": probabilities_col, "prediction": prediction_col}
     about: dict[str, Any] = {"metadata": label_metadata(names)} if names else {}
-    vectors = {
-        name: array_to_vector(F.col(f"{HIDDEN}.{part}")).alias(name, **about)
+    vectors = [
+        array_to_vector(F.col(f"{HIDDEN}.{part}")).alias(name, **about)
         for part, name in wanted.items()
         if name
-    }
+    ]
     # never by name: other columns may be there twice, or have any character in their names
-    return data.withColumns(vectors).drop(HIDDEN)
+    return append_columns(data, *vectors).drop(HIDDEN)
