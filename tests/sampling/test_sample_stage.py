@@ -16,6 +16,7 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sampling.sample import run
 from genre_spark.schemas import GENRES_SCHEMA
 from genre_spark.storage.tables import read_manifest, table_files, write_table
+from genre_spark.vision.feed.stored_values import OpenFiles, find_values
 
 VOCABULARY = ["Comedy", "Drama", "Horror", "Western"]
 MOVIES = 800
@@ -68,6 +69,10 @@ def test_samples_hold_posters_multi_hot_labels_and_weights_in_a_random_order(spa
     }
     ids = [row["movie_id"] for rows in samples.values() for row in rows]
     assert len(set(ids)) == len(ids), "no movie is on two sides"
+    (file,) = table_files(config.paths.samples("train"))
+    stored = find_values(OpenFiles(), file, pq.read_metadata(file), 0, "image")
+    assert stored is not None, "posters lie in the file as the feed reads them without a copy"
+    assert bytes(stored.read(0)) == samples["train"][0]["image"]
     for rows in samples.values():
         for row in rows:
             assert row["image"] == poster_of(row["movie_id"])

@@ -97,6 +97,8 @@ def write_samples(
         details=details,
         options={
             "parquet.block.size": str(group),
+            # What lies plainly in a file is fed without a copy, and JPEG is compressed already.
+            **({"compression": "none"} if config.sampling.require_poster else {}),
             # Rows are large: sizes of pages and groups are looked at more often than after every
             # hundred rows, and a dictionary of posters would only be built to be thrown away.
             "parquet.page.size.row.check.min": "8",

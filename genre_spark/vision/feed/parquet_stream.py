@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.storage.files import filesystem, is_local
-from genre_spark.vision.feed.sample_files import AHEAD, RowGroup, SampleFile, read_row_group
+from genre_spark.vision.feed.sample_files import AHEAD, RowGroup, SampleFile, StoredGroup
 
 __all__ = ["ParquetStream"]
 
@@ -31,12 +31,10 @@ class ParquetStream(Generic[R]):
         groups: Sequence[RowGroup],
         *,
         workers: int,
-        columns: Sequence[str],
-        make_rows: Callable[[pa.Table, str], R],
+        read: Callable[[StoredGroup], R],
     ) -> None:
         """Start reading; the arguments are those of `streams.open_stream`."""
-        self._files, self._groups = files, groups
-        self._columns, self._make_rows = columns, make_rows
+        self._files, self._groups, self._read_rows = files, groups, read
         self._limit = workers + AHEAD  # row groups that wait or are being read
         self._reads: dict[int, Future[R]] = {}
         self._next = 0
@@ -81,11 +79,8 @@ class ParquetStream(Generic[R]):
                 source: Any = inner
                 if not is_local(system):
                     source = stack.enter_context(system.open(inner, "rb"))
-                table = read_row_group(
-                    source, group.number, metadata=file.metadata, columns=self._columns
-                )
+                return self._read_rows(StoredGroup(source, inner, group.number, file.metadata))
         except (pa.ArrowException, OSError) as error:
             raise InvalidInputError(
                 f"{file.path}: row group {group.number} cannot be read: {error}"
             ) from None
-        return self._make_rows(table, inner)

@@ -1,8 +1,8 @@
 """Samples as batches of tensors, fed by Petastorm: shuffled, sharded, the same for the same seed.
 
 Petastorm's workers (or threads of pyarrow) read row groups ahead; rows stay as they are stored (a
-JPEG is a tenth of its pixels) while they are mixed; decoding threads then write each image straight
-into its place in the batch.
+JPEG is a tenth of its pixels) while they are mixed, in a local file where they can; decoding
+threads then write each image straight into its place in the batch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
@@ -32,7 +31,7 @@ from genre_spark.vision.feed.order import (
     plan_batches,
     plan_segments,
 )
-from genre_spark.vision.feed.rows import COLUMNS, SampleRows
+from genre_spark.vision.feed.rows import SampleReader, SampleRows
 from genre_spark.vision.feed.sample_files import SampleFile, open_files, row_groups
 from genre_spark.vision.feed.streams import Reading, Stream, open_stream
 
@@ -122,7 +121,7 @@ class PosterFeed:
             self._files[self._groups[0].file]
         )
         self._shape = (CHANNELS, height or first_height, width or first_width)
-        self._reading = reading
+        self._reading, self._read = reading, SampleReader(self.label_count)
         self._streams: list[Stream[SampleRows]] = []
         settle_process()
         self._decoders = ThreadPoolExecutor(workers, thread_name_prefix="poster-decoder")
@@ -200,8 +199,7 @@ class PosterFeed:
             self._files,
             groups,
             workers=self._workers,
-            columns=COLUMNS,
-            make_rows=partial(SampleRows, label_count=self.label_count),
+            read=self._read,
         )
         self._streams.append(stream)
         held: dict[int, SampleRows] = {}
@@ -241,13 +239,11 @@ class PosterFeed:
         )
         labels = np.empty((size, self.label_count), np.float32)
         weights, movie_ids = np.empty(size, np.float32), np.empty(size, np.int64)
-        for segment in np.unique(planned.segments).tolist():
-            here = np.flatnonzero(planned.segments == segment)
-            rows, source = planned.rows[here], held[segment]
-            labels[here], weights[here] = source.labels[rows], source.weights[rows]
-            movie_ids[here] = source.movie_ids[rows]
         sources = [held[segment] for segment in planned.segments.tolist()]
         numbers, out = planned.rows.tolist(), images.numpy()
+        for place, (source, row) in enumerate(zip(sources, numbers, strict=True)):
+            labels[place], weights[place] = source.labels[row], source.weights[row]
+            movie_ids[place] = source.movie_ids[row]
 
         def decode(first: int, last: int) -> None:
             for place in range(first, last):

@@ -28,7 +28,7 @@ with warnings.catch_warnings():
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.storage.files import filesystem, is_local
-from genre_spark.vision.feed.sample_files import AHEAD, RowGroup, SampleFile, read_row_group
+from genre_spark.vision.feed.sample_files import AHEAD, RowGroup, SampleFile, StoredGroup
 
 R = TypeVar("R")
 
@@ -48,8 +48,7 @@ class RowGroupStream(Generic[R]):
         groups: Sequence[RowGroup],
         *,
         workers: int,
-        columns: Sequence[str],
-        make_rows: Callable[[pa.Table, str], R],
+        read: Callable[[StoredGroup], R],
     ) -> None:
         """Start reading.
 
@@ -57,9 +56,7 @@ class RowGroupStream(Generic[R]):
             files: all files of the table.
             groups: the row groups to read, in this order; none twice.
             workers: number of threads that read.
-            columns: those that are read where a file has them.
-            make_rows: turns the table of a row group, and its file's name, into its rows; called in
-                the threads that read.
+            read: returns the rows of a row group; called in the threads that read.
         """
         self._stash: dict[int, R] = {}
         with warnings.catch_warnings():
@@ -73,7 +70,7 @@ class RowGroupStream(Generic[R]):
             self._pool = ThreadPool(workers, results_queue_size=5 * workers)
             try:
                 self._reader = _PlannedReader(
-                    system, paths, self._pool, _WorkerMaker(metadata, columns, make_rows), order
+                    system, paths, self._pool, _WorkerMaker(metadata, read), order
                 )
             except OSError as error:  # petastorm opens all files again
                 raise InvalidInputError(f"the samples are not what they were: {error}") from None
@@ -178,10 +175,9 @@ class _WorkerMaker:
     def __init__(
         self,
         metadata: dict[str, pq.FileMetaData],
-        columns: Sequence[str],
-        make_rows: Callable[[pa.Table, str], Any],
+        read: Callable[[StoredGroup], Any],
     ) -> None:
-        self._metadata, self._columns, self._make_rows = metadata, columns, make_rows
+        self._metadata, self._read = metadata, read
 
     def __call__(self, worker_id: int, publish: Any, args: tuple[Any, ...]) -> _RowGroupWorker:
         return _RowGroupWorker(worker_id, publish, args, self)
@@ -193,8 +189,7 @@ class _WorkerMaker:
     def read(self, system: Any, path: str, number: int) -> Any:
         local = type(system).__name__ == "LocalFileSystem"
         source = path if local else system.open(path, "rb")
-        table = read_row_group(source, number, metadata=self._metadata[path], columns=self._columns)
-        return self._make_rows(table, path)
+        return self._read(StoredGroup(source, path, number, self._metadata[path]))
 
 
 class _PlannedReader(Reader):

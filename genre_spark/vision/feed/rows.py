@@ -1,6 +1,8 @@
-"""A row group of samples in memory; images stay views of Arrow's buffers until they are decoded."""
+"""A row group of samples; images stay where they are until they are decoded."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -13,10 +15,51 @@ from genre_spark.imaging import decode_stored
 from genre_spark.imaging.storing import CHANNELS
 from genre_spark.schemas import CHANNELS as CHANNELS_COLUMN
 from genre_spark.schemas import ENCODING, HEIGHT, IMAGE, LABELS, MOVIE_ID, WEIGHT, WIDTH
+from genre_spark.vision.feed.sample_files import StoredGroup, read_row_group
+from genre_spark.vision.feed.stored_values import OpenFiles, find_values
 
-__all__ = ["COLUMNS", "SampleRows"]
+__all__ = ["SampleReader", "SampleRows"]
 
-COLUMNS = (MOVIE_ID, IMAGE, LABELS, WEIGHT, HEIGHT, WIDTH, CHANNELS_COLUMN, ENCODING)
+_COLUMNS = (MOVIE_ID, LABELS, WEIGHT, HEIGHT, WIDTH, CHANNELS_COLUMN, ENCODING)
+
+
+class Images(Protocol):
+    """The stored images of a row group."""
+
+    def size(self, row: int) -> int:
+        """Return the length of an image, bytes."""
+        ...
+
+    def read(self, row: int) -> npt.NDArray[np.uint8]:
+        """Return the bytes of an image, uint8."""
+        ...
+
+    def read_into(self, row: int, out: npt.NDArray[np.uint8]) -> None:
+        """Copy the bytes of an image into an array of that length, contiguous."""
+        ...
+
+
+class SampleReader:
+    """Reads row groups of samples; images that lie plainly in a local file are left there.
+
+    Args:
+        label_count: number of labels of a sample; 0 where the table has none.
+    """
+
+    def __init__(self, label_count: int) -> None:
+        self._label_count, self._open_files = label_count, OpenFiles()
+
+    def __call__(self, group: StoredGroup) -> SampleRows:
+        """Return the samples of a row group."""
+        images: Images | None = None
+        if isinstance(group.source, str):
+            images = find_values(
+                self._open_files, group.source, group.metadata, group.number, IMAGE
+            )
+        table = read_row_group(group, _COLUMNS if images is not None else (*_COLUMNS, IMAGE))
+        if images is None:
+            images = _HeldImages(table[IMAGE], group.name)
+        return SampleRows(table, images, group.name, label_count=self._label_count)
 
 
 class SampleRows:
@@ -29,8 +72,8 @@ class SampleRows:
         weights: float32, (N,); ones where the table has no weights.
     """
 
-    def __init__(self, table: pa.Table, file: str, *, label_count: int) -> None:
-        self.file = file
+    def __init__(self, table: pa.Table, images: Images, file: str, *, label_count: int) -> None:
+        self.file, self._images = file, images
         self.movie_ids = _numbers(table, MOVIE_ID, np.int64, file)
         rows = len(self.movie_ids)
         self.labels = (
@@ -48,11 +91,6 @@ class SampleRows:
         )
         self._channels = _numbers(table, CHANNELS_COLUMN, np.int64, file)
         self._encodings = table[ENCODING].to_pylist()
-        self._data, self._offsets = _images(table[IMAGE], file)
-
-    def image_bytes(self, row: int) -> npt.NDArray[np.uint8]:
-        """Return the stored bytes of an image, uint8, without copying them."""
-        return self._data[self._offsets[row] : self._offsets[row + 1]]
 
     def decode(self, row: int, out: npt.NDArray[np.uint8]) -> None:
         """Decode an image into its place in a batch.
@@ -67,15 +105,18 @@ class SampleRows:
         height, width = int(self._heights[row]), int(self._widths[row])
         same = out.shape == (CHANNELS, height, width)
         try:
+            if same and self._encodings[row] == "raw" and self._images.size(row) == out.size:
+                self._images.read_into(row, out)
+                return
             pixels = decode_stored(
-                self.image_bytes(row),
+                self._images.read(row),
                 self._encodings[row],
                 height,
                 width,
                 int(self._channels[row]),
                 out if same else None,
             )
-        except (InvalidInputError, cv2.error) as error:
+        except (InvalidInputError, OSError, cv2.error) as error:
             raise InvalidInputError(f"{self.file}: movie {self.movie_ids[row]}: {error}") from None
         if not same:
             size = out.shape[2], out.shape[1]
@@ -109,7 +150,25 @@ def _labels(column: pa.ChunkedArray, count: int, file: str) -> npt.NDArray[np.fl
     return values.reshape(-1, count)
 
 
-def _images(
+class _HeldImages:
+    """Images in Arrow's buffers, of which `read` returns views."""
+
+    def __init__(self, column: pa.ChunkedArray, file: str) -> None:
+        self._data, offsets = _buffers(column, file)
+        self._offsets = offsets.tolist()
+
+    def size(self, row: int) -> int:
+        length: int = self._offsets[row + 1] - self._offsets[row]
+        return length
+
+    def read(self, row: int) -> npt.NDArray[np.uint8]:
+        return self._data[self._offsets[row] : self._offsets[row + 1]]
+
+    def read_into(self, row: int, out: npt.NDArray[np.uint8]) -> None:
+        np.copyto(out.reshape(-1), self.read(row))
+
+
+def _buffers(
     column: pa.ChunkedArray, file: str
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Return the bytes of all images, one after the other, and where each starts."""

@@ -17,6 +17,7 @@ __all__ = [
     "AHEAD",
     "RowGroup",
     "SampleFile",
+    "StoredGroup",
     "open_file",
     "open_files",
     "read_row_group",
@@ -53,6 +54,23 @@ class RowGroup:
     file: int
     number: int
     rows: int
+
+
+@dataclass(frozen=True)
+class StoredGroup:
+    """A row group where it lies, for those who read it.
+
+    Attributes:
+        source: path of this machine, whose file is mapped, or an open file.
+        name: the file's name, for messages.
+        number: of the row group.
+        metadata: the file's footer.
+    """
+
+    source: Any
+    name: str
+    number: int
+    metadata: pq.FileMetaData
 
 
 def open_file(path: str) -> SampleFile:
@@ -101,19 +119,11 @@ def row_groups(files: Sequence[SampleFile], *, what: str) -> list[RowGroup]:
     return groups
 
 
-def read_row_group(
-    source: Any, number: int, *, metadata: pq.FileMetaData, columns: Sequence[str]
-) -> pa.Table:
-    """Read the columns that a file has, of one row group.
-
-    Args:
-        source: a path of this machine, whose file is mapped, or an open file.
-        number: of the row group.
-        metadata: the file's footer.
-        columns: names.
-    """
-    present = set(metadata.schema.to_arrow_schema().names)
+def read_row_group(group: StoredGroup, columns: Sequence[str]) -> pa.Table:
+    """Read the columns that a file has, of one row group."""
+    present = set(group.metadata.schema.to_arrow_schema().names)
     names = [name for name in columns if name in present]
     # Mapped, a page is copied once, from the system's cache into Arrow's buffer.
-    with pq.ParquetFile(source, metadata=metadata, memory_map=isinstance(source, str)) as file:
-        return file.read_row_group(number, columns=names, use_threads=False)
+    mapped = isinstance(group.source, str)
+    with pq.ParquetFile(group.source, metadata=group.metadata, memory_map=mapped) as file:
+        return file.read_row_group(group.number, columns=names, use_threads=False)

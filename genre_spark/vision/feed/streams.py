@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypeVar
 
-import pyarrow as pa
-
-from genre_spark.vision.feed.sample_files import RowGroup, SampleFile
+from genre_spark.vision.feed.sample_files import RowGroup, SampleFile, StoredGroup
 
 __all__ = ["Reading", "Stream", "open_stream"]
 
@@ -38,8 +36,7 @@ def open_stream(
     groups: Sequence[RowGroup],
     *,
     workers: int,
-    columns: Sequence[str],
-    make_rows: Callable[[pa.Table, str], R],
+    read: Callable[[StoredGroup], R],
 ) -> Stream[R]:
     """Return a stream that has begun to read.
 
@@ -48,15 +45,13 @@ def open_stream(
         files: all files of the table.
         groups: the row groups to read, in this order; none twice.
         workers: number of threads that read.
-        columns: those that are read where a file has them.
-        make_rows: turns the table of a row group, and its file's name, into its rows; called in the
-            threads that read.
+        read: returns the rows of a row group; called in the threads that read.
     """
     # Petastorm takes one second to import, and need not be installed
     if reading == "petastorm":
         from genre_spark.vision.feed.reader import RowGroupStream  # noqa: PLC0415
 
-        return RowGroupStream(files, groups, workers=workers, columns=columns, make_rows=make_rows)
+        return RowGroupStream(files, groups, workers=workers, read=read)
     from genre_spark.vision.feed.parquet_stream import ParquetStream  # noqa: PLC0415
 
-    return ParquetStream(files, groups, workers=workers, columns=columns, make_rows=make_rows)
+    return ParquetStream(files, groups, workers=workers, read=read)

@@ -14,7 +14,7 @@ import torch
 from genre_spark.schemas import FEATURES, LABELS, WEIGHT
 from genre_spark.vision.feed.memory_feed import MemoryBatch
 from genre_spark.vision.feed.order import PlannedBatch, batch_sizes, plan_batches, plan_segments
-from genre_spark.vision.feed.sample_files import open_files, row_groups
+from genre_spark.vision.feed.sample_files import StoredGroup, open_files, read_row_group, row_groups
 from genre_spark.vision.feed.streams import Reading, open_stream
 
 __all__ = ["VectorFeed"]
@@ -32,7 +32,8 @@ class _Rows:
     weights: Floats
 
     @classmethod
-    def of(cls, table: pa.Table, _file: str) -> _Rows:
+    def read(cls, group: StoredGroup) -> _Rows:
+        table = read_row_group(group, _COLUMNS)
         return cls(
             _matrix(table[FEATURES]),
             _matrix(table[LABELS]),
@@ -115,8 +116,7 @@ class VectorFeed:
             self._files,
             [self._groups[segments[segment].group] for segment in places],
             workers=self._workers,
-            columns=_COLUMNS,
-            make_rows=_Rows.of,
+            read=_Rows.read,
         )
         held: dict[int, _Rows] = {}
         try:
