@@ -19,6 +19,7 @@ from genre_spark.sampling.cutoffs import (
     Lookup,
     bigints,
 )
+from genre_spark.sampling.cutoffs_in_memory import Candidates, settle_in_memory
 from genre_spark.sampling.priorities import HIGHEST, LOWEST, fraction_to_priority, priority
 from genre_spark.sampling.splits import SPLIT
 from genre_spark.schemas import LABEL_IDS
@@ -32,6 +33,7 @@ _FILLED = -1  # the bucket of movies that a minimum draws
 # Where the k-th smallest of n uniform numbers lies is known to within a few sqrt(k)/n. Missing the
 # band costs another round with a wider one, never exactness.
 _SLACKS = (8.0, 64.0, math.inf)
+_IN_MEMORY = 500_000  # candidates; the driver sorts them in the time of starting a Spark job
 
 
 def find_cutoffs(
@@ -41,11 +43,13 @@ def find_cutoffs(
     *,
     seed: int,
     slacks: Sequence[float] = _SLACKS,
+    in_memory: int = _IN_MEMORY,
 ) -> dict[str, Cutoffs]:
     """Find the cutoffs that meet the demands; runs Spark jobs.
 
     One pass over all movies keeps the candidates (those that could be drawn at all: about as many
-    as the sample has); three passes over the candidates find the cutoffs.
+    as the sample has); three passes over the candidates find the cutoffs. Few candidates are
+    brought to the driver instead.
 
     Args:
         movies: movie_id, label_ids, split.
@@ -54,6 +58,7 @@ def find_cutoffs(
         seed: of the configuration.
         slacks: widths of the bands in which cutoffs are looked for, in standard deviations,
             tried in turn.
+        in_memory: candidates that the driver may hold.
     """
     labels = len(next(iter(demands.values())).minimum)
     found = {
@@ -66,7 +71,7 @@ def find_cutoffs(
         if not open_demands:
             break
         search = _Search(open_demands, counts, seed=seed, slack=slack)
-        found.update(search.run(movies))
+        found.update(search.run(movies, in_memory=in_memory))
         open_demands = {
             split: demand for split, demand in open_demands.items() if split not in found
         }
@@ -109,7 +114,7 @@ class _Search:
             for split, demand in demands.items()
         }
 
-    def run(self, movies: DataFrame) -> dict[str, Cutoffs]:
+    def run(self, movies: DataFrame, *, in_memory: int) -> dict[str, Cutoffs]:
         """Return the cutoffs of the splits where every band was wide enough."""
         bound = F.greatest(
             self.lookup.greatest(self.upper), self.lookup.of_split(list(self.fill_bound.values()))
@@ -119,10 +124,33 @@ class _Search:
             .select(SPLIT, LABEL_IDS, priority(self.seed, PURPOSE).alias(PRIORITY))
             .where(F.col(PRIORITY) < bound)
         )
+        if self._most_candidates() <= in_memory:
+            known = {split: self._known_minima(split) for split in self.demands}
+            return settle_in_memory(
+                Candidates.collect(candidates.select(self.lookup.index(), PRIORITY, LABEL_IDS)),
+                self.demands,
+                known,
+                self.upper,
+                list(self.fill_bound.values()),
+            )
         with cached(candidates):
             minima = self._minima(candidates)
             complete = {split: found for split, found in minima.items() if found is not None}
             return self._fill(candidates, complete)
+
+    def _most_candidates(self) -> float:
+        """Return how many movies are expected below the bounds, at most."""
+        return sum(
+            min(
+                self.counts[split].movies,
+                _below(self.fill_bound[split]) * self.counts[split].movies
+                + sum(
+                    _below(high) * has
+                    for high, has in zip(upper, self.counts[split].labels, strict=True)
+                ),
+            )
+            for split, upper in zip(self.demands, self.upper, strict=True)
+        )
 
     def _minima(self, candidates: DataFrame) -> dict[str, tuple[int, ...] | None]:
         """Find the (minimum + 1)-th smallest priority of every label.
@@ -279,6 +307,11 @@ def _find_buckets(rows: DataFrame, limited: Sequence[int]) -> dict[int, tuple[in
         .select(_KEY, _BUCKET, before.alias(_BEFORE))
         .collect()
     }
+
+
+def _below(bound: int) -> float:
+    """Return the share of all priorities that lie below one."""
+    return (bound - LOWEST) / 2.0**64
 
 
 def _doubles(values: Sequence[float]) -> Column:

@@ -63,6 +63,8 @@ def draw(
         for i, (movies, _) in enumerate(tables)
     }
     cutoffs = find_cutoffs(frame, demands, counts, seed=seed, slacks=slacks)
+    by_jobs = find_cutoffs(frame, demands, counts, seed=seed, slacks=slacks, in_memory=0)
+    assert cutoffs == by_jobs, "found on the driver as by Spark's jobs"
     drawn: list[dict[int, float]] = [{} for _ in tables]
     for row in apply_cutoffs(frame, cutoffs, seed=seed).collect():
         drawn[int(row.split)][row.movie_id] = row.weight

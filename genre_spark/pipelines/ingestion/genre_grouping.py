@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
@@ -14,7 +17,7 @@ from genre_spark.pipelines.ingestion.genre_survey import GenreSurvey, survey_row
 from genre_spark.schemas import GENRES_SCHEMA, LABEL_IDS, REASON
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.caching import cached
-from genre_spark.storage.files import join
+from genre_spark.storage.files import filesystem, join
 from genre_spark.storage.tables import write_data
 from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genre_cells import Cell, apply_cells
@@ -27,6 +30,8 @@ from genre_spark.transforms.plain_genres import (
 )
 
 __all__ = ["Grouping", "group_file"]
+
+_COUNTED_HERE = 2_000_000  # movies; the driver counts them in less time than a Spark job starts
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def _group_plain(
     return Grouping(
         folder,
         vocabulary,
-        _count_movies(lines, config, folder, len(vocabulary)),
+        _count_movies(lines, config, folder, found["movies"], len(vocabulary)),
         rows=found["used"] + survey.rows,
         used=found["used"],
         kept=found["kept"],
@@ -149,7 +154,7 @@ def _group_any(lines: DataFrame, layout: CsvLayout, config: Config, fingerprint:
         return Grouping(
             folder,
             vocabulary,
-            _count_movies(lines, config, folder, len(vocabulary)),
+            _count_movies(lines, config, folder, totals.get["movies"], len(vocabulary)),
             rows=survey.rows,
             **totals.get,
             rejected=survey.rejected,
@@ -173,10 +178,28 @@ def _write_movies(movies: DataFrame, config: Config, fingerprint: str) -> str:
     )
 
 
-def _count_movies(lines: DataFrame, config: Config, folder: str, labels: int) -> list[int]:
-    movies = lines.sparkSession.read.schema(GENRES_SCHEMA).parquet(
-        literal_path(join(config.paths.genres, folder))
-    )
-    counted = movies.select(F.explode(LABEL_IDS).alias("label")).groupBy("label").count().collect()
+def _count_movies(
+    lines: DataFrame, config: Config, folder: str, movies: int, labels: int
+) -> list[int]:
+    """Count the movies of each label in the data that was written."""
+    place = join(config.paths.genres, folder)
+    if movies <= _COUNTED_HERE:
+        return _count_here(place, labels)
+    rows = lines.sparkSession.read.schema(GENRES_SCHEMA).parquet(literal_path(place))
+    counted = rows.select(F.explode(LABEL_IDS).alias("label")).groupBy("label").count().collect()
     counts = {row["label"]: row["count"] for row in counted}
     return [counts.get(label, 0) for label in range(labels)]
+
+
+def _count_here(folder: str, labels: int) -> list[int]:
+    """Count on the driver, batch by batch."""
+    system, inner = filesystem(folder)
+    counts = np.zeros(labels, np.int64)
+    for name in system.ls(inner, detail=False):
+        if not str(name).endswith(".parquet"):
+            continue
+        with system.open(name, "rb") as file:
+            for batch in pq.ParquetFile(file).iter_batches(columns=[LABEL_IDS]):
+                ids = pc.list_flatten(batch.column(0)).to_numpy(zero_copy_only=False)
+                counts += np.bincount(ids, minlength=labels)
+    return [int(count) for count in counts]
