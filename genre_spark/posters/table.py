@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.sql import SparkSession
 
 from genre_spark.config.posters import PostersConfig
@@ -23,6 +24,7 @@ from genre_spark.posters.arrow_columns import text_column
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import TooManyPosters, require_posters
 from genre_spark.posters.parts.parted_table import MOST_IN_ONE, prepare_in_parts, recorded_parts
+from genre_spark.posters.plan.cutting import deal_chunks
 from genre_spark.posters.plan.placeholders import PLACEHOLDER, PLACEHOLDER_FROM
 from genre_spark.posters.plan.planning import (
     Plan,
@@ -30,9 +32,16 @@ from genre_spark.posters.plan.planning import (
     plan_posters,
     posters_stand,
 )
-from genre_spark.posters.plan.receipts import STATE, facts_folder, read_hashes, sum_receipts
+from genre_spark.posters.plan.receipts import (
+    STATE,
+    done_chunks,
+    facts_folder,
+    read_hashes,
+    sum_receipts,
+)
 from genre_spark.posters.prepared import PreparedPosters, describe_posters
 from genre_spark.progress import counting
+from genre_spark.spark.session import count_task_slots
 from genre_spark.storage.files import filesystem, is_local, join, write_checked_json
 from genre_spark.storage.inventory import FileState, read_states
 from genre_spark.storage.tables import TableManifest, commit_table, read_manifest
@@ -81,9 +90,14 @@ def prepare_posters(
             before, unchanged=True, reused=before.rows, rejected=before.details["rejected"]
         )
     todo = [(index, chunk) for index, chunk in enumerate(plan.chunks) if chunk not in plan.done]
+    sizes = [plan.sizes[index] for index, _ in todo]
+    tasks = [
+        [todo[position] for position in positions]
+        for positions in deal_chunks(sizes, count_task_slots(spark))
+    ]
     job = ChunkJob(source, table, rejects_table, plan.ledger, config)
     with counting("posters", plan.fresh, by_tasks=True):
-        receipts = {**plan.done, **_run_chunks(spark, job, todo)}
+        receipts = {**plan.done, **_run_chunks(spark, job, tasks, anew=anew)}
     manifest = _commit(
         table, rejects_table, plan, [receipts[chunk] for chunk in plan.chunks], config
     )
@@ -160,26 +174,38 @@ def _read_plan(answer: str) -> Plan | None:
         return None
     if "error" in values:
         raise InvalidInputError(values["error"])
-    return Plan(**{**values, "chunks": tuple(values["chunks"])})
+    return Plan(**{**values, **{name: tuple(values[name]) for name in ("chunks", "sizes")}})
 
 
 def _run_chunks(
-    spark: SparkSession, job: ChunkJob, todo: Sequence[tuple[int, str]]
+    spark: SparkSession,
+    job: ChunkJob,
+    tasks: Sequence[Sequence[tuple[int, str]]],
+    *,
+    anew: bool,
 ) -> dict[str, dict[str, Any]]:
-    if not todo:
+    """Make the chunks of each task; return their receipts by digest."""
+    if not tasks:
         return {}
-    run = functools.partial(_answer_chunks, job, list(todo))
-    rows = spark.range(0, len(todo), 1, len(todo)).mapInArrow(short_task(run), _ANSWER).collect()
+    run = functools.partial(_answer_chunks, job, tasks, anew)
+    rows = spark.range(0, len(tasks), 1, len(tasks)).mapInArrow(short_task(run), _ANSWER).collect()
     return dict(json.loads(row[0]) for row in rows)
 
 
 def _answer_chunks(
-    job: ChunkJob, todo: Sequence[tuple[int, str]], batches: Iterable[pa.RecordBatch]
+    job: ChunkJob,
+    tasks: Sequence[Sequence[tuple[int, str]]],
+    anew: bool,
+    batches: Iterable[pa.RecordBatch],
 ) -> Iterable[pa.RecordBatch]:
+    context = TaskContext.get()
+    again = context is not None and context.attemptNumber() > 0 and not anew
+    done = done_chunks(job.table, job.rejects_table, {}) if again else {}
     for batch in batches:
         for position in batch.column(0).to_numpy().tolist():
-            index, chunk = todo[position]
-            yield _answers([(chunk, prepare_chunk(job, index, chunk))])
+            for index, chunk in tasks[position]:
+                receipt = done.get(chunk) or prepare_chunk(job, index, chunk)
+                yield _answers([(chunk, receipt)])
 
 
 def _answers(values: Sequence[Any]) -> pa.RecordBatch:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from genre_spark.config.posters import PostersConfig
 from genre_spark.posters import writing as poster_parts
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
-from genre_spark.posters.plan.cutting import chunk_sizes
+from genre_spark.posters.plan.cutting import chunk_sizes, deal_chunks
 from genre_spark.posters.plan.planning import plan_posters
 from tests.posters.pictures import jpeg
 
@@ -28,6 +28,22 @@ def test_the_last_chunks_are_small_so_that_cores_end_together():
     assert sizes[0] == 2048
     assert max(sizes[-8:]) <= 384
     assert len(sizes) < 1000
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2048), max_size=300), st.integers(1, 300))
+def test_every_chunk_is_dealt_once_in_its_order(sizes, slots):
+    dealt = deal_chunks(sizes, slots)
+    assert [chunk for task in dealt for chunk in task] == list(range(len(sizes)))
+    assert all(0 < len(task) <= 8 for task in dealt)
+
+
+def test_few_tasks_take_most_chunks_and_the_last_ones_take_one_each():
+    tasks = [len(task) for task in deal_chunks(chunk_sizes(10_000, 563), 2)]
+    assert tasks[0] == 8
+    assert tasks[-4:] == [1, 1, 1, 1]
+    assert len(tasks) < 20
+    assert [len(task) for task in deal_chunks([100] * 40, 20)] == [1] * 40
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from genre_spark.config.posters import PostersConfig
 from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.posters.plan.ledger import KEY, PLAN_SCHEMA, Ledger
 
-__all__ = ["chunk_sizes", "cut_chunks", "even_sizes", "rows_per_chunk"]
+__all__ = ["chunk_sizes", "cut_chunks", "deal_chunks", "even_sizes", "rows_per_chunk"]
 
 _CHUNK_BYTES = 128 << 20
+_CHUNKS_PER_TASK = 8  # some seconds of work: a task that fails, or whose machine goes, is repeated
 _STORED_SHARE = {"jpeg": 0.13, "png": 0.6, "raw": 1.0}  # of 3 bytes per pixel, about
 
 
@@ -47,6 +48,31 @@ def even_sizes(rows: int, largest: int) -> list[int]:
     elif left:
         sizes.append(left)
     return sizes
+
+
+def deal_chunks(sizes: Sequence[int], slots: int) -> list[range]:
+    """Deal chunks to tasks, many to the first ones, so that few tasks start and all end together.
+
+    Starting a task costs as much as preparing some dozen posters. The files do not depend on this.
+
+    Args:
+        sizes: posters of each chunk, large ones first.
+        slots: tasks that run at once.
+
+    Returns:
+        The positions of each task's chunks.
+    """
+    tasks: list[range] = []
+    start, left = 0, sum(sizes)
+    while start < len(sizes):
+        stop, taken = start + 1, sizes[start]
+        for size in sizes[stop : start + _CHUNKS_PER_TASK]:
+            if taken + size > left / (2 * slots):
+                break
+            stop, taken = stop + 1, taken + size
+        tasks.append(range(start, stop))
+        start, left = stop, left - taken
+    return tasks
 
 
 def _smallest(largest: int) -> int:

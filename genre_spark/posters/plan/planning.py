@@ -60,6 +60,7 @@ class Plan:
         fingerprint: digest of what the table's content depends on: listing and configuration.
         ledger: name of the plan's file in the table's folder; "" where the table is up to date.
         chunks: digest of each chunk, by row group of the ledger.
+        sizes: posters of each chunk.
         done: digest -> receipt of chunks that are whole.
         rejects: name of the file of what is rejected by its name, or None.
         reject_counts: reason -> number of files rejected before any is read.
@@ -71,6 +72,7 @@ class Plan:
     fingerprint: str
     ledger: str
     chunks: tuple[str, ...]
+    sizes: tuple[int, ...]
     done: dict[str, dict[str, Any]]
     rejects: str | None
     reject_counts: dict[str, int]
@@ -142,7 +144,9 @@ def plan_posters(
     digest = listed.digest(settings)
     whole = {} if anew else done_chunks(table, rejects_table, base.receipts)
     if whole.keys() >= set(base.digests) and _stands(table, rejects_table, digest):
-        return Plan(digest, "", (), {}, None, {}, len(listed.posters) + len(listed.rejected), 0, 0)
+        return Plan(
+            digest, "", (), (), {}, None, {}, len(listed.posters) + len(listed.rejected), 0, 0
+        )
     return plan_listed(listed, base, whole, digest, table, rejects_table, config)
 
 
@@ -184,6 +188,7 @@ def plan_listed(
         fingerprint=digest,
         ledger=ledger,
         chunks=tuple(chunks),
+        sizes=tuple(group.num_rows for group, _ in groups),
         done=done,
         rejects=write_rejects(rejects_table, f"names-{digest}", rejected) if rejected else None,
         reject_counts=dict(Counter(reason for _, reason, _ in rejected)),
