@@ -21,8 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -168,32 +166,37 @@ class Lookup:
         """Return the extreme number of the row's labels by looking for them in order of number.
 
         Spark compiles such a chain of cases; it interprets the function of F.transform, movie by
-        movie.
+        movie. The chain is written as SQL: as columns it would be a few hundred calls of the JVM.
         """
-        found: list[tuple[Column, Column]] = []
+        found: list[tuple[str, str]] = []
         for split, row in zip(self.splits, values, strict=True):
             numbers = sorted(set(row) - {otherwise}, reverse=reverse)
             labels = [[label for label, value in enumerate(row) if value == n] for n in numbers]
-            cases = [(_has_any(which), F.lit(n)) for which, n in zip(labels, numbers, strict=True)]
-            found.append((F.col(SPLIT) == split, _first_case(cases, otherwise)))
-        return _first_case(found, otherwise)
+            cases = [
+                (_has_any(which), _bigint(n)) for which, n in zip(labels, numbers, strict=True)
+            ]
+            found.append((f"{SPLIT} = {_text(split)}", _first_case(cases, otherwise)))
+        return F.expr(_first_case(found, otherwise))
 
 
-def _first_case(cases: Sequence[tuple[Column, Column]], otherwise: int) -> Column:
-    """Return the value of the first case that holds: side by side, as Connect nests 100 levels."""
+def _first_case(cases: Sequence[tuple[str, str]], otherwise: int) -> str:
+    """Return the value of the first case that holds, in SQL."""
     if not cases:
-        return F.lit(otherwise)
-    chain = F.when(*cases[0])
-    for condition, value in cases[1:]:
-        chain = chain.when(condition, value)
-    return chain.otherwise(F.lit(otherwise))
+        return _bigint(otherwise)
+    chain = " ".join(f"WHEN {condition} THEN {value}" for condition, value in cases)
+    return f"CASE {chain} ELSE {_bigint(otherwise)} END"
 
 
-def _has_any(labels: Sequence[int]) -> Column:
-    found = [F.array_contains(LABEL_IDS, label) for label in labels]
-    while len(found) > 1:  # a tree of little depth
-        found = [reduce(or_, found[at : at + 2]) for at in range(0, len(found), 2)]
-    return found[0]
+def _has_any(labels: Sequence[int]) -> str:
+    return " OR ".join(f"array_contains({LABEL_IDS}, {label})" for label in labels)
+
+
+def _bigint(value: int) -> str:
+    return f"CAST('{value}' AS BIGINT)" if value == LOWEST else f"{value}L"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def bigints(values: Sequence[int]) -> Column:
