@@ -84,7 +84,7 @@ class StoredValues:
         Raises:
             OSError: the file cannot be read, or ends before the value does.
         """
-        place, offset = memoryview(out.reshape(-1)), self._offsets[row]
+        place, offset = out.reshape(-1).data, self._offsets[row]
         while place.nbytes:
             count = os.preadv(self._file.fileno(), [place], offset)
             if not count:
