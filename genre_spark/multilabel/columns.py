@@ -78,7 +78,7 @@ def check_new_column(data: DataFrame, name: str, role: str) -> None:
 def append_columns(data: DataFrame, *columns: Column) -> DataFrame:
     """Return the data with new columns behind its own, with the metadata of their aliases.
 
-    `withColumn` loses it on Spark Connect, whose server gives the column no metadata in its place.
+    `withColumn` loses it on Spark Connect (4.0 to 4.3): the server gives the column an empty one.
     """
     return data.select("*", *columns)
 

@@ -35,7 +35,7 @@ def start_server(spark: Any) -> str:
     kind = "org.apache.spark.sql.connect.service.SparkConnectService$"
     loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
     service = loader.loadClass(kind).getField("MODULE$").get(None)
-    settings = context._jsc.sc().env().conf()  # SparkEnv.get cannot be called in Spark 4.3
+    settings = context._jsc.sc().conf()  # the one of SparkEnv, which is closed in Spark 4.3
     settings.set("spark.connect.grpc.binding.address", "127.0.0.1")
     settings.set("spark.connect.grpc.binding.port", "0")
     service.start(context._jsc.sc())  # nothing where it runs
