@@ -19,6 +19,8 @@ import os
 import sys
 from contextlib import redirect_stdout, suppress
 
+from genre_spark.workers.sockets import acknowledged_at_once
+
 __all__ = ["DAEMON_MODULE", "SKLEARN_TOO", "serve"]
 
 DAEMON_MODULE = "genre_spark.workers.daemon"
@@ -40,10 +42,11 @@ def serve() -> None:
         for name in _IMPORTED + (_WITH_SKLEARN if os.environ.get(SKLEARN_TOO) else ()):
             with suppress(ImportError):  # the worker that needs it will name it
                 importlib.import_module(name)
-        from pyspark.daemon import manager  # noqa: PLC0415 - it reads sys.argv when imported
+        from pyspark import daemon  # noqa: PLC0415 - it reads sys.argv when imported
+    daemon.worker_main = acknowledged_at_once(daemon.worker_main)
     gc.collect()
     gc.freeze()
-    manager()
+    daemon.manager()
 
 
 if __name__ == "__main__":
