@@ -24,6 +24,7 @@ INTERPRETED = {
 }
 ON_CONNECT = os.environ.get("GENRE_SPARK_TEST_SESSION") == "connect"
 
+os.environ.setdefault("JDK_JAVA_OPTIONS", SHORT_LIVED_JVM)  # of every JVM that a test starts
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 # Workers of local mode import the package from here, whether it is installed or not.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from genre_spark.storage.files import filesystem
 
 __all__ = [
     "DIVERGING",
@@ -21,7 +20,7 @@ __all__ = [
     "name_axes",
     "new_figure",
     "tidy_axes",
-    "write_figure",
+    "to_png",
 ]
 
 INK = "#22262b"
@@ -83,9 +82,8 @@ def add_legend_below(figure: Figure, axes: Sequence[Axes], *, columns: int) -> N
     )
 
 
-def write_figure(figure: Figure, path: str) -> None:
-    """Write a figure as PNG to a path or URL."""
-    system, inner = filesystem(path)
-    system.makedirs(inner.rsplit("/", 1)[0], exist_ok=True)
-    with system.open(inner, "wb") as file:
-        figure.savefig(file, format="png", dpi=110)
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as the content of a PNG file."""
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    return content.getvalue()

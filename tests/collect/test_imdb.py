@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tenacity import wait_none
 
+from genre_spark.collect import imdb_files
 from genre_spark.config import Config, build_config
 from genre_spark.errors import InvalidInputError
 from genre_spark.pipelines import collect_imdb
@@ -170,7 +172,8 @@ class Mirror(LoopbackServer):
         return response
 
 
-def test_a_mirror_is_downloaded_once_and_whole(spark, folder) -> None:
+def test_a_mirror_is_downloaded_once_and_whole(spark, folder, monkeypatch) -> None:
+    monkeypatch.setattr(imdb_files, "wait_exponential", lambda **_: wait_none())
     with Mirror(folder / "imdb") as mirror:
         config = make_config(folder, source=mirror.url)
         assert collect_imdb.run(spark, config).counts["movies"] == 2

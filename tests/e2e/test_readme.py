@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import short_lived_jvm
 from tests.e2e.running import ROOT, environment
 
 pytestmark = pytest.mark.e2e
@@ -22,13 +23,14 @@ SKIPPED += ("package-models",)
 def paste(command: list[str], folder: Path) -> str:
     """Run a command in a folder as a user does, and return what it prints."""
     python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    java = {"JDK_JAVA_OPTIONS": short_lived_jvm()}
     done = subprocess.run(
         command,
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=600,
-        env={**environment(), **python},
+        env={**environment(), **python, **java},
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

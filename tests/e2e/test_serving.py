@@ -21,6 +21,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from genre_spark.config import load_config
+from genre_spark.pipelines import predict
+from genre_spark.pipelines.stage import StageResult
 from genre_spark.serving.movie_model import MovieModel
 from genre_spark.tracking.stores.addresses import use_store
 from tests.e2e.running import environment, run_json, table_rows
@@ -124,17 +127,20 @@ def test_answers_are_written_as_csv_where_asked_for(predicted, new_folder, answe
     assert {int(row["movie_id"]) for row in rows} == set(answers)
 
 
-def test_only_new_and_changed_movies_are_predicted_again(finished, new_folder, predicted, answers):
-    words = [f"paths.new={new_folder}"]
-    assert run_json("predict", finished.recipe, *words)["counts"]["predicted"] == 0
+def test_only_new_and_changed_movies_are_predicted_again(spark, finished, new_folder, predicted):
+    def again(folder: Path) -> StageResult:
+        words = [f"paths.new={folder}", "paths.new_csv=null"]
+        return predict.run(spark, load_config(finished.recipe, words))
+
+    assert again(new_folder).counts["predicted"] == 0
     changed = new_folder.parent / "changed"
     shutil.copytree(new_folder, changed)
     with (changed / "countries.csv").open("a") as file:
         file.write("2,France\n")
-    again = run_json("predict", finished.recipe, f"paths.new={changed}", "paths.new_csv=null")
+    counts = again(changed).counts
     # the posters of a copy have other paths: their movies are read again too
-    assert again["counts"]["predicted"] >= 1
-    assert again["counts"]["movies"] == len(MOVIES)
+    assert counts["predicted"] >= 1
+    assert counts["movies"] == len(MOVIES)
 
 
 def test_the_packaged_model_gives_what_the_stage_gives(finished, answers, best, frame):

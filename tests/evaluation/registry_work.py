@@ -16,10 +16,10 @@ from genre_spark.evaluation.scores import SHOWN, Score
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import EVALUATION_SCHEMA, PREDICTIONS_SCHEMA, SAMPLES_SCHEMA
 from genre_spark.serving.movie_model import MovieModel
-from genre_spark.storage.tables import write_table
 from genre_spark.tracking import model_run, open_run
 from tests.serving.packages import FOREST, FORM, GENRES, LINEAR, NETWORK, SPECIFICATION
 from tests.serving.packages import write_package as write_small_package
+from tests.stored_rows import store_rows
 
 FAMILIES = {
     "multilabel_random_forest": "multilabel",
@@ -58,7 +58,7 @@ def recipe(folder, **sections) -> Config:
     )
 
 
-def write_work(spark, folder: Path) -> Work:
+def write_work(folder: Path) -> Work:
     """Write metadata, samples, models and predictions; the stack is right about every movie."""
     config = recipe(folder)
     raw, images = _movies(folder / "m")
@@ -69,7 +69,7 @@ def write_work(spark, folder: Path) -> Work:
         answers[name] = MovieModel(package).predict(frame)
     truth = answers["fused"].decided
     _write_models(folder / "made", config)
-    _write_samples(spark, config, truth, images)
+    _write_samples(config, truth, images)
     with open_run(config, "training") as stage:
         for name, family in FAMILIES.items():
             with model_run(stage, name, family=family, method=name) as run:
@@ -81,16 +81,12 @@ def write_work(spark, folder: Path) -> Work:
                 for i, (t, p) in enumerate(zip(truth, probabilities, strict=True))
             ]
             for split in ("validation", "test"):
-                write_table(
-                    spark.createDataFrame(rows, PREDICTIONS_SCHEMA),
-                    config.paths.predictions(name, split),
-                    fingerprint=name,
-                    details=details,
-                )
+                place = config.paths.predictions(name, split)
+                store_rows(place, PREDICTIONS_SCHEMA, rows, fingerprint=name, details=details)
     return Work(config, truth, {name: each.decided for name, each in answers.items()})
 
 
-def write_evaluation(spark, config: Config, best: str) -> None:
+def write_evaluation(config: Config, best: str) -> None:
     """Write an evaluation in which a model is the best of all; it is the only one to package."""
     tables = Catalogue(config)
     scores, runs = [], {}
@@ -105,8 +101,10 @@ def write_evaluation(spark, config: Config, best: str) -> None:
             scores += [Score(*start, split, "f1_micro", "f1", genre, value) for genre in GENRES]
             scores += [Score(*start, split, "f1_micro", "support", genre, 9.0) for genre in GENRES]
     details = {"models": [best], "vocabulary": list(GENRES), "runs": runs}
-    tables.evaluation.write(
-        spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA),
+    store_rows(
+        tables.evaluation.path,
+        EVALUATION_SCHEMA,
+        [astuple(score) for score in scores],
         fingerprint=best,
         details={**details, "movies": {"training": 9, "validation": MOVIES, "test": MOVIES}},
     )
@@ -148,7 +146,7 @@ def _write_models(made: Path, config: Config) -> None:
     SPECIFICATION.save(config.paths.model("features"))
 
 
-def _write_samples(spark, config: Config, truth: np.ndarray, images: np.ndarray) -> None:
+def _write_samples(config: Config, truth: np.ndarray, images: np.ndarray) -> None:
     rows = []
     for number, (labels, image) in enumerate(zip(truth, images, strict=True)):
         encoding = ("png", "raw")[number % 2]
@@ -156,7 +154,7 @@ def _write_samples(spark, config: Config, truth: np.ndarray, images: np.ndarray)
         content = cv2.imencode(".png", image)[1].tobytes() if encoding == "png" else pixels
         stored = (number, content, FORM.height, FORM.width, 3, encoding)
         rows.append((*stored, labels.tolist(), 1.0))
-    frame = spark.createDataFrame(rows, SAMPLES_SCHEMA)
+    details = {"vocabulary": list(GENRES)}
     for split in ("train", "validation"):
-        table = Catalogue(config).samples(split)
-        table.write(frame, fingerprint="s", details={"vocabulary": list(GENRES)})
+        place = Catalogue(config).samples(split).path
+        store_rows(place, SAMPLES_SCHEMA, rows, fingerprint="s", details=details)

@@ -21,10 +21,10 @@ CHALLENGERS = ("scratch", "regression", "multilabel_random_forest", "fused")
 
 
 @pytest.fixture(scope="module")
-def work(spark, tmp_path_factory) -> Iterator[Work]:
+def work(tmp_path_factory) -> Iterator[Work]:
     with pytest.MonkeyPatch.context() as patch:  # pictures take seconds, and are tested elsewhere
         patch.setattr(compare, "_log_pictures", lambda *_: None)
-        yield write_work(spark, tmp_path_factory.mktemp("registry"))
+        yield write_work(tmp_path_factory.mktemp("registry"))
 
 
 def aliases(config: Config) -> dict[str, str]:
@@ -34,7 +34,7 @@ def aliases(config: Config) -> dict[str, str]:
 
 
 def register_best(spark, config: Config, name: str):
-    write_evaluation(spark, config, name)
+    write_evaluation(config, name)
     package_models.run(spark, config)
     return compare.run(spark, config)
 
@@ -131,7 +131,7 @@ def test_a_champion_goes_back_by_one_command(spark, work, verdicts) -> None:
 
 def test_a_model_without_a_package_is_not_registered_and_compare_says_why(spark, work) -> None:
     config = recipe(work.config.paths.work, mlflow={"registered_model": "others"})
-    write_evaluation(spark, config, "regression")  # and package-models has not run since
+    write_evaluation(config, "regression")  # and package-models has not run since
     assert "regression is not registered" in compare.run(spark, config).notes[-1]
 
 

@@ -21,8 +21,8 @@ from genre_spark.pipelines import compare, evaluate
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.measuring.gathered import gather
 from genre_spark.schemas import PREDICTIONS_SCHEMA, SAMPLES_WITHOUT_POSTERS_SCHEMA
-from genre_spark.storage.tables import write_table
 from genre_spark.tracking import experiment_address, resolve_tracking_uri
+from tests.stored_rows import store_rows
 
 SHORT = {
     "f1_micro": "f1_micro",
@@ -54,8 +54,8 @@ def evaluated(spark, tmp_path_factory):
     config = recipe(tmp_path_factory.mktemp("work"), mlflow={"registered_model": "genres"})
     truth, _ = made_up("expert", "train")
     rows = [(index, row.tolist(), 1.0) for index, row in enumerate(truth)]
-    train = spark.createDataFrame(rows, SAMPLES_WITHOUT_POSTERS_SCHEMA)
-    write_table(train, config.paths.samples("train"), fingerprint="a")
+    samples = config.paths.samples("train")
+    store_rows(samples, SAMPLES_WITHOUT_POSTERS_SCHEMA, rows, fingerprint="a")
     for model in ("expert", "guess"):
         for split in ("validation", "test"):
             truth, scores = made_up(model, split)
@@ -75,8 +75,7 @@ def evaluated(spark, tmp_path_factory):
                 "run_id": "",
             }
             place = config.paths.predictions(model, split)
-            frame = spark.createDataFrame(rows, PREDICTIONS_SCHEMA)
-            write_table(frame, place, fingerprint=model, details=details)
+            store_rows(place, PREDICTIONS_SCHEMA, rows, fingerprint=model, details=details)
     result = evaluate.run(spark, config)
     table = Catalogue(config).evaluation.read(spark).collect()
     return config, result, table

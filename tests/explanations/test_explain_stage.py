@@ -30,6 +30,7 @@ from genre_spark.vision.inference.network_file import PosterForm, save_network
 from genre_spark.vision.models import build_network
 from genre_spark.vision.models.fused import build_fused
 from tests.multilabel.tables import fit_in_process
+from tests.stored_rows import store_rows
 
 GENRES = ["Comedy", "Drama", "War"]
 WORDS = ("jokes", "tears", "soldiers", "film")
@@ -83,7 +84,7 @@ def write_sample(spark, config, split, labels, first=0):
         for n, label in enumerate(labels)
     ]
     table = Catalogue(config).samples(split)
-    table.write(spark.createDataFrame(rows, table.schema), fingerprint=split)
+    store_rows(table.path, table.schema, rows, fingerprint=split)
 
 
 def write_predictions(spark, config, name, split, labels, odds, run_id, first=0):
@@ -93,8 +94,8 @@ def write_predictions(spark, config, name, split, labels, odds, run_id, first=0)
     ]
     details = {"vocabulary": GENRES, "family": FAMILIES[name], "method": name, "run_id": run_id}
     table = Catalogue(config).predictions(name, split)
-    frame = spark.createDataFrame(rows, table.schema)
-    table.write(frame, fingerprint=f"{name}-{split}", details=details)
+    fingerprint = f"{name}-{split}"
+    store_rows(table.path, table.schema, rows, fingerprint=fingerprint, details=details)
 
 
 def write_models(spark, config, features, labels):
@@ -156,8 +157,10 @@ def work(spark, tmp_path_factory):
         for name, family in FAMILIES.items()
         for metric, value in (("threshold", 0.4), ("f1_micro", 0.7))
     ]
-    table.write(
-        spark.createDataFrame(rows, table.schema),
+    store_rows(
+        table.path,
+        table.schema,
+        rows,
         fingerprint="evaluation",
         details={
             "models": sorted(FAMILIES),

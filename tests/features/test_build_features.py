@@ -15,6 +15,7 @@ from genre_spark.features import FeatureSpecification, FrameEngine
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.features.build_features import run
 from genre_spark.pipelines.sampling.splitting import split_movies
+from tests.stored_rows import store_rows
 
 MOVIES = 40
 
@@ -44,12 +45,9 @@ def config(spark: SparkSession, tmp_path: Path) -> Config:
     genres = [(movie, ["Drama"], [0]) for movie in range(MOVIES)]
     pixels = [np.full(300, movie, np.uint8).tobytes() for movie in range(MOVIES - 10)]
     posters = [(m, image, 10, 10, 3, "raw", f"{m}.jpg") for m, image in enumerate(pixels)]
-    tables.genres.write(
-        spark.createDataFrame(genres, tables.genres.schema),
-        fingerprint="g",
-        details={"vocabulary": ["Drama"]},
-    )
-    tables.posters.write(spark.createDataFrame(posters, tables.posters.schema), fingerprint="p")
+    place, details = tables.genres, {"vocabulary": ["Drama"]}
+    store_rows(place.path, place.schema, genres, fingerprint="g", details=details)
+    store_rows(tables.posters.path, tables.posters.schema, posters, fingerprint="p")
     movies = spark.range(MOVIES).withColumnRenamed("id", "movie_id")
     splits = {
         row["movie_id"]: row["split"] for row in split_movies(spark, config, movies).collect()

@@ -15,6 +15,7 @@ from genre_spark.fusion.stacking import Penalty, StackedModel
 from genre_spark.pipelines import train_stack
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.storage.files import join
+from tests.stored_rows import store_rows
 
 GENRES = ["Comedy", "Drama", "War"]
 
@@ -40,18 +41,16 @@ def rows_of(labels, noise, seed, first=0):
     ]
 
 
-def write(spark, config, labels, vocabulary=GENRES, models=("one", "two")):
+def write(config, labels, vocabulary=GENRES, models=("one", "two")):
     """Predictions of two models, each with errors of its own."""
     for number, model in enumerate(models):
         for split, truth in labels.items():
             table = Catalogue(config).predictions(model, split)
             first = 0 if split == "validation" else 10_000
             rows = rows_of(truth, 1.5, [number, first], first)
-            table.write(
-                spark.createDataFrame(rows, table.schema).repartition(3),
-                fingerprint=f"{model}-{split}",
-                details={"vocabulary": list(vocabulary)},
-            )
+            details = {"vocabulary": list(vocabulary)}
+            name = f"{model}-{split}"
+            store_rows(table.path, table.schema, rows, fingerprint=name, details=details, files=3)
 
 
 def draw_labels(rows, seed):
@@ -69,7 +68,7 @@ def loss(labels, odds):
 
 def test_a_stack_beats_its_models_and_its_predictions_can_be_evaluated(spark, config):
     labels = {"validation": draw_labels(200, 1), "test": draw_labels(200, 2)}
-    write(spark, config, labels)
+    write(config, labels)
     result = train_stack.run(spark, config)
     assert result.counts["movies_fused"] == 200
     stacked = loss(labels["test"], read(spark, config, "test"))
@@ -120,12 +119,11 @@ def test_a_validation_movies_own_labels_do_not_move_its_prediction(spark, config
 
 def test_a_movie_that_one_model_has_not_predicted_is_predicted_all_the_same(spark, config):
     labels = {"validation": draw_labels(100, 1), "test": draw_labels(50, 2)}
-    write(spark, config, labels)
+    write(config, labels)
     table = Catalogue(config).predictions("two", "test")
     rows = [row for row in table.read(spark).collect() if row.movie_id != 10_000]
-    table.write(
-        spark.createDataFrame(rows, table.schema), fingerprint="x", details={"vocabulary": GENRES}
-    )
+    details = {"vocabulary": GENRES}
+    store_rows(table.path, table.schema, rows, fingerprint="x", details=details)
     result = train_stack.run(spark, config)
     assert any("fused is fitted on validation" in note for note in result.notes)
     found = read(spark, config, "test")
@@ -155,7 +153,7 @@ def test_what_a_movie_lacks_silences_the_models_that_need_it(spark):
 
 def test_labels_of_test_movies_do_not_move_anything(spark, config):
     labels = {"validation": draw_labels(100, 1), "test": draw_labels(50, 2)}
-    write(spark, config, labels)
+    write(config, labels)
     train_stack.run(spark, config)
     before = read(spark, config, "validation"), read(spark, config, "test")
     for model in ("one", "two"):  # as before, with labels that are all wrong
@@ -164,11 +162,8 @@ def test_labels_of_test_movies_do_not_move_anything(spark, config):
             (row.movie_id, [1 - v for v in row.labels], row.probabilities, row.prediction)
             for row in table.read(spark).collect()
         ]
-        table.write(
-            spark.createDataFrame(rows, table.schema),
-            fingerprint="turned",
-            details={"vocabulary": GENRES},
-        )
+        details = {"vocabulary": GENRES}
+        store_rows(table.path, table.schema, rows, fingerprint="turned", details=details)
     assert not train_stack.run(spark, config).reused
     assert np.array_equal(before[0], read(spark, config, "validation"))
     assert np.array_equal(before[1], read(spark, config, "test"))
@@ -178,8 +173,8 @@ def test_models_of_other_genres_and_missing_predictions_are_rejected(spark, conf
     with pytest.raises(MissingTableError, match="predictions/one/"):
         train_stack.run(spark, config)
     labels = {"validation": draw_labels(40, 1), "test": draw_labels(40, 2)}
-    write(spark, config, labels)
-    write(spark, config, labels, vocabulary=["Comedy", "Drama", "Western"], models=("two",))
+    write(config, labels)
+    write(config, labels, vocabulary=["Comedy", "Drama", "Western"], models=("two",))
     with pytest.raises(InvalidInputError, match="two predicts 3 genres"):
         train_stack.run(spark, config)
 

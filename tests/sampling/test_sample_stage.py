@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
-from pyspark.sql import SparkSession
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sampling.sample import run
 from genre_spark.schemas import GENRES_SCHEMA
-from genre_spark.storage.tables import read_manifest, table_files, write_table
+from genre_spark.storage.tables import read_manifest, table_files
 from genre_spark.vision.feed.stored_values import OpenFiles, find_values
+from tests.stored_rows import store_rows
 
 VOCABULARY = ["Comedy", "Drama", "Horror", "Western"]
 MOVIES = 800
@@ -34,7 +34,7 @@ def poster_of(movie: int) -> bytes:
 
 
 @pytest.fixture
-def tables(spark: SparkSession, make_config):
+def tables(make_config):
     """Write genres and posters tables; the last fifty movies have no poster."""
 
     def write(partitions: int = 3, **sections):
@@ -46,8 +46,8 @@ def tables(spark: SparkSession, make_config):
             (genres, catalogue.genres, {"vocabulary": VOCABULARY}),
             (posters, catalogue.posters, {}),
         ):
-            frame = spark.createDataFrame(rows, table.schema).repartition(partitions)
-            table.write(frame, fingerprint="f", details=details)
+            kept = {"fingerprint": "f", "details": details, "files": partitions}
+            store_rows(table.path, table.schema, rows, **kept)
         return config
 
     return write
@@ -215,13 +215,8 @@ def test_what_cannot_be_is_told_with_exit_code_2(spark, tables, make_config) -> 
     with pytest.raises(InvalidConfigError, match=r"split: .*group_by null with method iterative"):
         make_config(split={"method": "iterative", "group_by": "title"})
     config = tables()
-    genres = spark.createDataFrame([(10**6, ["Drama"], [1])], GENRES_SCHEMA)
-    write_table(
-        genres,
-        config.paths.genres,
-        fingerprint="g",
-        details={"vocabulary": VOCABULARY},
-    )
+    genres, details = [(10**6, ["Drama"], [1])], {"vocabulary": VOCABULARY}
+    store_rows(config.paths.genres, GENRES_SCHEMA, genres, fingerprint="g", details=details)
     with pytest.raises(
         InvalidInputError,
         match=r"no movie has both genres and a poster \(1 movies with genres, 750",

@@ -19,11 +19,13 @@ from genre_spark.tracking import resolve_tracking_uri
 from tests.fusion.test_linear_stage import recipe, write_movies
 
 SKIPPED = ("prepare-posters", "train-multilabel", "train-cnn", "package-models")
+MODELS = {"models": {"text": {"blocks": {"words": 1}}, "themes": {"blocks": {"themes": 1}}}}
+STACK = {"models": {"fused": ["text", "themes"]}, "folds": 2}
 
 
 def test_splits_and_models_are_made_per_seed_and_genres_once(spark, tmp_path) -> None:
     write_movies(tmp_path)
-    config = recipe(tmp_path, seeds=2, skip_stages=SKIPPED)
+    config = recipe(tmp_path, seeds=2, skip_stages=SKIPPED, linear=MODELS, stack=STACK)
     results = {result.stage: result for result in run(lambda: spark, config)}
     (second,) = seed_configs(config)
     assert second.seed == config.seed + 1

@@ -6,30 +6,24 @@ import os
 import signal
 import threading
 import time
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from torch import multiprocessing, nn
 
-from genre_spark.config import CnnConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
 from genre_spark.storage.tables import table_files
 from genre_spark.vision.feed.memory_feed import MemoryFeed
 from genre_spark.vision.inference.network_file import PosterForm
-from genre_spark.vision.training.checkpoints import Checkpoints
 from genre_spark.vision.training.distribution import choose_backend, launch
 from genre_spark.vision.training.job import TrainingJob
-from genre_spark.vision.training.loop import train
 from genre_spark.vision.training.losses import build_loss
-from genre_spark.vision.training.outcomes import TrainingPlan
 from genre_spark.vision.training.processes import ProcessGroup
 from genre_spark.vision.training.sample_facts import count_labels
 from genre_spark.vision.training.validation import score
 from tests.vision.conftest import make_config, slow
+from tests.vision.rows_of_two import UNEVEN, make_rows, train_both, train_rows
 from tests.vision.small import HEIGHT, VOCABULARY, WIDTH
 
 
@@ -125,61 +119,21 @@ def test_a_killed_process_fails_the_job_and_the_next_run_continues(
     )  # epochs before the kill came from the checkpoint
 
 
-def make_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(1)
-    return rng.normal(3, 2, (rows, 4)).astype(np.float32), (rng.random((rows, 3)) < 0.4).astype(
-        np.float32
-    )
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> tuple[Path, Path]:
+    """The folders of what two processes, started once, have trained on each of both."""
+    folder = tmp_path_factory.mktemp("pair")
+    for number in range(2):
+        (folder / str(number)).mkdir()
+    multiprocessing.spawn(train_both, (str(folder),), nprocs=2)
+    return folder / "0", folder / "1"
 
 
-def train_rows(
-    folder: str, rank: int, size: int, rows: int, batch_size: int, normalised: bool
-) -> None:
-    """Train a layer on rows of numbers, as one of `size` processes, and save the outcome."""
-    torch.set_num_threads(1)
-    if size > 1:
-        dist.init_process_group(
-            "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size
-        )
-    torch.manual_seed(4)
-    network = nn.Sequential(nn.BatchNorm1d(4) if normalised else nn.Identity(), nn.Linear(4, 3))
-    features, labels = make_rows(rows)
-    share = {"batch_size": batch_size, "seed": 5, "rank": rank, "world_size": size}
-    feeds = (
-        MemoryFeed(features, labels, **share),
-        MemoryFeed(features, labels, **{**share, "shuffle": False}),
-    )
-    settings = CnnConfig(batch_size=batch_size, optimizer="sgd", learning_rate=0.1, patience=9)
-    plan = TrainingPlan(settings, seed=3, epochs=3, learning_rate=0.1, label="rows")
-    group = ProcessGroup(rank, size)
-    outcome = train(
-        network,
-        build_loss("bce"),
-        feeds,
-        plan,
-        Checkpoints(f"{folder}/{size}", "rows"),
-        group=group,
-    )
-    last, best = (asdict(outcome.history[epoch]) for epoch in (-1, outcome.best_epoch))
-    torch.save(
-        {"network": network.state_dict(), "last": last, "best": best},
-        f"{folder}/rank-{rank}-of-{size}.pt",
-    )
-    if size > 1:
-        dist.destroy_process_group()
-
-
-def train_both(rank: int, folder: str, *arguments: int | bool) -> None:
-    train_rows(folder, rank, 2, *arguments)
-
-
-def test_a_process_without_a_share_of_the_last_batch_changes_nothing(tmp_path):
+def test_a_process_without_a_share_of_the_last_batch_changes_nothing(pair, tmp_path):
     """Of nine rows in batches of eight, the second process has none in the last batch."""
-    multiprocessing.spawn(train_both, (str(tmp_path), 9, 8, False), nprocs=2)
-    train_rows(str(tmp_path), 0, 1, 9, 8, False)
-    alone, first, second = (
-        torch.load(tmp_path / f"rank-{name}.pt") for name in ("0-of-1", "0-of-2", "1-of-2")
-    )
+    train_rows(str(tmp_path), 0, 1, *UNEVEN)
+    files = (tmp_path / "rank-0-of-1.pt", pair[0] / "rank-0-of-2.pt", pair[0] / "rank-1-of-2.pt")
+    alone, first, second = map(torch.load, files)
     for name, value in alone["network"].items():
         torch.testing.assert_close(first["network"][name], value)
         assert torch.equal(first["network"][name], second["network"][name])
@@ -187,10 +141,9 @@ def test_a_process_without_a_share_of_the_last_batch_changes_nothing(tmp_path):
     assert first["last"]["validation_loss"] == pytest.approx(alone["last"]["validation_loss"])
 
 
-def test_processes_validate_with_the_statistics_of_the_first_one(tmp_path):
+def test_processes_validate_with_the_statistics_of_the_first_one(pair):
     """The validation loss is that of the kept network on all rows."""
-    multiprocessing.spawn(train_both, (str(tmp_path), 16, 8, True), nprocs=2)
-    kept = torch.load(tmp_path / "rank-0-of-2.pt")
+    kept = torch.load(pair[1] / "rank-0-of-2.pt")
     network = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
     network.load_state_dict(kept["network"])
     feed = MemoryFeed(*make_rows(16), batch_size=16, shuffle=False)

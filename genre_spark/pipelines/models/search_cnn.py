@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from genre_spark.extras import require
+
+require("torch", "torchvision", "optuna")  # before torch is imported, which takes seconds
+
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config

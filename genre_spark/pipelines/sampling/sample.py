@@ -16,7 +16,7 @@ from genre_spark.evaluation.sample_balance import (
     draw_balance,
     format_balance,
 )
-from genre_spark.evaluation.style import write_figure
+from genre_spark.evaluation.style import to_png
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sampling.sample_tables import poster_details, write_samples
 from genre_spark.pipelines.sampling.splitting import eligible_movies, split_inputs, split_movies
@@ -29,7 +29,7 @@ from genre_spark.sampling.description import ALL, Balance, count_labelsets, desc
 from genre_spark.sampling.splits import SPLIT, SPLITS, TRAIN
 from genre_spark.schemas import WEIGHT
 from genre_spark.storage.caching import cached
-from genre_spark.storage.files import join, write_json
+from genre_spark.storage.files import join, whole_file, write_json
 from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 
@@ -112,8 +112,10 @@ def _log_pictures(
     if before.pairs:
         tracked.log_dict(co_occurrence_tables(before, after, vocabulary), "co_occurrence.json")
     for name, figure in draw_balance(before, after, vocabulary).items():
-        tracked.log_figure(figure, f"balance/{name}.png")
-        write_figure(figure, join(folder, f"{name}.png"))
+        picture = to_png(figure)  # drawn once: that takes longer than the sample of a small table
+        tracked.log_bytes(picture, f"balance/{name}.png")
+        with whole_file(join(folder, f"{name}.png")) as file:
+            file.write(picture)
 
 
 def _class_weights(
