@@ -53,7 +53,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests that ask for a session, where it is one of Spark Connect."""
+    """Run short files last, so that no process waits long; on Connect, those with a session."""
+    items.sort(key=lambda item: item.nodeid.startswith("tests/unit/"))
     if ON_CONNECT:
         asks = [("spark" in getattr(item, "fixturenames", ()), item) for item in items]
         config.hook.pytest_deselected(items=[item for asked, item in asks if not asked])

@@ -32,6 +32,7 @@ from genre_spark.spark.settings import (
     read_spark_conf,
     with_imports,
     with_retry,
+    without_call_sites,
 )
 from genre_spark.workers.interpreter import check_interpreter
 
@@ -158,6 +159,7 @@ def _opened(
         with _connected(remote, app_name, settings, log_file) as session:
             yield session
         return
+    settings = without_call_sites(settings)
     under_submit = "PYSPARK_GATEWAY_PORT" in os.environ
     if master := master or settings.get("spark.master"):
         settings = {**settings, "spark.master": with_retry(master)}

@@ -11,7 +11,14 @@ from pathlib import Path
 from genre_spark.errors import InvalidConfigError
 from genre_spark.workers.daemon import DAEMON_MODULE, SKLEARN_TOO
 
-__all__ = ["LOOPBACK", "on_loopback", "read_spark_conf", "with_imports", "with_retry"]
+__all__ = [
+    "LOOPBACK",
+    "on_loopback",
+    "read_spark_conf",
+    "with_imports",
+    "with_retry",
+    "without_call_sites",
+]
 
 LOOPBACK = "127.0.0.1"
 
@@ -72,3 +79,13 @@ def with_imports(settings: Mapping[str, str]) -> dict[str, str]:
     if "sklearn" in sys.modules:
         os.environ.setdefault(SKLEARN_TOO, "1")  # the JVM inherits it, and its workers from that
     return {"spark.python.daemon.module": DAEMON_MODULE, **settings}
+
+
+def without_call_sites(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings of a session that does not note where each column was made.
+
+    PySpark asks the JVM several times for every operation on a column, and imports IPython where it
+    is installed, to name a line of Python in errors of the analyzer. Stages make hundreds of
+    columns.
+    """
+    return {"spark.python.sql.dataFrameDebugging.enabled": "false", **settings}

@@ -92,6 +92,7 @@ def _served(uri: str, folder: Path) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--port", str(port), "--workers", "1"],
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # no more processes
             stdout=output,
             stderr=output,
             start_new_session=True,

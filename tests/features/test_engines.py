@@ -150,7 +150,7 @@ def test_generated_movies_have_the_same_vectors(spark, kind) -> None:
     ("words", "characters"),
     [
         (make_words(hashed=8, ngrams=1), make_characters(hashed=8, ngrams=(2, 3))),
-        (make_words(hashed=2**18, ngrams=3), make_characters(hashed=2**18)),
+        (make_words(hashed=2**14, ngrams=3), make_characters(hashed=2**14)),
         (make_words(ngrams=3, unit_length=True), make_characters()),
         (make_words(hashed=64, ngrams=2, unit_length=True), make_characters(hashed=64)),
     ],
