@@ -180,7 +180,7 @@ def test_models_of_other_genres_and_missing_predictions_are_rejected(spark, conf
 
 
 def test_too_few_validation_movies_are_rejected(spark, config):
-    write(spark, config, {"validation": draw_labels(6, 1), "test": draw_labels(6, 2)})
+    write(config, {"validation": draw_labels(6, 1), "test": draw_labels(6, 2)})
     with pytest.raises(InvalidInputError, match=r"6 movies that any of one, two.*at least 10"):
         train_stack.run(spark, config)
 
