@@ -11,8 +11,7 @@ import pytest
 from genre_spark.config import Config, build_config
 from genre_spark.imaging import encode_pixels
 from genre_spark.sampling.class_weights import class_weights
-from genre_spark.schemas import POSTERS_SCHEMA, SAMPLES_SCHEMA
-from tests.stored_rows import store_rows
+from genre_spark.storage.tables import write_table
 from tests.vision.small import HEIGHT, VOCABULARY, WIDTH, make_posters
 
 slow = pytest.mark.slow
@@ -49,12 +48,12 @@ def make_config(work: Path, **cnn: object) -> Config:
 
 
 @pytest.fixture(scope="session")
-def sample_tables(tmp_path_factory) -> Path:
+def sample_tables(spark, tmp_path_factory) -> Path:
     """A work folder with stored posters and samples (48 train, 16 validation, 16 test)."""
     work = tmp_path_factory.mktemp("networks")
     config = make_config(work)
     details = {"vocabulary": list(VOCABULARY), "height": HEIGHT, "width": WIDTH, "encoding": "png"}
-    every = list[tuple]()
+    every = []
     for number, (split, count) in enumerate((("train", 48), ("validation", 16), ("test", 16))):
         images, labels = make_posters(count, seed=number)
         rows = [
@@ -76,15 +75,27 @@ def sample_tables(tmp_path_factory) -> Path:
         ]
         counts = [sum(row[6][place] for row in rows) for place in range(len(VOCABULARY))]
         weights = class_weights([int(count) for count in counts], len(rows)).by_name(VOCABULARY)
-        store_rows(
+        schema = (
+            "movie_id long, image binary, height int, width int, channels int, encoding string, "
+            "labels array<float>, weight float"
+        )
+        frame = (
+            spark.createDataFrame(rows, schema)
+            .repartition(2, "movie_id")
+            .sortWithinPartitions("movie_id")
+        )
+        write_table(
+            frame,
             config.paths.samples(split),
-            SAMPLES_SCHEMA,
-            rows,
             fingerprint=f"{split}-1",
             details={**details, "class_weights": weights},
-            files=2,
         )
-        every += [(*row[:6], "somewhere") for row in rows]
-    place = config.paths.posters_table
-    store_rows(place, POSTERS_SCHEMA, every, fingerprint="posters-1", details=details, files=2)
+        every.append(frame.drop("labels", "weight").selectExpr("*", "'somewhere' AS source"))
+    posters = every[0].unionByName(every[1]).unionByName(every[2])
+    write_table(
+        posters,
+        config.paths.posters_table,
+        fingerprint="posters-1",
+        details=details,
+    )
     return work
