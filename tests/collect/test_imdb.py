@@ -17,6 +17,7 @@ from genre_spark.pipelines import collect_imdb
 from genre_spark.pipelines.catalogue import Catalogue
 from tests.collect.imdb_files import ROWS, write_imdb
 from tests.collect.serving import LoopbackServer
+from tests.stored_rows import read_rows
 
 IDS = "id,imdb_id,wikidata_id\n10,tt0000001,Q1\n20,tt0000002,\n30,tt0000777,\n40,,\n50,nonsense,\n"
 
@@ -35,13 +36,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def rows(spark, config: Config) -> dict[int, dict[str, Any]]:
-    found = Catalogue(config).imdb.read(spark).collect()
-    return {row["movie_id"]: row.asDict(recursive=True) for row in found}
+def rows(config: Config) -> dict[int, dict[str, Any]]:
+    return {row["movie_id"]: row for row in read_rows(Catalogue(config).imdb.path)}
 
 
-def rejects(spark, config: Config) -> list[tuple[str, str]]:
-    found = Catalogue(config).rejects("imdb").read(spark).collect()
+def rejects(config: Config) -> list[tuple[str, str]]:
+    found = read_rows(config.paths.rejects("imdb"))
     return sorted((row["source"], row["reason"]) for row in found)
 
 
@@ -51,7 +51,7 @@ def test_the_files_are_joined_by_imdb_id(spark, folder) -> None:
     result = collect_imdb.run(spark, config)
     assert result.counts["movies"] == 2
     assert result.notes == ("IMDb and genres.csv share a genre for 100.0% of 1 movies",)
-    assert rows(spark, config) == {
+    assert rows(config) == {
         10: {
             "movie_id": 10,
             "imdb_id": "tt0000001",
@@ -88,7 +88,7 @@ def test_the_files_are_joined_by_imdb_id(spark, folder) -> None:
             "titles": [],
         },
     }
-    assert rejects(spark, config) == [("30", "not in title.basics")]
+    assert rejects(config) == [("30", "not in title.basics")]
     assert not list((folder / "work" / "imdb").glob("data-stage-*"))
     assert collect_imdb.run(spark, config).reused
 
@@ -103,7 +103,7 @@ def test_a_few_lines_of_another_width_are_rejected(spark, folder) -> None:
     config = make_config(folder)
     collect_imdb.run(spark, config)
     expected = [("30", "not in title.basics"), ("title.ratings", "not as many fields as columns")]
-    assert rejects(spark, config) == expected
+    assert rejects(config) == expected
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 
+from genre_spark.config import load_config
+from genre_spark.pipelines import collect_tmdb
 from tests.collect.fake_images import FakeImages, poster
 from tests.collect.fake_tmdb import GENRES, TOKEN, FakeTmdb
 from tests.collect.imdb_files import write_imdb
@@ -107,7 +109,7 @@ def journaled(path: Path) -> set[str]:
     }
 
 
-def test_collect_tmdb(tmp_path: Path) -> None:
+def test_collect_tmdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(16)
     with FakeTmdb(200) as server:
         section = f"""
@@ -125,7 +127,8 @@ def test_collect_tmdb(tmp_path: Path) -> None:
         assert {request: server.asked[request] for request in asked} == asked
         repeated = sum(count - 1 for count in server.asked.values())
         assert repeated <= len(kills) * CONNECTIONS
-        finish("collect-tmdb", recipe(tmp_path / "whole", section))
+        monkeypatch.setenv("TMDB_API_TOKEN", TOKEN)
+        collect_tmdb.run(None, load_config(recipe(tmp_path / "whole", section)))
     for path in sorted((tmp_path / "whole" / "data").glob("*.csv")):
         there = tmp_path / "disturbed" / "data" / path.name
         assert lines_without_times(there) == lines_without_times(path), path.name

@@ -45,7 +45,7 @@ def test_a_column_function_gives_what_the_package_gives(spark, logged) -> None:
         (2, None, None, *nothing, None, None, None, None, None),
         (3, "Сталкер", "2001-05-01", *nothing, None, None, None, None, b"no image"),
     ]
-    movies = spark.createDataFrame(rows, SCHEMA)
+    movies = spark.createDataFrame(rows, SCHEMA).coalesce(1)  # one worker loads the model
     guess = mlflow.pyfunc.spark_udf(spark, uri, env_manager="local")
     answers = movies.withColumn("answer", guess(F.struct(*RAW))).select("movie_id", "answer.*")
     found = {row["movie_id"]: row.asDict() for row in answers.collect()}
