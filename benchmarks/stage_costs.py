@@ -1,11 +1,11 @@
 """What every stage of a recipe costs: Spark jobs, tasks, seconds in jobs and on the driver.
 
-    python benchmarks/stage_costs.py [--config conf/demo.yaml] [--work DIR] [--only STAGE]
+    python benchmarks/stage_costs.py [--config conf/demo.yaml] [--work DIR] [--only STAGE ...]
         [--again] [--json] [key=value ...]
 
 Runs the recipe in this process with Spark's event log switched on, and prints one row per stage.
 DIR (a new folder unless it is named) gets all that the recipe would write, so that nothing is
-reused; `--only` repeats one stage of a DIR that is there; `--again` then runs the same command a
+reused; `--only` repeats some stages of a DIR that is there; `--again` then runs the same command a
 second time in a new process, where everything is.
 
     seconds   from a stage's announcement to its result
@@ -13,6 +13,7 @@ second time in a new process, where everything is.
     in jobs   seconds in which at least one job ran
     driver    the other seconds: planning, Python, MLflow, files
     in tasks  seconds of all tasks together, two per second where two cores are busy
+    cpu       processor seconds of this process, the JVM and the Python workers together
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,7 @@ class Cost:
     in_jobs: float
     driver: float
     in_tasks: float
+    cpu: float
 
 
 def read_events(folder: Path) -> Iterator[dict[str, Any]]:
@@ -59,6 +64,39 @@ def read_events(folder: Path) -> Iterator[dict[str, Any]]:
             continue
         with file.open(encoding="utf-8") as lines:
             yield from map(json.loads, lines)
+
+
+class Processors(threading.Thread):
+    """Adds up the processor seconds of this process and all below it, also of those that end.
+
+    Spark's Python workers end without being waited for: nobody but a look at them knows their time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._known: dict[tuple[int, float], float] = {}
+        self.seconds: dict[float, float] = {}  # time since 1970 -> processor seconds until then
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            self.look()
+            time.sleep(0.1)
+
+    def look(self) -> None:
+        own = psutil.Process()
+        for process in [own, *own.children(recursive=True)]:
+            with suppress(psutil.Error):
+                spent = process.cpu_times()
+                key = process.pid, process.create_time()
+                self._known[key] = spent.user + spent.system
+        self.seconds[time.time()] = sum(self._known.values())
+
+    def between(self, begin: float, end: float) -> float:
+        """Return the seconds from the last look before `begin` to the first one after `end`."""
+        before = [total for at, total in self.seconds.items() if at <= begin]
+        until = [total for at, total in self.seconds.items() if at <= end + 0.15]
+        return max(until, default=0.0) - max(before, default=0.0)
 
 
 def covered(spans: Sequence[Span]) -> float:
@@ -71,7 +109,9 @@ def covered(spans: Sequence[Span]) -> float:
 
 
 def costs(
-    events: Iterator[dict[str, Any]], stages: Sequence[tuple[str, float, float]]
+    events: Iterator[dict[str, Any]],
+    stages: Sequence[tuple[str, float, float]],
+    processors: Processors,
 ) -> list[Cost]:
     """Return the costs of stages that began and ended at the given seconds since 1970."""
     starts: dict[int, float] = {}
@@ -104,13 +144,14 @@ def costs(
                 round(busy, 2),
                 round(end - begin - busy, 2),
                 round(sum(of_tasks), 2),
+                round(processors.between(begin, end), 1),
             )
         )
     return found
 
 
 def run_recipe(
-    config_file: str, overrides: Sequence[str], log: Path, only: str | None
+    config_file: str, overrides: Sequence[str], log: Path, only: Sequence[str]
 ) -> list[tuple[str, float, float]]:
     """Run a recipe with an event log; return name, begin and end of its stages."""
     stages: list[tuple[str, float, float]] = []
@@ -145,8 +186,10 @@ def run_recipe(
 
     results = (
         run(session, config, announce=announce)
-        if only is None
-        else run_stage(session, config, STAGES[only], force=True, announce=announce)
+        if not only
+        else chain.from_iterable(
+            run_stage(session, config, STAGES[name], force=True, announce=announce) for name in only
+        )
     )
     try:
         for result in results:
@@ -161,7 +204,7 @@ def run_recipe(
 
 
 def show(found: Sequence[Cost]) -> None:
-    names = ("seconds", "jobs", "stages", "tasks", "in_jobs", "driver", "in_tasks")
+    names = ("seconds", "jobs", "stages", "tasks", "in_jobs", "driver", "in_tasks", "cpu")
     print(f"| stage | {' | '.join(name.replace('_', ' ') for name in names)} |")
     print(f"|---{'|---' * len(names)}|")
     rows = [asdict(cost) for cost in found]
@@ -178,11 +221,14 @@ def main() -> None:
         "--config", default=str(Path(__file__).parent.parent / "conf" / "demo.yaml")
     )
     parser.add_argument("--work", help="folder for all that is written; default: a new one")
-    parser.add_argument("--only", metavar="STAGE", help="repeat this stage alone")
+    parser.add_argument(
+        "--only", metavar="STAGE", action="append", default=[], help="repeat this stage alone"
+    )
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     options = parser.parse_intermixed_args()
+    processors = Processors()
     with tempfile.TemporaryDirectory(prefix="stage-costs-") as place:
         work = Path(options.work) if options.work else Path(place) / "work"
         log = Path(place) / "events"
@@ -196,7 +242,8 @@ def main() -> None:
             )
         ]
         overrides = [f"paths.work={work}", *data, *options.overrides]
-        found = costs(read_events(log), run_recipe(options.config, overrides, log, options.only))
+        stages = run_recipe(options.config, overrides, log, options.only)
+        found = costs(read_events(log), stages, processors)
         if options.json:
             print(json.dumps([asdict(cost) for cost in found]))
         else:

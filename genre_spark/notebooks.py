@@ -127,7 +127,10 @@ class HtmlTable:
         return html_title(self.title) + html_table(self.rows, header=self.header)
 
 
-def show_comparison(spark: SparkSession, config: Config) -> Compared:
+def show_comparison(
+    spark: SparkSession,  # noqa: ARG001 - as everything that notebooks call takes it
+    config: Config,
+) -> Compared:
     """Return what the last evaluation found: models by quality, and the best in words.
 
     Args:
@@ -140,9 +143,7 @@ def show_comparison(spark: SparkSession, config: Config) -> Compared:
     """
     details = Catalogue(config).evaluation.manifest().details
     by = config.evaluation.best_by
-    ranked = rank(
-        choose_rules(gather_candidates(read_scores(spark, config)), by=by).values(), by=by
-    )
+    ranked = rank(choose_rules(gather_candidates(read_scores(config)), by=by).values(), by=by)
     best = choose_best(ranked, by=by)
     if best is None:
         raise InvalidInputError("evaluation: no model beside baselines, expected at least one")

@@ -33,6 +33,8 @@ __all__ = [
 _MARKS = (":", "--", "-.")
 """Lines that mark the chosen thresholds."""
 
+_TICKS = (0.0, 0.5, 1.0)
+
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
@@ -115,8 +117,16 @@ def draw_precision_recall(curves: ThresholdCurves, *, labels: Sequence[str], tit
     """Draw precision against recall, one panel per label, the other labels in gray behind it."""
     columns = 5
     rows = -(-len(labels) // columns)
-    figure, axes = new_figure(
-        2.1 * columns, 1.9 * rows + 0.5, title=title, columns=columns, rows=rows
+    width, height = 2.1 * columns, 1.9 * rows + 0.5
+    # the panels' sizes are known; to find them out would take longer than to draw them
+    figure, axes = new_figure(width, height, title=title, columns=columns, rows=rows, layout="none")
+    figure.subplots_adjust(
+        left=0.5 / width,
+        right=1 - 0.12 / width,
+        top=1 - 0.65 / height,
+        bottom=0.5 / height,
+        wspace=0.15,
+        hspace=0.28,
     )
     lines = []
     for recall, precision, predicted in zip(
@@ -137,12 +147,15 @@ def draw_precision_recall(curves: ThresholdCurves, *, labels: Sequence[str], tit
         ax.plot(*lines[index], color=SERIES[0], linewidth=1.6, zorder=3)
         ax.set_xlim(0, 1)
         ax.set_ylim(0, 1)
-        last_row = index + columns >= len(labels)
+        first_column, last_row = index % columns == 0, index + columns >= len(labels)
+        # few ticks with numbers at the edge alone: most of the time goes into measuring them
+        ax.set_xticks(_TICKS, [str(tick) if last_row else "" for tick in _TICKS])
+        ax.set_yticks(_TICKS, [str(tick) if first_column else "" for tick in _TICKS])
         name_axes(
             ax,
             title=labels[index],
             x="recall" if last_row else "",
-            y="precision" if index % columns == 0 else "",
+            y="precision" if first_column else "",
         )
     return figure
 

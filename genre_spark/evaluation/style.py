@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-from io import BytesIO
+from typing import Literal
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 __all__ = [
     "DIVERGING",
@@ -17,10 +21,10 @@ __all__ = [
     "SERIES",
     "add_legend",
     "add_legend_below",
+    "encode_figure",
     "name_axes",
     "new_figure",
     "tidy_axes",
-    "to_png",
 ]
 
 INK = "#22262b"
@@ -30,13 +34,30 @@ SERIES = ("#2f6db3", "#e08a2e", "#3f9a68", "#b1497b", "#7a6bb8", "#8d8d8d")
 DIVERGING = "RdBu_r"
 SEQUENTIAL = "Blues"
 _SMALL, _USUAL, _LARGE = 8, 9, 11  # points
+_DPI = 120
+_COMPRESSION = 3  # half the time of the usual 6, files a tenth larger
 
 
 def new_figure(
-    width: float, height: float, *, title: str, columns: int = 1, rows: int = 1
+    width: float,
+    height: float,
+    *,
+    title: str,
+    columns: int = 1,
+    rows: int = 1,
+    layout: Literal["constrained", "none"] = "constrained",
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of a size in inches, and its axes row by row, from left to right."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    """Return a figure of a size in inches, and its axes row by row, from left to right.
+
+    Args:
+        width: inches.
+        height: inches.
+        title: of the figure.
+        columns: of axes.
+        rows: of axes.
+        layout: constrained finds out how much room labels need; none leaves it to the caller.
+    """
+    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     figure.suptitle(title, fontsize=_LARGE, color=INK, fontweight="bold", x=0.01, ha="left")
     axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for ax in axes:
@@ -82,8 +103,19 @@ def add_legend_below(figure: Figure, axes: Sequence[Axes], *, columns: int) -> N
     )
 
 
-def to_png(figure: Figure) -> bytes:
-    """Return a figure as the content of a PNG file."""
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    return content.getvalue()
+def encode_figure(figure: Figure) -> bytes:
+    """Return a figure as PNG, laid out and drawn once.
+
+    `savefig` draws everything a second time to measure it, where a figure has a layout.
+    """
+    figure.set_dpi(_DPI)
+    canvas = FigureCanvasAgg(figure)
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    canvas.draw()
+    file = io.BytesIO()
+    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    pixels.save(file, format="png", compress_level=_COMPRESSION, dpi=(_DPI, _DPI))
+    return file.getvalue()

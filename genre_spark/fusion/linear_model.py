@@ -56,6 +56,11 @@ class LinearModel:
             return self.fit.probabilities(scaled)
         return self.fit.probabilities(self.landmarks.compare(scaled))
 
+    @property
+    def nbytes(self) -> int:
+        """Return the size of its weights and landmarks in memory, in bytes."""
+        return self.fit.weights.nbytes + (self.landmarks.rows.nbytes if self.landmarks else 0)
+
     def to_bytes(self) -> bytes:
         """Return the model as an npz archive; it is read without unpickling anything."""
         fit = self.fit

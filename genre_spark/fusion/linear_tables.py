@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,14 @@ from genre_spark.schemas import (
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["FOLD", "fit_in_task", "fit_scales_in_task", "predict_linear"]
+__all__ = [
+    "FOLD",
+    "fit_in_task",
+    "fit_scales_in_task",
+    "linear_inputs",
+    "predict_batches",
+    "predict_linear",
+]
 
 FOLD = "fold"
 TrainingRows = tuple[sparse.csr_matrix, NDArray[np.float64], NDArray[np.int64]]
@@ -125,13 +132,43 @@ def predict_linear(rows: DataFrame, model: LinearModel, *, size: int) -> DataFra
     """
 
     def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            found = model.probabilities(decode_vectors(batch.column(2), size=size))
-            found = found.astype(np.float32)
-            yield pa.RecordBatch.from_arrays(
-                [batch.column(0), batch.column(1), encode_lists(found), encode_lists(found >= 0.5)],
-                names=[MOVIE_ID, LABELS, PROBABILITIES, PREDICTION],
-            )
+        for _, predictions in predict_batches(batches, {0: [model]}, size=size):
+            yield predictions
 
-    wanted = rows.select(MOVIE_ID, LABELS, F.unwrap_udt(FEATURES).alias(FEATURES))
-    return wanted.mapInArrow(short_task(predict), PREDICTIONS_SCHEMA)
+    return linear_inputs(rows).mapInArrow(short_task(predict), PREDICTIONS_SCHEMA)
+
+
+def linear_inputs(rows: DataFrame) -> DataFrame:
+    """Return the columns that `predict_batches` reads; the fold is 0 where rows have none."""
+    fold = F.col(FOLD) if FOLD in rows.columns else F.lit(0).alias(FOLD)
+    return rows.select(MOVIE_ID, LABELS, F.unwrap_udt(FEATURES).alias(FEATURES), fold)
+
+
+def predict_batches(
+    batches: Iterable[pa.RecordBatch], models: Mapping[int, Sequence[LinearModel]], *, size: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Return what each of several models predicts for rows, whose features are decoded once.
+
+    Args:
+        batches: of `linear_inputs`.
+        models: fold -> the models for its rows.
+        size: length of the feature vector.
+
+    Yields:
+        Number of a model, and its predictions, columns of PREDICTIONS_SCHEMA.
+    """
+    for batch in batches:
+        folds = batch.column(3).to_numpy()
+        for fold in np.unique(folds).tolist():
+            rows = batch.filter(pa.array(folds == fold))
+            features = decode_vectors(rows.column(2), size=size)
+            for number, model in enumerate(models[fold]):
+                found = model.probabilities(features).astype(np.float32)
+                predicted = [encode_lists(found), encode_lists(found >= 0.5)]
+                yield (
+                    number,
+                    pa.RecordBatch.from_arrays(
+                        [rows.column(0), rows.column(1), *predicted],
+                        names=[MOVIE_ID, LABELS, PROBABILITIES, PREDICTION],
+                    ),
+                )

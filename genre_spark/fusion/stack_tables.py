@@ -75,13 +75,20 @@ def join_predictions(predictions: Mapping[str, DataFrame]) -> DataFrame:
     """
     if not predictions:
         raise InvalidInputError("stack: no model, expected at least one")
-    frames = [
-        frame.select(MOVIE_ID, F.col(LABELS).alias(f"l{n}"), F.col(PROBABILITIES).alias(f"m{n}"))
-        for n, frame in enumerate(predictions.values())
+    rows = reduce(
+        DataFrame.unionAll,
+        [
+            frame.select(MOVIE_ID, F.lit(n).alias("n"), LABELS, PROBABILITIES)
+            for n, frame in enumerate(predictions.values())
+        ],
+    )
+    said = [
+        F.first(F.when(F.col("n") == n, F.col(PROBABILITIES)), ignorenulls=True).alias(f"m{n}")
+        for n in range(len(predictions))
     ]
-    joined = reduce(lambda left, right: left.join(right, MOVIE_ID, "full"), frames)
-    labels = F.coalesce(*(f"l{n}" for n in range(len(frames))))
-    return joined.select(MOVIE_ID, labels.alias(LABELS), *(f"m{n}" for n in range(len(frames))))
+    # one shuffle for any number of models, where each join would sort and shuffle again
+    together = rows.repartition(MOVIE_ID).groupBy(MOVIE_ID)
+    return together.agg(F.min_by(LABELS, "n").alias(LABELS), *said)
 
 
 def without_senses(

@@ -40,6 +40,7 @@ from genre_spark.storage.ownership import claimed
 __all__ = [
     "Table",
     "TableManifest",
+    "commit_data",
     "commit_table",
     "read_manifest",
     "read_summary",
@@ -314,10 +315,17 @@ def write_table(
         folder = write_data(
             frame, table, fingerprint=fingerprint, partitions=partitions, options=options
         )
-        states = take_inventory(table, (folder,), {})
-        rows = count_rows(table, states)
-        manifest = TableManifest(fingerprint, (folder,), rows, details or {})
-        return commit_table(table, manifest, known=states)
+        return commit_data(table, folder, fingerprint=fingerprint, details=details)
+
+
+def commit_data(
+    table: str, folder: str, *, fingerprint: str, details: Mapping[str, Any] | None
+) -> TableManifest:
+    """Make the Parquet files of a folder in a table's folder the table."""
+    states = take_inventory(table, (folder,), {})
+    rows = count_rows(table, states)
+    manifest = TableManifest(fingerprint, (folder,), rows, details or {})
+    return commit_table(table, manifest, known=states)
 
 
 def table_files(table: str) -> list[str]:

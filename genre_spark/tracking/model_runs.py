@@ -127,8 +127,8 @@ def log_headline(
         metrics: short name -> number.
         data: what the numbers were measured on.
     """
-    known = run.client.get_run(run.run_id).data.metrics
-    model = logged_model_id(run)
+    found = run.client.get_run(run.run_id)
+    known, model = found.data.metrics, _newest_model(found)
     items = [
         Metric(
             metric_name(name),
@@ -149,8 +149,11 @@ def log_headline(
 
 def logged_model_id(run: TrackedRun) -> str | None:
     """Return the id of the newest model that a run logged, or None."""
-    outputs = run.client.get_run(run.run_id).outputs
-    models = outputs.model_outputs if outputs is not None else []
+    return _newest_model(run.client.get_run(run.run_id))
+
+
+def _newest_model(run: Run) -> str | None:
+    models = run.outputs.model_outputs if run.outputs is not None else []
     return str(models[-1].model_id) if models else None
 
 

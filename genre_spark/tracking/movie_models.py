@@ -21,6 +21,7 @@ from genre_spark.imaging import encode_pixels
 from genre_spark.serving.movie_model import INPUTS
 from genre_spark.serving.package_description import ModelDescription
 from genre_spark.storage.files import filesystem, join
+from genre_spark.tracking.logged_models import log_model
 from genre_spark.tracking.runs import TrackedRun
 from genre_spark.tracking.stores.addresses import open_store, use_store
 
@@ -101,7 +102,8 @@ def log_movie_model(
         ]
     )
     with trained.as_active():
-        info = mlflow.pyfunc.log_model(
+        uri = log_model(
+            mlflow.pyfunc,
             name="movie_model",
             python_model=str(Path(__file__).with_name("movie_model_code.py")),
             artifacts={"package": folder},
@@ -111,7 +113,6 @@ def log_movie_model(
             input_example=_example(description),
             metadata={"version": description.version, "rule": description.rule},
         )
-    uri = str(info.model_uri)
     trained.set_tags({MOVIE_MODEL_URI: uri, MOVIE_MODEL_VERSION: description.version})
     return uri
 

@@ -126,12 +126,28 @@ class TrackedRun:
             rows: column -> values; NaN is shown as empty.
             path: where to, ends in .json.
         """
-        data = [[_json_value(value) for value in row] for row in zip(*rows.values(), strict=True)]
-        self.log_dict({"columns": list(rows), "data": data}, path)
-        known = self.client.get_run(self.run_id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]")
-        tables = [item for item in json.loads(known) if item["path"] != path]
-        shown = json.dumps([*tables, {"path": path, "type": "table"}])
-        self.set_tags({MLFLOW_LOGGED_ARTIFACTS: shown})
+        self.log_tables({path: rows})
+
+    def log_tables(
+        self,
+        tables: Mapping[str, Mapping[str, list[Any]]],
+        *,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Store several tables, and set tags with the one that lists them.
+
+        Args:
+            tables: path -> column -> values, as in `log_table`.
+            tags: further tags.
+        """
+        for path, rows in tables.items():
+            values = zip(*rows.values(), strict=True)
+            data = [[_json_value(value) for value in row] for row in values]
+            self.log_dict({"columns": list(rows), "data": data}, path)
+        known = json.loads(self.tag(MLFLOW_LOGGED_ARTIFACTS) or "[]")
+        others = [item for item in known if item["path"] not in tables]
+        shown = json.dumps([*others, *({"path": path, "type": "table"} for path in tables)])
+        self.set_tags({MLFLOW_LOGGED_ARTIFACTS: shown, **(tags or {})})
 
     def log_figure(self, figure: Figure, path: str) -> None:
         """Store a matplotlib figure as a picture (.png)."""

@@ -19,6 +19,7 @@ from pyspark.sql.utils import is_remote
 
 import genre_spark
 from genre_spark.storage.files import filesystem, join, remove_folder
+from genre_spark.tracking.logged_models import log_model
 from genre_spark.tracking.runs import TrackedRun, temporary_folder
 
 __all__ = ["log_spark_model"]
@@ -51,10 +52,9 @@ def log_spark_model(run: TrackedRun, model: Model, name: str, *, scratch: str) -
     with run.as_active(), temporary_folder() as folder:
         # mlflow.spark.log_model of MLflow 3 stores a file of the run, which has no page of its own
         # in the UI and no metrics; this call, which it makes for every other flavour, logs a model
-        info = MlflowModel.log(
-            artifact_path=None,
+        return log_model(
+            _CONNECT_FLAVOR if remote else mlflow.spark,
             name=name,
-            flavor=_CONNECT_FLAVOR if remote else mlflow.spark,
             spark_model=model if isinstance(model, PipelineModel) else PipelineModel([model]),
             dfs_tmpdir=place if remote else folder,
             code_paths=[str(Path(genre_spark.__file__).parent)],
@@ -66,7 +66,6 @@ def log_spark_model(run: TrackedRun, model: Model, name: str, *, scratch: str) -
                 f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS
             ],
         )
-    return str(info.model_uri)
 
 
 def _save_on_connect(

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-__all__ = ["split_groups"]
+__all__ = ["gather_in_one_task", "split_gathered", "split_groups"]
 
+_PARTITIONS = 1 << 32  # more than there are
 _HELD = 1 << 21  # bytes of a group's rows that wait for more
 
 
@@ -39,6 +42,30 @@ def split_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Re
                 yield group, _together(held.pop(group))
     for group in list(held):
         yield group, _together(held.pop(group))
+
+
+def gather_in_one_task(rows: DataFrame) -> DataFrame:
+    """Return rows in one partition, for `split_gathered`.
+
+    Args:
+        rows: the first column is the number of a row's group.
+    """
+    first, *others = rows.columns
+    key = F.col(first).cast("long") * _PARTITIONS + F.spark_partition_id()
+    return rows.select(key.alias(first), *others).coalesce(1)
+
+
+def split_gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Return what `split_groups` would in the tasks that the rows have been gathered from.
+
+    What a task counts is added up by itself before it is added to the others': fractions then have
+    the same sums to the last bit, in one task or many.
+
+    Args:
+        batches: of `gather_in_one_task`.
+    """
+    for key, batch in split_groups(batches):
+        yield key // _PARTITIONS, batch
 
 
 def _size(rows: pa.RecordBatch) -> int:

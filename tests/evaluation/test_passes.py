@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -112,6 +114,24 @@ def test_curves_and_sums_are_those_of_each_model(spark, models, thresholds):
             rows if rule == FIXED else decide_labels(rows, thresholds=thresholds[model.name][rule])
         )
         np.testing.assert_array_equal(sums[model.name].groups, group_sums(decided, labels=labels))
+
+
+def test_one_task_finds_the_same_to_the_last_bit(spark, models, thresholds):
+    counted = [replace(model, rows={"validation": 40, "test": 30}) for model in models]
+    few, many = (gather(spark, given, *SPLITS) for given in (counted, models))
+    assert (few.in_one_task, many.in_one_task) == (True, False)
+    assert fit_model_thresholds(few, threshold=0.5, half_samples=HALVES) == thresholds
+    one, shuffled = (measure_rules(rows, thresholds) for rows in (few, many))
+    for key, expected in shuffled.items():
+        np.testing.assert_equal(one[key].values, expected.values)
+        np.testing.assert_equal(one[key].per_label, expected.per_label)
+    rules = dict.fromkeys(LABELS, MICRO_F1)
+    pairs = [
+        *zip(*(count_curves(rows).values() for rows in (few, many)), strict=True),
+        *zip(*(sum_test(rows, thresholds, rules).values() for rows in (few, many)), strict=True),
+    ]
+    for found, expected in pairs:
+        np.testing.assert_equal(asdict(found), asdict(expected))
 
 
 def test_a_model_without_probabilities_is_measured_by_its_predictions(spark, models):

@@ -9,9 +9,11 @@ from pyspark.sql import functions as F
 from genre_spark.config import LinearConfig, LinearModelConfig, build_config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.features.specification import FeatureSpecification
+from genre_spark.fusion.linear_tables import linear_inputs, predict_batches
 from genre_spark.fusion.vectors import decode_vectors
 from genre_spark.pipelines import build_features, group_genres, sample, train_linear, train_stack
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.schemas import PREDICTIONS_SCHEMA
 
 MOVIES = 150
 KNOWN = {"Drama": "tears", "Comedy": "jokes", "War": "soldiers"}
@@ -122,7 +124,13 @@ def test_a_training_movies_own_labels_do_not_move_its_out_of_fold_prediction(spa
 
     def predict(rows):
         models = train_linear._fit_all(trained, rows, specification)["text"][1:]
-        found = train_linear._predict_folds(rows, models, specification)
+        by_fold = {fold: [model] for fold, model in enumerate(models)}
+        found = linear_inputs(rows).mapInArrow(
+            lambda batches: (
+                found for _, found in predict_batches(batches, by_fold, size=specification.size)
+            ),
+            PREDICTIONS_SCHEMA,
+        )
         found = found.join(train.select("movie_id", "fold"), "movie_id").orderBy("movie_id")
         rows = found.collect()
         return np.array([row.probabilities for row in rows]), np.array([row.fold for row in rows])

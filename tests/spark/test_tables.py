@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import SparkSession
@@ -13,7 +15,15 @@ from genre_spark.errors import MissingTableError, StageFailedError
 from genre_spark.pipelines.catalogue import REJECTS_OF, Catalogue
 from genre_spark.pipelines.stage_list import STAGES
 from genre_spark.schemas import FEATURES_SCHEMA
+from genre_spark.storage.one_pass import NewTable, write_in_one_pass
 from genre_spark.storage.tables import Table, TableManifest, commit_table
+
+PREDICTED = (
+    ("id", "movie_id"),
+    ("array(1f, 0f)", "labels"),
+    ("array(.5f, float(id))", "probabilities"),
+    ("array(1f)", "prediction"),
+)
 
 
 @pytest.fixture
@@ -74,3 +84,44 @@ def test_other_columns_than_the_declared_ones_are_not_written(catalogue, spark) 
     ):
         catalogue.features.write(frame, fingerprint="f")
     assert not catalogue.features.is_whole()
+
+
+def parity(batches):
+    """Even movies belong to the first table, odd ones to the second."""
+    for batch in batches:
+        odd = np.array(batch.column(0)) % 2
+        for number in (0, 1):
+            yield number, batch.filter(pa.array(odd == number))
+
+
+def new_tables(catalogue, names) -> list[NewTable]:
+    return [NewTable(catalogue.predictions(name, "test"), {"name": name}) for name in names]
+
+
+def test_one_pass_writes_a_file_of_each_table_per_task(catalogue, spark: SparkSession) -> None:
+    rows = spark.range(0, 6, 1, 3).selectExpr(*(f"{one} AS {two}" for one, two in PREDICTED))
+    tables = new_tables(catalogue, ("even", "odd", "none"))
+    write_in_one_pass(rows, parity, tables, fingerprint="f")
+    for new, ids in zip(tables, ([0, 2, 4], [1, 3, 5], []), strict=True):
+        manifest = new.table.manifest()
+        assert (manifest.rows, manifest.details) == (len(ids), new.details)
+        assert len(new.table.files()) == (3 if ids else 1)
+        found = new.table.read(spark).orderBy("movie_id").collect()
+        assert [tuple(row) for row in found] == [(n, [1.0, 0.0], [0.5, n], [1.0]) for n in ids]
+
+
+def test_a_pass_that_fails_leaves_the_tables_as_they_were(catalogue, spark: SparkSession) -> None:
+    rows = spark.range(0, 4, 1, 2).selectExpr(*(f"{one} AS {two}" for one, two in PREDICTED))
+    tables = new_tables(catalogue, ("even", "odd"))
+    write_in_one_pass(rows, parity, tables, fingerprint="before")
+
+    def fails(batches):
+        for number, batch in parity(batches):
+            yield number, batch
+            if batch.num_rows and batch.column(0)[0].as_py() == 3:
+                raise ValueError("the last movie")
+
+    with pytest.raises(Exception, match="the last movie"):
+        write_in_one_pass(rows, fails, tables, fingerprint="after")
+    assert [new.table.manifest().fingerprint for new in tables] == ["before", "before"]
+    assert tables[1].table.read(spark).count() == 2

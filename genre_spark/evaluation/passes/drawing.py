@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
+from genre_spark.evaluation.style import encode_figure
 from genre_spark.progress import counting
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["draw_in_tasks", "encode_figure"]
-
-
-def encode_figure(figure: Figure) -> bytes:
-    """Return a figure as PNG."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
-    return file.getvalue()
+__all__ = ["draw_in_tasks"]
 
 
 def draw_in_tasks(spark: SparkSession, drawings: Sequence[Callable[[], Figure]]) -> list[bytes]:

@@ -123,7 +123,11 @@ def count_thresholds(predictions: DataFrame, *, labels: int, steps: int = STEPS)
 
 
 def count_group_thresholds(
-    rows: DataFrame, *, labels: Mapping[int, int], steps: int = STEPS
+    rows: DataFrame,
+    *,
+    labels: Mapping[int, int],
+    steps: int = STEPS,
+    in_one_task: bool = False,
 ) -> dict[int, ThresholdCurves]:
     """Count the same for each group of rows, in one pass.
 
@@ -131,6 +135,7 @@ def count_group_thresholds(
         rows: number of the group, labels and probabilities (array<double>).
         labels: group -> its number of labels.
         steps: number of intervals of the grid.
+        in_one_task: of `sum_groups`.
 
     Raises:
         InvalidInputError: a group has no row, or a row has another number of labels.
@@ -142,7 +147,7 @@ def count_group_thresholds(
         return count_batch(truth, scores, grid)
 
     sizes = {group: 2 * (count + 1) * len(grid) + 1 for group, count in labels.items()}
-    totals = sum_groups(rows, count, sizes=sizes)
+    totals = sum_groups(rows, count, sizes=sizes, in_one_task=in_one_task)
     return {group: _finish(total, grid, labels[group]) for group, total in totals.items()}
 
 

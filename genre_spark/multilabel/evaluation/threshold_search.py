@@ -17,6 +17,7 @@ from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
+from genre_spark.multilabel.evaluation.local_curves import BEST, best_points
 from genre_spark.multilabel.evaluation.metrics import curve_points
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
 from genre_spark.multilabel.matrices import Matrix, check_labels, decode_arrays
@@ -78,6 +79,7 @@ def find_group_thresholds(
     cardinality: float | None = None,
     *,
     half_samples: Mapping[int, int],
+    in_one_task: bool = False,
 ) -> dict[tuple[int, str], BestThresholds]:
     """Return the same for each group of rows and each rule, in one job.
 
@@ -86,6 +88,7 @@ def find_group_thresholds(
         rules: some of RULES.
         cardinality: label cardinality to reproduce; None takes that of a group's rows.
         half_samples: group -> number of half samples; none where it is not named.
+        in_one_task: whether one task may hold all rows; for a few of them that is much faster.
 
     Raises:
         InvalidInputError: there is a row that cannot be used.
@@ -96,9 +99,22 @@ def find_group_thresholds(
             for rule in rules:
                 yield _batch_points(group, batch, rule, half_samples.get(group, 0))
 
-    mapped = rows.mapInArrow(short_task(points), _POINTS)
+    def reduce(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        found: dict[int, list[pa.RecordBatch]] = {}
+        for group, batch in split_groups(batches):
+            found.setdefault(group, []).append(batch)
+        for group, parts in found.items():
+            for rule in rules:
+                halves = half_samples.get(group, 0)
+                of_rule = [_batch_points(group, part, rule, halves) for part in parts]
+                yield best_points(of_rule, cardinality)
+
+    if in_one_task:
+        best = rows.coalesce(1).mapInArrow(short_task(reduce), BEST)
+    else:
+        best = _best_points(rows.mapInArrow(short_task(points), _POINTS), rules, cardinality)
     by_rule: dict[tuple[int, str], list[Row]] = {}
-    for row in _best_points(mapped, rules, cardinality).collect():  # one per curve
+    for row in best.collect():  # one per curve
         by_rule.setdefault((row["grp"], row["rule"]), []).append(row)
     return {
         (group, rule): _best(found, rule, cardinality, half_samples.get(group, 0))

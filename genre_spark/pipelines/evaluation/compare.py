@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.evaluation.comparison import candidate_name, draw_comparison
@@ -27,6 +26,7 @@ from genre_spark.evaluation.scores import (
     gather_candidates,
     label_matrix,
 )
+from genre_spark.evaluation.style import encode_figure
 from genre_spark.evaluation.verdict import Compared, describe_comparison, summarize_comparison
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.evaluated_models import read_scores
@@ -59,8 +59,8 @@ def _depends_on(config: Config) -> list[object]:
     return [evaluated, others, by, config.mlflow.registered_model, packaged]
 
 
-@stage(depends_on=_depends_on, outputs=lambda _: [], logs_metrics=False)
-def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
+@stage(depends_on=_depends_on, outputs=lambda _: [], needs_spark=False, logs_metrics=False)
+def run(_: None, config: Config, tracked: TrackedRun) -> StageResult:
     """Compare all models in a table and pictures, and name the best by its validation metric.
 
     The pipeline's run gets the best model's numbers, what was found in words, and the pictures;
@@ -68,7 +68,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     """
     evaluation = Catalogue(config).evaluation
     manifest = evaluation.manifest()
-    scores = read_scores(spark, config)
+    scores = read_scores(config)
     candidates = gather_candidates(scores)
     by = config.evaluation.best_by
     ranked = rank(choose_rules(candidates, by=by).values(), by=by)
@@ -96,13 +96,12 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         counts={"models": len(ranked)},
         metrics={} if best is None else headline(best),
         notes=tuple(notes),
-        table=_compare_seeds(spark, config, tracked, candidates, manifest)
+        table=_compare_seeds(config, tracked, candidates, manifest)
         or format_table(candidates, split=SPLIT),
     )
 
 
 def _compare_seeds(
-    spark: SparkSession,
     config: Config,
     tracked: TrackedRun,
     candidates: list[Candidate],
@@ -116,7 +115,7 @@ def _compare_seeds(
         return ""
     by_seed = [candidates]
     for own in seed_configs(config):
-        by_seed.append(gather_candidates(read_scores(spark, own)))
+        by_seed.append(gather_candidates(read_scores(own)))
     spreads = spread_over_seeds(by_seed)
     columns: dict[str, list[object]] = {
         "model": [s.candidate.model for s in spreads],
@@ -185,7 +184,7 @@ def _log_pictures(
     run: TrackedRun, scores: list[Score], ranked: Sequence[Candidate], labels: list[str]
 ) -> None:
     title = "Models on test, each under the rule that is best on validation (lines: 95 % intervals)"
-    run.log_figure(draw_comparison(ranked, title=title), "comparison.png")
+    run.log_bytes(encode_figure(draw_comparison(ranked, title=title)), "comparison.png")
     columns = [(c.model, c.rule) for c in ranked]
     support = label_matrix(scores, split=SPLIT, metric="support", columns=columns, labels=labels)
     order = np.argsort(-np.nan_to_num(support[:, 0]), kind="stable")
@@ -197,7 +196,7 @@ def _log_pictures(
         columns=names,
         title=f"F1 of each genre on {SPLIT}: the best model on top, the most frequent genre left",
     )
-    run.log_figure(figure, "genres.png")
+    run.log_bytes(encode_figure(figure), "genres.png")
 
 
 def _register(

@@ -39,13 +39,15 @@ from genre_spark.pipelines.evaluation.measuring.gathered import GROUP, Gathered,
 from genre_spark.pipelines.evaluation.measuring.model_evaluation import (
     EvaluatedModel,
     PredictedModel,
+    StoredRows,
     as_scores,
     threshold_scores,
 )
 from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.schemas import EVALUATION_SCHEMA, LABELS, MOVIE_ID, WEIGHT
+from genre_spark.schemas import LABELS, MOVIE_ID, WEIGHT
 from genre_spark.storage.files import filesystem, fingerprint
+from genre_spark.storage.one_pass import write_rows
 from genre_spark.storage.tables import read_manifest
 from genre_spark.tracking import TrackedRun, find_model_run, log_data_inputs, model_run
 
@@ -122,12 +124,12 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     """
     stored = [_open_model(spark, config, name) for name in predicted_models(config)]
     models = _calibrate(spark, config, stored)
-    evaluated, notes = _measure(spark, config, models, stored)
+    evaluated, gathered, notes = _measure(spark, config, models, stored)
     scores = [score for found in evaluated for score in found.scores]
     by = config.evaluation.best_by
     chosen = choose_rules(gather_candidates(scores), by=by)
     sums = sum_test(
-        gather(spark, [found.model for found in evaluated], "test"),
+        gathered,
         {found.model.name: found.thresholds for found in evaluated if found.thresholds},
         {name: candidate.rule for name, candidate in chosen.items()},
     )
@@ -140,8 +142,9 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     )
     runs = _log_models(spark, config, tracked, evaluated, chosen, sums)
     evaluation = Catalogue(config).evaluation
-    evaluation.write(
-        spark.createDataFrame([astuple(score) for score in scores], EVALUATION_SCHEMA),
+    write_rows(
+        evaluation,
+        [astuple(score) for score in scores],
         fingerprint=tracked.digest,
         details={
             "models": [model.name for model in models],
@@ -151,7 +154,6 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             "themes": {model.name: reads_themes(config, model.name) for model in models},
             "calibration": config.evaluation.calibration,
         },
-        partitions=1,
     )
     return StageResult(
         outputs={"evaluation": evaluation.path},
@@ -191,8 +193,10 @@ def _calibrate(
 
 def _measure(
     spark: SparkSession, config: Config, models: list[PredictedModel], stored: list[PredictedModel]
-) -> tuple[list[EvaluatedModel], tuple[str, ...]]:
+) -> tuple[list[EvaluatedModel], Gathered, tuple[str, ...]]:
     """Measure models and baselines under every rule; return them and notes on their movies.
+
+    The predictions of all of them come between.
 
     Args:
         spark: the session.
@@ -213,10 +217,10 @@ def _measure(
     thresholds, curves, baselines, notes, *others = run_in_threads(
         spark, questions, parallelism=_JOBS_AT_ONCE, counted="questions to all models"
     )
-    everything = [*models, *baselines]
-    measured = measure_rules(gather(spark, everything, *SPLITS), thresholds)
+    everything = gather(spark, baselines, *SPLITS, onto=gathered)
+    measured = measure_rules(everything, thresholds)
     evaluated = []
-    for model in everything:
+    for model in [*models, *baselines]:
         mine = {key[1:]: found for key, found in measured.items() if key[0] == model.name}
         limits = thresholds.get(model.name, {})
         scores = [*threshold_scores(model, limits)]
@@ -225,7 +229,7 @@ def _measure(
         known = {split: curves[model.name, split] for split in SPLITS} if limits else {}
         raw = others[0].get((model.name, "test")) if others else None
         evaluated.append(EvaluatedModel(model, limits, mine, scores, known, raw))
-    return evaluated, notes
+    return evaluated, everything, notes
 
 
 def _log_models(
@@ -287,7 +291,9 @@ def _compare_movies(gathered: Gathered) -> tuple[str, ...]:
     So it is after a new sample when only one of them was trained again.
     """
     facts = [F.count(F.lit(1)).alias("rows"), F.bit_xor(F.xxhash64(MOVIE_ID)).alias("ids")]
-    found = gathered.of("test").groupBy(GROUP).agg(*facts).collect()  # one row per model
+    rows = gathered.of("test").select(GROUP, MOVIE_ID)
+    rows = rows.coalesce(1) if gathered.in_one_task else rows
+    found = rows.groupBy(GROUP).agg(*facts).collect()  # one row per model
     names = {number: model.name for number, (model, _) in gathered.places.items()}
     movies = {names[row[GROUP]]: (row["rows"], row["ids"]) for row in found}
     if len(set(movies.values())) <= 1:
@@ -313,8 +319,9 @@ def _open_model(spark: SparkSession, config: Config, name: str) -> PredictedMode
         str(details.get("method", name)),
         tuple(details["vocabulary"]),
         str(details.get("run_id", "")),
-        {split: table.read(spark) for split, table in tables.items()},
+        StoredRows(spark, tables),
         tables,
+        {split: table.manifest().rows for split, table in tables.items()},
     )
 
 
@@ -331,6 +338,8 @@ def _baselines(
         for split, rows in truth.items()
     }
     return [
-        PredictedModel(f"baseline_{method}", BASELINE, method, like.vocabulary, "", predictions)
+        PredictedModel(
+            f"baseline_{method}", BASELINE, method, like.vocabulary, "", predictions, rows=like.rows
+        )
         for method, predictions in (("most_common", common), ("random", drawn))
     ]

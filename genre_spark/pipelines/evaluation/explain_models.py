@@ -25,6 +25,7 @@ from genre_spark.explanations.measures import MICRO_F1
 from genre_spark.explanations.permutation import Unit, measure_baseline
 from genre_spark.explanations.permutation_tasks import permute_in_tasks
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.evaluation.evaluated_models import read_scores
 from genre_spark.pipelines.evaluation.explained_models import (
     FAMILIES,
     Explainable,
@@ -94,7 +95,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     """
     settings, tables = _settings(config), Catalogue(config)
     details = tables.evaluation.manifest().details
-    scores = [Score(**row.asDict()) for row in tables.evaluation.read(spark).collect()]
+    scores = read_scores(config)
     runs = details.get("runs", {})  # an older evaluation table has none
     calibration = str(details.get("calibration", "none"))
     opener = ModelOpener(spark, config, settings, calibration=calibration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -14,7 +14,12 @@ from genre_spark.config import Config, LinearConfig
 from genre_spark.errors import InvalidConfigError
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.linear_model import LinearModel
-from genre_spark.fusion.linear_tables import FOLD, fit_in_task, predict_linear
+from genre_spark.fusion.linear_tables import (
+    FOLD,
+    fit_in_task,
+    linear_inputs,
+    predict_batches,
+)
 from genre_spark.fusion.stack_tables import fold_of
 from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
@@ -23,6 +28,7 @@ from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS, MOVIE_ID
 from genre_spark.storage.caching import cached
 from genre_spark.storage.files import join, whole_file
+from genre_spark.storage.one_pass import NewTable, write_in_one_pass
 from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun, log_data_inputs, model_run
 
@@ -30,6 +36,7 @@ __all__ = ["run"]
 
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")
+_MOST_BYTES = 256 << 20  # of models in one job: each Python worker holds them all
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -70,6 +77,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     vocabulary = list(tables.samples("train").manifest().details["vocabulary"])
     specification = FeatureSpecification.load(config.paths.model("features"))
     _check_blocks(settings, specification)
+    size = specification.size
     rows = {split: _with_features(spark, config, split) for split in _SPLITS}
     with cached(rows["train"].withColumn(FOLD, _fold(config))) as train:
         counts: dict[str, float] = {"training_movies": train.count()}
@@ -79,11 +87,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         )
         fitted = _fit_all(config, train, specification)
         counts["seconds"] = round(time.monotonic() - started, 2)
-        for name in _in_folds(config):
-            predicted = _predict_folds(train, fitted[name][1:], specification)
-            tables.predictions(name, "train").write(
-                predicted, fingerprint=tracked.digest, details={"vocabulary": vocabulary}
-            )
+        _predict_folds(config, tracked, train, fitted, size)
+    details = {}
     for name, chosen in settings.models.items():
         model = fitted[name][0]
         tags = {"stage": run.name, "themes": str("themes" in chosen.blocks).lower()}
@@ -93,7 +98,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             child.log_params({**chosen.model_dump(mode="json"), "seed": config.seed})
             log_data_inputs(child, [*sample_inputs(config), feature_input(config)])
             _save(config, name, model)
-            details = {
+            details[name] = {
                 "vocabulary": vocabulary,
                 "family": "linear",
                 "method": "logistic_regression",
@@ -101,18 +106,20 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
                 "blocks": list(chosen.blocks),
                 "themes": "themes" in chosen.blocks,
             }
-            for split in _SPLITS[1:]:
-                tables.predictions(name, split).write(
-                    predict_linear(rows[split], model, size=specification.size),
-                    fingerprint=tracked.digest,
-                    details=details,
-                )
+    models = {0: [fitted[name][0] for name in details]}
+    for split in _SPLITS[1:]:
+        new = [NewTable(tables.predictions(name, split), details[name]) for name in details]
+        _predict(rows[split], models, new, tracked, size)
     outputs = {name: config.paths.model(name) for name in settings.models}
     return StageResult(counts=counts, outputs=outputs)
 
 
 def _fold(config: Config) -> Column:
-    return fold_of(config.seed, config.stack.folds if config.stack is not None else 1)
+    return fold_of(config.seed, _folds(config) or 1)
+
+
+def _folds(config: Config) -> int:
+    return config.stack.folds if config.stack is not None else 0
 
 
 def _fit_all(
@@ -120,7 +127,7 @@ def _fit_all(
 ) -> dict[str, list[LinearModel]]:
     """Return each model fitted on all movies, and behind it those fitted without one fold."""
     settings, in_folds = _settings(config), set(_in_folds(config))
-    folds = config.stack.folds if config.stack is not None else 0
+    folds = _folds(config)
     jobs = [
         partial(
             fit_in_task,
@@ -139,14 +146,49 @@ def _fit_all(
 
 
 def _predict_folds(
-    train: DataFrame, models: Sequence[LinearModel], specification: FeatureSpecification
-) -> DataFrame:
-    """Return the predictions of training movies, each by the model that was fitted without it."""
-    parts = [
-        predict_linear(train.where(F.col(FOLD) == fold), model, size=specification.size)
-        for fold, model in enumerate(models)
-    ]
-    return reduce(DataFrame.unionByName, parts)
+    config: Config,
+    tracked: TrackedRun,
+    train: DataFrame,
+    fitted: Mapping[str, list[LinearModel]],
+    size: int,
+) -> None:
+    """Write predictions of training movies, each by the model that was fitted without its fold."""
+    names = _in_folds(config)
+    if not names:
+        return
+    sample = Catalogue(config).samples("train").manifest()
+    details = {"vocabulary": list(sample.details["vocabulary"])}
+    new = [NewTable(Catalogue(config).predictions(name, "train"), details) for name in names]
+    models = {fold: [fitted[name][1 + fold] for name in names] for fold in range(_folds(config))}
+    by_fold = reduce(DataFrame.unionByName, [train.where(F.col(FOLD) == fold) for fold in models])
+    _predict(by_fold, models, new, tracked, size)
+
+
+def _predict(
+    rows: DataFrame,
+    models: Mapping[int, Sequence[LinearModel]],
+    new: Sequence[NewTable],
+    tracked: TrackedRun,
+    size: int,
+) -> None:
+    """Write what models predict, a table each.
+
+    One job has as many models as a worker may hold.
+
+    Args:
+        rows: to predict.
+        models: fold -> a model per table, for the rows of the fold.
+        new: the tables.
+        tracked: the stage's run.
+        size: length of the feature vector.
+    """
+    inputs = linear_inputs(rows)
+    largest = max(model.nbytes for of_fold in models.values() for model in of_fold)
+    step = max(1, _MOST_BYTES // (largest * len(models)))
+    for first in range(0, len(new), step):
+        chosen = {fold: of_fold[first : first + step] for fold, of_fold in models.items()}
+        predict = partial(predict_batches, models=chosen, size=size)
+        write_in_one_pass(inputs, predict, new[first : first + step], fingerprint=tracked.digest)
 
 
 def _settings(config: Config) -> LinearConfig:

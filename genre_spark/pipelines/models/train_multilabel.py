@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 
 import numpy as np
 from pyspark.ml.feature import ElementwiseProduct
@@ -16,6 +17,7 @@ from genre_spark.config import Config
 from genre_spark.config.multilabel import BASELINES
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.multilabel.base import MultilabelModel
+from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.models.multilabel_methods import make_estimator, require_backend
@@ -117,12 +119,16 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
                 "run_id": child.run_id,
                 "themes": themes,
             }
-            for split in _SPLITS[1:]:
-                tables.predictions(name, split).write(
+            writes = [
+                partial(
+                    tables.predictions(name, split).write,
                     _predictions(model, samples[split]),
                     fingerprint=tracked.digest,
                     details=details,
                 )
+                for split in _SPLITS[1:]
+            ]
+            run_in_threads(spark, writes, parallelism=len(writes))
         counts[f"seconds_{name}"] = seconds
         outputs[name] = config.paths.model(name)
     return StageResult(counts=counts, outputs=outputs)

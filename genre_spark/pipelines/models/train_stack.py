@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -12,6 +13,7 @@ from genre_spark.config import Config, StackConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.fusion.stack_tables import CrossFittedStack, fit_cross_fitted, predict_stack
 from genre_spark.fusion.stacking import patterns_of
+from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.models.stack_inputs import StackInputs, lacking_senses
@@ -122,13 +124,13 @@ def _train(
             "models": list(models),
             "fit_on": fit_on,
         }
+        writes = []
         for split in _SPLITS:
             seen = split == "validation" and fit_on == "validation"
-            tables.predictions(name, split).write(
-                predict_stack(joined[split], stack, seed=config.seed, fitted_rows=seen),
-                fingerprint=tracked.digest,
-                details=details,
-            )
+            predicted = predict_stack(joined[split], stack, seed=config.seed, fitted_rows=seen)
+            write = tables.predictions(name, split).write
+            writes.append(partial(write, predicted, fingerprint=tracked.digest, details=details))
+        run_in_threads(joined["test"].sparkSession, writes, parallelism=len(writes))
     return stack
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -16,7 +17,8 @@ from genre_spark.evaluation.sample_balance import (
     draw_balance,
     format_balance,
 )
-from genre_spark.evaluation.style import to_png
+from genre_spark.evaluation.style import encode_figure
+from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sampling.sample_tables import poster_details, write_samples
 from genre_spark.pipelines.sampling.splitting import eligible_movies, split_inputs, split_movies
@@ -57,7 +59,7 @@ def _outputs(config: Config) -> list[Table]:
 def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult:
     """Split the movies that can be used and draw a balanced sample of each split."""
     vocabulary = Catalogue(config).vocabulary()
-    labels = len(vocabulary)
+    labels, samples = len(vocabulary), config.paths.table("samples")
     demands = plan_demands(config.sampling, config.split, vocabulary)
     with cached(split_movies(spark, config, eligible_movies(spark, config))) as movies:
         described = describe_labelsets(
@@ -77,8 +79,9 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             weights = _class_weights(config.sampling, drawn[TRAIN], vocabulary)
             posters = poster_details(spark, config)
             details = {"vocabulary": vocabulary, **posters, "class_weights": weights}
-            for split in SPLITS:
-                write_samples(
+            writes: list[Callable[[], object]] = [
+                partial(
+                    write_samples,
                     spark,
                     config,
                     chosen.where(F.col(SPLIT) == split),
@@ -87,10 +90,14 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
                     fingerprint=tracked.digest,
                     details={**details, "counts": _genre_counts(drawn[split], vocabulary)},
                 )
-    samples = config.paths.table("samples")
+                for split in SPLITS
+            ]
+            folder = join(samples, "balance")
+            draw = partial(_log_pictures, tracked, before, drawn[TRAIN], vocabulary, folder=folder)
+            writes.append(draw)
+            run_in_threads(spark, writes, parallelism=len(writes))
     write_json(join(samples, WEIGHTS_FILE), weights)
     tracked.log_dict(weights, WEIGHTS_FILE)
-    _log_pictures(tracked, before, drawn[TRAIN], vocabulary, folder=join(samples, "balance"))
     selections = {ALL: before, **{split: drawn[split] for split in SPLITS}}
     table = balance_table(selections, vocabulary)
     tracked.log_table(table, "balance.json")
@@ -112,7 +119,7 @@ def _log_pictures(
     if before.pairs:
         tracked.log_dict(co_occurrence_tables(before, after, vocabulary), "co_occurrence.json")
     for name, figure in draw_balance(before, after, vocabulary).items():
-        picture = to_png(figure)  # drawn once: that takes longer than the sample of a small table
+        picture = encode_figure(figure)
         tracked.log_bytes(picture, f"balance/{name}.png")
         with whole_file(join(folder, f"{name}.png")) as file:
             file.write(picture)

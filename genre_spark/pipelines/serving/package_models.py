@@ -27,6 +27,7 @@ from genre_spark.schemas import LABELS, WEIGHT
 from genre_spark.serving.package_description import ModelDescription, TextSource
 from genre_spark.serving.packaging import package_model, stored_class
 from genre_spark.storage.files import fingerprint, join, read_checked_json, write_checked_json
+from genre_spark.storage.one_pass import read_rows
 from genre_spark.tracking import TrackedRun
 from genre_spark.tracking.movie_models import log_movie_model
 
@@ -95,7 +96,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     """
     tables = Catalogue(config)
     details = tables.evaluation.manifest().details
-    scores = [Score(**row.asDict()) for row in tables.evaluation.read(spark).collect()]
+    scores = [Score(**row) for row in read_rows(tables.evaluation)]
     candidates = [c for c in gather_candidates(scores) if c.rule != NO_RULE]
     prior = label_prior(tables.samples("train").read(spark))
     calibration = str(details.get("calibration", "none"))

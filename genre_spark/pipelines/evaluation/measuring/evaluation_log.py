@@ -45,9 +45,8 @@ def log_evaluation(
         error = reliability_of(evaluated.uncalibrated).error
         numbers["calibration_error_before"] = round(error, 4)
     log_headline(run, numbers, data=measured_on)
-    run.set_tags({DECISION_RULE: _describe_rule(evaluated, chosen)})
-    run.log_table(_metrics_table(evaluated), "metrics.json")
-    run.log_table(_genres_table(evaluated), "per_genre.json")
+    tables = {"metrics.json": _metrics_table(evaluated), "per_genre.json": _genres_table(evaluated)}
+    run.log_tables(tables, tags={DECISION_RULE: _describe_rule(evaluated, chosen)})
 
 
 def _describe_rule(evaluated: EvaluatedModel, chosen: Candidate) -> str:

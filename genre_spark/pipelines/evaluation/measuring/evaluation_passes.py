@@ -19,7 +19,12 @@ from genre_spark.evaluation.passes.batch_sums import (
 )
 from genre_spark.evaluation.passes.threshold_curves import ThresholdCurves, count_group_thresholds
 from genre_spark.evaluation.scores import EXACT_MATCH, FIXED, MICRO_F1, NO_RULE, PER_LABEL
-from genre_spark.multilabel.evaluation.metric_sums import POINTS, collect_metrics, group_points
+from genre_spark.multilabel.evaluation.metric_sums import (
+    POINTS,
+    collect_metrics,
+    collect_metrics_in_one_task,
+    group_points,
+)
 from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
 from genre_spark.multilabel.evaluation.threshold_search import find_group_thresholds
 from genre_spark.multilabel.matrices import check_labels, decode_arrays
@@ -61,7 +66,7 @@ def fit_thresholds(validation: DataFrame, *, threshold: float, half_samples: int
         F.col(PROBABILITIES).cast("array<double>").alias("scores"),
         F.lit(1.0).alias("weight"),
     )
-    return _fit(rows, {0: half_samples}, threshold)[0]
+    return _fit(rows, {0: half_samples}, threshold, in_one_task=False)[0]
 
 
 def fit_model_thresholds(
@@ -81,12 +86,15 @@ def fit_model_thresholds(
         F.lit(1.0).alias("weight"),
     )
     names = {n: gathered.places[n][0].name for n in gathered.numbers("validation")}
-    found = _fit(rows, {number: half_samples[name] for number, name in names.items()}, threshold)
+    halves = {number: half_samples[name] for number, name in names.items()}
+    found = _fit(rows, halves, threshold, gathered.in_one_task)
     return {names[number]: limits for number, limits in found.items()}
 
 
-def _fit(rows: DataFrame, half_samples: Mapping[int, int], threshold: float) -> dict[int, Limits]:
-    best = find_group_thresholds(rows, _TUNED, half_samples=half_samples)
+def _fit(
+    rows: DataFrame, half_samples: Mapping[int, int], threshold: float, in_one_task: bool
+) -> dict[int, Limits]:
+    best = find_group_thresholds(rows, _TUNED, half_samples=half_samples, in_one_task=in_one_task)
     if len(best) < len(_TUNED) * len(half_samples):
         raise InvalidInputError("predictions: no rows to fit thresholds on, expected at least one")
     return {
@@ -104,7 +112,9 @@ def _fit(rows: DataFrame, half_samples: Mapping[int, int], threshold: float) -> 
 def count_curves(gathered: Gathered) -> dict[tuple[str, str], ThresholdCurves]:
     """Return what every threshold on a grid would give, by model and split."""
     rows = gathered.rows.select(GROUP, LABELS, PROBABILITIES)
-    found = count_group_thresholds(rows, labels=_count_labels(gathered))
+    found = count_group_thresholds(
+        rows, labels=_count_labels(gathered), in_one_task=gathered.in_one_task
+    )
     return {_name(gathered, number): curves for number, curves in found.items()}
 
 
@@ -129,23 +139,28 @@ def measure_rules(
             plans.setdefault(number, []).append(_Case(len(cases), limits, rule == FIXED))
             cases.append((number, rule))
 
+    def points_of(number: int, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        truth = _decode(batch, 0, LABELS, labels[number])
+        check_labels(truth, LABELS)
+        weight = np.ones(len(truth))
+        for case in plans[number]:
+            yield group_points(
+                truth,
+                weight,
+                prediction=_decide(batch, case.limits, labels[number]),
+                scores=_decode_scores(batch, labels[number]) if case.scored else None,
+                group=case.number,
+            )
+
     def points(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number, batch in split_groups(batches):
-            truth = _decode(batch, 0, LABELS, labels[number])
-            check_labels(truth, LABELS)
-            weight = np.ones(len(truth))
-            for case in plans[number]:
-                yield group_points(
-                    truth,
-                    weight,
-                    prediction=_decide(batch, case.limits, labels[number]),
-                    scores=_decode_scores(batch, labels[number]) if case.scored else None,
-                    group=case.number,
-                )
+            yield from points_of(number, batch)
 
     columns = gathered.rows.select(GROUP, LABELS, PROBABILITIES, PREDICTION)
-    mapped = columns.mapInArrow(short_task(points), POINTS)
-    found = collect_metrics(mapped, curves=True)
+    if gathered.in_one_task:
+        found = collect_metrics_in_one_task(columns, points_of)
+    else:
+        found = collect_metrics(columns.mapInArrow(short_task(points), POINTS), curves=True)
     return {
         (*_name(gathered, number), rule): found[case] for case, (number, rule) in enumerate(cases)
     }
@@ -198,7 +213,8 @@ def sum_test(
         for number, count in labels.items()
     }
     found = {}
-    for number, total in sum_groups(rows, count, sizes=sizes).items():
+    totals = sum_groups(rows, count, sizes=sizes, in_one_task=gathered.in_one_task)
+    for number, total in totals.items():
         size = labels[number]
         first = sizes[number] - 2 * size**2
         pairs = total[first:].reshape(2, size, size)

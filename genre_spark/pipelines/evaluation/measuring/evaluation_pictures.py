@@ -33,7 +33,7 @@ Drawings = Mapping[str, "partial[Figure]"]
 """Name of a picture's file -> what draws it."""
 
 _STATE = "genre_spark.pictures"  # tag of a run: digest of what its pictures show
-_VERSION = 1  # of how they look
+_VERSION = 2  # of how they look
 
 
 def model_pictures(evaluated: EvaluatedModel, chosen: Candidate, sums: ChosenSums) -> Drawings:
@@ -108,15 +108,15 @@ def log_pictures(spark: SparkSession, pictures: Sequence[tuple[TrackedRun, Drawi
         spark: the session.
         pictures: runs and their pictures.
     """
-    changed = [
-        (run, drawings, digest)
-        for run, drawings in pictures
-        if run.tag(_STATE) != (digest := _digest(_VERSION, drawings))
+    found = [
+        (run, drawings, run.tag(_STATE), _digest(_VERSION, drawings)) for run, drawings in pictures
     ]
-    tasks = [draw for _, drawings, _ in changed for draw in drawings.values()]
+    changed = [each for each in found if each[2] != each[3]]
+    tasks = [draw for _, drawings, *_ in changed for draw in drawings.values()]
     drawn = iter(draw_in_tasks(spark, tasks))
-    for run, drawings, digest in changed:
-        run.set_tags({_STATE: ""})
+    for run, drawings, before, digest in changed:
+        if before:  # a run that is killed now must not pass for one with these pictures
+            run.set_tags({_STATE: ""})
         for name in drawings:
             run.log_bytes(next(drawn), name)
         run.set_tags({_STATE: digest})

@@ -6,14 +6,35 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from genre_spark.evaluation.passes.threshold_curves import ThresholdCurves
 from genre_spark.evaluation.scores import PER_LABEL, Score
 from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
 from genre_spark.storage.tables import Table
 
-__all__ = ["EvaluatedModel", "PredictedModel", "as_scores", "threshold_scores"]
+__all__ = ["EvaluatedModel", "PredictedModel", "StoredRows", "as_scores", "threshold_scores"]
+
+
+class StoredRows(Mapping[str, DataFrame]):
+    """Split -> rows of its table, which is read when they are asked for.
+
+    Args:
+        spark: the session.
+        tables: split -> table.
+    """
+
+    def __init__(self, spark: SparkSession, tables: Mapping[str, Table]) -> None:
+        self._spark, self._tables = spark, tables
+
+    def __getitem__(self, split: str) -> DataFrame:
+        return self._tables[split].read(self._spark)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
 
 
 @dataclass(frozen=True)
@@ -27,6 +48,7 @@ class PredictedModel:
         run_id: the MLflow run that trained it, or "".
         predictions: split -> rows of PREDICTIONS_SCHEMA.
         tables: split -> the table that has just these rows; empty where they are worked out.
+        rows: split -> how many there are; empty where that is not known.
     """
 
     name: str
@@ -36,6 +58,7 @@ class PredictedModel:
     run_id: str
     predictions: Mapping[str, DataFrame]
     tables: Mapping[str, Table] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
