@@ -119,7 +119,7 @@ def draw_precision_recall(curves: ThresholdCurves, *, labels: Sequence[str], tit
     rows = -(-len(labels) // columns)
     width, height = 2.1 * columns, 1.9 * rows + 0.5
     # the panels' sizes are known; to find them out would take longer than to draw them
-    figure, axes = new_figure(width, height, title=title, columns=columns, rows=rows, layout="none")
+    figure, axes = new_figure(width, height, title=title, columns=columns, rows=rows, layout=None)
     figure.subplots_adjust(
         left=0.5 / width,
         right=1 - 0.12 / width,

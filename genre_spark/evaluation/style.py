@@ -45,7 +45,7 @@ def new_figure(
     title: str,
     columns: int = 1,
     rows: int = 1,
-    layout: Literal["constrained", "none"] = "constrained",
+    layout: Literal["constrained"] | None = "constrained",
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure of a size in inches, and its axes row by row, from left to right.
 
@@ -55,7 +55,7 @@ def new_figure(
         title: of the figure.
         columns: of axes.
         rows: of axes.
-        layout: constrained finds out how much room labels need; none leaves it to the caller.
+        layout: constrained finds out how much room labels need; None leaves it to the caller.
     """
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     figure.suptitle(title, fontsize=_LARGE, color=INK, fontweight="bold", x=0.01, ha="left")
