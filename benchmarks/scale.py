@@ -1,9 +1,11 @@
 """How a run grows with its data: seconds and memory of every stage at several sizes, and slopes.
 
-    python benchmarks/scale.py [--movies 1500,15000] [--config conf/demo.yaml] [--json]
-        [key=value ...]
+    python benchmarks/scale.py [--movies 1500,15000] [--drawn 1500] [--config conf/demo.yaml]
+        [--json] [key=value ...]
 
-Runs the recipe on synthetic data of each size, in a process and a new folder of its own. Per stage:
+Runs the recipe on synthetic data of each size, in a process and a new folder of its own. `--drawn`
+draws so many posters and links their files under the ids of all movies, where drawing would take
+longer than the rest: `make-sample` then says nothing, all else does the same work. Per stage:
 
     seconds       from its announcement to its result, at each size
     slope         of log(seconds) by log(movies), over all sizes: 1 is linear
@@ -31,10 +33,13 @@ from pathlib import Path
 
 import psutil
 
-from genre_spark.config import load_config
+from genre_spark.config import Config, load_config
+from genre_spark.pipelines.ingestion.make_sample import dataset_spec
 from genre_spark.pipelines.run import run
 from genre_spark.pipelines.stage_list import StageEntry
 from genre_spark.spark.session import recipe_session
+from genre_spark.synthesis.dataset import DatasetSpec, mark_as_begun, write_dataset
+from genre_spark.synthesis.movies import movie_id
 
 _CONF = Path(__file__).parent.parent / "conf" / "demo.yaml"
 _PAUSE = 0.2  # seconds between two looks at memory
@@ -86,9 +91,22 @@ class MemoryWatch(threading.Thread):
         return {kind: round(size) for kind, size in found.items()}
 
 
-def measure(config_file: str, overrides: Sequence[str]) -> list[Cost]:
+def link_posters(drawn: Path, config: Config) -> None:
+    """Give every movie of the data set one of the posters that are drawn, as a hard link."""
+    files = sorted(drawn.iterdir())
+    spec = dataset_spec(config)
+    folder = Path(spec.posters)
+    folder.mkdir(parents=True)
+    mark_as_begun(spec)
+    for index in range(spec.movies):
+        (folder / f"{movie_id(index, spec.seed)}.jpg").hardlink_to(files[index % len(files)])
+
+
+def measure(config_file: str, overrides: Sequence[str], drawn: str | None) -> list[Cost]:
     """Run a recipe in this process and return what each of its stages costs."""
     config = load_config(config_file, overrides)
+    if drawn is not None:
+        link_posters(Path(drawn), config)
     found: list[Cost] = []
     watch = MemoryWatch()
     begun = [time.monotonic()]
@@ -105,13 +123,16 @@ def measure(config_file: str, overrides: Sequence[str]) -> list[Cost]:
     return found
 
 
-def measure_apart(movies: int, config_file: str, overrides: Sequence[str]) -> list[Cost]:
+def measure_apart(
+    movies: int, config_file: str, overrides: Sequence[str], drawn: str | None
+) -> list[Cost]:
     """Run a recipe on so many movies, in a process and a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
         places = [f"paths.work={folder}/work", f"paths.genres_csv={folder}/data/genres.csv"]
         places += [f"paths.posters={folder}/data/posters", f"paths.metadata={folder}/data"]
         size = [f"sample_data.movies={movies}"]
         command = [sys.executable, __file__, "--here", "--config", config_file]
+        command += [] if drawn is None else ["--posters", drawn]
         answer = subprocess.run(
             [*command, *places, *size, *overrides], stdout=subprocess.PIPE, text=True, check=True
         )
@@ -162,16 +183,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--movies", type=_sizes, default=[1_500, 15_000], help="1500,15000")
+    parser.add_argument("--drawn", type=int, help="posters that are drawn; default: all")
     parser.add_argument("--config", default=str(_CONF))
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--posters", help=argparse.SUPPRESS)
     options, overrides = parser.parse_known_args()
     if options.here:
-        print(json.dumps([asdict(cost) for cost in measure(options.config, overrides)]))
+        measured = measure(options.config, overrides, options.posters)
+        print(json.dumps([asdict(cost) for cost in measured]))
         return
     if len(options.movies) < 2:
         parser.error("--movies: one size, expected at least two")
-    found = [measure_apart(movies, options.config, overrides) for movies in options.movies]
+    with tempfile.TemporaryDirectory(prefix="scale-posters-") as folder:
+        drawn = None
+        if options.drawn is not None:
+            drawn = f"{folder}/posters"
+            write_dataset(
+                DatasetSpec(f"{folder}/genres.csv", drawn, folder, options.drawn, 7, flaws=False)
+            )
+        found = [
+            measure_apart(movies, options.config, overrides, drawn) for movies in options.movies
+        ]
     if options.json:
         costs = {
             movies: [asdict(cost) for cost in each]

@@ -27,6 +27,7 @@ __all__ = [
     "MARKER",
     "DatasetReport",
     "DatasetSpec",
+    "mark_as_begun",
     "read_report",
     "write_dataset",
 ]
@@ -138,7 +139,7 @@ def write_dataset(
     if marker is None or marker.get("spec") != _described(spec):
         for name in posters.names():
             posters.remove(name)
-    metadata.write_json(MARKER, {"spec": _described(spec), "report": None})
+    mark_as_begun(spec)
 
     cores = processes or (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -159,6 +160,13 @@ def write_dataset(
     )
     metadata.write_json(MARKER, {"spec": _described(spec), "report": asdict(result)})
     return result
+
+
+def mark_as_begun(spec: DatasetSpec) -> None:
+    """Write the marker of a data set that is not whole: `write_dataset` draws what it lacks."""
+    metadata = Folder(spec.metadata)
+    metadata.make()
+    metadata.write_json(MARKER, {"spec": _described(spec), "report": None})
 
 
 def _reject_foreign_files(spec: DatasetSpec) -> None:
