@@ -18,6 +18,7 @@ from genre_spark.pipelines import download_posters, prepare_posters
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import StageResult
 from tests.collect.fake_images import FakeImages, poster
+from tests.stored_rows import read_rows
 
 Download = Callable[..., StageResult]
 
@@ -64,21 +65,20 @@ def download(spark, tmp_path) -> Download:
     return run
 
 
-def statuses(spark, folder: Path) -> dict[int, str]:
-    rows = Catalogue(make_config(folder)).downloads.read(spark).collect()
+def statuses(folder: Path) -> dict[int, str]:
+    rows = read_rows(Catalogue(make_config(folder)).downloads.path)
     return {row["movie_id"]: row["status"] for row in rows}
 
 
-def rejects(spark, folder: Path) -> list[tuple[str, str]]:
-    rows = Catalogue(make_config(folder)).rejects("downloads").read(spark).collect()
+def rejects(folder: Path) -> list[tuple[str, str]]:
+    rows = read_rows(make_config(folder).paths.rejects("downloads"))
     return sorted((row["source"], row["reason"]) for row in rows)
 
 
 def prepared(spark, folder: Path) -> dict[int, bytes]:
     config = make_config(folder)
     prepare_posters.run(spark, config)
-    rows = Catalogue(config).posters.read(spark).collect()
-    return {row["movie_id"]: bytes(row["image"]) for row in rows}
+    return {row["movie_id"]: row["image"] for row in read_rows(Catalogue(config).posters.path)}
 
 
 def test_links_become_archives_that_prepare_posters_reads(spark, tmp_path, host, download) -> None:
@@ -88,7 +88,7 @@ def test_links_become_archives_that_prepare_posters_reads(spark, tmp_path, host,
     archives = list((tmp_path / "posters").glob("*.tar"))
     assert 120 / 25 <= len(archives) <= 120 / 25 + 2  # two tasks, each with a last one
     assert prepared(spark, tmp_path) == {n: poster(n) for n in range(1, 121)}
-    assert statuses(spark, tmp_path) == dict.fromkeys(range(1, 121), "stored")
+    assert statuses(tmp_path) == dict.fromkeys(range(1, 121), "stored")
 
 
 def test_every_link_has_a_status_and_what_failed_is_rejected_with_its_reason(
@@ -108,7 +108,7 @@ def test_every_link_has_a_status_and_what_failed_is_rejected_with_its_reason(
         "11.0": f"{host.url}/11.jpg",
     }
     download(links)
-    assert statuses(spark, tmp_path) == {
+    assert statuses(tmp_path) == {
         1: "stored",
         2: "not an image",
         3: "gone",
@@ -119,7 +119,7 @@ def test_every_link_has_a_status_and_what_failed_is_rejected_with_its_reason(
         10: "internal address",
         11: "stored",
     }
-    assert rejects(spark, tmp_path) == [
+    assert rejects(tmp_path) == [
         ("10", "internal address"),
         ("2", "not an image"),
         ("3", "gone"),
@@ -144,7 +144,7 @@ def test_the_next_run_asks_for_what_is_new_and_for_what_may_pass(
     result = download({**links, 4: f"{host.url}/4.jpg"})
     assert result.counts["asked"] == 2
     assert host.asked == {"/1.jpg": 1, "/status/404": 1, "/twice/3.jpg": 2, "/4.jpg": 1}
-    assert statuses(spark, tmp_path) == {1: "stored", 2: "gone", 3: "stored", 4: "stored"}
+    assert statuses(tmp_path) == {1: "stored", 2: "gone", 3: "stored", 4: "stored"}
     again = download()
     assert (again.reused, again.counts["asked"]) == (True, 0)
     download(retry_failed=True)
@@ -193,7 +193,7 @@ def test_links_may_be_parquet_and_paths_of_tmdb(spark, tmp_path, host, download)
     spark.createDataFrame(rows, "movie_id long, link string").write.parquet(str(tmp_path / "links"))
     download(base_url=f"{host.url}/w342", links=str(tmp_path / "links"))
     assert host.asked == {"/w342/1.jpg": 1, "/2.jpg": 1}
-    assert rejects(spark, tmp_path) == [
+    assert rejects(tmp_path) == [
         ("2", "another link of the movie is used"),
         ("3", "no link"),
     ]
