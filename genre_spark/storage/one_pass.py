@@ -56,8 +56,9 @@ def write_in_one_pass(
         tables: what to write; each takes the old one's place when all of it is there.
         fingerprint: digest of what the content depends on.
     """
-    data = f"data-{fingerprint}-{uuid.uuid4().hex[:8]}"
-    folders = [join(new.table.path, data) for new in tables]
+    # a name of its own for each: readers of many tables tell their rows apart by it
+    names = [f"data-{fingerprint}-{uuid.uuid4().hex[:8]}" for _ in tables]
+    folders = [join(new.table.path, name) for new, name in zip(tables, names, strict=True)]
     schemas = [to_arrow_schema(new.table.schema) for new in tables]
 
     def write(batches: Rows) -> Iterator[pa.RecordBatch]:
@@ -86,6 +87,7 @@ def write_in_one_pass(
             if number not in filled:
                 with whole_file(join(folders[number], _FIRST)) as file:
                     pq.write_table(schemas[number].empty_table(), file)
+            data = names[number]
             commit_data(new.table.path, data, fingerprint=fingerprint, details=new.details)
 
 

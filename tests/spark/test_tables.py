@@ -102,6 +102,7 @@ def test_one_pass_writes_a_file_of_each_table_per_task(catalogue, spark: SparkSe
     rows = spark.range(0, 6, 1, 3).selectExpr(*(f"{one} AS {two}" for one, two in PREDICTED))
     tables = new_tables(catalogue, ("even", "odd", "none"))
     write_in_one_pass(rows, parity, tables, fingerprint="f")
+    assert len({path for new in tables for path in new.table.manifest().paths}) == len(tables)
     for new, ids in zip(tables, ([0, 2, 4], [1, 3, 5], []), strict=True):
         manifest = new.table.manifest()
         assert (manifest.rows, manifest.details) == (len(ids), new.details)
