@@ -13,6 +13,7 @@ from genre_spark.config.root import Config
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.ingestion.import_data import run
 from genre_spark.pipelines.stage import StageResult
+from tests.stored_rows import read_rows
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,14 @@ class Imported:
 
     config: Config
     result: StageResult
-    spark: object
 
     def rows(self, name: str) -> list[tuple]:
-        return sorted(map(tuple, Catalogue(self.config).imported(name).read(self.spark).collect()))
+        rows = read_rows(Catalogue(self.config).imported(name).path)
+        return sorted(tuple(row.values()) for row in rows)
 
     @property
     def rejects(self) -> list[tuple]:
-        rows = Catalogue(self.config).rejects("import").read(self.spark).collect()
+        rows = read_rows(self.config.paths.rejects("import"))
         return sorted((row["reason"], row["content"]) for row in rows)
 
 
@@ -58,6 +59,6 @@ def imported(spark, tmp_path: Path, tracking_store: str) -> Callable[..., Import
                 "mlflow": {"tracking_uri": tracking_store},
             }
         )
-        return Imported(config, run(spark, config), spark)
+        return Imported(config, run(spark, config))
 
     return go

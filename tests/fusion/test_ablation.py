@@ -24,6 +24,7 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.ablate import list_variants
 from genre_spark.pipelines.evaluation.evaluate import reads_themes
 from tests.fusion.test_linear_stage import hamming, recipe, write_movies
+from tests.stored_rows import read_rows
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_a_forest_without_themes_stands_beside_the_one_that_reads_them(spark, co
     both = config.model_copy(update={"multilabel": settings})
     names = list(train_multilabel.run(spark, both).outputs)
     assert names == ["multilabel_random_forest", "multilabel_random_forest_without_themes"]
-    assert hamming(spark, both, names[0]) < hamming(spark, both, names[1])
+    assert hamming(both, names[0]) < hamming(both, names[1])
     assert [reads_themes(both, name) for name in names] == [True, False]
     assert train_multilabel.run(spark, both).reused
 
@@ -137,9 +138,10 @@ def train_on_each_block(spark, folder):
     return config, FeatureSpecification.load(config.paths.model("features"))
 
 
-def predicted(spark, config, name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    rows = Catalogue(config).predictions(name, split).read(spark).orderBy("movie_id").collect()
-    return np.array([row.labels for row in rows]), np.array([row.probabilities for row in rows])
+def predicted(config, name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    rows = read_rows(Catalogue(config).predictions(name, split).path)
+    rows.sort(key=lambda row: row["movie_id"])
+    return tuple(np.array([row[of] for row in rows]) for of in ("labels", "probabilities"))
 
 
 def test_a_label_planted_in_a_block_is_found_and_one_planted_in_test_movies_moves_nothing(
@@ -149,15 +151,15 @@ def test_a_label_planted_in_a_block_is_found_and_one_planted_in_test_movies_move
         (tmp_path / name).mkdir()
     plant_labels(tmp_path / "plain", comedy_in=set())
     plain, learnt = train_on_each_block(spark, tmp_path / "plain")
-    test = {row.movie_id for row in Catalogue(plain).samples("test").read(spark).collect()}
+    test = {row["movie_id"] for row in read_rows(Catalogue(plain).samples("test").path)}
     plant_labels(tmp_path / "leaking", comedy_in=test)
     leaking, learnt_again = train_on_each_block(spark, tmp_path / "leaking")
     assert learnt.digest == learnt_again.digest
     war = Catalogue(plain).vocabulary().index("War")
     for name in (f"only_{block}" for block in BLOCKS):
-        truth, probabilities = predicted(spark, plain, name, "test")
+        truth, probabilities = predicted(plain, name, "test")
         assert np.array_equal(probabilities[:, war] >= 0.5, truth[:, war] > 0), name
-        before, after = (predicted(spark, each, name, "validation")[1] for each in (plain, leaking))
+        before, after = (predicted(each, name, "validation")[1] for each in (plain, leaking))
         assert np.array_equal(before, after), name
 
 

@@ -34,7 +34,7 @@ def trained(spark, tmp_path_factory):
 def test_the_stage_trains_predicts_and_is_not_repeated(spark, trained):
     config, result = trained
     assert result.counts["training_movies"] == Catalogue(config).samples("train").manifest().rows
-    assert hamming(spark, config, "together") < 0.15
+    assert hamming(config, "together") < 0.15
     details = Catalogue(config).predictions("together", "test").manifest().details
     assert (details["family"], details["vocabulary"]) == ("fused", ["Comedy", "Drama", "War"])
     assert train_fused.run(spark, config).reused
@@ -49,7 +49,7 @@ def test_the_stored_network_says_what_the_table_does(spark, trained):
     rows = tables.features.read(spark).join(test, "movie_id").orderBy("movie_id").collect()
     matrix = np.array([row.features.toArray() for row in rows])
     found = model.probabilities(specification, sparse.csr_matrix(matrix))
-    assert found == pytest.approx(probabilities(spark, config, "together"), abs=1e-6)
+    assert found == pytest.approx(probabilities(config, "together"), abs=1e-6)
 
 
 def test_parts_that_cannot_be_read_are_rejected(spark, trained, monkeypatch):

@@ -14,6 +14,7 @@ from genre_spark.fusion.vectors import decode_vectors
 from genre_spark.pipelines import build_features, group_genres, sample, train_linear, train_stack
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import PREDICTIONS_SCHEMA
+from tests.stored_rows import read_rows
 
 MOVIES = 150
 KNOWN = {"Drama": "tears", "Comedy": "jokes", "War": "soldiers"}
@@ -70,15 +71,15 @@ def run_all(spark, config):
         stage.run(spark, config)
 
 
-def hamming(spark, config, model):
-    rows = Catalogue(config).predictions(model, "test").read(spark).collect()
-    wrong = [np.not_equal(row.labels, row.prediction).mean() for row in rows]
+def hamming(config, model):
+    rows = read_rows(Catalogue(config).predictions(model, "test").path)
+    wrong = [np.not_equal(row["labels"], row["prediction"]).mean() for row in rows]
     return float(np.mean(wrong))
 
 
-def probabilities(spark, config, model):
-    rows = Catalogue(config).predictions(model, "test").read(spark).orderBy("movie_id").collect()
-    return np.array([row.probabilities for row in rows])
+def probabilities(config, model):
+    rows = read_rows(Catalogue(config).predictions(model, "test").path)
+    return np.array([r["probabilities"] for r in sorted(rows, key=lambda row: row["movie_id"])])
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def trained(spark, tmp_path_factory):
 
 
 def test_models_are_as_good_as_their_blocks(spark, trained):
-    text, places, themes = (hamming(spark, trained, m) for m in ("text", "places", "themes"))
+    text, places, themes = (hamming(trained, m) for m in ("text", "places", "themes"))
     assert text < 0.15 < places
     assert themes < text + 0.02
     details = Catalogue(trained).predictions("text", "test").manifest().details
@@ -110,7 +111,7 @@ def test_a_stack_is_fitted_on_what_models_say_of_training_movies_that_they_have_
     assert result.counts["movies_fused"] == predicted.count()
     assert (result.notes, train_stack.run(spark, trained).reused) == ((), True)
     assert tables.predictions("fused", "test").manifest().details["fit_on"] == "out_of_fold"
-    assert hamming(spark, trained, "fused") < hamming(spark, trained, "places")
+    assert hamming(trained, "fused") < hamming(trained, "places")
 
 
 def test_a_training_movies_own_labels_do_not_move_its_out_of_fold_prediction(spark, trained):
@@ -142,8 +143,8 @@ def test_a_training_movies_own_labels_do_not_move_its_out_of_fold_prediction(spa
 
 def test_a_block_that_gives_labels_away_helps_only_the_models_that_read_it(spark, trained):
     """Themes equal the labels here: what they do to a model says which blocks it reads."""
-    assert hamming(spark, trained, "themes") < 0.03
-    assert hamming(spark, trained, "text") > 0.03
+    assert hamming(trained, "themes") < 0.03
+    assert hamming(trained, "text") > 0.03
 
 
 def test_what_only_test_movies_have_moves_no_score(spark, trained, tmp_path):
@@ -157,9 +158,7 @@ def test_what_only_test_movies_have_moves_no_score(spark, trained, tmp_path):
     )
     run_all(spark, with_leak)
     for model in models:
-        assert np.array_equal(
-            probabilities(spark, trained, model), probabilities(spark, with_leak, model)
-        )
+        assert np.array_equal(probabilities(trained, model), probabilities(with_leak, model))
 
 
 def test_a_block_that_no_training_movie_knows_is_named(spark, trained, tmp_path):
@@ -172,13 +171,13 @@ def test_a_block_that_no_training_movie_knows_is_named(spark, trained, tmp_path)
 
 
 def test_the_same_figures_whatever_the_partitions(spark, trained):
-    before = probabilities(spark, trained, "text")
+    before = probabilities(trained, "text")
     features = Catalogue(trained).features
     details = features.manifest().details
     rows = spark.createDataFrame(features.read(spark).collect(), features.schema)
     features.write(rows.repartition(5), fingerprint="dealt otherwise", details=details)
     assert not train_linear.run(spark, trained).reused
-    assert np.array_equal(before, probabilities(spark, trained, "text"))
+    assert np.array_equal(before, probabilities(trained, "text"))
 
 
 def test_blocks_that_are_off_are_rejected(spark, trained):

@@ -19,6 +19,7 @@ from genre_spark.transforms.csv import CsvLayout
 from genre_spark.transforms.genre_rows import check_rows
 from genre_spark.transforms.genres import group_labels
 from genre_spark.transforms.plain_genres import guess_vocabulary, mark_plain_lines
+from tests.stored_rows import read_rows
 
 
 @pytest.fixture
@@ -29,12 +30,11 @@ def group(spark: SparkSession, make_config, tmp_path: Path):
         (tmp_path / name).write_bytes(content)
         config = make_config(genres=genres, paths={"genres_csv": str(tmp_path / name)})
         result = run(spark, config)
-        rows = Catalogue(config).genres.read(spark).collect()
-        movies = {row.movie_id: (list(row.genres), list(row.label_ids)) for row in rows}
+        rows = read_rows(config.paths.genres)
+        movies = {row["movie_id"]: (row["genres"], row["label_ids"]) for row in rows}
         assert len(rows) == len(movies), "a movie has one row"
         rejects = sorted(
-            (row.reason, row.content)
-            for row in Catalogue(config).rejects("genres").read(spark).collect()
+            (row["reason"], row["content"]) for row in read_rows(config.paths.rejects("genres"))
         )
         counts = result.counts
         rows = counts["rows"] + counts.get("split", 0)
