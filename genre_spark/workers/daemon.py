@@ -42,8 +42,10 @@ def serve() -> None:
         for name in _IMPORTED + (_WITH_SKLEARN if os.environ.get(SKLEARN_TOO) else ()):
             with suppress(ImportError):  # the worker that needs it will name it
                 importlib.import_module(name)
+        # releases of PySpark take the function at their import or in each worker: before both
+        worker = importlib.import_module(sys.argv[1] if len(sys.argv) > 1 else "pyspark.worker")
+        worker.main = acknowledged_at_once(worker.main)  # type: ignore[attr-defined]
         from pyspark import daemon  # noqa: PLC0415 - it reads sys.argv when imported
-    daemon.worker_main = acknowledged_at_once(daemon.worker_main)
     gc.collect()
     gc.freeze()
     daemon.manager()
