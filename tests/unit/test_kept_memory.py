@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import platform
 import resource
+import subprocess
+import sys
 import threading
 
 import psutil
@@ -13,7 +15,7 @@ import pytest
 from genre_spark.workers.kept_memory import kept_memory
 
 _BLOCK = 48 << 20
-_PAGE = 4096
+_PAGES = _BLOCK // 4096
 
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="the C library is not glibc, which alone is tuned"
@@ -34,18 +36,16 @@ def _page_faults_of_blocks(count: int) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-def test_a_block_that_was_freed_serves_the_next_request() -> None:
-    pages = _BLOCK // _PAGE
-
+def a_freed_block_serves_the_next_request() -> None:
     given_back = _page_faults_of_blocks(8)
     with kept_memory():
         kept = _page_faults_of_blocks(8)
 
-    assert given_back > 7 * pages
-    assert kept < 2 * pages
+    assert given_back > 7 * _PAGES
+    assert kept < 2 * _PAGES
 
 
-def test_free_memory_goes_back_at_the_end() -> None:
+def free_memory_goes_back_at_the_end() -> None:
     process = psutil.Process()
     with kept_memory():
         before = process.memory_info().rss
@@ -57,7 +57,7 @@ def test_free_memory_goes_back_at_the_end() -> None:
     assert inside - after > _BLOCK // 2
 
 
-def test_the_last_of_several_threads_gives_it_back() -> None:
+def the_last_of_several_threads_gives_it_back() -> None:
     other_is_inside, first_has_left = threading.Event(), threading.Event()
 
     def other() -> None:
@@ -73,12 +73,33 @@ def test_the_last_of_several_threads_gives_it_back() -> None:
     first_has_left.set()
     thread.join()
 
-    assert still_kept < 2 * _BLOCK // _PAGE
-    assert _page_faults_of_blocks(8) > 7 * _BLOCK // _PAGE
+    assert still_kept < 2 * _PAGES
+    assert _page_faults_of_blocks(8) > 7 * _PAGES
 
 
-def test_an_error_in_the_block_ends_it() -> None:
+def an_error_in_the_block_ends_it() -> None:
     with pytest.raises(ValueError, match="inside"), kept_memory():
         raise ValueError("inside")
 
-    assert _page_faults_of_blocks(8) > 7 * _BLOCK // _PAGE
+    assert _page_faults_of_blocks(8) > 7 * _PAGES
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        a_freed_block_serves_the_next_request,
+        free_memory_goes_back_at_the_end,
+        the_last_of_several_threads_gives_it_back,
+        an_error_in_the_block_ends_it,
+    ],
+    ids=lambda case: case.__name__,
+)
+def test_in_a_new_process(case) -> None:
+    """Other tests leave holes of any size in the memory of theirs."""
+    program = f"from {__name__} import {case.__name__}; {case.__name__}()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -110,8 +111,6 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             child.log_metrics({"fit_seconds": seconds})
             model.write().overwrite().save(config.paths.model(name))
             scratch = join(config.paths.work, "scratch")
-            uri = log_spark_model(child, model, name, scratch=scratch)
-            child.set_tags({"model_uri": uri})
             details = {
                 "vocabulary": vocabulary,
                 "family": "multilabel",
@@ -128,10 +127,17 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
                 )
                 for split in _SPLITS[1:]
             ]
-            run_in_threads(spark, writes, parallelism=len(writes))
+            # MLflow copies files while Spark computes
+            at_once: list[Callable[[], object]]
+            at_once = [partial(_log_model, child, model, name, scratch), *writes]
+            run_in_threads(spark, at_once, parallelism=len(at_once))
         counts[f"seconds_{name}"] = seconds
         outputs[name] = config.paths.model(name)
     return StageResult(counts=counts, outputs=outputs)
+
+
+def _log_model(run: TrackedRun, model: MultilabelModel, name: str, scratch: str) -> None:
+    run.set_tags({"model_uri": log_spark_model(run, model, name, scratch=scratch)})
 
 
 def _params(config: Config, method: str) -> dict[str, object]:
