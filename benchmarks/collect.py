@@ -35,7 +35,9 @@ from pathlib import Path
 from typing import cast
 
 import aiohttp
+import cv2
 import httpx
+import numpy as np
 from pyspark.sql import SparkSession
 
 from genre_spark.collect.downloads import download_posters
@@ -79,9 +81,6 @@ def serve(content: bytes, latency: float, port: multiprocessing.Queue) -> None:
 
 def jpeg_of(size: int) -> bytes:
     """Return a small JPEG, padded behind its end to a size."""
-    import cv2  # noqa: PLC0415
-    import numpy as np  # noqa: PLC0415
-
     pixels = np.random.default_rng(0).integers(0, 255, (90, 60, 3), dtype=np.uint8)
     head = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes()
     return head + bytes(max(0, size - len(head)))

@@ -134,15 +134,15 @@ def by_genre_spark(folder: Path, work: Path) -> Answer:
     """Time the import, Spark's reader, and what the features read."""
     from pyspark.sql import functions as F  # noqa: PLC0415 - the others' processes have no Spark
 
-    from genre_spark.adapters.csv_tables.sources import open_source  # noqa: PLC0415
-    from genre_spark.adapters.csv_tables.spark_rows import (  # noqa: PLC0415
+    from genre_spark.adapters.csv_tables.sources import open_source  # noqa: PLC0415 - likewise
+    from genre_spark.adapters.csv_tables.spark_rows import (  # noqa: PLC0415 - likewise
         read_whole_file,
         typed_rows,
     )
-    from genre_spark.pipelines.catalogue import Catalogue  # noqa: PLC0415
-    from genre_spark.pipelines.ingestion import import_metadata  # noqa: PLC0415
-    from genre_spark.spark.session import spark_session  # noqa: PLC0415
-    from genre_spark.transforms.metadata import read_metadata  # noqa: PLC0415
+    from genre_spark.pipelines.catalogue import Catalogue  # noqa: PLC0415 - likewise
+    from genre_spark.pipelines.ingestion import import_metadata  # noqa: PLC0415 - likewise
+    from genre_spark.spark.session import spark_session  # noqa: PLC0415 - likewise
+    from genre_spark.transforms.metadata import read_metadata  # noqa: PLC0415 - likewise
 
     config, found = recipe(folder, work), Answer()
     settings = {"spark.driver.memory": "2g", "spark.ui.enabled": "false"}

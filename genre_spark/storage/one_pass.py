@@ -1,10 +1,8 @@
-"""Tables that Spark's own writer would take a job each for.
+"""Several tables from one pass over rows, and small tables without a Spark job.
 
-Several tables from one pass over rows: each task writes a file of each table.
-
-Spark's own writer knows one table per job, and reads the rows again for the next one. What readers
-see is the same: a folder of Parquet files in each table, which its manifest names when all of them
-are there.
+Spark's own writer knows one table per job, and reads the rows again for the next one. Here each
+task writes a file of each table. What readers see is the same: a folder of Parquet files in each
+table, which its manifest names when all of them are there.
 """
 
 from __future__ import annotations

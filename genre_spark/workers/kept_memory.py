@@ -29,8 +29,11 @@ def keep_blocks() -> None:
     glibc, nothing changes.
     """
     library = _glibc()
-    if library is not None and not _blocks:
-        _apply(library, _USUAL)
+    if library is None:
+        return
+    with _lock:
+        if not _blocks:  # the last `kept_memory` sets the same at its end
+            _apply(library, _USUAL)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Spark's JVM sends a task in several short messages (the function, the rows, the end of the rows) and
 leaves Nagle's algorithm on: each waits until the one before is acknowledged. Linux delays an
 acknowledgement by 40 ms where the receiver has nothing to say, as a worker that waits for its rows.
-To switch this off, let `daemon.serve` leave PySpark's own function as it is.
 """
 
 from __future__ import annotations
