@@ -38,8 +38,8 @@ from genre_spark.multilabel.matrices import Labels
 from genre_spark.multilabel.models.from_spark import export_model, fitted_model
 from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart
 from genre_spark.multilabel.models.scorers import ConstantScorer
-from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.spark.session import count_executors
+from genre_spark.spark.threads import run_in_threads
 from genre_spark.storage.caching import cached, release
 
 __all__ = ["fit_with_spark"]

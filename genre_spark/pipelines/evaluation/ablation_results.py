@@ -24,8 +24,8 @@ from genre_spark.evaluation.scores import (
     Candidate,
 )
 from genre_spark.evaluation.text_tables import align_columns
-from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.evaluation.measuring.evaluation_passes import fit_thresholds
+from genre_spark.spark.threads import run_in_threads
 
 __all__ = ["ALL", "Ablation", "Variant", "measure_variants"]
 

@@ -20,7 +20,6 @@ from genre_spark.evaluation.passes.baseline_predictions import (
     predict_most_common,
 )
 from genre_spark.evaluation.scores import Candidate, choose_best, gather_candidates
-from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.calibrated import calibrated
 from genre_spark.pipelines.evaluation.measuring.evaluation_log import log_evaluation
@@ -46,6 +45,7 @@ from genre_spark.pipelines.evaluation.measuring.model_evaluation import (
 from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS, MOVIE_ID, WEIGHT
+from genre_spark.spark.threads import run_in_threads
 from genre_spark.storage.files import filesystem, fingerprint
 from genre_spark.storage.one_pass import write_rows
 from genre_spark.storage.tables import read_manifest

@@ -21,11 +21,11 @@ from genre_spark.fusion.linear_tables import (
     predict_batches,
 )
 from genre_spark.fusion.stack_tables import fold_of
-from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS, MOVIE_ID
+from genre_spark.spark.threads import run_in_threads
 from genre_spark.storage.caching import cached
 from genre_spark.storage.files import join, whole_file
 from genre_spark.storage.one_pass import NewTable, write_in_one_pass

@@ -18,13 +18,13 @@ from genre_spark.config import Config
 from genre_spark.config.multilabel import BASELINES
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.multilabel.base import MultilabelModel
-from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.models.multilabel_methods import make_estimator, require_backend
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.class_weights import row_weight
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PREDICTION, PROBABILITIES, WEIGHT
+from genre_spark.spark.threads import run_in_threads
 from genre_spark.storage.files import join
 from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun, log_data_inputs, log_spark_model, model_run

@@ -13,11 +13,11 @@ from genre_spark.config import Config, StackConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.fusion.stack_tables import CrossFittedStack, fit_cross_fitted, predict_stack
 from genre_spark.fusion.stacking import patterns_of
-from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.models.stack_inputs import StackInputs, lacking_senses
 from genre_spark.pipelines.stage import StageResult, stage
+from genre_spark.spark.threads import run_in_threads
 from genre_spark.storage.caching import cached
 from genre_spark.storage.files import join, whole_file
 from genre_spark.tracking import TrackedRun, log_data_inputs, model_run

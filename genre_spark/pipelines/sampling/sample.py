@@ -18,7 +18,6 @@ from genre_spark.evaluation.sample_balance import (
     format_balance,
 )
 from genre_spark.evaluation.style import encode_figure
-from genre_spark.multilabel.threads import run_in_threads
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sampling.sample_tables import poster_details, write_samples
 from genre_spark.pipelines.sampling.splitting import eligible_movies, split_inputs, split_movies
@@ -30,6 +29,7 @@ from genre_spark.sampling.demands import explain_shortfalls, plan_demands
 from genre_spark.sampling.description import ALL, Balance, count_labelsets, describe_labelsets
 from genre_spark.sampling.splits import SPLIT, SPLITS, TRAIN
 from genre_spark.schemas import WEIGHT
+from genre_spark.spark.threads import run_in_threads
 from genre_spark.storage.caching import cached
 from genre_spark.storage.files import join, whole_file, write_json
 from genre_spark.storage.tables import Table

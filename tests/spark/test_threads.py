@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from genre_spark.multilabel import threads
-from genre_spark.multilabel.threads import run_in_threads
+from genre_spark.spark import threads
+from genre_spark.spark.threads import run_in_threads
 
 
 def test_results_come_in_the_order_of_the_functions(spark) -> None:
@@ -55,7 +55,7 @@ def test_after_a_failure_no_further_function_is_started(spark) -> None:
     with pytest.raises(ValueError, match="first"):
         run_in_threads(spark, [partial(work, number) for number in range(200)], parallelism=2)
     assert len(started) < 200
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("multilabel")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("at-once")]
 
 
 def test_an_interrupt_starts_none_of_the_functions_that_wait(spark, monkeypatch) -> None:
@@ -76,4 +76,4 @@ def test_an_interrupt_starts_none_of_the_functions_that_wait(spark, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run_in_threads(spark, [partial(work, number) for number in range(20)], parallelism=2)
     assert len(started) <= 2
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("multilabel")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("at-once")]

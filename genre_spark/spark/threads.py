@@ -55,7 +55,7 @@ def _run(spark: SparkSession, functions: Sequence[Callable[[], T]], parallelism:
     # before 4.0 the session is taken on Spark Connect only
     takes_session = is_remote() or int(pyspark.__version__.split(".")[0]) >= 4
     with ThreadPoolExecutor(
-        max_workers=min(parallelism, len(functions)), thread_name_prefix="multilabel"
+        max_workers=min(parallelism, len(functions)), thread_name_prefix="at-once"
     ) as pool:
         try:
             # A target copies the caller's properties once. One target for all threads would have
