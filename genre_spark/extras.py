@@ -22,6 +22,7 @@ EXTRAS = {
         "jinja2",
         "psutil",
         "tqdm",
+        "xxhash",
     ),
     "cnn": ("torch", "torchvision", "optuna"),
     "petastorm": ("petastorm",),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.serving.package_description import ModelDescription
+from genre_spark.storage.checksums import SHA256
 from genre_spark.storage.files import copy_folder, filesystem, join, remove_folder
 from genre_spark.storage.inventory import take_inventory
 
@@ -55,4 +56,5 @@ def package_model(
     if backbone is not None:
         copy_folder(backbone, join(folder, "backbone.pt"))
     extra = [name for name, there in (("features", features), ("backbone.pt", backbone)) if there]
-    description.save(folder, files=take_inventory(folder, [*files, *extra]))
+    states = take_inventory(folder, [*files, *extra], algorithm=SHA256)  # others read it too
+    description.save(folder, files=states)

@@ -6,12 +6,12 @@ write an inventory per part of the table instead, and the manifest has the check
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from genre_spark.storage.checksums import algorithm_of, digest_of
 from genre_spark.storage.files import filesystem, join, whole_file
 from genre_spark.storage.inventory import FileState, read_states
 
@@ -34,7 +34,7 @@ def write_inventory(
     name = join(folder, f"_files-{uuid.uuid4().hex[:12]}.json")
     with whole_file(join(table, name)) as file:
         file.write(content)
-    return name, FileState(len(content), hashlib.sha256(content).hexdigest())
+    return name, FileState(len(content), digest_of(content))
 
 
 def read_inventory(table: str, name: str, state: FileState) -> dict[str, FileState] | None:
@@ -45,7 +45,8 @@ def read_inventory(table: str, name: str, state: FileState) -> dict[str, FileSta
             content = file.read()
     except OSError:
         return None
-    if hashlib.sha256(content).hexdigest() != state.sha256:
+    algorithm = algorithm_of(state.digest)
+    if algorithm is None or digest_of(content, algorithm) != state.digest:
         return None
     folder = name.rpartition("/")[0]
     return {join(folder, file): kept for file, kept in read_states(json.loads(content)).items()}

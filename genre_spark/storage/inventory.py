@@ -1,15 +1,15 @@
 """Sizes and checksums of stored files, so that damage is found before anything reads them.
 
-A look at sizes lists each folder once. Checksums are SHA-256, the same as `sha256sum` prints: about
-a second per gigabyte and core, and every byte is read. They are worked out in threads of this
-process, or by Spark's tasks where a session runs and there is much to read.
+A look at sizes lists each folder once. For checksums (`checksums`) every byte is read. They are
+worked out in threads of this process, or by Spark's tasks where a session runs and there is much to
+read.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -17,6 +17,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from genre_spark.storage.checksums import (
+    SHA256,
+    XXH128,
+    Algorithm,
+    Checksum,
+    algorithm_of,
+    title_of,
+)
 from genre_spark.storage.files import filesystem, join
 from genre_spark.workers.tasks import short_task
 
@@ -34,10 +42,11 @@ __all__ = [
     "take_inventory",
 ]
 
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20  # bytes that are read at once; the buffer stays in the processor's cache
 _FOR_TASKS = 256 << 20  # bytes from which on tasks of a running session read them
 _FILES_PER_TASK = 64
 _HADOOP = ".crc"
+_buffers = threading.local()
 
 
 class FileState(NamedTuple):
@@ -45,18 +54,18 @@ class FileState(NamedTuple):
 
     Attributes:
         size: bytes.
-        sha256: its checksum, hexadecimal.
+        digest: its checksum, with how it was worked out (`checksums`).
         row_groups: rows of each row group of a Parquet file, so that readers need not open it to
             know; empty for other files, and where it is not known.
     """
 
     size: int
-    sha256: str
+    digest: str
     row_groups: tuple[int, ...] = ()
 
 
 def read_states(value: Mapping[str, Sequence[Any]] | None) -> dict[str, FileState]:
-    """Return an inventory from its JSON form, name -> [size, sha256, rows of its row groups].
+    """Return an inventory from its JSON form, name -> [size, checksum, rows of its row groups].
 
     Earlier versions have no row groups.
     """
@@ -66,15 +75,23 @@ def read_states(value: Mapping[str, Sequence[Any]] | None) -> dict[str, FileStat
     }
 
 
-def file_state(path: str) -> FileState:
+def file_state(path: str, algorithm: Algorithm = XXH128) -> FileState:
     """Return a file's state; it is read once, in blocks."""
     system, inner = filesystem(path)
-    digest, size = hashlib.sha256(), 0
+    checksum, size, buffer = Checksum(algorithm), 0, _buffer()
     with system.open(inner, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
-        return FileState(size, digest.hexdigest(), _row_groups(path, file))
+        while count := file.readinto(buffer):
+            checksum.update(buffer[:count])
+            size += count
+        return FileState(size, checksum.text(), _row_groups(path, file))
+
+
+def _buffer() -> memoryview:
+    """Return this thread's buffer for blocks of files."""
+    if not hasattr(_buffers, "block"):
+        _buffers.block = memoryview(bytearray(_BLOCK))
+    buffer: memoryview = _buffers.block
+    return buffer
 
 
 def _row_groups(path: str, file: BinaryIO) -> tuple[int, ...]:
@@ -130,7 +147,11 @@ def _counts(name: str) -> bool:
 
 
 def take_inventory(
-    folder: str, paths: Iterable[str], known: Mapping[str, FileState] | None = None
+    folder: str,
+    paths: Iterable[str],
+    known: Mapping[str, FileState] | None = None,
+    *,
+    algorithm: Algorithm = XXH128,
 ) -> dict[str, FileState]:
     """Return name -> state of all files that the paths stand for.
 
@@ -138,6 +159,7 @@ def take_inventory(
         folder: path or URL.
         paths: files or folders below it.
         known: states that need not be worked out, of files that have not changed.
+        algorithm: of the checksums that are worked out.
     """
     known = known or {}
     named: list[str] = []
@@ -149,9 +171,9 @@ def take_inventory(
     states = {name: known[name] for name in [*named, *(n for n in sizes if n in known)]}
     spark = _active_session()
     if spark is not None and sum(sizes[name] for name in left) > _FOR_TASKS:
-        states.update(_states_by_tasks(spark, folder, left))
+        states.update(_states_by_tasks(spark, folder, left, algorithm))
     else:
-        states.update(_states_by_threads(folder, left))
+        states.update(_states_by_threads(folder, dict.fromkeys(left, algorithm)))
     return dict(sorted(states.items()))
 
 
@@ -189,10 +211,24 @@ def find_flaws(
         elif size != state.size:
             flaws[name] = f"{size:,} bytes, expected {state.size:,}"
     if full:
-        left = [name for name in sizes if name in inventory and name not in flaws]
-        for name, state in _states_by_threads(folder, left).items():
-            if state.sha256 != inventory[name].sha256:
-                flaws[name] = "its content has changed (SHA-256)"
+        left = {name: inventory[name] for name in sizes if name in inventory and name not in flaws}
+        flaws.update(_changed(folder, left))
+    return flaws
+
+
+def _changed(folder: str, inventory: Mapping[str, FileState]) -> dict[str, str]:
+    """Return name -> what is wrong, of files whose content is another one; each is read."""
+    kinds = {name: algorithm_of(state.digest) for name, state in inventory.items()}
+    states = _states_by_threads(folder, {name: kind or SHA256 for name, kind in kinds.items()})
+    flaws = {}
+    for name, kind in kinds.items():
+        stored = inventory[name].digest
+        if kind is None:
+            flaws[name] = (
+                f"checksum {stored}, expected xxh128: or SHA-256; a later version wrote it"
+            )
+        elif states[name].digest != stored:
+            flaws[name] = f"its content has changed ({title_of(kind)})"
     return flaws
 
 
@@ -215,23 +251,24 @@ def _sizes(folder: str, names: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _states_by_threads(folder: str, names: Sequence[str]) -> dict[str, FileState]:
+def _states_by_threads(folder: str, names: Mapping[str, Algorithm]) -> dict[str, FileState]:
     if not names:
         return {}
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1, len(names))) as pool:
-        states = pool.map(_state_or_nothing, [join(folder, name) for name in names])
+        paths = [join(folder, name) for name in names]
+        states = pool.map(_state_or_nothing, paths, names.values())
         return dict(zip(names, states, strict=True))
 
 
-def _state_or_nothing(path: str) -> FileState:
+def _state_or_nothing(path: str, algorithm: Algorithm) -> FileState:
     try:
-        return file_state(path)
+        return file_state(path, algorithm)
     except OSError as error:  # a block of the disk that cannot be read, a file that is just gone
         return FileState(-1, str(error))
 
 
 def _states_by_tasks(
-    spark: SparkSession, folder: str, names: Sequence[str]
+    spark: SparkSession, folder: str, names: Sequence[str], algorithm: Algorithm
 ) -> dict[str, FileState]:
     rows = spark.createDataFrame([(name,) for name in names], "name string")
     tasks = max(1, min(len(names), max(16, len(names) // _FILES_PER_TASK)))
@@ -239,21 +276,21 @@ def _states_by_tasks(
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             names = batch.column(0).to_pylist()
-            states = [file_state(join(folder, name)) for name in names]
+            states = [file_state(join(folder, name), algorithm) for name in names]
             yield pa.RecordBatch.from_pydict(
                 {
                     "name": names,
                     "size": pa.array([state.size for state in states], pa.int64()),
-                    "sha256": [state.sha256 for state in states],
+                    "digest": [state.digest for state in states],
                     "row_groups": pa.array(
                         [list(state.row_groups) for state in states], pa.list_(pa.int64())
                     ),
                 }
             )
 
-    schema = "name string, size long, sha256 string, row_groups array<long>"
+    schema = "name string, size long, digest string, row_groups array<long>"
     found = rows.repartition(tasks).mapInArrow(short_task(read), schema).collect()  # one per file
     return {
-        row["name"]: FileState(row["size"], row["sha256"], tuple(row["row_groups"]))
+        row["name"]: FileState(row["size"], row["digest"], tuple(row["row_groups"]))
         for row in found
     }

@@ -109,7 +109,7 @@ def test_damage_is_found_on_any_file_system(store: str, tmp_path: Path) -> None:
     system.rm(inner)
     found = [line.rsplit("/", 1)[-1] for line in find_damage(table, states, full=True)]
     assert found[0].startswith("data-0.parquet: missing, expected")
-    assert found[1:] == ["data-1.parquet: its content has changed (SHA-256)"]
+    assert found[1:] == ["data-1.parquet: its content has changed (XXH3-128)"]
 
 
 def test_json_and_tensors_come_back(store: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from hashlib import sha256
 
 import cv2
 import numpy as np
@@ -159,6 +161,20 @@ def test_a_package_can_only_name_classes_of_multi_label_models(tmp_path, name):
 def test_a_folder_without_a_package_is_reported_with_what_was_expected(tmp_path):
     with pytest.raises(InvalidInputError, match=r"movie_model\.json: no such file, expected"):
         MovieModel(tmp_path)
+
+
+def test_a_package_is_checked_by_sha256_wherever_it_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xxhash", None)  # a model's own environment has none
+    folder = write_package(tmp_path, FOREST)
+    files = json.loads((tmp_path / "package" / "movie_model.json").read_text())["files"]
+    for name, (size, digest, *_) in files.items():
+        content = (tmp_path / "package" / name).read_bytes()
+        assert (size, digest) == (len(content), sha256(content).hexdigest())
+    assert len(MovieModel(folder).predict(MOVIES).decided) == 3
+    changed = tmp_path / "package" / "parts" / "stack.npz"
+    changed.write_bytes(b"x" + changed.read_bytes()[1:])
+    with pytest.raises(InvalidInputError, match=r"stack.npz: its content has changed \(SHA-256\)"):
+        MovieModel(folder)
 
 
 def test_a_damaged_description_is_reported(tmp_path):

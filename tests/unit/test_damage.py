@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.stage import Stage, StageResult, require_models
 from genre_spark.schemas import GENRES_SCHEMA
 from genre_spark.storage.files import read_checked_json, write_checked_json
+from genre_spark.storage.inventories import read_inventory, write_inventory
 from genre_spark.storage.inventory import (
     FileState,
     count_rows,
@@ -191,16 +193,57 @@ def test_a_manifest_that_was_changed_is_no_manifest(tmp_path: Path) -> None:
 def test_states_that_are_known_are_not_worked_out_again(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "b").write_bytes(b"abc")
-    known = {"a": file_state(str(tmp_path / "a"))._replace(sha256="known")}
+    known = {"a": file_state(str(tmp_path / "a"))._replace(digest="known")}
     states = take_inventory(str(tmp_path), ["a", "b"], known)
-    assert states["a"].sha256 == "known"
-    assert states["b"] == FileState(
-        3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )
+    assert states["a"].digest == "known"
+    assert states["b"] == FileState(3, "xxh128:06b05ab6733a618578af5f94892f3950")
     assert find_damage(str(tmp_path), states) == []
     assert find_damage(str(tmp_path), states, full=True) == [
-        f"{tmp_path}/a: its content has changed (SHA-256)"
+        f"{tmp_path}/a: its content has changed (SHA-256)"  # which "known" would be one of
     ]
+
+
+def test_manifests_and_records_of_earlier_versions_are_verified_by_their_sha256(
+    stage, config
+) -> None:
+    manifest = Path(config.paths.genres) / "_manifest.json"
+    record = Path(config.paths.work) / "stages" / f"{stage.name}.json"
+    for file in (manifest, record):
+        value = read_checked_json(str(file))
+        old = {
+            name: [size, sha256(CONTENT).hexdigest()] for name, (size, *_) in value["files"].items()
+        }
+        assert old
+        write_checked_json(str(file), {**value, "files": old})
+    assert stage.damage(config, full=True) == []
+    assert stage(None, config).reused
+    for name in ("genres/data-1/part-0.parquet", "models/forest/part.npz"):
+        flip(Path(config.paths.work) / name)
+    flaws = stage.damage(config, full=True)
+    assert len(flaws) == 2
+    assert all(flaw.endswith("its content has changed (SHA-256)") for flaw in flaws)
+
+
+def test_a_checksum_of_a_later_version_is_said_not_taken_for_damage(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert find_damage(str(tmp_path), {"a": FileState(3, "new:12")}) == []
+    (flaw,) = find_damage(str(tmp_path), {"a": FileState(3, "new:12")}, full=True)
+    assert "checksum new:12" in flaw
+    assert "a later version wrote it" in flaw
+
+
+def test_inventories_are_checked_by_either_checksum(tmp_path: Path) -> None:
+    files = {"data-1.parquet": FileState(3, "xxh128:12", (3,))}
+    name, state = write_inventory(str(tmp_path), "part-0", files)
+    found = {"part-0/data-1.parquet": files["data-1.parquet"]}
+    content = (tmp_path / name).read_bytes()
+    old = FileState(len(content), sha256(content).hexdigest())
+    assert state.digest.startswith("xxh128:")
+    assert read_inventory(str(tmp_path), name, state) == found
+    assert read_inventory(str(tmp_path), name, old) == found
+    flip(tmp_path / name)
+    assert read_inventory(str(tmp_path), name, state) is None
+    assert read_inventory(str(tmp_path), name, old) is None
 
 
 def test_incremental_stages_get_damaged_files_out_of_the_way(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 from genre_spark.errors import InvalidInputError
 from genre_spark.posters import writing
 from genre_spark.posters.writing import PartWriter
-from genre_spark.storage.inventory import file_state
+from genre_spark.storage.inventory import FileState, file_state
 from genre_spark.storage.tables import TableManifest, commit_table, read_manifest
-from genre_spark.vision.inference.row_groups import list_parts
+from genre_spark.vision.inference.embedded_posters import _part_name
+from genre_spark.vision.inference.row_groups import Part, list_parts
 
 
 @pytest.fixture
@@ -52,3 +53,10 @@ def test_the_columns_of_a_table_are_checked_in_its_first_file(files):
     states = {file: file_state(file) for file in files}
     with pytest.raises(InvalidInputError, match="no column label"):
         list_parts(files, rows=3, columns=("label",), states=states)
+
+
+def test_features_of_a_table_of_an_earlier_version_keep_their_names() -> None:
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    part = Part("posters/data-1.parquet", (0, 1), 7)
+    states = {part.file: FileState(3, sha256, (3, 4))}
+    assert _part_name(part, states) == "part-9019e0b82b48b3ea.parquet"

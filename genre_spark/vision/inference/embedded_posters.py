@@ -164,7 +164,7 @@ def _part_name(part: Part, states: Mapping[str, FileState]) -> str:
     """Return a name that changes with the part's content."""
     state = states.get(part.file)
     if state is not None:
-        return f"part-{fingerprint(state.sha256, list(part.groups))}.parquet"
+        return f"part-{fingerprint(state.digest, list(part.groups))}.parquet"
     system, inner = filesystem(part.file)
     size = system.info(inner).get("size")
     return f"part-{fingerprint(part.file.rsplit('/', 2)[-2:], size, list(part.groups))}.parquet"
