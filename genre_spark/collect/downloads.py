@@ -27,6 +27,7 @@ from genre_spark.collect.shards import STATUS, LinkRow, ShardWriter, close_left_
 from genre_spark.config.collect import DownloadsConfig
 from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.schemas import CONTENT, DOWNLOADS_SCHEMA, MOVIE_ID, REASON, SOURCE
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import filesystem, join
 from genre_spark.workers.errors import worker_errors
@@ -121,7 +122,7 @@ def _finished(spark: SparkSession, folder: str, config: DownloadsConfig) -> Data
     if not _has_log(folder):
         return None
     log = _read_log(spark, folder)
-    archives = spark.createDataFrame([(name,) for name in _archives(folder)], "shard string")
+    archives = frame_of_rows(spark, [(name,) for name in _archives(folder)], "shard string")
     stored = log.where(F.col("status") == STORED).join(F.broadcast(archives), "shard", "left_semi")
     if config.retry_failed:
         return stored.select(MOVIE_ID, LINK)
@@ -132,7 +133,7 @@ def _finished(spark: SparkSession, folder: str, config: DownloadsConfig) -> Data
 def _read_log(spark: SparkSession, folder: str) -> DataFrame:
     """Return the status files: a row per link and run that asked for it."""
     if not _has_log(folder):
-        return spark.createDataFrame([], DOWNLOADS_SCHEMA)
+        return frame_of_rows(spark, [], DOWNLOADS_SCHEMA)
     return spark.read.schema(DOWNLOADS_SCHEMA).parquet(literal_path(join(folder, STATUS)))
 
 

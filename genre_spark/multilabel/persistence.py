@@ -32,6 +32,7 @@ from genre_spark.multilabel.models.parts import FittedPart, Part, SparkPart, sav
 from genre_spark.multilabel.models.scorers import ConstantScorer, LinearScorer, StoredScorer
 from genre_spark.multilabel.stored_names import check_stored_class
 from genre_spark.spark.connect import is_connect
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.spark.session import literal_path
 
 __all__ = [
@@ -76,7 +77,7 @@ def _write_metadata(
     """Write what DefaultParamsWriter writes, which before 4.0 needs a SparkContext."""
     session: Any = writer.sparkSession
     text = DefaultParamsWriter._get_metadata_to_save(instance, session, extra, params)
-    lines = session.createDataFrame([(text,)], "value string")
+    lines = frame_of_rows(session, [(text,)], "value string")
     lines.coalesce(1).write.text(f"{path}/metadata")
 
 
@@ -162,7 +163,7 @@ class EstimatorWriter(_Writer):
             save_spark_stage(classifier, f"{path}/classifier", self.sparkSession)
             return
         row = (0, "skops", bytearray(dump_sklearn(classifier)), None)
-        self.sparkSession.createDataFrame([row], _PARTS).coalesce(1).write.parquet(
+        frame_of_rows(self.sparkSession, [row], _PARTS).coalesce(1).write.parquet(
             f"{path}/classifier_skops"
         )
 
@@ -242,7 +243,7 @@ class ModelWriter(_Writer):
         mode = "error"
         for some in _sendable(rows) if is_connect(self.sparkSession) else [rows]:
             size = sum(len(row[2]) for row in some)
-            table = self.sparkSession.createDataFrame(some, _PARTS).coalesce(1 + size // _FILE)
+            table = frame_of_rows(self.sparkSession, some, _PARTS).coalesce(1 + size // _FILE)
             table.write.mode(mode).parquet(f"{path}/parts")
             mode = "append"
         for index, part in enumerate(model.parts):

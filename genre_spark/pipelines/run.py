@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import groupby
 
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.pipelines.ahead import Ahead, start_early
 from genre_spark.pipelines.ingestion.import_metadata import large_csvs
 from genre_spark.pipelines.seeds import list_steps, run_of_seed
 from genre_spark.pipelines.stage import StageResult, git_commit
@@ -67,10 +69,17 @@ def run(
         UserError: an input is missing or cannot be used; those of every stage are looked at first.
     """
     entries = stages_of(config)
-    digest: str | None = _check_inputs(entries, config)
+    checked = _check_inputs(entries, config)
+    digest: str | None = checked
     require_writable(config.paths.work, "paths.work")
     started = time.monotonic()
-    with open_run(config, "pipeline", tags={"stage": "run", "git_commit": git_commit()}) as tracked:
+    if force or not entries[0].load().stands(config, checked):
+        start_early(session, config)
+    ahead = Ahead(session, entries)
+    with (
+        closing(ahead),
+        open_run(config, "pipeline", tags={"stage": "run", "git_commit": git_commit()}) as tracked,
+    ):
         steps = list_steps(entries, config)
         for seed, part in groupby(steps, key=lambda step: step.config.seed):
             with run_of_seed(config, seed, tracked) as parent:
@@ -78,7 +87,11 @@ def run(
                     if announce is not None:
                         announce(step.entry, step.number, len(steps))
                     result = step.entry.load().start(
-                        session, step.config, digest=digest, parent=parent.run_id, force=force
+                        ahead.session_of(step.entry),
+                        step.config,
+                        digest=digest,
+                        parent=parent.run_id,
+                        force=force,
                     )
                     if step.entry.name == "compare" and result.reused:
                         _restate(tracked, result)

@@ -33,7 +33,7 @@ from genre_spark.storage.files import (
 from genre_spark.storage.inventory import find_damage, read_states, take_inventory
 from genre_spark.storage.ownership import claimed
 from genre_spark.storage.tables import Table
-from genre_spark.tracking import TrackedRun, open_run
+from genre_spark.tracking import TrackedRun, open_run, opening_store
 from genre_spark.workers.errors import worker_errors
 
 __all__ = ["Body", "Output", "Stage", "StageResult", "git_commit", "require_models", "stage"]
@@ -170,7 +170,8 @@ class Stage:
         parent: str | None,
         force: bool,
     ) -> StageResult:
-        spark = session() if self._needs_spark else None
+        with opening_store(config):
+            spark = session() if self._needs_spark else None
         if spark is not None:
             check_workers(spark)
         started = time.monotonic()
@@ -201,6 +202,10 @@ class Stage:
     def earlier(self, config: Config) -> StageResult | None:
         """Return the earlier result, or None where it does not stand any more; needs no Spark."""
         return self._standing(config, self.check(config))
+
+    def stands(self, config: Config, digest: str) -> bool:
+        """Return whether there is an earlier result, of a digest of `check`, that stands."""
+        return self._standing(config, digest) is not None
 
     def damage(self, config: Config, *, full: bool = False) -> list[str]:
         """Return a sentence per stored file that is not what the stage has written.

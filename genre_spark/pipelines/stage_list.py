@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 __all__ = ["STAGES", "StageEntry"]
 
 
+_TORCH = ("torch", "torch._dynamo")  # of which every optimizer of torch needs the second
+
+
 @dataclass(frozen=True)
 class StageEntry:
     """A stage as the command line knows it.
@@ -21,12 +24,14 @@ class StageEntry:
         summary: one line for the help text.
         in_run: whether a whole run includes it.
         ingests: whether the command runs the ingestion stages of the recipe before it.
+        imports: packages that the stage imports when it has work, which takes seconds.
     """
 
     place: str
     summary: str
     in_run: bool = True
     ingests: bool = False
+    imports: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -72,7 +77,7 @@ STAGES = {
         StageEntry(
             "models.train_linear", "train linear models on blocks of the features, and predict"
         ),
-        StageEntry("models.train_cnn", "train the poster network, and predict"),
+        StageEntry("models.train_cnn", "train the poster network, and predict", imports=_TORCH),
         StageEntry(
             "models.train_fused", "train the network over posters, texts and metadata, and predict"
         ),

@@ -41,6 +41,7 @@ __all__ = [
     "check_workers",
     "count_executors",
     "count_task_slots",
+    "is_local",
     "job_progress",
     "json_of_java",
     "literal_path",
@@ -246,6 +247,11 @@ def check_workers(spark: SparkSession) -> None:
     if (context.master or "").startswith("local"):
         shipped = bool(spark.conf.get("spark.submit.pyFiles", ""))
         check_interpreter(context.pythonExec, package_is_shipped=shipped)
+
+
+def is_local(spark: SparkSession) -> bool:
+    """Return whether tasks run in this machine's JVM, which is this process's."""
+    return not is_connect(spark) and (spark.sparkContext.master or "").startswith("local")
 
 
 def count_executors(spark: SparkSession) -> int:

@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from genre_spark.errors import DamagedTableError, MissingTableError, StageFailedError
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import (
     MANIFEST,
@@ -148,7 +149,7 @@ class Table:
         """
         paths = [literal_path(join(self.path, path)) for path in self.manifest().paths]
         if not paths:
-            return spark.createDataFrame([], self.schema)
+            return frame_of_rows(spark, [], self.schema)
         return spark.read.schema(self.schema).parquet(*paths)
 
     def write(

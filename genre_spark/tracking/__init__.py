@@ -30,7 +30,7 @@ from genre_spark.tracking.registry import (
     register_challenger,
     roll_back,
 )
-from genre_spark.tracking.runs import TrackedRun, open_run
+from genre_spark.tracking.runs import TrackedRun, open_run, opening_store
 from genre_spark.tracking.scoring import RegisteredModel, open_registered
 from genre_spark.tracking.spark_models import log_spark_model
 from genre_spark.tracking.stores.addresses import open_store, resolve_tracking_uri
@@ -61,6 +61,7 @@ __all__ = [
     "open_registered",
     "open_run",
     "open_store",
+    "opening_store",
     "packaged_version",
     "register_challenger",
     "resolve_tracking_uri",

@@ -8,9 +8,10 @@ import logging
 import math
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,15 @@ from genre_spark.tracking.stores.addresses import experiment_id, open_store, use
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["TrackedRun", "flatten", "metric_name", "now", "open_run", "temporary_folder"]
+__all__ = [
+    "TrackedRun",
+    "flatten",
+    "metric_name",
+    "now",
+    "open_run",
+    "opening_store",
+    "temporary_folder",
+]
 
 _LONGEST_NOTE = 5000  # characters that a tag holds in every release
 _BATCH = 900  # a batch call of MLflow takes at most 1,000 metrics
@@ -201,11 +210,7 @@ def open_run(
         parent: id of the run that this one belongs to.
         tags: tags by which runs can be told apart in the UI.
     """
-    for logger in ("mlflow", "alembic"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
-    # it logs the traceback of errors that it raises, a full disk for one
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    _silence()
     uri = open_store(config.mlflow, config.paths.work)
     use_store(uri)
     client = MlflowClient(uri)
@@ -216,6 +221,36 @@ def open_run(
             text = yaml.safe_dump(redact_tree(config.model_dump(mode="json")), sort_keys=False)
             run.log_text(text, "config.yaml")
         yield run
+
+
+@contextmanager
+def opening_store(config: Config) -> Iterator[None]:
+    """Open the configured store in a thread while the block does something else.
+
+    What MLflow imports for a store, and a new database's tables, take seconds. A store that cannot
+    be opened is named by `open_run`.
+    """
+
+    def work() -> None:
+        _silence()
+        with suppress(Exception):
+            MlflowClient(open_store(config.mlflow, config.paths.work))
+
+    thread = threading.Thread(target=work, name="opening-store", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _silence() -> None:
+    """Let MLflow report errors alone."""
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    # it logs the traceback of errors that it raises, a full disk for one
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from genre_spark.raw_values import clean_name
 from genre_spark.schemas import CONTENT, MOVIE_ID, REASON
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.transforms.genre_rows import GENRE, IS_LAST
 
 __all__ = ["PLACEHOLDERS", "Cell", "apply_cells", "describe_cells", "is_settled", "resolve_cells"]
@@ -80,14 +81,20 @@ def apply_cells(rows: DataFrame, cells: Mapping[str, Cell]) -> DataFrame:
         cells: of `resolve_cells`, with all cells of the rows that have no reason yet.
     """
     changed = [
-        (cell, [(genre, None) for genre in found.genres] + [(None, why) for why in found.reasons])
+        (
+            cell,
+            [{"genre": genre, "reason": None} for genre in found.genres]
+            + [{"genre": None, "reason": reason} for reason in found.reasons],
+        )
         for cell, found in cells.items()
         if found != Cell((cell,))
     ]
     if not changed:
         return rows
-    table = rows.sparkSession.createDataFrame(
-        changed, f"{GENRE} string, parts array<struct<genre: string, reason: string>>"
+    table = frame_of_rows(
+        rows.sparkSession,
+        changed,
+        f"{GENRE} string, parts array<struct<genre: string, reason: string>>",
     )
     itself = F.array(F.struct(F.col(GENRE).alias("genre"), F.col(REASON).alias("reason")))
     parts = F.when(F.col(REASON).isNull(), F.coalesce("parts", itself)).otherwise(itself)

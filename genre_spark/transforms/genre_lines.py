@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.schemas import GENRES_CSV
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.storage.tables import read_manifest
 from genre_spark.transforms.csv import LINE, CsvLayout, read_layout, read_lines
 from genre_spark.transforms.metadata import read_text_csv
@@ -38,7 +39,7 @@ def open_genres(spark: SparkSession, path: str) -> tuple[DataFrame, CsvLayout]:
     first = tuple(row[LINE] for row in lines.limit(_FIRST).collect())
     form = {} if is_table else {"form": layout.form}
     known = CsvLayout(path, header, GENRES_CSV, None, first, **form)
-    return spark.createDataFrame([(header,)], f"{LINE} string").unionAll(lines), known
+    return frame_of_rows(spark, [(header,)], f"{LINE} string").unionAll(lines), known
 
 
 def _quoted(name: str) -> Column:

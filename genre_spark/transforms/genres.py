@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from genre_spark.schemas import GENRES, LABEL_IDS, MOVIE_ID
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.transforms.genre_rows import GENRE
 
 __all__ = ["group_bits", "group_labels", "observe_groups", "unmark_labels"]
@@ -98,7 +99,7 @@ def _decode_mask(mask: str, values: Sequence[object], kind: str) -> Column:
 def _group_as_sets(pairs: DataFrame, vocabulary: Sequence[str]) -> DataFrame:
     names = sorted(vocabulary)
     position = {name: i for i, name in enumerate(vocabulary)}
-    ranks = pairs.sparkSession.createDataFrame(list(enumerate(names)), f"rank int, {GENRE} string")
+    ranks = frame_of_rows(pairs.sparkSession, list(enumerate(names)), f"rank int, {GENRE} string")
     ranked = pairs.join(F.broadcast(ranks), GENRE).select(MOVIE_ID, "rank")
     grouped = ranked.groupBy(MOVIE_ID).agg(
         F.array_sort(F.collect_set("rank")).alias("ranks"), F.count(F.lit(1)).alias(ROWS)

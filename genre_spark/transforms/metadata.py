@@ -10,6 +10,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.schemas import LIST_CSVS, METADATA_CSVS, MOVIE_ID, MOVIES_CSV, NUMBERS_CSV
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import file_digest, filesystem, join
 from genre_spark.storage.tables import TableManifest, read_manifest, table_damage
@@ -149,7 +150,7 @@ def _read_table(
     if raw is not None:
         kept.append(F.lit(None).cast("string").alias(raw))
     if not paths:
-        return spark.createDataFrame([], ", ".join(f"{name} string" for name in columns)).select(
+        return frame_of_rows(spark, [], ", ".join(f"{name} string" for name in columns)).select(
             *columns, *kept[len(columns) :]
         )
     schema = manifest.details.get(SCHEMA)

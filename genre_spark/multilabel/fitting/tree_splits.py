@@ -7,6 +7,9 @@ A tree of Spark ML looks for at most maxBins - 1 thresholds per feature, by sort
 values. Where thresholds lie depends only on the values next to them and on how many rows are below.
 So any other value can be replaced by the smallest one between the same two thresholds: Spark finds
 the same thresholds, grows the same trees, and has few values to sort.
+
+Vectors that are mostly zeros become sparse: before each fit Spark looks for NaN among the numbers
+that a vector stores, one by one, which took a seventh of the fits of 900 words and categories.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.ml import Estimator
 from pyspark.ml.classification import DecisionTreeClassifier, GBTClassifier, RandomForestClassifier
+from pyspark.ml.feature import VectorAssembler, VectorSizeHint
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -28,6 +32,7 @@ from genre_spark.workers.tasks import short_task
 
 __all__ = ["merge_values", "searched_bins", "with_few_values"]
 
+_DENSE = "_dense"
 _SEARCHED_ROWS = 10_000  # of more, or of more than maxBins^2, Spark searches a random sample
 
 
@@ -92,8 +97,14 @@ def merge_values(features: NDArray[np.float64], bins: int) -> NDArray[np.float64
     return merged
 
 
-def with_few_values(table: DataFrame, bins: int) -> DataFrame:
-    """Return a table of one partition with the values of `features` (Vector) merged."""
+def with_few_values(table: DataFrame, bins: int, *, size: int) -> DataFrame:
+    """Return a table of one partition with the values of `features` (Vector) merged.
+
+    Args:
+        table: rows of one partition.
+        bins: most bins of a feature.
+        size: length of the vectors.
+    """
     names = table.columns
     plain = table.withColumn("features", vector_to_array(F.col("features")))
 
@@ -110,6 +121,11 @@ def with_few_values(table: DataFrame, bins: int) -> DataFrame:
         )
 
     merged = plain.mapInArrow(short_task(merge), plain.schema)
+    vectors = merged.withColumn(_DENSE, array_to_vector(F.col("features"))).drop("features")
+    # the shorter form of each vector, dense or sparse
+    hint = VectorSizeHint(inputCol=_DENSE, size=size, handleInvalid="optimistic")
+    shorter = VectorAssembler(inputCols=[_DENSE], outputCol="features", handleInvalid="keep")
     metadata = table.schema["features"].metadata
-    features = array_to_vector(F.col("features")).alias("features", metadata=metadata)
-    return merged.select(*(features if name == "features" else F.col(name) for name in names))
+    features = F.col("features").alias("features", metadata=metadata)
+    found = shorter.transform(hint.transform(vectors))
+    return found.select(*(features if name == "features" else F.col(name) for name in names))

@@ -84,7 +84,7 @@ def fit_with_spark(
     copies = max(
         1, min(parallelism, len(subproblems), count_executors(spark), _COPIED // partitions)
     )
-    kept = with_few_values(ordered, bins) if bins else ordered
+    kept = with_few_values(ordered, bins, size=statistics.n_features) if bins else ordered
     with cached(kept, copies, again=partial(_in_order, partitions=partitions)) as table:
         table.count()
         release(training)  # the table does not need it any more

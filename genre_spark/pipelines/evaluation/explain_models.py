@@ -34,6 +34,7 @@ from genre_spark.pipelines.evaluation.explained_models import (
 )
 from genre_spark.pipelines.stage import StageResult, require_models, stage
 from genre_spark.schemas import IMPORTANCES_SCHEMA
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.storage.files import fingerprint, read_json, write_json
 from genre_spark.storage.tables import Table, read_manifest
 from genre_spark.tracking import TrackedRun, find_model_run
@@ -224,7 +225,7 @@ def _explain(
         _log(model_run, found)
     mean = found.overall(found.group_drops, MICRO_F1)[0].tolist()
     table.write(
-        spark.createDataFrame(list(importance_rows(found)), IMPORTANCES_SCHEMA),
+        frame_of_rows(spark, list(importance_rows(found)), IMPORTANCES_SCHEMA),
         fingerprint=digest,
         details={
             "rows": found.rows,

@@ -23,6 +23,7 @@ from genre_spark.schemas import (
     PROBABILITIES,
     WIDTH,
 )
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.storage.files import join
 from genre_spark.tracking import TrackedRun
 from genre_spark.vision.devices import choose_device
@@ -86,7 +87,7 @@ def explain_network(
         )
         for case, values in zip(cases, heat, strict=True)
     ]
-    return spark.createDataFrame(rows, HEAT_MAPS_SCHEMA)
+    return frame_of_rows(spark, rows, HEAT_MAPS_SCHEMA)
 
 
 def most_certain_cases(predictions: DataFrame, *, posters: int) -> list[_Case]:

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
+from genre_spark.evaluation.style import encode_figure
 from genre_spark.imaging import decode_stored
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import (
@@ -42,7 +43,7 @@ def log_pictures(spark: SparkSession, run: TrackedRun, config: Config, job: Trai
     posters = [_poster(row, job.vocabulary) for row in shown.join(samples, MOVIE_ID).collect()]
     if not posters:
         return
-    run.log_figure(draw_predicted_posters(posters), "pictures/test_posters.png")
+    run.log_bytes(encode_figure(draw_predicted_posters(posters)), "pictures/test_posters.png")
     certain = most_certain(predictions, count=_CERTAIN)
     rows = certain.join(
         samples, MOVIE_ID
@@ -53,7 +54,8 @@ def log_pictures(spark: SparkSession, run: TrackedRun, config: Config, job: Trai
     ]
     for start in range(0, len(by_genre), _GENRES_PER_PICTURE):
         figure = draw_most_certain(by_genre[start : start + _GENRES_PER_PICTURE], columns=_CERTAIN)
-        run.log_figure(figure, f"pictures/most_certain_{start // _GENRES_PER_PICTURE + 1}.png")
+        name = f"pictures/most_certain_{start // _GENRES_PER_PICTURE + 1}.png"
+        run.log_bytes(encode_figure(figure), name)
 
 
 def most_certain(predictions: DataFrame, *, count: int) -> DataFrame:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.progress import counting
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
-from genre_spark.spark.session import job_progress
 from genre_spark.vision.inference.prediction import predict_features, predict_posters
 from genre_spark.vision.training.job import TrainingJob
-from genre_spark.workers.errors import worker_errors
 
 
-def write_predictions(
+def prediction_writes(
     spark: SparkSession, config: Config, job: TrainingJob, *, digest: str, run_id: str
-) -> dict[str, str]:
-    """Predict validation and test with Spark and return split -> table."""
+) -> dict[str, Callable[[], object]]:
+    """Return table -> what predicts validation or test with Spark and writes it."""
     name = config.cnn.model_name
     details = {
         "vocabulary": list(job.vocabulary),
@@ -27,19 +27,13 @@ def write_predictions(
         "method": config.cnn.architecture,
         "run_id": run_id,
     }
-    tables = {}
-    for split in ("validation", "test"):
+
+    def write(split: str) -> None:
+        predictions = _predict(spark, config, job, split, version=run_id)
         table = Catalogue(config).predictions(name, split)
-        rows = Catalogue(config).samples(split).manifest().rows
-        with (
-            job_progress(spark, f"predictions for {split}"),
-            counting("posters", rows, by_tasks=True),
-            worker_errors(),
-        ):
-            predictions = _predict(spark, config, job, split, version=run_id)
-            table.write(predictions, fingerprint=digest, details=details)
-        tables[split] = table.path
-    return tables
+        table.write(predictions, fingerprint=digest, details=details)
+
+    return {split: partial(write, split) for split in ("validation", "test")}
 
 
 def _predict(

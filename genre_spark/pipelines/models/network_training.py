@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from genre_spark.config import Config
+from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.models.network_pictures import log_pictures
 from genre_spark.pipelines.models.network_plan import plan_training
-from genre_spark.pipelines.models.network_predictions import write_predictions
+from genre_spark.pipelines.models.network_predictions import prediction_writes
 from genre_spark.pipelines.network_settings import training_note
+from genre_spark.progress import counting
+from genre_spark.spark.session import job_progress
+from genre_spark.spark.threads import run_in_threads
 from genre_spark.storage.files import join, remove_folder, write_json
 from genre_spark.tracking import (
     CurveLogger,
@@ -27,6 +33,7 @@ from genre_spark.vision.storage import local_copy
 from genre_spark.vision.training.distribution import launch
 from genre_spark.vision.training.job import TrainingJob
 from genre_spark.vision.training.outcomes import EpochRecord, TrainingOutcome
+from genre_spark.workers.errors import worker_errors
 
 __all__ = ["EpochReport", "train_network"]
 
@@ -68,11 +75,34 @@ def train_network(
     with system_metrics(child):
         outcome = launch(job, report=EpochReport(CurveLogger(child.tracking_uri, child.run_id)))
     write_json(training_note(config), {"run_id": child.run_id, "digest": tracked.digest})
-    _log_training(child, job, outcome, name)
-    manifests = write_predictions(spark, config, job, digest=tracked.digest, run_id=child.run_id)
+    tables = _predict_and_log(spark, config, job, outcome, child, digest=tracked.digest)
     log_pictures(spark, child, config, job)
     remove_folder(checkpoints, keep=tracked.digest)
-    return job, outcome, manifests
+    return job, outcome, tables
+
+
+def _predict_and_log(
+    spark: SparkSession,
+    config: Config,
+    job: TrainingJob,
+    outcome: TrainingOutcome,
+    run: TrackedRun,
+    *,
+    digest: str,
+) -> dict[str, str]:
+    """Predict validation and test while MLflow copies files; return split -> table."""
+    tables = Catalogue(config)
+    writes = prediction_writes(spark, config, job, digest=digest, run_id=run.run_id)
+    rows = sum(tables.samples(split).manifest().rows for split in writes)
+    at_once: list[Callable[[], object]]
+    at_once = [partial(_log_training, run, job, outcome, config.cnn.model_name), *writes.values()]
+    with (
+        job_progress(spark, "predictions"),
+        counting("posters", rows, by_tasks=True),
+        worker_errors(),
+    ):
+        run_in_threads(spark, at_once, parallelism=len(at_once))
+    return {split: tables.predictions(config.cnn.model_name, split).path for split in writes}
 
 
 def _curves(outcome: TrainingOutcome, name: str) -> Figure:

@@ -14,6 +14,7 @@ from genre_spark.sampling.priorities import priority
 from genre_spark.sampling.splits import SPLIT, SPLITS, assign_split
 from genre_spark.sampling.stratification import stratify
 from genre_spark.schemas import IMAGE, LABEL_IDS, MOVIE_ID
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.storage.files import file_digest
 from genre_spark.transforms.metadata import find_csv, movie_id, read_text_csv
 
@@ -127,4 +128,4 @@ def _stratified(spark: SparkSession, config: Config) -> DataFrame:
     shares = (rest * (1 - settings.validation), rest * settings.validation, settings.test)
     parts = stratify([row[LABEL_IDS] for row in rows], shares, labels=labels)
     dealt = [(row[MOVIE_ID], SPLITS[part]) for row, part in zip(rows, parts, strict=True)]
-    return spark.createDataFrame(dealt, f"{MOVIE_ID} bigint, {SPLIT} string")
+    return frame_of_rows(spark, dealt, f"{MOVIE_ID} bigint, {SPLIT} string")

@@ -23,6 +23,7 @@ from genre_spark.posters.folders import list_folder, list_shard
 from genre_spark.posters.listing import list_batches, list_posters, source_kind, stream_posters
 from genre_spark.posters.parts.slots import hash_name, slots
 from genre_spark.schemas import REASON, SOURCE
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import join
 from genre_spark.workers.errors import worker_errors
@@ -67,7 +68,7 @@ def list_in_tasks(
     """
     whole = follow_links or source_kind(source) != "folder"
     first = (-1, "", -1, 0, SHARD if whole else FOLDER, 0, 0, 0, "", "")
-    units, count = spark.createDataFrame([first], LISTED), 1
+    units, count = frame_of_rows(spark, [first], LISTED), 1
     levels: list[str] = []
     while count:
         deep = count >= _WIDE or len(levels) + 1 >= _LEVELS

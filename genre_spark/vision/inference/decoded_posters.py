@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.imaging import decode_stored
@@ -19,6 +19,9 @@ from genre_spark.schemas import CHANNELS, ENCODING, HEIGHT, IMAGE, MOVIE_ID, WID
 from genre_spark.storage.files import filesystem
 from genre_spark.vision.inference.row_groups import IMAGE_COLUMNS, Part
 from genre_spark.workers.gpus import cores_of_task
+
+if TYPE_CHECKING:
+    import torch  # seconds, which a task that only looks at pixels need not spend
 
 __all__ = ["count_decoders", "read_posters"]
 
@@ -108,11 +111,7 @@ class _Decoding:
         self._images, self._encodings = rows.column(IMAGE), rows.column(ENCODING).to_pylist()
         self._size = self._check()
         shape = (len(rows), *self._size)
-        self._out = (
-            torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
-            if pinned
-            else np.empty(shape, np.uint8)
-        )
+        self._out = _pinned(shape) if pinned else np.empty(shape, np.uint8)
         self._slices: list[Future[None]] | None = None
 
     def _check(self) -> tuple[int, int, int]:
@@ -165,3 +164,10 @@ class _Decoding:
             except InvalidInputError as error:
                 movie = self.rows.column(MOVIE_ID)[number].as_py()
                 raise InvalidInputError(f"{self._file}: movie {movie}: {error}") from None
+
+
+def _pinned(shape: tuple[int, ...]) -> np.ndarray:
+    import torch  # noqa: PLC0415 - a process with a GPU has it already
+
+    pixels: np.ndarray = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
+    return pixels

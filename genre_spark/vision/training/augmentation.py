@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from genre_spark.config import AugmentationConfig
 
@@ -52,6 +51,10 @@ def _crop(images: Tensor, share: float) -> Tensor:
 
 def _recolour(images: Tensor, share: float) -> Tensor:
     """Change brightness, contrast and saturation by factors of 1 - share to 1 + share."""
+    from torchvision.transforms.v2.functional import (  # noqa: PLC0415 - seconds
+        rgb_to_grayscale,
+    )
+
     factors = 1 + (2 * torch.rand(3, len(images), 1, 1, 1) - 1) * share
     factors = factors.to(images.device, non_blocking=True)
     images = (images * factors[0]).clamp_(0, 255)

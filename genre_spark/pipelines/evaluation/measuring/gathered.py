@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
+from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import join
 from genre_spark.storage.tables import Table
@@ -93,7 +94,7 @@ def _read_stored(spark: SparkSession, tables: Mapping[int, Table]) -> DataFrame:
         for path in table.manifest().paths
     ]
     if not paths:
-        return _select(spark.createDataFrame([], PREDICTIONS_SCHEMA), F.lit(0))
+        return _select(frame_of_rows(spark, [], PREDICTIONS_SCHEMA), F.lit(0))
     folder = F.regexp_extract("_metadata.file_path", r".*/(data-[^/]+)", 1)
     known = F.create_map(
         *[F.lit(value) for item in folders.items() for value in (item[0].split("/")[0], item[1])]

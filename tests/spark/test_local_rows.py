@@ -1,0 +1,38 @@
+"""Rows of this process as a DataFrame: the same as Spark's own, without a Python worker."""
+
+from __future__ import annotations
+
+import pytest
+
+from genre_spark.schemas import HEAT_MAPS_SCHEMA
+from genre_spark.spark.local_rows import frame_of_rows
+
+CASES = {
+    "nulls": ([(1, "a"), (None, None)], "id long, name string"),
+    "no rows": ([], "id long, names array<string>"),
+    "structs": (
+        [("a", [{"genre": "x", "reason": None}]), ("b", [])],
+        "cell string, parts array<struct<genre: string, reason: string>>",
+    ),
+    "bytes": ([(0, bytearray(b"ab"), None)], "part int, payload binary, classes binary"),
+    "not null": ([(1, "Drama", 0.5, True, 1, 2, [0.5, 1.0])], HEAT_MAPS_SCHEMA),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rows_and_types_are_those_of_sparks_own(spark, name):
+    rows, schema = CASES[name]
+    ours, theirs = frame_of_rows(spark, rows, schema), spark.createDataFrame(rows, schema)
+    assert ours.schema == theirs.schema
+    assert ours.collect() == theirs.collect()
+
+
+def test_rows_are_part_of_the_plan(classic):
+    """A scan of an RDD in its place would start Python workers."""
+    frame = frame_of_rows(classic, [(1, "a"), (2, None)], "id long, name string")
+    assert "LocalTableScan" in frame._jdf.queryExecution().executedPlan().toString()
+
+
+def test_a_value_of_another_type_is_an_error(spark):
+    with pytest.raises(Exception, match=r"(?i)int|long|convert"):
+        frame_of_rows(spark, [("x",)], "id long").collect()

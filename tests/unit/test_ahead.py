@@ -1,0 +1,85 @@
+"""What a run makes ready before a stage asks for it: packages, the session, MLflow's store."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+from genre_spark.config import Config
+from genre_spark.pipelines import ahead as module
+from genre_spark.pipelines.ahead import Ahead, start_early
+from genre_spark.pipelines.stage_list import STAGES, StageEntry
+from genre_spark.tracking import opening_store
+
+NETWORK = StageEntry("models.train_cnn", "", imports=("ahead_first", "ahead_second"))
+
+
+@pytest.fixture
+def modules(tmp_path, monkeypatch):
+    """Two modules that a test may import, of which the first one waits for the test."""
+    (tmp_path / "ahead_first.py").write_text("import sys\nsys.go_on.wait(60)\n")
+    (tmp_path / "ahead_second.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(module, "is_local", lambda _: False)
+    monkeypatch.setattr(sys, "go_on", threading.Event(), raising=False)
+    yield sys.go_on
+    for name in NETWORK.imports:
+        sys.modules.pop(name, None)
+
+
+def config_of(folder, **settings) -> Config:
+    names = ("genres_csv", "posters", "metadata", "work")
+    return Config(paths=dict.fromkeys(names, str(folder)), **settings)
+
+
+def test_packages_are_imported_from_the_first_stage_on_that_trains(modules):
+    modules.set()
+    ahead = Ahead(lambda: "session", [NETWORK])
+    assert ahead.session_of(STAGES["group-genres"])() == "session"
+    assert not ahead._threads
+    ahead.session_of(STAGES["train-multilabel"])()
+    ahead._threads["imports"].join(60)
+    assert set(NETWORK.imports) <= set(sys.modules)
+
+
+def test_the_end_of_a_run_waits_for_one_module_and_imports_no_other(modules):
+    ahead = Ahead(lambda: "session", [NETWORK])
+    ahead.session_of(NETWORK)()
+    closing = threading.Thread(target=ahead.close)
+    closing.start()
+    while not ahead._closed:
+        pass
+    modules.set()
+    closing.join(60)
+    assert not ahead._threads["imports"].is_alive()
+    assert "ahead_second" not in sys.modules
+
+
+def test_a_package_that_is_not_there_is_left_to_the_stage_that_needs_it(modules):
+    ahead = Ahead(lambda: "session", [StageEntry("models.other", "", imports=("no_such_package",))])
+    ahead.session_of(NETWORK)()
+    ahead.close()
+
+
+def test_a_session_that_does_not_start_is_left_to_the_stage_that_asks(tmp_path):
+    calls = []
+
+    def session():
+        calls.append(1)
+        raise RuntimeError("no session")
+
+    start_early(session, config_of(tmp_path))
+    assert calls == [1]
+
+
+def test_a_store_that_cannot_be_opened_is_left_to_the_run_that_asks(tmp_path):
+    with opening_store(config_of(tmp_path, mlflow={"tracking_uri": "no-such-scheme://nowhere"})):
+        pass
+
+
+def test_the_store_is_opened_while_the_block_works(tmp_path):
+    with opening_store(config_of(tmp_path)):
+        pass
+    assert (tmp_path / "mlflow.db").is_file()
