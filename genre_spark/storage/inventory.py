@@ -270,7 +270,9 @@ def _state_or_nothing(path: str, algorithm: Algorithm) -> FileState:
 def _states_by_tasks(
     spark: SparkSession, folder: str, names: Sequence[str], algorithm: Algorithm
 ) -> dict[str, FileState]:
-    rows = spark.createDataFrame([(name,) for name in names], "name string")
+    from genre_spark.spark.local_rows import frame_of_rows  # noqa: PLC0415 - no Spark elsewhere here
+
+    rows = frame_of_rows(spark, [(name,) for name in names], "name string")
     tasks = max(1, min(len(names), max(16, len(names) // _FILES_PER_TASK)))
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
