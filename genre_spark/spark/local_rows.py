@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyspark
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import DataType, StructType
+from pyspark.sql.types import DataType, StructType, UserDefinedType
 
 from genre_spark.spark.connect import is_connect
 
@@ -33,7 +33,11 @@ def frame_of_rows(
         rows: a value per column each, None for null; none is fine.
         schema: columns and their types, or these in Spark's words (`name string, size long`).
     """
-    if is_connect(spark) or not _TAKES_ARROW:
+    own_types = isinstance(schema, StructType) and any(
+        isinstance(field.dataType, UserDefinedType)
+        for field in schema  # vectors
+    )
+    if is_connect(spark) or not _TAKES_ARROW or own_types:
         return spark.createDataFrame(list(rows), schema)
     from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415 - imports pandas
 

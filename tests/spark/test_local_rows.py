@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pyspark.ml.linalg import Vectors
 
-from genre_spark.schemas import HEAT_MAPS_SCHEMA
+from genre_spark.schemas import FEATURES_SCHEMA, HEAT_MAPS_SCHEMA
 from genre_spark.spark.local_rows import frame_of_rows
 
 CASES = {
@@ -15,6 +16,7 @@ CASES = {
         "cell string, parts array<struct<genre: string, reason: string>>",
     ),
     "bytes": ([(0, bytearray(b"ab"), None)], "part int, payload binary, classes binary"),
+    "vectors": ([(1, Vectors.dense([0.5]))], FEATURES_SCHEMA),
     "not null": ([(1, "Drama", 0.5, True, 1, 2, [0.5, 1.0])], HEAT_MAPS_SCHEMA),
 }
 
