@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from genre_spark.features.spark_engine import count_words, word_lists
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.features.stop_words import STOP_WORDS
 from genre_spark.schemas import MOVIE_ID
+from genre_spark.spark.threads import run_in_threads
 
 __all__ = ["configured_columns", "fit_specification"]
 
@@ -77,18 +79,27 @@ def fit_specification(
     movies = int(facts["movies"])
     if movies == 0:
         raise InvalidInputError("features: no training movie, expected at least one")
-    counted = _vocabularies(train, config)
-    means = _means(train, {name: facts for name in embeddings if facts[f"{name}_known"]}, movies)
+    known = {name: facts for name in embeddings if facts[f"{name}_known"]}
+    counts: dict[str, dict[str, int]] = {}
+    means: dict[str, Vector] = {}
+    run_in_threads(  # two jobs of which each waits for the driver most of the time
+        train.sparkSession,
+        [
+            lambda: counts.update(_vocabularies(train, config)),
+            lambda: means.update(_means(train, known, movies)),
+        ],
+        parallelism=2,
+    )
     parts: list[Block] = []
     for name in config.on:
         part: Block | None
         if name == "numbers":
             part = _numbers(facts)
         elif name in CATEGORIES:
-            names = tuple(counted.get(name, {}))
+            names = tuple(counts.get(name, {}))
             part = CategoriesBlock(name, names) if names else None
         elif name == WORDS:
-            part = _words(train, config, counted.get(WORDS, {}), movies)
+            part = _words(train, config, counts.get(WORDS, {}), movies)
         elif name == CHARACTERS:
             part = _characters(train, config, movies)
         else:
@@ -159,9 +170,9 @@ def _vocabularies(train: DataFrame, config: FeaturesConfig) -> dict[str, dict[st
         F.create_map(*[F.lit(value) for item in limits.items() for value in item]), F.col("kind")
     )
     ranked = counted.select("kind", "category", "count", rank.alias("rank"))
-    kept = ranked.where(F.col("rank") <= limit).orderBy("kind", "rank")
+    kept = ranked.where(F.col("rank") <= limit).collect()  # no more than are configured
     vocabularies: dict[str, dict[str, int]] = {}
-    for row in kept.collect():  # at most the configured number of categories
+    for row in sorted(kept, key=itemgetter("kind", "rank")):
         vocabularies.setdefault(row["kind"], {})[row["category"]] = row["count"]
     return vocabularies
 

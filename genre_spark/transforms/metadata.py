@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.schemas import LIST_CSVS, METADATA_CSVS, MOVIE_ID, MOVIES_CSV, NUMBERS_CSV
+from genre_spark.schemas import LIST_CSVS, METADATA_CSVS, MOVIE_ID, NUMBERS_CSV
 from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import file_digest, filesystem, join
@@ -29,10 +30,8 @@ __all__ = [
     "READ_NUMBERS",
     "SCHEMA",
     "TEXTS",
-    "describe_movies",
     "find_csv",
     "is_imported",
-    "list_categories",
     "metadata_files",
     "movie_id",
     "read_metadata",
@@ -53,6 +52,7 @@ READ_NUMBERS: dict[str, tuple[str, Callable[[Column], Column]]] = {
     "rating": ("rating", read_number),
 }
 LISTS = ("countries", "languages", "studios", "themes", "people")
+_KIND, _CATEGORY, _TEXTS, _NUMBERS = "kind", "category", "texts", "numbers"
 
 
 def find_csv(folder: str, name: str, imported: str | None = None) -> str | None:
@@ -168,39 +168,6 @@ def movie_id(column: str = "id") -> Column:
     return read_id(F.col(column)).alias(MOVIE_ID)
 
 
-def describe_movies(movies: DataFrame) -> DataFrame:
-    """Turn movies.csv into movie_id and the texts name, date, minute, rating, tagline, description.
-
-    A movie that appears twice keeps one of its rows: that of the greatest year, then minutes,
-    rating and texts.
-    """
-    order = [read(F.col(source)).alias(name) for name, (source, read) in READ_NUMBERS.items()]
-    text = F.concat_ws(" ", "tagline", "description")
-    row = F.struct(F.struct(*order, text).alias("order"), *TEXTS).alias("row")
-    return (
-        movies.select(_known_id(movies), row)
-        .where(F.col(MOVIE_ID).isNotNull())
-        .groupBy(MOVIE_ID)
-        .agg(F.max("row").alias("row"))
-        .select(MOVIE_ID, *[F.col(f"row.{name}") for name in TEXTS])
-    )
-
-
-def _known_id(rows: DataFrame) -> Column:
-    """Return the number of each row's id: a column that is there keeps its partitions."""
-    return F.col(MOVIE_ID) if MOVIE_ID in rows.columns else movie_id()
-
-
-def list_categories(rows: DataFrame, column: str, *, name: str) -> DataFrame:
-    """Turn rows of (id, category) into movie_id and a sorted array of its distinct categories."""
-    return (
-        rows.select(_known_id(rows), strip_blanks(F.col(column)).alias("category"))
-        .where(F.col(MOVIE_ID).isNotNull() & (F.col("category") != ""))
-        .groupBy(MOVIE_ID)
-        .agg(F.sort_array(F.collect_set("category")).alias(name))  # array_sort compares in Scala
-    )
-
-
 def read_metadata(
     spark: SparkSession, folder: str, movies: DataFrame, imported: str | None = None
 ) -> DataFrame:
@@ -217,51 +184,90 @@ def read_metadata(
     """
     files = metadata_files(folder, imported)
     ids = movies.select(MOVIE_ID)
-    result = ids
-    if "movies" in files:
-        films = read_text_csv(spark, files["movies"], MOVIES_CSV).withColumn(MOVIE_ID, movie_id())
-        # before texts are compared and numbers read: Spark does not move the join there
-        described = describe_movies(films.join(ids, MOVIE_ID, "left_semi"))
-        result = result.join(described, MOVIE_ID, "left")
-    else:
-        unknown = [F.lit(None).cast("string").alias(name) for name in TEXTS]
-        result = result.select(MOVIE_ID, *unknown)
+    fields = NUMBERS_CSV[1:] if "numbers" in files else ()
+    # before texts are compared, numbers read and categories cleaned: Spark does not move the join
+    rows = _rows_of_files(spark, files).join(ids, MOVIE_ID, "left_semi")
+    clean = rows.withColumn(_CATEGORY, strip_blanks(F.col(_CATEGORY)))
+    known = clean.groupBy(MOVIE_ID).agg(*_facts_of_movies(files))
+    unknown, empty = F.lit(None).cast("string"), F.array().cast("array<string>")
+    texts = [F.col(f"{_TEXTS}.{name}") if "movies" in files else unknown for name in TEXTS]
+    return ids.join(known, MOVIE_ID, "left").select(
+        MOVIE_ID,
+        *[text.alias(name) for text, name in zip(texts, TEXTS, strict=True)],
+        *[F.col(f"{_NUMBERS}.{name}") for name in fields],
+        *[F.coalesce(name, empty).alias(name) for name in LISTS],
+    )
+
+
+def _rows_of_files(spark: SparkSession, files: dict[str, str]) -> DataFrame:
+    """Return the rows of all files in one table, so that one shuffle does for all.
+
+    Returns:
+        movie_id, kind ("movies", "numbers" or one of LISTS), category (of lists, else null); where
+        their files are there, texts and numbers: structs of what movies.csv and numbers.csv hold,
+        null in all other rows.
+    """
+    parts, none = [], F.lit(None).cast("string")
+    for file, fields, name in (
+        ("movies", TEXTS, _TEXTS),
+        ("numbers", NUMBERS_CSV[1:], _NUMBERS),
+    ):
+        if file in files:
+            rows = read_text_csv(spark, files[file], ("id", *fields))
+            parts.append(_of_kind(rows, file, none, F.struct(*fields).alias(name)))
     for name in LISTS:
-        rows = _list_rows(spark, files, name)
-        if rows is None:
-            result = result.withColumn(name, F.array().cast("array<string>"))
-            continue
-        wanted = rows.withColumn(MOVIE_ID, movie_id()).join(ids, MOVIE_ID, "left_semi")
-        lists = list_categories(wanted, "c", name=name)
-        result = result.join(lists, MOVIE_ID, "left")
-    empty = F.array().cast("array<string>")
-    known = [F.coalesce(name, empty).alias(name) for name in LISTS]
-    if "numbers" not in files:
-        return result.select(MOVIE_ID, *TEXTS, *known)
-    fields = NUMBERS_CSV[1:]
-    rows = read_text_csv(spark, files["numbers"], NUMBERS_CSV).withColumn(MOVIE_ID, movie_id())
-    order = F.struct(*[read_number(F.col(name)).alias(name) for name in fields]).alias("order")
-    one = rows.groupBy(MOVIE_ID).agg(F.max(F.struct(order, *fields)).alias("row"))
-    numbers = one.select(MOVIE_ID, *[F.col(f"row.{name}") for name in fields])
-    result = result.join(numbers.join(ids, MOVIE_ID, "left_semi"), MOVIE_ID, "left")
-    return result.select(MOVIE_ID, *TEXTS, *fields, *known)
+        for rows, category in _list_rows(spark, files, name):
+            parts.append(_of_kind(rows, name, category))
+    return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), parts)
 
 
-def _list_rows(spark: SparkSession, files: dict[str, str], name: str) -> DataFrame | None:
-    """Return (id, c) rows of one kind of category, or None when its files are not there."""
+def _of_kind(rows: DataFrame, kind: str, category: Column, *values: Column) -> DataFrame:
+    return rows.select(movie_id(), F.lit(kind).alias(_KIND), category.alias(_CATEGORY), *values)
+
+
+def _facts_of_movies(files: dict[str, str]) -> list[Column]:
+    """Return what the rows of a movie say together: texts, numbers and LISTS.
+
+    A movie that appears twice in movies.csv keeps one of its rows: that of the greatest year, then
+    minutes, rating and texts; in numbers.csv that of the greatest numbers. Categories are distinct
+    and sorted; a row without one counts for nothing.
+    """
+    facts = []
+    if "movies" in files:
+        order = {
+            name: read(F.col(f"{_TEXTS}.{source}")) for name, (source, read) in READ_NUMBERS.items()
+        }
+        order["text"] = F.concat_ws(" ", f"{_TEXTS}.tagline", f"{_TEXTS}.description")
+        facts.append(_greatest(_TEXTS, order))
+    if "numbers" in files:
+        order = {name: read_number(F.col(f"{_NUMBERS}.{name}")) for name in NUMBERS_CSV[1:]}
+        facts.append(_greatest(_NUMBERS, order))
+    for name in LISTS:
+        category = F.when((F.col(_KIND) == name) & (F.col(_CATEGORY) != ""), F.col(_CATEGORY))
+        facts.append(F.sort_array(F.collect_set(category)).alias(name))  # array_sort: in Scala
+    return facts
+
+
+def _greatest(name: str, order: dict[str, Column]) -> Column:
+    """Return the struct `name` of the row of a movie that is the greatest by an order."""
+    keys = F.struct(*[value.alias(key) for key, value in order.items()])
+    row = F.struct(keys.alias("order"), F.col(name).alias("row"))
+    return F.max(F.when(F.col(name).isNotNull(), row))["row"].alias(name)
+
+
+def _list_rows(
+    spark: SparkSession, files: dict[str, str], name: str
+) -> list[tuple[DataFrame, Column]]:
+    """Return the rows of each file of a kind of category that is there, and their category."""
     if name == "people":
-        parts = []
-        if "actors" in files:
-            actors = read_text_csv(spark, files["actors"], LIST_CSVS["actors"])
-            parts.append(actors.select("id", F.concat(F.lit("actor "), "name").alias("c")))
-        if "crew" in files:
-            crew = read_text_csv(spark, files["crew"], LIST_CSVS["crew"])
-            parts.append(crew.select("id", F.concat_ws(" ", F.lower("role"), "name").alias("c")))
-        return (
-            None if not parts else parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
-        )
-    if name not in files:
-        return None
-    columns = LIST_CSVS[name]
-    rows = read_text_csv(spark, files[name], columns)
-    return rows.select("id", F.concat_ws(" ", *columns[1:]).alias("c"))
+        categories = {
+            "actors": F.concat(F.lit("actor "), "name"),
+            "crew": F.concat_ws(" ", F.lower("role"), "name"),
+        }
+    else:
+        categories = {name: F.concat_ws(" ", *LIST_CSVS[name][1:])}
+    return [
+        (read_text_csv(spark, files[file], LIST_CSVS[file]), category)
+        for file, category in categories.items()
+        if file in files
+    ]

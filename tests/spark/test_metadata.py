@@ -11,7 +11,7 @@ from pyspark.testing import assertDataFrameEqual
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.spark_columns import PREFIX, Preparation, prepare_columns
 from genre_spark.transforms.metadata import (
-    describe_movies,
+    LISTS,
     metadata_files,
     read_metadata,
     read_text_csv,
@@ -30,13 +30,17 @@ def test_a_movie_keeps_its_texts_as_they_are_and_one_of_several_rows(spark, tmp_
         + "x,No id,2001,,,90,3\n"
         + "3,Bare,,,,,\n"
         + "2,Parasite again,2018,,A family,99,5\n"
+        + "4,Twice,,A family,,90,\n"
+        + "4,Twice,,,A family,90.0,\n"  # equal numbers and texts: the greater text of a number
     )
-    movies = describe_movies(read_text_csv(spark, str(tmp_path / "movies.csv"), COLUMNS))
+    wanted = spark.createDataFrame([(1,), (2,), (3,), (4,)], "movie_id long")
+    movies = read_metadata(spark, str(tmp_path), wanted).drop(*LISTS)
     expected = spark.createDataFrame(
         [
             (1, "Barbie", "2023", "114", "3.86", "She's everything, he's just Ken.", "Two dolls"),
             (2, "Parasite", "2019.0", "133.0", None, None, "A family"),
             (3, "Bare", None, None, None, None, None),
+            (4, "Twice", None, "90.0", None, None, "A family"),
         ],
         "movie_id long, name string, date string, minute string, rating string, tagline string, "
         "description string",

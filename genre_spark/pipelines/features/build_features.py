@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config import Config
@@ -16,13 +16,14 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.sampling.splitting import eligible_movies, split_inputs, split_movies
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.sampling.splits import SPLIT, TRAIN
-from genre_spark.schemas import FEATURES, MOVIE_ID, REASON
+from genre_spark.schemas import FEATURES, MOVIE_ID
+from genre_spark.spark.threads import run_in_threads
 from genre_spark.storage.caching import cached
 from genre_spark.storage.files import file_digest
 from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun
 from genre_spark.transforms.metadata import LISTS, TEXTS, metadata_files, read_metadata
-from genre_spark.transforms.metadata_rejects import rejected_metadata
+from genre_spark.transforms.metadata_rejects import observe_reasons, rejected_metadata
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -76,22 +77,21 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     tracked.log_params({"features": config.features.model_dump(mode="json")})
     outputs = {"features": config.paths.features, "model": config.paths.model("features")}
     rejected: dict[str, int] = {}
+    learnt: list[FeatureSpecification] = []
+
+    def write_rejects() -> None:
+        rejected.update(_write_rejects(spark, config, tracked.digest))
+
+    work = [lambda: learnt.append(_write_features(spark, config, tracked.digest))]
     if config.features.metadata:
-        rejected = _write_rejects(spark, config, tracked.digest)
+        work.append(write_rejects)
         outputs["rejects"] = config.paths.rejects("metadata")
-    with cached(_describe(spark, config)) as movies:
-        train = split_movies(spark, config, movies).where(F.col(SPLIT) == TRAIN)
-        specification = fit_specification(train, config.features, config.posters)
-        specification.save(config.paths.model("features"))
-        manifest = Catalogue(config).features.write(
-            assemble_features(movies, specification).select(MOVIE_ID, FEATURES),
-            fingerprint=tracked.digest,
-            details={"length": specification.size, "specification": specification.digest},
-        )
+    run_in_threads(spark, work, parallelism=len(work))
+    specification = learnt[0]
     return StageResult(
         outputs=outputs,
         counts={
-            "movies": manifest.rows,
+            "movies": Catalogue(config).features.manifest().rows,
             "training_movies": specification.training_movies,
             "features": specification.size,
             **{f"rejected/{reason}": count for reason, count in rejected.items()},
@@ -100,13 +100,27 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     )
 
 
+def _write_features(spark: SparkSession, config: Config, fingerprint: str) -> FeatureSpecification:
+    """Learn the specification from the training movies, and write it and the features table."""
+    with cached(_describe(spark, config)) as movies:
+        train = split_movies(spark, config, movies).where(F.col(SPLIT) == TRAIN)
+        specification = fit_specification(train, config.features, config.posters)
+        specification.save(config.paths.model("features"))
+        Catalogue(config).features.write(
+            assemble_features(movies, specification).select(MOVIE_ID, FEATURES),
+            fingerprint=fingerprint,
+            details={"length": specification.size, "specification": specification.digest},
+        )
+    return specification
+
+
 def _write_rejects(spark: SparkSession, config: Config, fingerprint: str) -> dict[str, int]:
     """Write the rejects table of the metadata; return its rows by reason."""
     table = Catalogue(config).rejects("metadata")
     found = rejected_metadata(spark, config.paths.metadata, config.paths.imported_metadata)
-    table.write(found, fingerprint=fingerprint)
-    counted = table.read(spark).groupBy(REASON).count().orderBy(REASON).collect()
-    return {row[REASON]: row["count"] for row in counted}
+    totals = Observation()
+    table.write(observe_reasons(found, totals), fingerprint=fingerprint)
+    return {reason: rows for reason, rows in sorted(totals.get.items()) if rows}
 
 
 def _notes(rejected: dict[str, int]) -> tuple[str, ...]:
