@@ -38,6 +38,14 @@ def test_every_chunk_is_dealt_once_in_its_order(sizes, slots):
     assert all(0 < len(task) <= 8 for task in dealt)
 
 
+@pytest.mark.parametrize("slots", [2, 3, 8])
+def test_a_core_that_is_half_as_fast_does_not_keep_the_others_waiting_with_its_first_task(slots):
+    sizes = chunk_sizes(50_000, 563)
+    first = sum(sizes[position] for position in deal_chunks(sizes, slots)[0])
+    left = sum(sizes) - first
+    assert 2 * first <= left / (slots - 1) + 1e-9
+
+
 def test_few_tasks_take_most_chunks_and_the_last_ones_take_one_each():
     tasks = [len(task) for task in deal_chunks(chunk_sizes(10_000, 563), 2)]
     assert tasks[0] == 8

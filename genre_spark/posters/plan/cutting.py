@@ -53,7 +53,8 @@ def even_sizes(rows: int, largest: int) -> list[int]:
 def deal_chunks(sizes: Sequence[int], slots: int) -> list[range]:
     """Deal chunks to tasks, many to the first ones, so that few tasks start and all end together.
 
-    Starting a task costs as much as preparing some dozen posters. The files do not depend on this.
+    Starting a task costs as much as preparing some dozen posters. A task is so long that a core of
+    half the others' speed ends it when they end what was left. The files do not depend on this.
 
     Args:
         sizes: posters of each chunk, large ones first.
@@ -67,7 +68,7 @@ def deal_chunks(sizes: Sequence[int], slots: int) -> list[range]:
     while start < len(sizes):
         stop, taken = start + 1, sizes[start]
         for size in sizes[stop : start + _CHUNKS_PER_TASK]:
-            if taken + size > left / (2 * slots):
+            if taken + size > left / (2 * slots - 1):
                 break
             stop, taken = stop + 1, taken + size
         tasks.append(range(start, stop))

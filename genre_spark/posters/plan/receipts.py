@@ -81,17 +81,20 @@ def write_facts(
     name = f"facts-{chunk}-{uuid.uuid4().hex[:8]}.parquet"
     whole = {**receipt, **summarize(facts), "facts": name}
     columns = []
-    for field in _SCHEMA:
-        values = [getattr(fact, field.name) for fact in facts]
+    rows = zip(*facts, strict=True) if facts else [()] * len(_SCHEMA)
+    for field, values in zip(_SCHEMA, map(list, rows), strict=True):
         if pa.types.is_string(field.type):
             columns.append(text_column(values))
         else:
             columns.append(int_column(values, field.type))
     schema = _SCHEMA.with_metadata({_RECEIPT: json.dumps(whole)})
+    content = pa.BufferOutputStream()  # a file in Python would be asked for every piece of it
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), content)
+    stored = content.getvalue()
     system, inner = filesystem(join(facts_folder(table), name))
     with system.open(inner, "wb") as file:
-        pq.write_table(pa.Table.from_arrays(columns, schema=schema), file)
-    return {**whole, "facts_bytes": int(system.size(inner))}
+        file.write(stored)
+    return {**whole, "facts_bytes": stored.size}
 
 
 def read_facts(table: str, name: str) -> list[PosterFacts]:
