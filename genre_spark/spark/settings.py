@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 LOOPBACK = "127.0.0.1"
+_DAEMON = "spark.python.daemon.module"
 
 
 def read_spark_conf(path: str) -> dict[str, str]:
@@ -74,11 +75,13 @@ def with_imports(settings: Mapping[str, str]) -> dict[str, str]:
     With scikit-learn too, where this process has imported it: its workers will need it. Not where
     the session sends this package to its workers (`spark.submit.pyFiles`): they find it later.
     """
-    if "spark.submit.pyFiles" in settings:
+    if "spark.submit.pyFiles" in settings or _DAEMON in settings:
         return dict(settings)
     if "sklearn" in sys.modules:
         os.environ.setdefault(SKLEARN_TOO, "1")  # the JVM inherits it, and its workers from that
-    return {"spark.python.daemon.module": DAEMON_MODULE, **settings}
+    # SQL's workers have the variable; with it, an RDD's (that of a list, in Spark's own model writers)
+    # are forked from the same daemon, and not from a second one with all its imports
+    return {_DAEMON: DAEMON_MODULE, "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1", **settings}
 
 
 def without_call_sites(settings: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import venv
 from pathlib import Path
@@ -99,6 +100,16 @@ def test_workers_of_a_local_session_are_forked_with_their_packages_imported(clas
 
     (row,) = classic.range(1).mapInArrow(look, "known array<boolean>, frozen boolean").collect()
     assert (row.known, row.frozen) == ([True, True], True)
+
+
+def test_workers_of_an_rdd_have_the_daemon_of_sqls_workers(classic):
+    def look(batches):
+        for _ in batches:
+            yield pa.RecordBatch.from_pylist([{"parent": os.getppid()}])
+
+    (row,) = classic.range(0, 1, 1, 1).mapInArrow(look, "parent long").collect()
+    lists = classic.sparkContext.parallelize([0], 1)
+    assert lists.map(lambda _: os.getppid()).collect() == [row.parent]
 
 
 def test_a_session_that_ships_the_package_or_has_a_daemon_keeps_its_own(monkeypatch):
