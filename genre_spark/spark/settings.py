@@ -79,7 +79,7 @@ def with_imports(settings: Mapping[str, str]) -> dict[str, str]:
         return dict(settings)
     if "sklearn" in sys.modules:
         os.environ.setdefault(SKLEARN_TOO, "1")  # the JVM inherits it, and its workers from that
-    # SQL's workers have the variable; with it, an RDD's (a list's, in Spark's writers of models) are
+    # SQL's workers have the variable; with it, an RDD's (of lists, in writers of models) are
     # forked from the same daemon, and not from a second one with all its imports
     return {_DAEMON: DAEMON_MODULE, "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1", **settings}
 
