@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.schemas import (
@@ -18,12 +18,10 @@ from genre_spark.schemas import (
 from genre_spark.transforms.metadata import READ_NUMBERS, metadata_files, movie_id, read_text_csv
 from genre_spark.transforms.raw_columns import read_number, strip_blanks
 
-__all__ = ["FLAW", "RAW", "flaws_of_rows", "observe_reasons", "rejected_metadata"]
+__all__ = ["FLAW", "RAW", "flaws_of_rows", "rejected_metadata"]
 
 RAW = "_raw"
 FLAW = "flaw"
-_NO_ID, _MALFORMED, _REPEATED = "id is not a number", "malformed row", "repeated id"
-_NO_NUMBER = "{} is not a number"
 
 
 def rejected_metadata(spark: SparkSession, folder: str, imported: str | None = None) -> DataFrame:
@@ -54,13 +52,6 @@ def rejected_metadata(spark: SparkSession, folder: str, imported: str | None = N
     return reduce(DataFrame.unionAll, parts)
 
 
-def observe_reasons(rejected: DataFrame, totals: Observation) -> DataFrame:
-    """Count the rows of `rejected_metadata` by reason while they are computed; most are 0."""
-    reasons = [_NO_ID, _MALFORMED, _REPEATED, *map(_NO_NUMBER.format, READ_NUMBERS)]
-    counts = [F.count_if(F.col(REASON) == reason).alias(reason) for reason in reasons]
-    return rejected.observe(totals, *counts)
-
-
 def flaws_of_rows(name: str, *, every_number: bool = False) -> list[Column]:
     """Return a struct of reason and content for each flaw that a row may have, null without it.
 
@@ -72,8 +63,8 @@ def flaws_of_rows(name: str, *, every_number: bool = False) -> list[Column]:
     columns = METADATA_CSVS[name]
     line = F.coalesce(RAW, F.concat_ws(",", *[F.coalesce(column, F.lit("")) for column in columns]))
     flaws = [
-        _flaw(F.col(MOVIE_ID).isNull(), _NO_ID, line),
-        _flaw(F.col(RAW).isNotNull(), _MALFORMED, line),
+        _flaw(F.col(MOVIE_ID).isNull(), "id is not a number", line),
+        _flaw(F.col(RAW).isNotNull(), "malformed row", line),
     ]
     numbers = {}
     if name == "movies":
@@ -83,7 +74,7 @@ def flaws_of_rows(name: str, *, every_number: bool = False) -> list[Column]:
     return flaws + [
         _flaw(
             (strip_blanks(F.col(source)) != "") & read(F.col(source)).isNull(),
-            _NO_NUMBER.format(known),
+            f"{known} is not a number",
             line,
         )
         for known, (source, read) in numbers.items()
@@ -110,4 +101,4 @@ def _repeated(ids: DataFrame) -> DataFrame:
     extra = counted.withColumn(CONTENT, content).withColumn(
         "copy", F.explode(F.expr("sequence(2L, count)"))
     )
-    return extra.select(F.lit(_REPEATED).alias(REASON), CONTENT)
+    return extra.select(F.lit("repeated id").alias(REASON), CONTENT)
