@@ -1,9 +1,7 @@
 """A DataFrame of rows that this process holds, made without a Python worker.
 
-`createDataFrame` of a list sends pickled rows through Python workers, of a kind that Spark starts
-for them alone: two seconds for the first, with what our workers import, where the rest of a session
-needs none of them. As an Arrow table the rows reach the JVM as they are, and small ones become part
-of the plan.
+`createDataFrame` of a list sends pickled rows through tasks in Python workers, whenever the frame is
+read. As an Arrow table the rows reach the JVM as they are, and small ones become part of the plan.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ def frame_of_rows(
 
     Args:
         spark: the session.
-        rows: a value per column each, None for null; none is fine.
+        rows: a value per column each, None for null, a dictionary for a struct; none is fine.
         schema: columns and their types, or these in Spark's words (`name string, size long`).
     """
     own_types = isinstance(schema, StructType) and any(
