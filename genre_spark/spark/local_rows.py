@@ -1,7 +1,8 @@
 """A DataFrame of rows that this process holds, made without a Python worker.
 
-`createDataFrame` of a list sends pickled rows through tasks in Python workers, whenever the frame is
-read. As an Arrow table the rows reach the JVM as they are, and small ones become part of the plan.
+`createDataFrame` of a list sends pickled rows through tasks in Python workers, whenever the frame
+is read. As an Arrow table the rows reach the JVM as they are, and small ones become part of the
+plan.
 """
 
 from __future__ import annotations
