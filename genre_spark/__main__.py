@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from genre_spark.collecting import without_collecting
 from genre_spark.signals import handle_signals
 
 _COMMANDS = {
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str | None, words: list[str]) -> int:
+    from genre_spark.early_context import start_early  # noqa: PLC0415
     from genre_spark.errors import (  # noqa: PLC0415
         MissingExtraError,
         UserError,
@@ -35,9 +38,10 @@ def _run(command: str | None, words: list[str]) -> int:
     from genre_spark.redaction import redact  # noqa: PLC0415
 
     try:
-        if command is None:
-            _check_words(words)
-        module = import_module(_COMMANDS[command] if command else "genre_spark.cli")
+        with without_collecting():
+            if command is None:
+                start_early(_read_words(words))
+            module = import_module(_COMMANDS[command] if command else "genre_spark.cli")
     except MissingExtraError as error:
         print(f"genre-spark: {error}", file=sys.stderr)
         return error.exit_code
@@ -51,12 +55,13 @@ def _run(command: str | None, words: list[str]) -> int:
         return UserError.exit_code if sentence else 1
 
 
-def _check_words(words: Sequence[str]) -> None:
+def _read_words(words: Sequence[str]) -> argparse.Namespace:
     from genre_spark.arguments import argument_parser  # noqa: PLC0415
     from genre_spark.extras import EXTRAS, require  # noqa: PLC0415
 
-    argument_parser().parse_intermixed_args(words)  # --help, and words that are wrong
+    options = argument_parser().parse_intermixed_args(words)  # --help, and words that are wrong
     require(*EXTRAS["spark"], *EXTRAS["pipeline"])
+    return options
 
 
 if __name__ == "__main__":

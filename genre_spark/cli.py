@@ -46,6 +46,7 @@ from genre_spark.signals import (
     on_interruption,
     working,
 )
+from genre_spark.spark.launch import drop_early_context
 from genre_spark.spark.session import cancel_jobs, recipe_session
 from genre_spark.tracking import experiment_address, open_store
 
@@ -142,9 +143,10 @@ def _show_runs(config: Config, port: int) -> int:
 def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable[[], SparkSession]:
     """Return a function that starts the Spark session when it is first called.
 
-    The stack stops it.
+    The stack stops it, or what was started for it.
     """
     started: list[SparkSession] = []
+    stack.callback(drop_early_context)
 
     def session() -> SparkSession:
         if not started:

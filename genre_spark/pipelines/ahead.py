@@ -10,6 +10,7 @@ from importlib import import_module
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from genre_spark.collecting import without_collecting
 from genre_spark.config import Config
 from genre_spark.pipelines.stage_list import StageEntry
 from genre_spark.spark.session import is_local
@@ -76,7 +77,7 @@ class Ahead:
         for name in self._modules:
             if self._closed:
                 return
-            with suppress(Exception):  # the stage that needs it says so
+            with suppress(Exception), without_collecting():  # the stage that needs it says so
                 import_module(name)
 
 

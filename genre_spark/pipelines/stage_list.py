@@ -24,6 +24,7 @@ class StageEntry:
         summary: one line for the help text.
         in_run: whether a whole run includes it.
         ingests: whether the command runs the ingestion stages of the recipe before it.
+        needs_spark: whether the stage gets a Spark session.
         imports: packages that the stage imports when it has work, which takes seconds.
     """
 
@@ -31,6 +32,7 @@ class StageEntry:
     summary: str
     in_run: bool = True
     ingests: bool = False
+    needs_spark: bool = True
     imports: tuple[str, ...] = ()
 
     @property
@@ -52,8 +54,16 @@ class StageEntry:
 STAGES = {
     entry.name: entry
     for entry in (
-        StageEntry("ingestion.make_sample", "write generated data in the Letterboxd layout"),
-        StageEntry("ingestion.collect_tmdb", "movies from TMDb, in the Letterboxd layout"),
+        StageEntry(
+            "ingestion.make_sample",
+            "write generated data in the Letterboxd layout",
+            needs_spark=False,
+        ),
+        StageEntry(
+            "ingestion.collect_tmdb",
+            "movies from TMDb, in the Letterboxd layout",
+            needs_spark=False,
+        ),
         StageEntry("ingestion.collect_imdb", "IMDb's ratings and people of the movies"),
         StageEntry("ingestion.download_posters", "posters from a table of links"),
         StageEntry("ingestion.import_data", "a data set in another layout, as tables"),
@@ -72,7 +82,9 @@ STAGES = {
         ),
         StageEntry("sampling.sample", "split and draw the balanced samples"),
         StageEntry(
-            "models.train_multilabel", "train the multi-label models on the features, and predict"
+            "models.train_multilabel",
+            "train the multi-label models on the features, and predict",
+            imports=("sklearn",),
         ),
         StageEntry(
             "models.train_linear", "train linear models on blocks of the features, and predict"
@@ -85,7 +97,7 @@ STAGES = {
         StageEntry("evaluation.evaluate", "metrics of every model that has predictions"),
         StageEntry("serving.package_models", "each model as a folder that takes movies"),
         StageEntry("evaluation.explain_models", "what each model looks at"),
-        StageEntry("evaluation.compare", "all models side by side"),
+        StageEntry("evaluation.compare", "all models side by side", needs_spark=False),
         StageEntry(
             "evaluation.promote", "the challenger becomes the champion if it is better", in_run=True
         ),

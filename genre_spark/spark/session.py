@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from genre_spark.extras import require
 from genre_spark.progress import TaskCounts, show_progress
-from genre_spark.spark.class_archive import with_class_archive
 from genre_spark.spark.connect import (
     activate,
     check_server,
@@ -26,13 +24,21 @@ from genre_spark.spark.connect import (
     session_settings,
 )
 from genre_spark.spark.jvm import named_jvm_end, standard_streams_to, stop_session
+from genre_spark.spark.launch import (
+    SessionSection,
+    classic_settings,
+    is_under_submit,
+    log_of,
+    settings_with_file,
+    take_early_context,
+    use_this_interpreter,
+)
 from genre_spark.spark.settings import (
     LOOPBACK,
     on_loopback,
     read_spark_conf,
     with_imports,
     with_retry,
-    without_call_sites,
 )
 from genre_spark.workers.interpreter import check_interpreter
 
@@ -54,34 +60,12 @@ __all__ = [
 ]
 
 
-class SessionSection(Protocol):
-    """What a recipe says of its session."""
-
-    @property
-    def conf_file(self) -> str | None:
-        """Return the file of settings."""
-
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """Return the settings that win over the file's."""
-
-    @property
-    def master(self) -> str | None:
-        """Return where Spark runs; None leaves it to spark-submit or the file."""
-
-    @property
-    def remote(self) -> str | None:
-        """Return the URL of a Spark Connect server, in place of a master."""
-
-
 def recipe_settings(section: SessionSection) -> dict[str, str]:
     """Return the settings of a recipe for a session that somebody else has started.
 
     None under spark-submit, whose settings win.
     """
-    if "PYSPARK_GATEWAY_PORT" in os.environ:
-        return {}
-    return {**(read_spark_conf(section.conf_file) if section.conf_file else {}), **section.settings}
+    return {} if is_under_submit() else settings_with_file(section.conf_file, section.settings)
 
 
 def recipe_session(
@@ -99,7 +83,7 @@ def recipe_session(
         master=section.master,
         conf_file=section.conf_file,
         settings=section.settings,
-        log_file=None if "://" in work else Path(work) / "logs" / "spark.log",
+        log_file=log_of(work),
         remote=section.remote,
     )
 
@@ -130,7 +114,7 @@ def spark_session(
             not drown the terminal; None leaves it on standard error.
         remote: URL of a Spark Connect server, in place of a master; `local[4]` starts one here.
     """
-    merged = {**(read_spark_conf(conf_file) if conf_file else {}), **(settings or {})}
+    merged = settings_with_file(conf_file, settings or {})
     remote = remote or os.environ.get("SPARK_REMOTE")
     with named_jvm_end(log_file), _opened(app_name, master, merged, log_file, remote) as session:
         yield session
@@ -144,6 +128,7 @@ def _opened(
     log_file: Path | None,
     remote: str | None,
 ) -> Iterator[SparkSession]:
+    take_early_context()
     active = SparkSession.getActiveSession()
     if active is None and on_databricks():
         active = SparkSession.builder.getOrCreate()  # that of the job or notebook
@@ -152,20 +137,13 @@ def _opened(
         with session_settings(active, settings):
             yield active
         return
-    # Workers would otherwise start whatever `python3` is first on PATH and miss every package of
-    # this environment.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    use_this_interpreter()
     if remote:
         with _connected(remote, app_name, settings, log_file) as session:
             yield session
         return
-    settings = without_call_sites(settings)
-    under_submit = "PYSPARK_GATEWAY_PORT" in os.environ
-    if master := master or settings.get("spark.master"):
-        settings = {**settings, "spark.master": with_retry(master)}
-        if master.startswith("local") and not under_submit:
-            settings = with_class_archive(with_imports(on_loopback(settings)))
+    settings = classic_settings(master, settings)
+    under_submit = is_under_submit()
     submitted = SparkConf() if under_submit else SparkConf(loadDefaults=False)
     builder = SparkSession.builder.appName(app_name)
     for key, value in settings.items():

@@ -17,6 +17,7 @@ __all__ = [
     "read_spark_conf",
     "with_imports",
     "with_retry",
+    "with_sklearn",
     "without_call_sites",
 ]
 
@@ -77,11 +78,18 @@ def with_imports(settings: Mapping[str, str]) -> dict[str, str]:
     """
     if "spark.submit.pyFiles" in settings or _DAEMON in settings:
         return dict(settings)
-    if "sklearn" in sys.modules:
-        os.environ.setdefault(SKLEARN_TOO, "1")  # the JVM inherits it, and its workers from that
     # SQL's workers have the variable; with it, an RDD's (of lists, in writers of models) are
     # forked from the same daemon, and not from a second one with all its imports
-    return {_DAEMON: DAEMON_MODULE, "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1", **settings}
+    alike = {"spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1"}
+    found = {_DAEMON: DAEMON_MODULE, **alike, **settings}
+    return with_sklearn(found) if "sklearn" in sys.modules else found
+
+
+def with_sklearn(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings of a local session whose workers have scikit-learn imported too."""
+    if settings.get(_DAEMON) != DAEMON_MODULE:
+        return dict(settings)
+    return {f"spark.executorEnv.{SKLEARN_TOO}": "1", **settings}
 
 
 def without_call_sites(settings: Mapping[str, str]) -> dict[str, str]:

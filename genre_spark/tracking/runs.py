@@ -28,6 +28,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_USER,
 )
 
+from genre_spark.collecting import without_collecting
 from genre_spark.config import Config
 from genre_spark.redaction import redact, redact_tree
 from genre_spark.signals import interruption
@@ -233,7 +234,7 @@ def opening_store(config: Config) -> Iterator[None]:
 
     def work() -> None:
         _silence()
-        with suppress(Exception):
+        with suppress(Exception), without_collecting():
             MlflowClient(open_store(config.mlflow, config.paths.work))
 
     thread = threading.Thread(target=work, name="opening-store", daemon=True)

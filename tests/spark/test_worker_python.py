@@ -112,8 +112,15 @@ def test_workers_of_an_rdd_have_the_daemon_of_sqls_workers(classic):
     assert lists.map(lambda _: os.getppid()).collect() == [row.parent]
 
 
-def test_a_session_that_ships_the_package_or_has_a_daemon_keeps_its_own(monkeypatch):
-    monkeypatch.setenv(SKLEARN_TOO, "1")  # what a session sets, it leaves as it is
+def test_workers_import_scikit_learn_where_this_process_has(monkeypatch):
+    key = f"spark.executorEnv.{SKLEARN_TOO}"
+    monkeypatch.setitem(sys.modules, "sklearn", sys)
+    assert with_imports({})[key] == "1"
+    monkeypatch.delitem(sys.modules, "sklearn")
+    assert key not in with_imports({})
+
+
+def test_a_session_that_ships_the_package_or_has_a_daemon_keeps_its_own():
     shipped, own = {"spark.submit.pyFiles": "a.zip"}, {"spark.python.daemon.module": "mine"}
     assert (with_imports(shipped), with_imports(own)) == (shipped, own)
 
