@@ -116,10 +116,14 @@ def test_curves_and_sums_are_those_of_each_model(spark, models, thresholds):
         np.testing.assert_array_equal(sums[model.name].groups, group_sums(decided, labels=labels))
 
 
-def test_one_task_finds_the_same_to_the_last_bit(spark, models, thresholds):
-    counted = [replace(model, rows={"validation": 40, "test": 30}) for model in models]
+@pytest.mark.parametrize(("rows", "tasks"), [(40, 1), (100_000, 6)])
+def test_tasks_with_whole_groups_find_the_same_to_the_last_bit(
+    spark, models, thresholds, rows, tasks
+):
+    counted = [replace(model, rows=dict.fromkeys(SPLITS, rows)) for model in models]
     few, many = (gather(spark, given, *SPLITS) for given in (counted, models))
-    assert (few.in_one_task, many.in_one_task) == (True, False)
+    assert (few.in_one_task, many.in_one_task) == (tasks == 1, False)
+    assert (few.group_tasks, many.group_tasks) == (tasks, 0)
     assert fit_model_thresholds(few, threshold=0.5, half_samples=HALVES) == thresholds
     one, shuffled = (measure_rules(rows, thresholds) for rows in (few, many))
     for key, expected in shuffled.items():
@@ -132,6 +136,12 @@ def test_one_task_finds_the_same_to_the_last_bit(spark, models, thresholds):
     ]
     for found, expected in pairs:
         np.testing.assert_equal(asdict(found), asdict(expected))
+
+
+def test_a_group_that_no_task_can_hold_is_sorted_by_spark(spark, models):
+    counted = [replace(model, rows={"validation": 40, "test": 2**20}) for model in models]
+    assert gather(spark, counted, *SPLITS).group_tasks == 0
+    assert gather(spark, counted, "validation").group_tasks == 1
 
 
 def test_a_model_without_probabilities_is_measured_by_its_predictions(spark, models):

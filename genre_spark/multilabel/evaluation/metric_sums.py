@@ -24,14 +24,16 @@ from genre_spark.multilabel.evaluation.metrics import (
 )
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
 from genre_spark.multilabel.matrices import Matrix, check_labels, decode_arrays
-from genre_spark.workers.groups import gather_in_one_task, split_gathered
+from genre_spark.workers.groups import gather_in_one_task, split_gathered, split_groups
 from genre_spark.workers.tasks import short_task
 
 __all__ = [
     "POINTS",
     "MetricSums",
     "collect_metrics",
+    "collect_metrics_by_group",
     "collect_metrics_in_one_task",
+    "group_curves",
     "group_points",
 ]
 
@@ -50,6 +52,7 @@ _ARROW = pa.schema(
 _CURVE = "curve"
 _Point = tuple[str, int, float, float, float]
 GroupPoints = Callable[[int, pa.RecordBatch], Iterable[pa.RecordBatch]]
+Task = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True)
@@ -145,8 +148,22 @@ def group_points(
         rows += _of_sums(ranking_sums(truth, scores, weight))
     if not curves:
         return _to_batch(group, rows)
-    points = _curve_batch(group, *curve_points(truth, scores, weight))
+    points = group_curves(truth, weight, scores, group=group)
     return pa.Table.from_batches([_to_batch(group, rows), points]).combine_chunks().to_batches()[0]
+
+
+def group_curves(
+    truth: Matrix, weight: NDArray[np.float64], scores: Matrix, *, group: int = 0
+) -> pa.RecordBatch:
+    """Return the points of curves of some rows of a group, as columns of POINTS.
+
+    Args:
+        truth: 0 or 1, (rows, labels), at least one row.
+        weight: weight of each row, (rows,).
+        scores: numbers, (rows, labels).
+        group: number of the group.
+    """
+    return _curve_batch(group, *curve_points(truth, scores, weight))
 
 
 def _decode_like(truth: Matrix, column: pa.Array, role: str) -> Matrix:
@@ -215,17 +232,48 @@ def collect_metrics_in_one_task(
         rows: the number of a row's group, then the columns that the function reads.
         points: returns the points of some rows of a group; it runs on an executor.
     """
+    reduced = gather_in_one_task(rows).mapInArrow(_reducing(points, split_gathered), AREAS)
+    return _by_group(reduced.collect())
+
+
+def collect_metrics_by_group(
+    rows: DataFrame, sums: GroupPoints, curves: GroupPoints, *, tasks: int
+) -> dict[int, MultilabelMetrics]:
+    """Return the same of rows any group of which one task can hold; two jobs, with few points.
+
+    Sums are added up as `collect_metrics` does, and the scores of a curve are in its order: the
+    same numbers to the last bit.
+
+    Args:
+        rows: the number of a row's group, then the columns that the functions read.
+        sums: returns the sums of some rows of a group; it runs on an executor.
+        curves: returns the points of curves of some rows of a group, likewise.
+        tasks: that share the groups.
+    """
+
+    def add_up(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number, batch in split_groups(batches):
+            yield from sums(number, batch)
+
+    summed = rows.mapInArrow(short_task(add_up), POINTS).groupBy("grp", "name", "curve")
+    totals = summed.agg(*(F.sum(name).alias(name) for name in ("positive", "negative")))
+    whole_groups = rows.repartition(tasks, rows.columns[0])
+    areas = whole_groups.mapInArrow(_reducing(curves, split_groups), AREAS)
+    return _by_group([*totals.collect(), *areas.collect()])
+
+
+def _reducing(points: GroupPoints, split: Callable[..., Iterator[Any]]) -> Task:
+    """Return a task that integrates the curves of the groups that it has whole."""
 
     def reduce(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         found: dict[int, list[pa.RecordBatch]] = {}
-        for number, batch in split_gathered(batches):
+        for number, batch in split(batches):
             for part in points(number, batch):
                 found.setdefault(part.column(0)[0].as_py(), []).append(part)
-        for parts in found.values():
-            yield integrate_curves(parts)
+        for group in list(found):
+            yield integrate_curves(found.pop(group))
 
-    reduced = gather_in_one_task(rows).mapInArrow(short_task(reduce), AREAS)
-    return _by_group(reduced.collect())
+    return short_task(reduce)
 
 
 def _by_group(rows: list[Row]) -> dict[int, MultilabelMetrics]:

@@ -28,10 +28,13 @@ from genre_spark.workers.tasks import short_task
 __all__ = ["RULES", "BestThresholds", "find_group_thresholds", "find_thresholds"]
 
 Vector = NDArray[np.float64]
+_Points = tuple[NDArray[np.int64], Vector, Vector, Vector]
+_MarkedPoints = tuple[NDArray[np.int64], Vector, Vector, Vector, Vector]
 
 RULES = ("fixed", "exact_match", "f1_micro", "f1_per_label", "cardinality", "top")
 _HALVED = ("exact_match", "f1_micro", "f1_per_label")
-_POINTS = (
+_NOTHING: _Points = (np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0))
+_COLUMNS = (
     "grp int, rule string, curve int, score double, positive double, negative double, "
     "weight double, n_labels int"
 )
@@ -79,7 +82,7 @@ def find_group_thresholds(
     cardinality: float | None = None,
     *,
     half_samples: Mapping[int, int],
-    in_one_task: bool = False,
+    group_tasks: int = 0,
 ) -> dict[tuple[int, str], BestThresholds]:
     """Return the same for each group of rows and each rule, in one job.
 
@@ -88,7 +91,9 @@ def find_group_thresholds(
         rules: some of RULES.
         cardinality: label cardinality to reproduce; None takes that of a group's rows.
         half_samples: group -> number of half samples; none where it is not named.
-        in_one_task: whether one task may hold all rows; for a few of them that is much faster.
+        group_tasks: number of tasks that share the groups, where a task can hold any of them whole:
+            much faster than Spark's sorting, as all curves of a group are made of the same numbers.
+            0 where it cannot.
 
     Raises:
         InvalidInputError: there is a row that cannot be used.
@@ -96,23 +101,24 @@ def find_group_thresholds(
 
     def points(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for group, batch in split_groups(batches):
-            for rule in rules:
-                yield _batch_points(group, batch, rule, half_samples.get(group, 0))
+            yield from _group_points(group, _Rows.of(batch), rules, half_samples.get(group, 0))
 
     def reduce(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        found: dict[int, list[pa.RecordBatch]] = {}
+        found: dict[int, list[_Rows]] = {}
         for group, batch in split_groups(batches):
-            found.setdefault(group, []).append(batch)
-        for group, parts in found.items():
-            for rule in rules:
-                halves = half_samples.get(group, 0)
-                of_rule = [_batch_points(group, part, rule, halves) for part in parts]
-                yield best_points(of_rule, cardinality)
+            found.setdefault(group, []).append(_Rows.of(batch))
+        for group in list(found):
+            whole = _Rows.together(found.pop(group))
+            for part in _group_points(group, whole, rules, half_samples.get(group, 0)):
+                yield best_points([part], cardinality)
 
-    if in_one_task:
-        best = rows.coalesce(1).mapInArrow(short_task(reduce), BEST)
+    if group_tasks:
+        whole_groups = (
+            rows.coalesce(1) if group_tasks == 1 else rows.repartition(group_tasks, "grp")
+        )
+        best = whole_groups.mapInArrow(short_task(reduce), BEST)
     else:
-        best = _best_points(rows.mapInArrow(short_task(points), _POINTS), rules, cardinality)
+        best = _best_points(rows.mapInArrow(short_task(points), _COLUMNS), rules, cardinality)
     by_rule: dict[tuple[int, str], list[Row]] = {}
     for row in best.collect():  # one per curve
         by_rule.setdefault((row["grp"], row["rule"]), []).append(row)
@@ -154,71 +160,133 @@ def _in_half(truth: Matrix, scores: Matrix, number: int) -> NDArray[np.bool_]:
     return np.asarray(state >> np.uint64(63) == 1)
 
 
-def _batch_points(
-    group: int, batch: pa.RecordBatch, rule: str, half_samples: int
-) -> pa.RecordBatch:
-    """Return the points of a rule's curves: the weights that each score switches on.
+@dataclass(frozen=True)
+class _Rows:
+    """Checked rows of a group: truth and scores (N, L), weight (N,)."""
+
+    truth: Matrix
+    scores: Matrix
+    weight: Vector
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch) -> _Rows:
+        truth = decode_arrays(batch.column(0), "labelsCol")
+        scores = decode_arrays(batch.column(1), "probabilitiesCol")
+        weight = batch.column(2).to_numpy(zero_copy_only=False)
+        check_labels(truth, "labelsCol")
+        if truth.shape != scores.shape:
+            raise InvalidInputError(
+                f"probabilitiesCol: {scores.shape[1]} scores, expected {truth.shape[1]} as in "
+                "labelsCol"
+            )
+        if not np.isfinite(scores).all() or not np.isfinite(weight).all():
+            raise InvalidInputError(
+                "probabilitiesCol, weightCol: NaN or infinite, expected finite numbers"
+            )
+        return cls(truth, scores, weight)
+
+    @classmethod
+    def together(cls, parts: Sequence[_Rows]) -> _Rows:
+        widths = {part.truth.shape[1] for part in parts}
+        if len(widths) > 1:
+            raise InvalidInputError(
+                f"labelsCol: vectors of lengths {sorted(widths)}, expected one length"
+            )
+        columns = zip(*((part.truth, part.scores, part.weight) for part in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def where(self, chosen: NDArray[np.bool_]) -> _Rows:
+        return _Rows(self.truth[chosen], self.scores[chosen], self.weight[chosen])
+
+
+def _group_points(
+    group: int, rows: _Rows, rules: Sequence[str], half_samples: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the points of each rule's curves: the weights that each score switches on.
 
     Curve `j + k * labels` is that of label j in the k-th half sample; a rule of one threshold for
-    all labels has one curve per half sample.
+    all labels has one curve per half sample. Each half sample has a batch per rule.
     """
-    truth = decode_arrays(batch.column(0), "labelsCol")
-    scores = decode_arrays(batch.column(1), "probabilitiesCol")
-    weight = batch.column(2).to_numpy(zero_copy_only=False)
-    check_labels(truth, "labelsCol")
-    if truth.shape != scores.shape:
-        raise InvalidInputError(
-            f"probabilitiesCol: {scores.shape[1]} scores, expected {truth.shape[1]} as in labelsCol"
-        )
-    if not np.isfinite(scores).all() or not np.isfinite(weight).all():
-        raise InvalidInputError(
-            "probabilitiesCol, weightCol: NaN or infinite, expected finite numbers"
-        )
-    n_labels = truth.shape[1]
-    halves = half_samples if rule in _HALVED else 0
-    samples = [_in_half(truth, scores, number) for number in range(halves)]
-    # the infinite score stands for the batch where no half sample has a row
-    parts = [(np.zeros(1, np.int64), np.array([np.inf]), np.zeros(1), np.zeros(1))]
-    for number, rows in enumerate(samples or [np.ones(len(truth), bool)]):
-        if rows.any():
-            curve, score, on, off = _points(truth[rows], scores[rows], weight[rows], rule)
-            step = n_labels if rule == "f1_per_label" else 1
-            parts.append((curve + number * step, score, on, off))
-    curve, score, on, off = (np.concatenate(column) for column in zip(*parts, strict=True))
-    whole = np.zeros(len(curve))
-    whole[:1] = float(weight.sum())  # the weight of the batch, once
+    halved = [rule for rule in rules if rule in _HALVED and half_samples]
+    others = [rule for rule in rules if rule not in halved]
+    total = float(rows.weight.sum())
+    for number, half in [(0, None), *((number, number) for number in range(half_samples))]:
+        of_sample = others if half is None else halved
+        if not of_sample:
+            continue
+        sample = rows if half is None else rows.where(_in_half(rows.truth, rows.scores, half))
+        curves = _sample_curves(sample, of_sample) if len(sample.weight) else {}
+        for rule in of_sample:
+            points = curves.get(rule, _NOTHING)
+            if len(points[0]) or number == 0:
+                marked = _with_mark(points, number, _step(rule, rows), total)
+                yield _to_batch(group, rule, marked, rows.truth.shape[1])
+
+
+def _step(rule: str, rows: _Rows) -> int:
+    """Return how many curves of a rule a half sample has."""
+    return rows.truth.shape[1] if rule == "f1_per_label" else 1
+
+
+def _with_mark(points: _Points, number: int, step: int, total: float) -> _MarkedPoints:
+    """Return a half sample's points with its curves' numbers, and with the weight of all rows.
+
+    That weight stands at the infinite score of the first curve, once, also where no row is in the
+    first half sample.
+    """
+    curve, score, on, off = points
+    curve, weight = curve + number * step, np.zeros(len(curve))
+    if number:
+        return curve, score, on, off, weight
+    return (
+        np.r_[np.int64(0), curve],
+        np.r_[np.inf, score],
+        np.r_[0.0, on],
+        np.r_[0.0, off],
+        np.r_[total, weight],
+    )
+
+
+def _to_batch(group: int, rule: str, points: _MarkedPoints, n_labels: int) -> pa.RecordBatch:
+    curve, score, on, off, weight = points
+    same = np.zeros(len(curve), np.int32)
     return pa.RecordBatch.from_pydict(
         {
-            "grp": pa.array(np.full(len(curve), group, dtype=np.int32)),
-            "rule": pa.array([rule] * len(curve)),
+            "grp": pa.array(same + np.int32(group)),
+            "rule": pa.DictionaryArray.from_arrays(same, [rule]).cast(pa.string()),
             "curve": pa.array(curve.astype(np.int32)),
             "score": pa.array(score),
             "positive": pa.array(on),
             "negative": pa.array(off),
-            "weight": pa.array(whole),
-            "n_labels": pa.array(np.full(len(curve), n_labels, dtype=np.int32)),
+            "weight": pa.array(weight),
+            "n_labels": pa.array(same + np.int32(n_labels)),
         }
     )
 
 
-def _points(
-    truth: Matrix, scores: Matrix, weight: Vector, rule: str
-) -> tuple[NDArray[np.int64], Vector, Vector, Vector]:
-    """Return curve, score, and the weights that are right or wrong from the score down."""
-    n_labels = truth.shape[1]
-    if rule != "exact_match":
-        curve, score, on, off = curve_points(truth, scores, weight)
-        each = rule == "f1_per_label"
-        kept = curve < n_labels if each else curve == n_labels
-        return (curve[kept] if each else curve[kept] * 0), score[kept], on[kept], off[kept]
+def _sample_curves(rows: _Rows, rules: Sequence[str]) -> dict[str, _Points]:
+    """Return curve, score, and the weights that are right or wrong from the score down, by rule."""
+    found = {}
+    if "exact_match" in rules:
+        found["exact_match"] = _exact_points(rows)
+    if others := [rule for rule in rules if rule != "exact_match"]:
+        n_labels = rows.truth.shape[1]
+        curve, score, on, off = curve_points(rows.truth, rows.scores, rows.weight)
+        for rule in others:
+            each = rule == "f1_per_label"
+            kept = curve < n_labels if each else curve == n_labels
+            found[rule] = (curve[kept] * each, score[kept], on[kept], off[kept])
+    return found
+
+
+def _exact_points(rows: _Rows) -> _Points:
     # a row is right for thresholds above its best false label up to its worst true one
-    lowest_true = np.where(truth == 1, scores, np.inf).min(axis=1)
-    highest_false = np.where(truth == 0, scores, -np.inf).max(axis=1)
+    lowest_true = np.where(rows.truth == 1, rows.scores, np.inf).min(axis=1)
+    highest_false = np.where(rows.truth == 0, rows.scores, -np.inf).max(axis=1)
     possible = lowest_true > highest_false
-    nothing = np.zeros(int(possible.sum()))
+    nothing, weight = np.zeros(int(possible.sum())), rows.weight[possible]
     score = np.r_[lowest_true[possible], highest_false[possible]]
-    on, off = np.r_[weight[possible], nothing], np.r_[nothing, weight[possible]]
-    return np.zeros(len(score), dtype=np.int64), score, on, off
+    return np.zeros(len(score), np.int64), score, np.r_[weight, nothing], np.r_[nothing, weight]
 
 
 def _best_points(points: DataFrame, rules: Sequence[str], cardinality: float | None) -> DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,9 @@ from genre_spark.evaluation.scores import EXACT_MATCH, FIXED, MICRO_F1, NO_RULE,
 from genre_spark.multilabel.evaluation.metric_sums import (
     POINTS,
     collect_metrics,
+    collect_metrics_by_group,
     collect_metrics_in_one_task,
+    group_curves,
     group_points,
 )
 from genre_spark.multilabel.evaluation.metrics import MultilabelMetrics
@@ -66,7 +69,7 @@ def fit_thresholds(validation: DataFrame, *, threshold: float, half_samples: int
         F.col(PROBABILITIES).cast("array<double>").alias("scores"),
         F.lit(1.0).alias("weight"),
     )
-    return _fit(rows, {0: half_samples}, threshold, in_one_task=False)[0]
+    return _fit(rows, {0: half_samples}, threshold, group_tasks=0)[0]
 
 
 def fit_model_thresholds(
@@ -87,14 +90,14 @@ def fit_model_thresholds(
     )
     names = {n: gathered.places[n][0].name for n in gathered.numbers("validation")}
     halves = {number: half_samples[name] for number, name in names.items()}
-    found = _fit(rows, halves, threshold, gathered.in_one_task)
+    found = _fit(rows, halves, threshold, gathered.group_tasks)
     return {names[number]: limits for number, limits in found.items()}
 
 
 def _fit(
-    rows: DataFrame, half_samples: Mapping[int, int], threshold: float, in_one_task: bool
+    rows: DataFrame, half_samples: Mapping[int, int], threshold: float, group_tasks: int
 ) -> dict[int, Limits]:
-    best = find_group_thresholds(rows, _TUNED, half_samples=half_samples, in_one_task=in_one_task)
+    best = find_group_thresholds(rows, _TUNED, half_samples=half_samples, group_tasks=group_tasks)
     if len(best) < len(_TUNED) * len(half_samples):
         raise InvalidInputError("predictions: no rows to fit thresholds on, expected at least one")
     return {
@@ -139,7 +142,9 @@ def measure_rules(
             plans.setdefault(number, []).append(_Case(len(cases), limits, rule == FIXED))
             cases.append((number, rule))
 
-    def points_of(number: int, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    def points_of(
+        number: int, batch: pa.RecordBatch, *, curves: bool = True
+    ) -> Iterator[pa.RecordBatch]:
         truth = _decode(batch, 0, LABELS, labels[number])
         check_labels(truth, LABELS)
         weight = np.ones(len(truth))
@@ -150,7 +155,15 @@ def measure_rules(
                 prediction=_decide(batch, case.limits, labels[number]),
                 scores=_decode_scores(batch, labels[number]) if case.scored else None,
                 group=case.number,
+                curves=curves,
             )
+
+    def curves_of(number: int, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        scored = [case.number for case in plans[number] if case.scored]
+        truth = _decode(batch, 0, LABELS, labels[number])
+        for case in scored:
+            scores = _decode_scores(batch, labels[number])
+            yield group_curves(truth, np.ones(len(truth)), scores, group=case)
 
     def points(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number, batch in split_groups(batches):
@@ -159,6 +172,10 @@ def measure_rules(
     columns = gathered.rows.select(GROUP, LABELS, PROBABILITIES, PREDICTION)
     if gathered.in_one_task:
         found = collect_metrics_in_one_task(columns, points_of)
+    elif gathered.group_tasks:
+        found = collect_metrics_by_group(
+            columns, partial(points_of, curves=False), curves_of, tasks=gathered.group_tasks
+        )
     else:
         found = collect_metrics(columns.mapInArrow(short_task(points), POINTS), curves=True)
     return {

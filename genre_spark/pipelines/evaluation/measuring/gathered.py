@@ -20,6 +20,7 @@ __all__ = ["Gathered", "gather"]
 
 GROUP = "grp"
 _FEW = 2**18  # labels of rows: 6 MB
+_LARGEST_GROUP = 2**20  # labels of rows: 0.3 GB in a task that makes their curves
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class Gathered:
             has none) and prediction, array<double>.
         in_one_task: whether one task may hold all rows; a job of one task for a few hundred movies
             takes a tenth of the time of one that shuffles their sums.
+        group_tasks: number of tasks that share the groups, where one may hold any of them; else 0.
     """
 
     places: Mapping[int, tuple[PredictedModel, str]]
     rows: DataFrame
     in_one_task: bool = False
+    group_tasks: int = 0
 
     def numbers(self, split: str) -> list[int]:
         """Return the groups of a split."""
@@ -74,15 +77,13 @@ def gather(
     ]
     if onto is not None:
         places, parts = {**onto.places, **places}, [onto.rows, *parts]
-    return Gathered(places, reduce(DataFrame.unionAll, parts), _are_few(places))
-
-
-def _are_few(places: Mapping[int, tuple[PredictedModel, str]]) -> bool:
     sizes = [
-        model.rows[split] * len(model.vocabulary) if split in model.rows else _FEW + 1
+        model.rows[split] * len(model.vocabulary) if split in model.rows else _LARGEST_GROUP + 1
         for model, split in places.values()
     ]
-    return sum(sizes) <= _FEW
+    few = sum(sizes) <= _FEW
+    tasks = 1 if few else len(places) if max(sizes, default=0) <= _LARGEST_GROUP else 0
+    return Gathered(places, reduce(DataFrame.unionAll, parts), few, tasks)
 
 
 def _read_stored(spark: SparkSession, tables: Mapping[int, Table]) -> DataFrame:
