@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre_spark.errors import GenreSparkError, InvalidConfigError
-from genre_spark.spark.class_archive import JAVA_OPTIONS, archive_file
+from genre_spark.spark.class_archive import archive_file
+from genre_spark.spark.settings import JAVA_OPTIONS
 from genre_spark.user_cache import NAME
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ and checked before any decoder gets the file.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from genre_spark.imaging.rejected import EMPTY, NOT_AN_IMAGE, TRUNCATED, RejectedImage
 
@@ -22,8 +21,7 @@ _ORIENTATION = 0x0112
 _WHOLE_NUMBERS = {3: "H", 4: "I", 8: "h", 9: "i"}  # kinds of TIFF: SHORT, LONG, signed ones
 
 
-@dataclass(frozen=True)
-class ImageHeader:
+class ImageHeader(NamedTuple):
     """The header of an image file.
 
     Attributes:
@@ -82,7 +80,7 @@ def _read_jpeg(data: bytes) -> ImageHeader:
             continue
         if marker == 0xD9:
             raise RejectedImage(NOT_AN_IMAGE, "JPEG that ends before its picture")
-        (length,) = struct.unpack_from(">H", data, position)
+        length = data[position] << 8 | data[position + 1]
         if length < 2:
             raise RejectedImage(NOT_AN_IMAGE, f"JPEG segment of {length} bytes at byte {position}")
         if marker in _START_OF_FRAME:

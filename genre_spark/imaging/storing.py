@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,8 +28,7 @@ Encoding = Literal["jpeg", "png", "raw"]
 CHANNELS = 3
 
 
-@dataclass(frozen=True)
-class StoredPoster:
+class StoredPoster(NamedTuple):
     """A poster as it is stored.
 
     Attributes:

@@ -76,7 +76,7 @@ def prepare_chunk(job: ChunkJob, index: int, chunk: str) -> dict[str, Any]:
     rejected = write_rejects(job.rejects_table, chunk, rejects) if rejects else None
     receipt = {
         "part": part.name,
-        "part_state": file_state(join(job.table, part.name)),
+        "part_state": part.state(),
         "rejects": rejected,
         "rejects_state": rejected and file_state(join(job.rejects_table, rejected)),
         "decoded": sum(not fact.reason and fact.movie_id not in copies for fact in facts),

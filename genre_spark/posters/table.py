@@ -1,4 +1,4 @@
-"""The posters table from a folder or archive: planned by one task, made by many, then committed.
+"""The posters table from a folder or archive: planned, made by many tasks, then committed.
 
 Python workers read, decode, encode and write Parquet themselves. Spark spreads the chunks over the
 cores, tries failed ones again and brings back one small receipt per chunk; pixels do not pass
@@ -11,6 +11,7 @@ import functools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ from genre_spark.posters.plan.receipts import (
 from genre_spark.posters.prepared import PreparedPosters, describe_posters
 from genre_spark.progress import counting
 from genre_spark.spark.session import count_task_slots
+from genre_spark.spark.session import is_local as is_local_session
 from genre_spark.storage.files import filesystem, is_local, join, write_checked_json
 from genre_spark.storage.inventory import FileState, read_states
 from genre_spark.storage.tables import TableManifest, commit_table, read_manifest
@@ -143,7 +145,14 @@ def _plan(
     anew: bool,
     most: int | None,
 ) -> Plan | None:
-    """Return the plan that one task makes, or None where there are more posters than `most`."""
+    """Return the plan that one task makes, or None where there are more posters than `most`.
+
+    A local session's driver is the machine of its tasks: a few posters are planned here.
+    """
+    if is_local_session(spark) and is_local(filesystem(source)[0]):
+        here = _QUICKLY_LISTED if most is None else min(most, _QUICKLY_LISTED)
+        with suppress(TooManyPosters):
+            return plan_posters(source, table, rejects_table, config, anew=anew, most=here)
     run = functools.partial(_answer_plan, source, table, rejects_table, config, anew, most)
     (row,) = spark.range(0, 1, 1, 1).mapInArrow(short_task(run), _ANSWER).collect()
     return _read_plan(row[0])

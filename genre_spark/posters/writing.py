@@ -14,7 +14,9 @@ from genre_spark.imaging.storing import CHANNELS
 from genre_spark.posters.arrow_columns import bytes_column, int_column, text_column
 from genre_spark.schemas import CHANNELS as CHANNELS_COLUMN
 from genre_spark.schemas import ENCODING, HEIGHT, IMAGE, MOVIE_ID, SOURCE, WIDTH
-from genre_spark.storage.files import filesystem, is_local, join
+from genre_spark.storage.files import join
+from genre_spark.storage.inventory import FileState
+from genre_spark.storage.summed_file import SummedFile
 
 # Readers shuffle row groups and hold a few of them: small enough to mix, large enough to read fast.
 ROW_GROUP_BYTES = 8 << 20
@@ -56,12 +58,10 @@ class PartWriter:
             self._slab = np.empty(
                 (-(-ROW_GROUP_BYTES // pixels), CHANNELS, height, width), np.uint8
             )
-        system, inner = filesystem(join(table, self.name))
-        # Arrow's own files take many small writes without Python's lock; the name counts only once
-        # there is a receipt.
-        self._file = None if is_local(system) else system.open(inner, "wb")
+        self._groups: list[int] = []
+        self._file = SummedFile(join(table, self.name))  # the name counts once there is a receipt
         self._writer = pq.ParquetWriter(
-            self._file or inner,
+            pa.PythonFile(self._file, "w"),
             PART_SCHEMA,
             compression={
                 field.name: "none" if field.name == IMAGE else "snappy" for field in PART_SCHEMA
@@ -84,19 +84,20 @@ class PartWriter:
 
     def add(self, movie_id: int, source: str, image: bytes | memoryview) -> None:
         """Add a poster: encoded, or raw pixels (those of `slot` itself need no copy)."""
-        slot = self.slot()
-        if slot is not None and not (
-            isinstance(image, memoryview) and np.shares_memory(image, slot)
-        ):
-            slot.reshape(-1)[:] = np.frombuffer(image, np.uint8)
-        if slot is None:
+        if self._slab is None:
             self._images.append(image)
+        elif not (isinstance(image, memoryview) and _is_of(image, self._slab)):
+            self._slab[len(self._ids)].reshape(-1)[:] = np.frombuffer(image, np.uint8)
         self._ids.append(movie_id)
         self._sources.append(source)
         self._pending += len(image)
         self.rows += 1
         if self._pending >= ROW_GROUP_BYTES:
             self._flush()
+
+    def state(self) -> FileState:
+        """Return the state of the file, once it is closed."""
+        return self._file.state(tuple(self._groups))
 
     def __enter__(self) -> PartWriter:
         return self
@@ -107,11 +108,12 @@ class PartWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._flush()
-            self._writer.close()
-            if self._file is not None:
-                self._file.close()
+        try:
+            if kind is None:
+                self._flush()
+                self._writer.close()
+        finally:
+            self._file.close()
 
     def _flush(self) -> None:
         rows = len(self._ids)
@@ -129,7 +131,13 @@ class PartWriter:
         self._writer.write_table(
             pa.Table.from_arrays(columns, schema=PART_SCHEMA), row_group_size=rows
         )
+        self._groups.append(rows)
         self._ids, self._sources, self._images, self._pending = [], [], [], 0
+
+
+def _is_of(image: memoryview, slab: npt.NDArray[np.uint8]) -> bool:
+    """Return whether bytes are those of an array's part, the slot that was given out last."""
+    return isinstance(image.obj, np.ndarray) and image.obj.base is slab
 
 
 def _raw_column(slab: npt.NDArray[np.uint8], rows: int) -> pa.Array:

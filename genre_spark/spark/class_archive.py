@@ -15,12 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from genre_spark.spark.settings import JAVA_OPTIONS
 from genre_spark.user_cache import cached_file
 
-__all__ = ["JAVA_OPTIONS", "archive_file", "with_class_archive"]
+__all__ = ["archive_file", "with_class_archive"]
 
-JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
-"""Setting with options of the JVM to which those of spark.driver.extraJavaOptions are added."""
 _THEIRS = ("-Xshare", "SharedArchiveFile", "ArchiveClassesAtExit")
 _SILENT = "-Xlog:cds=off -Xlog:cds+dynamic=off"  # an archive that does not fit is no news
 

@@ -20,6 +20,7 @@ from genre_spark.spark.settings import (
     on_loopback,
     read_spark_conf,
     with_imports,
+    with_late_compiling,
     with_retry,
     with_sklearn,
     without_call_sites,
@@ -151,7 +152,7 @@ def classic_settings(master: str | None, settings: Mapping[str, str]) -> dict[st
     if master := master or found.get("spark.master"):
         found["spark.master"] = with_retry(master)
         if master.startswith("local") and not is_under_submit():
-            found = with_class_archive(with_imports(on_loopback(found)))
+            found = with_class_archive(with_late_compiling(with_imports(on_loopback(found))))
     return found
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from genre_spark.commands import archive_classes
-from genre_spark.spark.class_archive import JAVA_OPTIONS, archive_file, with_class_archive
+from genre_spark.spark.class_archive import archive_file, with_class_archive
+from genre_spark.spark.launch import classic_settings
+from genre_spark.spark.settings import JAVA_OPTIONS, with_late_compiling
 from genre_spark.user_cache import NAME
 
 OWN = "spark.driver.extraJavaOptions"
@@ -44,6 +46,14 @@ def test_options_about_archives_stay_as_they_are(archive, option: str) -> None:
 
 def test_without_an_archive_nothing_changes(cache) -> None:
     assert with_class_archive({OWN: "-Xss4m"}) == {OWN: "-Xss4m"}
+
+
+def test_a_local_jvm_compiles_late_and_one_for_a_cluster_does_not(cache) -> None:
+    scaling = "-XX:CompileThresholdScaling=4"
+    assert classic_settings("local[2]", {JAVA_OPTIONS: "-Da=1"})[JAVA_OPTIONS] == f"-Da=1 {scaling}"
+    assert JAVA_OPTIONS not in classic_settings("spark://host:7077", {})
+    mine = {OWN: "-XX:CompileThresholdScaling=1"}
+    assert with_late_compiling(mine) == mine
 
 
 def test_another_java_has_another_archive(cache, monkeypatch) -> None:

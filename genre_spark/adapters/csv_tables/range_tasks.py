@@ -20,8 +20,9 @@ from genre_spark.adapters.csv_tables.typed_rows import Flaw, read_rows
 from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.posters.rejects import write_rejects
 from genre_spark.schemas import CONTENT_CHARS, typed_schema
-from genre_spark.storage.files import filesystem, is_local, join
-from genre_spark.storage.inventory import file_state
+from genre_spark.storage.files import filesystem, join
+from genre_spark.storage.inventory import FileState, file_state
+from genre_spark.storage.summed_file import SummedFile
 
 __all__ = ["ODD_COLUMNS", "Range", "RangeJob", "arrow_schema", "convert_range", "scan_range"]
 
@@ -106,7 +107,7 @@ def convert_range(job: RangeJob, part: Range) -> dict[str, Any]:
     return {
         "source": part.source,
         "part": writer.name,
-        "part_state": writer.name and file_state(join(table, writer.name)),
+        "part_state": writer.state(),
         "rows": writer.rows,
         "rejects": rejected,
         "rejects_state": rejected and file_state(join(job.rejects, rejected)),
@@ -172,7 +173,8 @@ class _PartWriter:
         self.rows = 0
         self._table, self._source = table, source
         self._writer: pq.ParquetWriter | None = None
-        self._file: BinaryIO | None = None
+        self._file: SummedFile | None = None
+        self._groups: list[int] = []
 
     def write(self, rows: pa.Table) -> None:
         if not rows.num_rows:
@@ -181,16 +183,21 @@ class _PartWriter:
             self._writer = self._open(rows.schema)
         self._writer.write_table(rows, row_group_size=rows.num_rows)
         self.rows += rows.num_rows
+        self._groups.append(rows.num_rows)
+
+    def state(self) -> FileState | None:
+        """Return the state of the file, once it is closed."""
+        return None if self._file is None else self._file.state(tuple(self._groups))
 
     def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
         digest = re.sub("[^0-9a-z]", "", self._source.digest)
         self.name = f"data-{digest}-{uuid.uuid4().hex[:8]}.parquet"
         system, inner = filesystem(join(self._table, self.name))
         system.makedirs(inner.rpartition("/")[0], exist_ok=True)
-        self._file = None if is_local(system) else system.open(inner, "wb")
+        self._file = SummedFile(join(self._table, self.name))
         texts = _TEXTS if "description" in schema.names else ()
         return pq.ParquetWriter(
-            self._file or inner,
+            pa.PythonFile(self._file, "w"),
             schema,
             compression="snappy",
             use_dictionary=[name for name in schema.names if name not in ("id", *texts)],
@@ -202,10 +209,12 @@ class _PartWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        if self._file is not None:
-            self._file.close()
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            if self._file is not None:
+                self._file.close()
 
 
 def _write_odd(table: str, odd: Sequence[tuple[int, bytes]]) -> str:

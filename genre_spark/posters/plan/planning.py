@@ -7,7 +7,8 @@ digests. The plan (a Parquet file beside the table, one row group per chunk) is 
 the next run compares the source with.
 
 The plan is made by Spark tasks, not by the driver: by one for a small source, by one per part of a
-large one (`posters.parts`). It is the only thing here that grows with the source.
+large one (`posters.parts`). It is the only thing here that grows with the source. Of a local
+session, whose driver is the machine of its tasks, some thousand posters are planned by the driver.
 """
 
 from __future__ import annotations

@@ -119,12 +119,15 @@ def read_hashes(table: str, name: str) -> npt.NDArray[np.int64]:
 def summarize(facts: Sequence[PosterFacts]) -> dict[str, Any]:
     """Return counts and a histogram of sizes over the posters of a chunk, as JSON values."""
     good = [fact for fact in facts if not fact.reason]
+    sizes = Counter[str]()
+    for (height, width), posters in Counter((fact.height, fact.width) for fact in good).items():
+        sizes[size_bin(height, width)] += posters
     return {
         "rows": len(good),
         "kept": sum(fact.kept for fact in good),
         "hashed": sum(fact.content_hash != 0 for fact in facts),
         "formats": dict(Counter(fact.format for fact in good)),
-        "sizes": dict(Counter(size_bin(fact.height, fact.width) for fact in good)),
+        "sizes": dict(sizes),
         "reasons": dict(Counter(fact.reason for fact in facts if fact.reason)),
     }
 
