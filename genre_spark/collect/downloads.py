@@ -25,10 +25,10 @@ from genre_spark.collect.fetching import PASSING, STORED, Fetched, PosterFetcher
 from genre_spark.collect.politeness import POSTERS_NOTICE, gather_all, run_async
 from genre_spark.collect.shards import STATUS, LinkRow, ShardWriter, close_left_shards
 from genre_spark.config.collect import DownloadsConfig
-from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.schemas import CONTENT, DOWNLOADS_SCHEMA, MOVIE_ID, REASON, SOURCE
 from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.spark.session import literal_path
+from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import filesystem, join
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.spreading import spread_by

@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 
 from genre_spark.collect.fetching import STORED, Fetched
 from genre_spark.errors import StageFailedError
-from genre_spark.posters.arrow_columns import int_column, text_column
+from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import filesystem, is_local, join, whole_file
 
 __all__ = ["OPEN", "STATUS", "STATUS_SCHEMA", "LinkRow", "ShardWriter", "close_left_shards"]

@@ -91,7 +91,9 @@ STAGES = {
         ),
         StageEntry("models.train_cnn", "train the poster network, and predict", imports=_TORCH),
         StageEntry(
-            "models.train_fused", "train the network over posters, texts and metadata, and predict"
+            "models.train_fused",
+            "train the network over posters, texts and metadata, and predict",
+            imports=_TORCH,
         ),
         StageEntry("models.train_stack", "train stacks of models, and predict"),
         StageEntry("evaluation.evaluate", "metrics of every model that has predictions"),

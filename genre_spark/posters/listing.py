@@ -17,7 +17,6 @@ from genre_spark.posters.archives import (
     read_tar,
     read_zip,
 )
-from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, text_column
 from genre_spark.posters.folders import (
     PARQUETS,
     TARS,
@@ -26,8 +25,10 @@ from genre_spark.posters.folders import (
     reject_table_formats,
     remote_stamp,
 )
+from genre_spark.posters.listing_schema import LISTING_SCHEMA
 from genre_spark.posters.names import parse_poster_name
 from genre_spark.posters.parquet_source import list_rows
+from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import filesystem
 
 _BATCH = 20_000

@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 
 from genre_spark.errors import InvalidInputError, MissingExtraError
 from genre_spark.posters.archives import DAMAGED_MEMBER, PARQUET, Entry
-from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column
+from genre_spark.posters.listing_schema import LISTING_SCHEMA
 from genre_spark.posters.names import NOT_AN_ID, parse_poster_name
 from genre_spark.posters.rejects import TOO_MANY_BYTES, UNREADABLE, Content, ReadFailure
 from genre_spark.schemas import IMAGE, MOVIE_ID
+from genre_spark.storage.arrow_columns import int_column
 from genre_spark.storage.files import filesystem, join
 
 __all__ = ["ParquetPosters", "PosterColumns", "list_rows", "poster_columns"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genre_spark.posters.arrow_columns import text_column
 from genre_spark.schemas import CONTENT, REASON, SOURCE
+from genre_spark.storage.arrow_columns import text_column
 from genre_spark.storage.files import filesystem, join
 from genre_spark.storage.tables import TableManifest, commit_table
 

@@ -21,7 +21,6 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.posters.arrow_columns import text_column
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import TooManyPosters, require_posters
 from genre_spark.posters.parts.parted_table import MOST_IN_ONE, prepare_in_parts, recorded_parts
@@ -44,6 +43,7 @@ from genre_spark.posters.prepared import PreparedPosters, describe_posters
 from genre_spark.progress import counting
 from genre_spark.spark.session import count_task_slots
 from genre_spark.spark.session import is_local as is_local_session
+from genre_spark.storage.arrow_columns import text_column
 from genre_spark.storage.files import filesystem, is_local, join, write_checked_json
 from genre_spark.storage.inventory import FileState, read_states
 from genre_spark.storage.tables import TableManifest, commit_table, read_manifest

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genre_spark.imaging.storing import CHANNELS
-from genre_spark.posters.arrow_columns import bytes_column, int_column, text_column
 from genre_spark.schemas import CHANNELS as CHANNELS_COLUMN
 from genre_spark.schemas import ENCODING, HEIGHT, IMAGE, MOVIE_ID, SOURCE, WIDTH
+from genre_spark.storage.arrow_columns import bytes_column, int_column, text_column
 from genre_spark.storage.files import join
 from genre_spark.storage.inventory import FileState
 from genre_spark.storage.summed_file import SummedFile

@@ -25,10 +25,10 @@ from genre_spark.adapters.csv_tables.spark_rows import (
     rejected_rows,
     typed_rows,
 )
-from genre_spark.posters.arrow_columns import text_column
 from genre_spark.progress import counting
 from genre_spark.schemas import REASON, REJECTS_SCHEMA, typed_schema
 from genre_spark.spark.session import count_task_slots, literal_path
+from genre_spark.storage.arrow_columns import text_column
 from genre_spark.storage.files import fingerprint, join
 from genre_spark.storage.inventory import FileState
 from genre_spark.storage.tables import TableManifest, commit_table, write_data

@@ -17,9 +17,9 @@ from genre_spark.adapters.csv_tables.boundaries import BlockScan, scan_block
 from genre_spark.adapters.csv_tables.rows import Rows, sort_rows
 from genre_spark.adapters.csv_tables.sources import LINE_END, CsvSource
 from genre_spark.adapters.csv_tables.typed_rows import Flaw, read_rows
-from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.posters.rejects import write_rejects
 from genre_spark.schemas import CONTENT_CHARS, typed_schema
+from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import filesystem, join
 from genre_spark.storage.inventory import FileState, file_state
 from genre_spark.storage.summed_file import SummedFile

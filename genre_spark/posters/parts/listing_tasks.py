@@ -18,13 +18,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.posters.archives import FILE, FOLDER, SHARD, Entry
-from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, text_column
 from genre_spark.posters.folders import list_folder, list_shard
 from genre_spark.posters.listing import list_batches, list_posters, source_kind, stream_posters
+from genre_spark.posters.listing_schema import LISTING_SCHEMA
 from genre_spark.posters.parts.slots import hash_name, slots
 from genre_spark.schemas import REASON, SOURCE
 from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.spark.session import literal_path
+from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import join
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.tasks import short_task

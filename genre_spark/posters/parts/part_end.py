@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genre_spark.errors import StageFailedError
-from genre_spark.posters.arrow_columns import int_column
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.parts.part_plan import PLAN, TODO, PartsJob, part_folder
 from genre_spark.posters.plan.planning import config_fingerprint
@@ -24,6 +23,7 @@ from genre_spark.posters.plan.receipts import (
     read_hashes,
     sum_receipts,
 )
+from genre_spark.storage.arrow_columns import int_column
 from genre_spark.storage.files import filesystem, join, read_checked_json, write_checked_json
 from genre_spark.storage.inventories import read_inventory, write_inventory
 from genre_spark.storage.inventory import FileState, file_state

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.posters.arrow_columns import LISTING_SCHEMA, int_column, text_column
+from genre_spark.posters.listing_schema import LISTING_SCHEMA
 from genre_spark.posters.parts.slots import slots
 from genre_spark.posters.parts.splitting import read_part
 from genre_spark.posters.plan.ledger import PLAN_SCHEMA, Ledger
@@ -29,6 +29,7 @@ from genre_spark.posters.plan.planning import (
 )
 from genre_spark.posters.plan.receipts import STATE, done_chunks
 from genre_spark.schemas import REASON, SOURCE
+from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import filesystem, join, read_checked_json, write_checked_json
 from genre_spark.storage.inventories import read_inventory
 from genre_spark.storage.inventory import FileState, find_flaws

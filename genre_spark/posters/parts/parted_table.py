@@ -20,7 +20,6 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.posters.arrow_columns import text_column
 from genre_spark.posters.parts.listing_tasks import list_in_tasks
 from genre_spark.posters.parts.part_end import clean_part, finish_part, make_chunk
 from genre_spark.posters.parts.part_plan import (
@@ -37,6 +36,7 @@ from genre_spark.posters.plan.receipts import STATE, facts_folder, sum_receipts
 from genre_spark.posters.prepared import PreparedPosters, describe_posters
 from genre_spark.progress import counting
 from genre_spark.spark.session import literal_path
+from genre_spark.storage.arrow_columns import text_column
 from genre_spark.storage.files import (
     filesystem,
     fingerprint,

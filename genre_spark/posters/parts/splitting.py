@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from genre_spark.posters.arrow_columns import LISTING_SCHEMA
+from genre_spark.posters.listing_schema import LISTING_SCHEMA
 from genre_spark.schemas import MOVIE_ID, REASON, SOURCE
 from genre_spark.spark.session import literal_path
 from genre_spark.storage.files import filesystem, join

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.posters.plan.ledger import KEY, PLAN_SCHEMA, Ledger
+from genre_spark.storage.arrow_columns import int_column, text_column
 
 __all__ = ["chunk_sizes", "cut_chunks", "deal_chunks", "even_sizes", "rows_per_chunk"]
 

@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genre_spark.posters.arrow_columns import LISTING_SCHEMA, table_digest
+from genre_spark.posters.listing_schema import LISTING_SCHEMA
 from genre_spark.posters.plan.receipts import STATE, facts_folder
 from genre_spark.schemas import MOVIE_ID, SOURCE
+from genre_spark.storage.arrow_columns import table_digest
 from genre_spark.storage.files import filesystem, fingerprint, join, read_checked_json
 
 __all__ = ["KEY", "PLAN_SCHEMA", "Ledger", "write_ledger"]

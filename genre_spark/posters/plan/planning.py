@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.posters.arrow_columns import int_column, table_digest, text_column
 from genre_spark.posters.folders import shard_names
 from genre_spark.posters.listing import list_posters
 from genre_spark.posters.names import DUPLICATE_ID
@@ -32,6 +31,7 @@ from genre_spark.posters.plan.placeholders import PLACEHOLDER, PLACEHOLDER_FROM,
 from genre_spark.posters.plan.receipts import done_chunks
 from genre_spark.posters.rejects import write_rejects
 from genre_spark.schemas import MOVIE_ID, SOURCE
+from genre_spark.storage.arrow_columns import int_column, table_digest, text_column
 from genre_spark.storage.files import fingerprint
 from genre_spark.storage.tables import read_manifest, table_damage
 

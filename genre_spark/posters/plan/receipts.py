@@ -20,8 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genre_spark.posters.arrow_columns import int_column, text_column
 from genre_spark.schemas import MOVIE_ID, REASON, SOURCE
+from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import filesystem, join
 
 STATE = "_state.json"  # the receipts of the committed table, and the ledger they belong to

@@ -13,22 +13,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genre_spark.schemas import MOVIE_ID, SOURCE
-
-LISTING_SCHEMA = pa.schema(
-    [
-        pa.field(MOVIE_ID, pa.int64(), False),
-        pa.field(SOURCE, pa.string(), False),  # path below the folder, or name in the archive
-        # in the archive: of a zip member's header, a tar member's data; else -1
-        pa.field("offset", pa.int64(), False),
-        pa.field("stored", pa.int64(), False),  # bytes that the file takes in the archive
-        pa.field("method", pa.int8(), False),  # how it is stored: FILE, TAR, ...
-        pa.field("size", pa.int64(), False),  # bytes of the file itself
-        # changes when the file does: time of modification, CRC, ETag
-        pa.field("stamp", pa.int64(), False),
-    ]
-)
-
 
 def int_column(values: Sequence[int] | npt.NDArray, kind: pa.DataType) -> pa.Array:
     """Return whole numbers as an Arrow column without nulls.
