@@ -76,8 +76,9 @@ def start_context_early(
     """Start the SparkContext of a recipe's session in a thread, before the session is asked for.
 
     A session of this process waits for it, and takes it. Nothing is started where this process
-    starts no context (spark-submit, Spark Connect, Databricks) or has one. What fails here fails
-    again, and is told, where the session is started.
+    starts no context (spark-submit, Spark Connect, Databricks) or has one, nor on a cluster, whose
+    executors are not asked for before it is known that there is work. What fails here fails again,
+    and is told, where the session is started.
 
     Args:
         section: what the recipe says of the session.
@@ -97,6 +98,8 @@ def start_context_early(
         return
     use_this_interpreter()
     settings = {"spark.app.name": app_name, **classic_settings(section.master, settings)}
+    if not settings.get("spark.master", "").startswith("local"):
+        return
     if sklearn:
         settings = with_sklearn(settings)
     log_file = log_of(work)

@@ -69,19 +69,34 @@ def test_the_list_of_stages_says_which_need_spark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "master"),
     [
-        ("PYSPARK_GATEWAY_PORT", "1"),
-        ("SPARK_REMOTE", "sc://localhost"),
-        ("DATABRICKS_RUNTIME_VERSION", "17.3"),
+        ("PYSPARK_GATEWAY_PORT", "1", "local[2]"),
+        ("SPARK_REMOTE", "sc://localhost", "local[2]"),
+        ("DATABRICKS_RUNTIME_VERSION", "17.3", "local[2]"),
+        ("UNRELATED", "1", "spark://localhost:7077"),
     ],
 )
-def test_none_is_started_where_the_session_is_somebody_elses(
-    launch_for, monkeypatch, name, value
+def test_none_is_started_on_clusters_and_where_the_session_is_somebody_elses(
+    launch_for, monkeypatch, name, value, master
 ) -> None:
     monkeypatch.setenv(name, value)
-    monkeypatch.setattr(launch, "_start", lambda *_: pytest.fail("a context is started"))
-    launch_for("group-genres")
+    started: list[object] = []
+    monkeypatch.setattr(launch, "_start", lambda *settings: started.append(settings))
+    launch_for("group-genres", f"spark.master={master}")
+    launch.take_early_context()
+    assert not started
+
+
+def test_one_is_started_on_this_machine(launch_for, monkeypatch) -> None:
+    started: list[tuple[dict[str, str], Path]] = []
+    monkeypatch.setattr(launch, "_start", lambda *settings: started.append(settings))
+    launch_for("train-multilabel", "spark.master=local[2]")
+    launch.take_early_context()
+    [(settings, log)] = started
+    assert settings["spark.app.name"] == "genre_spark train-multilabel"
+    assert settings["spark.executorEnv.GENRE_SPARK_SKLEARN_IN_WORKERS"] == "1"
+    assert log.name == "spark.log"
 
 
 TAKES = """
