@@ -35,6 +35,7 @@ from genre_spark.storage.ownership import claimed
 from genre_spark.storage.tables import Table
 from genre_spark.tracking import TrackedRun, open_run, opening_store
 from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.kept_memory import give_back_memory
 
 __all__ = ["Body", "Output", "Stage", "StageResult", "git_commit", "require_models", "stage"]
 
@@ -179,6 +180,7 @@ class Stage:
         with open_run(config, self.name, parent=parent, tags=tags) as tracked:
             tracked.digest, tracked.force = digest, force
             tasks = None if spark is None else task_counts(spark)
+            give_back_memory()
             with worker_errors(), show_progress(self.name, tasks), self._keeping(config):
                 result = self._body(spark, config, tracked)
             seconds = round(time.monotonic() - started, 2)

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["keep_blocks", "kept_memory"]
+import pyarrow as pa
+
+__all__ = ["give_back_memory", "keep_blocks", "kept_memory"]
 
 # parameters of mallopt(3)
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
@@ -57,6 +59,18 @@ def kept_memory() -> Iterator[None]:
         yield
     finally:
         _leave(library)
+
+
+def give_back_memory() -> None:
+    """Give what is free in this process back to the system, between one kind of work and the next.
+
+    What Python and Arrow have freed stays in their pools, in pieces that the next work may not fit.
+    Where the C library is not glibc, only Arrow's pool is emptied.
+    """
+    pa.default_memory_pool().release_unused()
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
 
 
 def _enter(library: ctypes.CDLL) -> None:

@@ -12,7 +12,7 @@ import threading
 import psutil
 import pytest
 
-from genre_spark.workers.kept_memory import kept_memory
+from genre_spark.workers.kept_memory import give_back_memory, kept_memory
 
 _BLOCK = 48 << 20
 _PAGES = _BLOCK // 4096
@@ -57,6 +57,15 @@ def free_memory_goes_back_at_the_end() -> None:
     assert inside - after > _BLOCK // 2
 
 
+def free_memory_goes_back_when_asked_for() -> None:
+    process = psutil.Process()
+    with kept_memory():
+        _page_faults_of_blocks(1)
+        kept = process.memory_info().rss
+        give_back_memory()
+        assert kept - process.memory_info().rss > _BLOCK // 2
+
+
 def the_last_of_several_threads_gives_it_back() -> None:
     other_is_inside, first_has_left = threading.Event(), threading.Event()
 
@@ -89,6 +98,7 @@ def an_error_in_the_block_ends_it() -> None:
     [
         a_freed_block_serves_the_next_request,
         free_memory_goes_back_at_the_end,
+        free_memory_goes_back_when_asked_for,
         the_last_of_several_threads_gives_it_back,
         an_error_in_the_block_ends_it,
     ],
