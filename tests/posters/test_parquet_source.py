@@ -138,10 +138,11 @@ def test_a_table_without_posters_is_rejected_with_what_was_expected(tmp_path, co
             require_posters(str(source))
 
 
-def test_delta_and_iceberg_tables_are_rejected_since_their_folders_hold_old_rows(tmp_path):
+def test_iceberg_tables_are_rejected_since_their_folders_hold_old_rows(tmp_path):
     pq.write_table(pa.table({"movie_id": [1], "image": [b"x"]}), tmp_path / "p.parquet")
-    (tmp_path / "_delta_log").mkdir()
-    with pytest.raises(InvalidInputError, match=r"Delta.*format\('delta'\).*write\.parquet"):
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "version-hint.text").write_text("1")
+    with pytest.raises(InvalidInputError, match=r"Iceberg.*format\('iceberg'\).*write\.parquet"):
         require_posters(str(tmp_path))
 
 

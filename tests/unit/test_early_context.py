@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyspark import SparkContext
 
 from genre_spark.arguments import argument_parser
 from genre_spark.early_context import start_early
@@ -89,6 +90,7 @@ def test_none_is_started_on_clusters_and_where_the_session_is_somebody_elses(
 
 
 def test_one_is_started_on_this_machine(launch_for, monkeypatch) -> None:
+    monkeypatch.setattr(SparkContext, "_gateway", None)  # another test's
     started: list[tuple[dict[str, str], Path]] = []
     monkeypatch.setattr(launch, "_start", lambda *settings: started.append(settings))
     launch_for("train-multilabel", "spark.master=local[2]")

@@ -1,0 +1,68 @@
+"""Delta tables of posters: the Parquet files that a table's newest version consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from genre_spark.errors import InvalidInputError
+from genre_spark.extras import require
+from genre_spark.posters.archives import SHARD, Entry
+from genre_spark.storage.files import filesystem, is_local, join
+
+__all__ = ["is_delta", "list_delta"]
+
+_LOG = "_delta_log"
+_MAPPING = "delta.columnMapping.mode"
+
+
+def is_delta(source: str) -> bool:
+    """Return whether a folder is a Delta table."""
+    system, inner = filesystem(source)
+    return bool(system.exists(join(inner, _LOG)))
+
+
+def list_delta(source: str) -> Iterator[Entry]:
+    """Yield the files of a Delta table's newest version as shards, without opening them.
+
+    The folder holds files of earlier versions too; the table's log says which count. Read by
+    delta-rs, so that no session needs Delta's jars.
+
+    Args:
+        source: path or URL of the table's folder.
+
+    Raises:
+        MissingExtraError: deltalake is not installed.
+        InvalidInputError: the table cannot be read, or its files are not what its rows are.
+    """
+    require("deltalake")
+    from deltalake import DeltaTable  # noqa: PLC0415 - an extra
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+
+    system, inner = filesystem(source)
+    place = inner if is_local(system) else source.replace("s3a://", "s3://", 1)
+    try:
+        table = DeltaTable(place)
+        mapping = table.metadata().configuration.get(_MAPPING, "none")
+        vectors = "deletionVectors" in (table.protocol().reader_features or ())
+        deleted = vectors and any(batch.num_rows for batch in table.deletion_vectors())
+        files = table.get_add_actions()
+    except (DeltaError, OSError) as error:
+        raise InvalidInputError(
+            f"paths.posters: {source}: a Delta table that cannot be read: {error}"
+        ) from None
+    if mapping != "none" or deleted:
+        what = f"columns of other names ({_MAPPING})" if mapping != "none" else "deletion vectors"
+        raise InvalidInputError(
+            f"paths.posters: {source}: a Delta table with {what}, whose files are not what its "
+            f"rows are; write it: spark.read.format('delta').load('{source}').write.parquet(FOLDER)"
+        )
+    names = ("path", "size_bytes", "modification_time")
+    for path, size, modified in zip(*(files[name].to_pylist() for name in names), strict=True):
+        name = unquote(path)
+        if "://" in name or name.startswith("/"):
+            raise InvalidInputError(
+                f"paths.posters: {source}: a shallow clone: its file {name} lies elsewhere; "
+                "expected a Delta table whose files are in its folder"
+            )
+        yield Entry(name, size, modified, method=SHARD)

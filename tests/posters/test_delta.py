@@ -1,0 +1,122 @@
+"""Delta tables of posters: the newest version's rows, and sentences where files say other ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from genre_spark.config.posters import PostersConfig
+from genre_spark.errors import InvalidInputError, MissingExtraError
+from genre_spark.posters import delta
+from genre_spark.posters.listing import list_posters, require_posters
+from genre_spark.posters.parts.listing_tasks import list_in_tasks
+from genre_spark.posters.reading import read_posters
+from genre_spark.posters.table import prepare_posters
+from tests.posters.pictures import jpeg
+
+deltalake = pytest.importorskip("deltalake", reason="deltalake is not installed")
+
+
+def write(table: Path, ids: list[int], **settings: object) -> None:
+    columns = {"movie_id": ids, "image": [bytes([number]) * 9 for number in ids]}
+    columns["kind"] = ["a/b" if number % 2 else "sci fi" for number in ids]
+    deltalake.write_deltalake(str(table), pa.table(columns), **settings)
+
+
+def rows(source: Path) -> dict[int, bytes]:
+    listing = list_posters(str(source))
+    assert not listing.rejects
+    listed = listing.posters.to_pylist()
+    contents = read_posters(str(source), listed, max_bytes=1000)
+    return dict(zip([row["movie_id"] for row in listed], contents, strict=True))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A table with partitions, an older version's files, and rows 1, 3 and 4."""
+    write(tmp_path / "table", [1, 2, 3], partition_by=["kind"])
+    write(tmp_path / "table", [4], mode="append")
+    deltalake.DeltaTable(str(tmp_path / "table")).delete("movie_id = 2")
+    return tmp_path / "table"
+
+
+def add_commit(table: Path, *actions: dict[str, object]) -> None:
+    number = len(list((table / "_delta_log").glob("*.json")))
+    file = table / "_delta_log" / f"{number:020}.json"
+    file.write_text("\n".join(map(json.dumps, actions)) + "\n")
+
+
+def test_the_newest_version_is_listed_and_read(table: Path) -> None:
+    assert rows(table) == {number: bytes([number]) * 9 for number in (1, 3, 4)}
+    write(table, [5], mode="overwrite")
+    assert rows(table) == {5: bytes([5]) * 9}
+
+
+def test_tasks_list_the_same(spark, table: Path, tmp_path: Path) -> None:
+    listed = list_in_tasks(spark, str(table), str(tmp_path / "listing")).collect()
+    assert sorted(row["movie_id"] for row in listed) == [1, 3, 4]
+
+
+def test_a_posters_table_follows_the_versions(spark, tmp_path: Path) -> None:
+    source, config = tmp_path / "source", PostersConfig(height=30, width=20)
+    places = {"table": str(tmp_path / "posters"), "rejects_table": str(tmp_path / "rejects")}
+    columns = {"movie_id": range(40), "image": [jpeg(seed=number) for number in range(40)]}
+    deltalake.write_deltalake(str(source), pa.table(columns))
+    assert prepare_posters(spark, str(source), config=config, **places).decoded == 40
+    one = pa.table({"movie_id": [40], "image": [jpeg(seed=40)]})
+    deltalake.write_deltalake(str(source), one, mode="append")
+    done = prepare_posters(spark, str(source), config=config, **places)
+    assert (done.manifest.rows, done.decoded, done.reused) == (41, 1, 40)
+    assert prepare_posters(spark, str(source), config=config, **places).unchanged
+    deltalake.write_deltalake(str(source), one, mode="overwrite")
+    done = prepare_posters(spark, str(source), config=config, **places)
+    assert (done.manifest.rows, done.removed) == (1, 41)
+
+
+def protocol(*features: str) -> dict[str, object]:
+    known = {"readerFeatures": list(features), "writerFeatures": list(features)}
+    return {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, **known}}
+
+
+def test_a_table_that_may_have_deletion_vectors_and_has_none_is_read(table: Path) -> None:
+    add_commit(table, protocol("deletionVectors"))
+    assert set(rows(table)) == {1, 3, 4}
+
+
+def test_rows_that_are_deleted_by_vectors_are_not_read_as_posters(table: Path, monkeypatch) -> None:
+    add_commit(table, protocol("deletionVectors"))
+    vectors = [pa.RecordBatch.from_pydict({"path": ["part.parquet"]})]
+    monkeypatch.setattr(deltalake.DeltaTable, "deletion_vectors", lambda _: vectors)
+    with pytest.raises(InvalidInputError, match=r"deletion vectors.*write\.parquet"):
+        require_posters(str(table))
+
+
+def test_columns_of_other_names_are_told_of(table: Path) -> None:
+    lines = (table / "_delta_log" / f"{0:020}.json").read_text().splitlines()
+    found = next(action for action in map(json.loads, lines) if "metaData" in action)
+    found["metaData"]["configuration"] = {"delta.columnMapping.mode": "name"}
+    add_commit(table, protocol("columnMapping"), found)
+    with pytest.raises(InvalidInputError, match=r"columnMapping|cannot be read"):
+        require_posters(str(table))
+
+
+def test_a_log_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "_delta_log").mkdir()
+    with pytest.raises(InvalidInputError, match="a Delta table that cannot be read"):
+        require_posters(str(tmp_path))
+
+
+def test_a_shallow_clone_is_told_of(table: Path) -> None:
+    file = {"path": "file:///elsewhere/part.parquet", "partitionValues": {"kind": "x"}, "size": 9}
+    add_commit(table, {"add": {**file, "modificationTime": 1, "dataChange": True}})
+    with pytest.raises(InvalidInputError, match="a shallow clone: its file file:///elsewhere"):
+        require_posters(str(table))
+
+
+def test_without_the_extra_its_name_is_said(table: Path, monkeypatch) -> None:
+    monkeypatch.setattr("genre_spark.extras.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"deltalake.*genre_spark\[delta\]"):
+        list(delta.list_delta(str(table)))
