@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str | None, words: list[str]) -> int:
-    from genre_spark.early_context import start_early  # noqa: PLC0415
+    from genre_spark.early_context import start_context_for  # noqa: PLC0415
     from genre_spark.errors import (  # noqa: PLC0415
         MissingExtraError,
         UserError,
@@ -40,7 +40,7 @@ def _run(command: str | None, words: list[str]) -> int:
     try:
         with without_collecting():
             if command is None:
-                start_early(_read_words(words))
+                start_context_for(_read_words(words))
             module = import_module(_COMMANDS[command] if command else "genre_spark.cli")
     except MissingExtraError as error:
         print(f"genre-spark: {error}", file=sys.stderr)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from genre_spark.pipelines.stage_list import STAGES
 
-__all__ = ["start_early"]
+__all__ = ["start_context_for"]
 
 
-def start_early(options: argparse.Namespace) -> None:
+def start_context_for(options: argparse.Namespace) -> None:
     """Start the SparkContext of a stage, or of a whole run, that has no earlier result.
 
     Whether a stage has work is known once its packages are imported; here a record of an earlier

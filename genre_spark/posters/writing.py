@@ -108,12 +108,10 @@ class PartWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
+        with self._file:
             if kind is None:
                 self._flush()
-                self._writer.close()
-        finally:
-            self._file.close()
+            self._writer.close()  # after an error too: it would try when it is forgotten
 
     def _flush(self) -> None:
         rows = len(self._ids)

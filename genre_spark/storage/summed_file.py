@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import BinaryIO
+import io
+from typing import Any, BinaryIO
 
 from genre_spark.storage.checksums import Checksum
 from genre_spark.storage.files import filesystem, is_local
@@ -12,7 +12,7 @@ from genre_spark.storage.inventory import FileState
 __all__ = ["SummedFile"]
 
 
-class SummedFile:
+class SummedFile(io.RawIOBase):
     """A file that only this process writes, from its beginning to its end; Arrow can write to it.
 
     Args:
@@ -27,7 +27,7 @@ class SummedFile:
         )
         self._checksum, self._size = Checksum(), 0
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any, /) -> int:
         """Add bytes, and return how many."""
         self._checksum.update(data)
         self._file.write(data)
@@ -42,41 +42,14 @@ class SummedFile:
         """
         return FileState(self._size, self._checksum.text(), row_groups)
 
-    def tell(self) -> int:
-        """Return the number of bytes so far."""
-        return self._size
-
-    def flush(self) -> None:
-        """Do nothing: pieces reach the file in their order, and all when it is closed."""
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the file is closed."""
-        return self._file.closed
-
-    def readable(self) -> bool:
-        """Return False."""
-        return False
-
     def writable(self) -> bool:
         """Return True."""
         return True
 
-    def seekable(self) -> bool:
-        """Return False."""
-        return False
-
-    def __enter__(self) -> SummedFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def close(self) -> None:
+        """Write what is left."""
+        if not self.closed:
+            try:
+                self._file.close()
+            finally:
+                super().close()

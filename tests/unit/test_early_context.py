@@ -10,7 +10,7 @@ import pytest
 from pyspark import SparkContext
 
 from genre_spark.arguments import argument_parser
-from genre_spark.early_context import start_early
+from genre_spark.early_context import start_context_for
 from genre_spark.pipelines.stage_list import STAGES
 from genre_spark.spark import launch
 
@@ -37,7 +37,7 @@ def launch_for(tmp_path: Path):
             record.write_text("{}")
         stage, *more = words
         words = (stage, "--config", str(tmp_path / "recipe.yaml"), *more)
-        start_early(argument_parser().parse_intermixed_args(words))
+        start_context_for(argument_parser().parse_intermixed_args(words))
 
     return ask
 
@@ -101,6 +101,12 @@ def test_one_is_started_on_this_machine(launch_for, monkeypatch) -> None:
     assert log.name == "spark.log"
 
 
+def run_program(program: str, recipe: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own, which has no session yet."""
+    command = [sys.executable, "-c", program, str(recipe)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+
+
 TAKES = """
 import sys
 from genre_spark.config import load_config
@@ -125,13 +131,7 @@ def test_the_session_takes_the_context_that_was_started_with_its_settings(tmp_pa
     file = tmp_path / "recipe.yaml"
     settings = "{spark.driver.memory: 600m, spark.sql.shuffle.partitions: '3'}"
     file.write_text(f"{RECIPE}spark: {{settings: {settings}}}\n")
-    done = subprocess.run(
-        [sys.executable, "-c", TAKES, str(file)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
+    done = run_program(TAKES, file)
     count, memory, *named = done.stdout.split()
     assert count == "3"
     assert 500 < int(memory) <= 600
@@ -160,13 +160,7 @@ except SparkEndedError as error:
 def test_a_jvm_that_cannot_start_is_told_of_by_the_session(tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text(f"{RECIPE}spark: {{settings: {{spark.driver.memory: 1k}}}}\n")
-    done = subprocess.run(
-        [sys.executable, "-c", BREAKS, str(file)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
+    done = run_program(BREAKS, file)
     assert "Spark's JVM did not start" in done.stdout
     assert done.stderr == ""
 
@@ -193,5 +187,5 @@ def test_a_context_that_nobody_takes_leaves_nothing(tmp_path: Path, kept) -> Non
         (tmp_path / kept).parent.mkdir(parents=True)
         (tmp_path / kept).write_text("")
     before = sorted(tmp_path.rglob("*"))
-    subprocess.run([sys.executable, "-c", DROPPED, str(file)], check=True, timeout=300)
+    run_program(DROPPED, file)
     assert sorted(tmp_path.rglob("*")) == before

@@ -17,7 +17,6 @@ def test_what_was_written_is_what_is_read(tmp_path, place) -> None:
     with SummedFile(path) as file:
         for part in (b"a", b"", b"bc" * 100_000):
             assert file.write(part) == len(part)
-        assert file.tell() == 200_001
     assert file.state() == file_state(path)
 
 

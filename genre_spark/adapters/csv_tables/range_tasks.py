@@ -209,12 +209,9 @@ class _PartWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            if self._writer is not None:
+        if self._writer is not None and self._file is not None:
+            with self._file:
                 self._writer.close()
-        finally:
-            if self._file is not None:
-                self._file.close()
 
 
 def _write_odd(table: str, odd: Sequence[tuple[int, bytes]]) -> str:
