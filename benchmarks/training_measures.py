@@ -29,17 +29,18 @@ from genre_spark.vision.devices import cores
 from genre_spark.vision.feed.poster_feed import PosterFeed
 from genre_spark.vision.inference.decoded_posters import read_posters
 from genre_spark.vision.inference.embedded_posters import embed_posters
-from genre_spark.vision.inference.network_file import PosterForm, load_network, save_network
+from genre_spark.vision.inference.network_file import load_network, save_network
 from genre_spark.vision.inference.row_groups import list_parts
 from genre_spark.vision.models import build_network
+from genre_spark.vision.plans.jobs import TrainingJob
+from genre_spark.vision.plans.outcomes import TrainingPlan
+from genre_spark.vision.plans.poster_form import PosterForm
+from genre_spark.vision.plans.sample_facts import count_labels
 from genre_spark.vision.training.checkpoints import Checkpoints
-from genre_spark.vision.training.distribution import launch
-from genre_spark.vision.training.job import TrainingJob
+from genre_spark.vision.training.launch import launch
 from genre_spark.vision.training.loop import train
 from genre_spark.vision.training.losses import BinaryCrossEntropy
-from genre_spark.vision.training.outcomes import TrainingPlan
 from genre_spark.vision.training.processes import ProcessGroup
-from genre_spark.vision.training.sample_facts import count_labels
 
 
 def train_with(

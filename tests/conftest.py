@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from genre_spark.spark.session import spark_session
+from genre_spark.workers.own_process import kept_process
 
 ROOT = Path(__file__).resolve().parent.parent
 # A JVM of small queries compiles more than it computes: one quick compiler took a quarter less CPU
@@ -67,6 +68,13 @@ def classic(spark: Any) -> Any:
     if ON_CONNECT:
         pytest.skip("needs a SparkContext, which Spark Connect does not have")
     return spark
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_process_for_trainings() -> Iterator[None]:
+    """Trainings of the tests share a process, which takes seconds to import torch."""
+    with kept_process():
+        yield
 
 
 @pytest.fixture(scope="session")

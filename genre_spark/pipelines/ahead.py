@@ -1,4 +1,4 @@
-"""What later stages of a run need, made ready by threads while a stage waits for Spark's JVM."""
+"""What later stages of a run need, made ready while a stage waits for Spark's JVM."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from genre_spark.pipelines.stage_list import StageEntry
 from genre_spark.spark.session import is_local
 from genre_spark.spark.threads import run_in_threads
 from genre_spark.tracking import opening_store
+from genre_spark.workers.own_process import drop_prepared_process, prepare_process
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["Ahead", "start_early"]
@@ -31,12 +32,13 @@ def start_early(session: Callable[[], SparkSession], config: Config) -> None:
 
 
 class Ahead:
-    """Threads of a run that import packages of later stages, and start Python workers.
+    """Starts Python workers, imports, and the process of a training ahead of their stages.
 
     The first stage with work for Spark has the workers of a local session started: what they import
     takes one of the cores for two seconds. The first one that trains has the packages of the stages
-    behind it imported, several seconds for a network's: its fits leave this process waiting, where
-    other stages ask the JVM a hundred times a second and would wait for the import each time.
+    behind it imported, by a thread, and the process started that a network will be trained in,
+    whose imports take several seconds: its fits leave this process waiting, where other stages ask
+    the JVM a hundred times a second and would wait for an import each time.
 
     Args:
         session: gives the session.
@@ -46,6 +48,7 @@ class Ahead:
     def __init__(self, session: Callable[[], SparkSession], entries: Sequence[StageEntry]) -> None:
         self._session = session
         self._modules = [name for entry in entries for name in entry.imports]
+        self._trains_apart = any(entry.trains_apart for entry in entries)
         self._threads: dict[str, threading.Thread] = {}
         self._closed = False
 
@@ -56,8 +59,12 @@ class Ahead:
             spark = self._session()
             if is_local(spark):
                 self._start("workers", lambda: _start_worker(spark))
-            if self._modules and entry.place.startswith("models."):
-                self._start("imports", self._import)
+            if entry.place.startswith("models."):
+                if self._modules:
+                    self._start("imports", self._import)
+                if self._trains_apart:
+                    self._trains_apart = False
+                    _prepare_training()
             return spark
 
         return session
@@ -67,6 +74,7 @@ class Ahead:
         self._closed = True
         for thread in self._threads.values():
             thread.join()
+        drop_prepared_process()
 
     def _start(self, name: str, work: Callable[[], object]) -> None:
         if name not in self._threads:
@@ -79,6 +87,13 @@ class Ahead:
                 return
             with suppress(Exception), without_collecting():  # the stage that needs it says so
                 import_module(name)
+
+
+def _prepare_training() -> None:
+    with suppress(Exception):  # the stage that trains says what is wrong
+        from genre_spark.vision.training.launch import TRAINING_MODULES  # noqa: PLC0415 - an extra
+
+        prepare_process(TRAINING_MODULES)
 
 
 def _start_worker(spark: SparkSession) -> None:

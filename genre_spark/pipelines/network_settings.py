@@ -6,11 +6,9 @@ from typing import Any
 
 from genre_spark.config import Config
 from genre_spark.storage.files import file_digest, join
+from genre_spark.vision.plans.from_scratch import FROM_SCRATCH
 
-__all__ = ["FROM_SCRATCH", "pretrained_source", "training_note", "training_settings"]
-
-FROM_SCRATCH = frozenset({"lenet", "scratch_cnn", "scratch_cnn_one"})
-"""Architectures of which there are no pretrained weights."""
+__all__ = ["pretrained_source", "training_note", "training_settings"]
 
 # what changes how a training runs but not its outcome; `pretrained` is left out here because
 # `starts_from` says which weights it stands for

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 __all__ = ["STAGES", "StageEntry"]
 
 
-_TORCH = ("torch", "torch._dynamo")  # of which every optimizer of torch needs the second
-
-
 @dataclass(frozen=True)
 class StageEntry:
     """A stage as the command line knows it.
@@ -26,6 +23,7 @@ class StageEntry:
         ingests: whether the command runs the ingestion stages of the recipe before it.
         needs_spark: whether the stage gets a Spark session.
         imports: packages that the stage imports when it has work, which takes seconds.
+        trains_apart: whether it trains a network, in a process of its own.
     """
 
     place: str
@@ -34,6 +32,7 @@ class StageEntry:
     ingests: bool = False
     needs_spark: bool = True
     imports: tuple[str, ...] = ()
+    trains_apart: bool = False
 
     @property
     def name(self) -> str:
@@ -89,11 +88,11 @@ STAGES = {
         StageEntry(
             "models.train_linear", "train linear models on blocks of the features, and predict"
         ),
-        StageEntry("models.train_cnn", "train the poster network, and predict", imports=_TORCH),
+        StageEntry("models.train_cnn", "train the poster network, and predict", trains_apart=True),
         StageEntry(
             "models.train_fused",
             "train the network over posters, texts and metadata, and predict",
-            imports=_TORCH,
+            trains_apart=True,
         ),
         StageEntry("models.train_stack", "train stacks of models, and predict"),
         StageEntry("evaluation.evaluate", "metrics of every model that has predictions"),

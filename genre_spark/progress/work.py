@@ -38,6 +38,11 @@ class Work:
         self._began = time.monotonic()
 
     @property
+    def start(self) -> int:
+        """How many an earlier run has done."""
+        return self._start
+
+    @property
     def done(self) -> int:
         """How many are done."""
         return int(self._done)

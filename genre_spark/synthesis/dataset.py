@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from genre_spark.synthesis.folder import Folder
 from genre_spark.synthesis.genre_counts import GENRES
 from genre_spark.synthesis.movies import Movie, make_movie, movie_id
 from genre_spark.synthesis.poster_workers import PosterTask, draw_posters_with, poster_content
+from genre_spark.workers.cores import cores
 
 __all__ = [
     "FORMAT",
@@ -141,11 +141,9 @@ def write_dataset(
             posters.remove(name)
     mark_as_begun(spec)
 
-    cores = processes or (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
     task = PosterTask(spec.posters, spec.movies, spec.seed, spec.flaws)
-    draw_posters_with(cores if spec.movies >= _FEW else 1, task, report or (lambda _: None))
+    at_once = (processes or cores()) if spec.movies >= _FEW else 1
+    draw_posters_with(at_once, task, report or (lambda _: None))
     for name in posters.names():
         if name.endswith(".tmp"):  # a poster that a killed call did not finish
             posters.remove(name)

@@ -7,7 +7,7 @@ OpenCV, numpy and pandas; no Spark, no Petastorm.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
@@ -15,8 +15,10 @@ import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
 from genre_spark.imaging import check_image, decode_bgr, eight_bits, fit_pixels, to_chw
-from genre_spark.vision.devices import choose_device
-from genre_spark.vision.inference.network_file import PosterForm, TrainedNetwork, load_network
+from genre_spark.vision.plans.poster_form import PosterForm
+
+if TYPE_CHECKING:
+    from genre_spark.vision.inference.network_file import TrainedNetwork
 
 _BATCH = 32
 
@@ -38,6 +40,10 @@ class PosterModel(PythonModel):
         self._load(context)
 
     def _load(self, context: Any) -> TrainedNetwork:
+        # torch, seconds: MLflow runs this file to log the model too
+        from genre_spark.vision.devices import choose_device  # noqa: PLC0415
+        from genre_spark.vision.inference.network_file import load_network  # noqa: PLC0415
+
         self.trained = load_network(context.artifacts["network"], device=choose_device("auto"))
         return self.trained
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -10,7 +9,7 @@ import torch
 
 from genre_spark.errors import InvalidConfigError, StageFailedError
 
-__all__ = ["autocast", "choose_device", "cores", "explained_memory_errors", "limited_threads"]
+__all__ = ["autocast", "choose_device", "explained_memory_errors", "limited_threads"]
 
 
 def choose_device(wanted: str, *, local_rank: int = 0) -> torch.device:
@@ -34,11 +33,6 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

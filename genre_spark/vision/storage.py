@@ -5,18 +5,15 @@ Loading them runs no code.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.storage.files import filesystem, is_local, remove_drafts, whole_file
+from genre_spark.storage.files import filesystem, remove_drafts, whole_file
 
-__all__ = ["load_tensors", "local_copy", "save_tensors"]
+__all__ = ["load_tensors", "save_tensors"]
 
 
 def save_tensors(path: str, state: Mapping[str, Any]) -> None:
@@ -46,16 +43,3 @@ def load_tensors(path: str) -> dict[str, Any] | None:
     if not isinstance(state, dict):
         raise InvalidInputError(f"{path}: a {type(state).__name__}, expected values by name")
     return state
-
-
-@contextmanager
-def local_copy(path: str) -> Iterator[Path]:
-    """Yield a file's path on the local disk; a remote file is copied for the time of the block."""
-    system, inner = filesystem(path)
-    if is_local(system):
-        yield Path(inner)
-        return
-    with tempfile.TemporaryDirectory(prefix="genre_spark-") as folder:
-        target = Path(folder) / inner.rsplit("/", 1)[-1]
-        system.get(inner, str(target))
-        yield target

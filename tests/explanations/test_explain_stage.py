@@ -26,9 +26,10 @@ from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation import network_heat_maps
 from genre_spark.storage.files import join, whole_file
 from genre_spark.tracking import model_run, open_run, resolve_tracking_uri
-from genre_spark.vision.inference.network_file import PosterForm, save_network
+from genre_spark.vision.inference.network_file import save_network
 from genre_spark.vision.models import build_network
 from genre_spark.vision.models.fused import build_fused
+from genre_spark.vision.plans.poster_form import PosterForm
 from tests.multilabel.tables import fit_in_process
 from tests.stored_rows import store_rows
 

@@ -16,8 +16,9 @@ from genre_spark.fusion.fused_inputs import FusedInputs
 from genre_spark.fusion.fused_model import FusedModel
 from genre_spark.vision.feed.vector_feed import VectorFeed
 from genre_spark.vision.models.fused import build_fused
-from genre_spark.vision.training.fused_training import FusedTraining, train_fused
-from genre_spark.vision.training.sample_facts import count_labels
+from genre_spark.vision.plans.jobs import FusedTraining
+from genre_spark.vision.plans.sample_facts import count_labels
+from genre_spark.vision.training.fused_training import train_fused
 
 SIZES = (4, 3)
 

@@ -23,9 +23,9 @@ from genre_spark.posters.table import prepare_posters
 from genre_spark.storage.files import copy_folder, filesystem, join
 from genre_spark.storage.tables import TableManifest, commit_table, table_files
 from genre_spark.vision.inference.embedded_posters import embed_posters
-from genre_spark.vision.inference.network_file import PosterForm
 from genre_spark.vision.inference.poster_embedder import save_embedder
 from genre_spark.vision.models import build_network
+from genre_spark.vision.plans.poster_form import PosterForm
 from genre_spark.vision.training.loop import train
 from tests.places.same_tables import make_data, run_stages, small_recipe
 from tests.places.simulated_s3 import ADDRESS, simulated_s3

@@ -23,10 +23,10 @@ from genre_spark.fusion.logistic import LogisticFit
 from genre_spark.fusion.stacking import Penalty, StackedModel
 from genre_spark.serving.package_description import ModelDescription
 from genre_spark.serving.packaging import package_model
-from genre_spark.vision.inference.network_file import PosterForm as NetworkForm
 from genre_spark.vision.inference.network_file import save_network
 from genre_spark.vision.models import build_network
 from genre_spark.vision.models.fused import build_fused
+from genre_spark.vision.plans.poster_form import PosterForm as NetworkForm
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "multilabel" / "native"
 GENRES = ("Comedy", "Drama", "Horror", "Western")

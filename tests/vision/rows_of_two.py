@@ -11,10 +11,10 @@ from torch import nn
 
 from genre_spark.config import CnnConfig
 from genre_spark.vision.feed.memory_feed import MemoryFeed
+from genre_spark.vision.plans.outcomes import TrainingPlan
 from genre_spark.vision.training.checkpoints import Checkpoints
 from genre_spark.vision.training.loop import train
 from genre_spark.vision.training.losses import build_loss
-from genre_spark.vision.training.outcomes import TrainingPlan
 from genre_spark.vision.training.processes import ProcessGroup
 
 

@@ -9,9 +9,9 @@ from torch import nn
 from genre_spark.config import CnnConfig
 from genre_spark.vision.feed.memory_feed import MemoryFeed
 from genre_spark.vision.models import build_network
+from genre_spark.vision.plans.outcomes import TrainingPlan
 from genre_spark.vision.training.checkpoints import Checkpoints
 from genre_spark.vision.training.losses import build_loss
-from genre_spark.vision.training.outcomes import TrainingPlan
 
 torch.set_num_threads(1)  # these networks are so small that a second thread only waits
 

@@ -15,12 +15,13 @@ from torch import multiprocessing, nn
 from genre_spark.errors import InvalidConfigError, InvalidInputError, StageFailedError
 from genre_spark.storage.tables import table_files
 from genre_spark.vision.feed.memory_feed import MemoryFeed
-from genre_spark.vision.inference.network_file import PosterForm
-from genre_spark.vision.training.distribution import choose_backend, launch
-from genre_spark.vision.training.job import TrainingJob
+from genre_spark.vision.plans.jobs import TrainingJob
+from genre_spark.vision.plans.poster_form import PosterForm
+from genre_spark.vision.plans.sample_facts import count_labels
+from genre_spark.vision.training.distribution import choose_backend
+from genre_spark.vision.training.launch import launch
 from genre_spark.vision.training.losses import build_loss
 from genre_spark.vision.training.processes import ProcessGroup
-from genre_spark.vision.training.sample_facts import count_labels
 from genre_spark.vision.training.validation import score
 from tests.vision.conftest import make_config, slow
 from tests.vision.rows_of_two import UNEVEN, make_rows, train_both, train_rows

@@ -29,9 +29,9 @@ from genre_spark.vision.feed.embedded import embed_samples
 from genre_spark.vision.inference.decoded_posters import read_posters
 from genre_spark.vision.inference.embedded_posters import embed_posters
 from genre_spark.vision.inference.network_file import load_network
+from genre_spark.vision.inference.poster_channels import measure_channels
 from genre_spark.vision.inference.row_groups import list_parts
 from genre_spark.vision.models import build_network
-from genre_spark.vision.training.sample_facts import measure_channels
 from genre_spark.workers.errors import worker_errors
 from tests.vision.conftest import link_tables, make_config, slow
 

@@ -9,7 +9,7 @@ import torch
 
 from genre_spark.pipelines.models.network_plan import plan_training
 from genre_spark.vision.figures.training_curves import draw_curves
-from genre_spark.vision.training.job import job_network, run_job
+from genre_spark.vision.training.poster_training import job_network, run_job
 from tests.vision.conftest import link_tables, make_config
 
 

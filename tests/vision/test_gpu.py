@@ -14,9 +14,10 @@ from genre_spark.text.sources import find_source
 from genre_spark.vision.feed.memory_feed import MemoryFeed
 from genre_spark.vision.feed.poster_feed import PosterFeed
 from genre_spark.vision.inference.decoded_posters import read_posters
-from genre_spark.vision.inference.network_file import PosterForm, load_network, save_network
+from genre_spark.vision.inference.network_file import load_network, save_network
 from genre_spark.vision.inference.row_groups import list_parts
 from genre_spark.vision.models import build_network
+from genre_spark.vision.plans.poster_form import PosterForm
 from genre_spark.vision.training.loop import train
 from genre_spark.vision.training.processes import ProcessGroup
 from tests.feed.tables import write_samples

@@ -14,7 +14,7 @@ from genre_spark.errors import InvalidConfigError, StageFailedError
 from genre_spark.spark import gpu_stages
 from genre_spark.vision.executors import check_executors
 from genre_spark.vision.inference.decoded_posters import count_decoders
-from genre_spark.vision.training import job
+from genre_spark.vision.training import poster_training
 from genre_spark.vision.training.distribution import _explain
 from genre_spark.vision.training.processes import ProcessGroup
 from genre_spark.workers import gpus, task_device
@@ -154,11 +154,13 @@ def test_threads_decode_beside_a_gpu_and_not_beside_a_network_on_the_same_cores(
 
 
 def test_a_feed_has_the_cores_beside_a_gpu_and_two_threads_beside_a_cpu(monkeypatch):
-    monkeypatch.setattr(job, "cores", lambda: 12)
+    monkeypatch.setattr(poster_training, "cores", lambda: 12)
     settings = CnnConfig(batch_size=32, distribution={"processes": 2})
     gpu, cpu = (ProcessGroup(0, 2, torch.device(name)) for name in ("cuda:0", "cpu"))
-    assert job._count_workers(settings, gpu) == 6  # of each of two processes on this machine
-    assert job._count_workers(settings, cpu) == 2
+    assert (
+        poster_training._count_workers(settings, gpu) == 6
+    )  # of each of two processes on this machine
+    assert poster_training._count_workers(settings, cpu) == 2
 
 
 def session(**settings: str) -> SimpleNamespace:

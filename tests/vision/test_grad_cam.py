@@ -10,12 +10,9 @@ from torch import nn
 from genre_spark.errors import InvalidInputError
 from genre_spark.vision.figures.heat_maps import LookedAt, draw_heat_maps
 from genre_spark.vision.inference.grad_cam import heat_maps, last_convolution
-from genre_spark.vision.inference.network_file import (
-    PosterForm,
-    TrainedNetwork,
-    prepare_for_inference,
-)
+from genre_spark.vision.inference.network_file import TrainedNetwork, prepare_for_inference
 from genre_spark.vision.models import architecture_names, build_network
+from genre_spark.vision.plans.poster_form import PosterForm
 
 CPU = torch.device("cpu")
 GENRES = ("Drama", "Horror")

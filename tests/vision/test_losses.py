@@ -10,11 +10,11 @@ from torch import Tensor
 
 from genre_spark.errors import InvalidConfigError
 from genre_spark.vision.models import build_network
+from genre_spark.vision.plans.sample_facts import LabelWeights
 from genre_spark.vision.training.losses import (
     AsymmetricLoss,
     BinaryCrossEntropy,
     BpmllLoss,
-    LabelWeights,
     build_loss,
     positive_weights,
 )

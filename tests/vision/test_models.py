@@ -8,7 +8,6 @@ from efficientnet_lite_pytorch import EfficientNet
 from torchvision import models
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.pipelines.network_settings import FROM_SCRATCH
 from genre_spark.vision.inference.network_file import prepare_for_inference
 from genre_spark.vision.models import (
     PosterNetwork,
@@ -16,8 +15,9 @@ from genre_spark.vision.models import (
     build_network,
     find_architecture,
 )
-from genre_spark.vision.models.architectures import Normalisation
 from genre_spark.vision.models.weights import load_pretrained
+from genre_spark.vision.plans.from_scratch import FROM_SCRATCH
+from genre_spark.vision.plans.poster_form import Normalisation
 
 
 def parameters(module) -> int:
@@ -218,4 +218,4 @@ def test_networks_from_scratch_need_no_weights():
 
 def test_what_starts_from_scratch_is_known_without_torch():
     without = {name for name in architecture_names() if find_architecture(name).weights is None}
-    assert without == FROM_SCRATCH
+    assert without == set(FROM_SCRATCH)

@@ -20,11 +20,12 @@ from genre_spark.pipelines.features.network_features import features_depend_on, 
 from genre_spark.serving.embedders import Embedders
 from genre_spark.serving.package_description import ModelDescription
 from genre_spark.storage.tables import TableManifest, commit_table
-from genre_spark.vision.inference.network_file import PosterForm, prepare_for_inference
+from genre_spark.vision.inference.network_file import prepare_for_inference
 from genre_spark.vision.inference.poster_embedder import load_embedder, save_embedder
 from genre_spark.vision.models import build_network
 from genre_spark.vision.models.depths import find_depths
 from genre_spark.vision.models.weights import load_pretrained
+from genre_spark.vision.plans.poster_form import PosterForm
 from tests.features.specifications import FORM
 
 HEIGHT, WIDTH = 66, 50

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from genre_spark.vision.plans.sample_facts import LabelWeights
 from genre_spark.vision.training.loop import train
-from genre_spark.vision.training.losses import LabelWeights, build_loss
+from genre_spark.vision.training.losses import build_loss
 from tests.vision.small import AUGMENTED, normalised, numbers, set_up, set_up_rows
 
 

@@ -18,7 +18,7 @@ from genre_spark.pipelines.models.network_plan import plan_training
 from genre_spark.pipelines.models.train_cnn import run
 from genre_spark.storage.tables import commit_table, read_manifest, write_table
 from genre_spark.tracking import resolve_tracking_uri
-from genre_spark.vision.training.job import job_loss, run_job
+from genre_spark.vision.training.poster_training import job_loss, run_job
 from tests.vision.conftest import link_tables, make_config
 from tests.vision.small import VOCABULARY, make_posters
 

@@ -9,8 +9,9 @@ from torch import nn
 
 from genre_spark.errors import InvalidInputError, StageFailedError, TrainingDivergedError
 from genre_spark.vision.feed.memory_feed import MemoryFeed
-from genre_spark.vision.inference.network_file import PosterForm, TrainedNetwork
+from genre_spark.vision.inference.network_file import TrainedNetwork
 from genre_spark.vision.models import build_network
+from genre_spark.vision.plans.poster_form import PosterForm
 from genre_spark.vision.training.loop import train
 from tests.vision.small import numbers, set_up, set_up_rows
 

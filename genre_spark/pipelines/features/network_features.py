@@ -17,11 +17,12 @@ from genre_spark.storage.files import fingerprint, join, read_json, remove_folde
 from genre_spark.storage.ownership import claimed
 from genre_spark.vision.feed.embedded import embed_samples
 from genre_spark.vision.inference.embedded_posters import EmbeddedPosters, embed_posters
-from genre_spark.vision.inference.network_file import PosterForm, save_network
+from genre_spark.vision.inference.network_file import save_network
 from genre_spark.vision.inference.poster_embedder import save_embedder
 from genre_spark.vision.models import PosterNetwork, build_network, find_architecture
 from genre_spark.vision.models.weights import load_pretrained
-from genre_spark.vision.training.job import TrainingJob
+from genre_spark.vision.plans.jobs import TrainingJob
+from genre_spark.vision.plans.poster_form import PosterForm
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from genre_spark.vision.figures.predicted_posters import (
     draw_most_certain,
     draw_predicted_posters,
 )
-from genre_spark.vision.training.job import TrainingJob
+from genre_spark.vision.plans.jobs import TrainingJob
 
 _SHOWN, _CERTAIN, _GENRES_PER_PICTURE = 5, 5, 10
 

@@ -9,18 +9,16 @@ from pyspark.sql import SparkSession
 from genre_spark.config import Config
 from genre_spark.errors import InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
-from genre_spark.pipelines.features.network_features import embed_for_training
 from genre_spark.sampling.class_weights import class_weights
 from genre_spark.spark.session import job_progress
 from genre_spark.storage.files import join, read_json, write_json
 from genre_spark.storage.tables import TableManifest
-from genre_spark.vision.inference.network_file import PosterForm
+from genre_spark.vision.inference.poster_channels import measure_channels
 from genre_spark.vision.inference.row_groups import list_parts
-from genre_spark.vision.models import find_architecture
-from genre_spark.vision.models.architectures import Normalisation
-from genre_spark.vision.training.job import TrainingJob
-from genre_spark.vision.training.losses import LabelWeights
-from genre_spark.vision.training.sample_facts import SampleFacts, count_labels, measure_channels
+from genre_spark.vision.plans.from_scratch import FROM_SCRATCH, check_size
+from genre_spark.vision.plans.jobs import TrainingJob
+from genre_spark.vision.plans.poster_form import Normalisation, PosterForm
+from genre_spark.vision.plans.sample_facts import LabelWeights, SampleFacts, count_labels
 
 
 def plan_training(spark: SparkSession, config: Config, *, digest: str) -> TrainingJob:
@@ -36,7 +34,7 @@ def plan_training(spark: SparkSession, config: Config, *, digest: str) -> Traini
         InvalidInputError: they have no images, or there are none.
         InvalidConfigError: unknown architecture.
     """
-    architecture = find_architecture(config.cnn.architecture)
+    minimum, normalisation = _architecture(config.cnn.architecture)
     tables = Catalogue(config)
     manifest = tables.samples("train").manifest()
     files = {split: tuple(tables.samples(split).files()) for split in ("train", "validation")}
@@ -49,9 +47,9 @@ def plan_training(spark: SparkSession, config: Config, *, digest: str) -> Traini
     posters = PosterForm(
         int(manifest.details["height"]), int(manifest.details["width"]), config.posters.fit
     )
-    architecture.check_size(config.cnn.height or posters.height, config.cnn.width or posters.width)
+    size = config.cnn.height or posters.height, config.cnn.width or posters.width
+    check_size(config.cnn.architecture, minimum, *size)
     checkpoints = join(config.paths.table("checkpoints"), config.cnn.model_name, digest)
-    normalisation = architecture.normalisation
     if normalisation is None:
         normalisation = _channels(spark, files["train"], join(checkpoints, "channels.json"))
     facts = count_labels(files["train"], len(vocabulary))
@@ -71,7 +69,23 @@ def plan_training(spark: SparkSession, config: Config, *, digest: str) -> Traini
         label_weights=label_weights,
         negative_rate=negative_rate,
     )
-    return job if config.cnn.freeze == "none" else embed_for_training(spark, config, job)
+    if config.cnn.freeze == "none":
+        return job
+    from genre_spark.pipelines.features.network_features import (  # noqa: PLC0415 - torch
+        embed_for_training,
+    )
+
+    return embed_for_training(spark, config, job)
+
+
+def _architecture(name: str) -> tuple[tuple[int, int], Normalisation | None]:
+    """Return the smallest height and width, and the normalisation of pretrained weights."""
+    if name in FROM_SCRATCH:
+        return FROM_SCRATCH[name], None
+    from genre_spark.vision.models import find_architecture  # noqa: PLC0415 - torch, seconds
+
+    found = find_architecture(name)
+    return found.minimum, found.normalisation
 
 
 def _genre_weights(

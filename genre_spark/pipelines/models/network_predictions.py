@@ -13,7 +13,7 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID
 from genre_spark.vision.inference.prediction import predict_features, predict_posters
-from genre_spark.vision.training.job import TrainingJob
+from genre_spark.vision.plans.jobs import TrainingJob
 
 
 def prediction_writes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -21,6 +22,7 @@ from genre_spark.progress import counting
 from genre_spark.spark.session import job_progress
 from genre_spark.spark.threads import run_in_threads
 from genre_spark.storage.files import join, remove_folder, write_json
+from genre_spark.storage.local_copy import local_copy
 from genre_spark.tracking import (
     CurveLogger,
     TrackedRun,
@@ -29,10 +31,9 @@ from genre_spark.tracking import (
     system_metrics,
 )
 from genre_spark.vision.figures.training_curves import draw_curves
-from genre_spark.vision.storage import local_copy
-from genre_spark.vision.training.distribution import launch
-from genre_spark.vision.training.job import TrainingJob
-from genre_spark.vision.training.outcomes import EpochRecord, TrainingOutcome
+from genre_spark.vision.plans.jobs import TrainingJob
+from genre_spark.vision.plans.outcomes import EpochRecord, TrainingOutcome
+from genre_spark.vision.training.launch import launch, prepared_training
 from genre_spark.workers.errors import worker_errors
 
 __all__ = ["EpochReport", "train_network"]
@@ -68,12 +69,14 @@ def train_network(
     checkpoints = join(config.paths.table("checkpoints"), name)
     if tracked.force:
         remove_folder(join(checkpoints, tracked.digest))
-    job = plan_training(spark, config, digest=tracked.digest)
-    logger.info(
-        "  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary)
-    )
-    with system_metrics(child):
-        outcome = launch(job, report=EpochReport(CurveLogger(child.tracking_uri, child.run_id)))
+    with prepared_training() if config.cnn.distribution.processes == 1 else nullcontext():
+        job = plan_training(spark, config, digest=tracked.digest)
+        logger.info(
+            "  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary)
+        )
+        report = EpochReport(CurveLogger(child.tracking_uri, child.run_id))
+        with system_metrics(child):
+            outcome = launch(job, report=report)
     write_json(training_note(config), {"run_id": child.run_id, "digest": tracked.digest})
     tables = _predict_and_log(spark, config, job, outcome, child, digest=tracked.digest)
     log_pictures(spark, child, config, job)

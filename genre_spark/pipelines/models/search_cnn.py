@@ -18,8 +18,8 @@ from genre_spark.pipelines.network_settings import training_settings
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.storage.files import join, remove_folder, write_json
 from genre_spark.tracking import TrackedRun, TrialLogger
+from genre_spark.vision.plans.outcomes import EpochRecord
 from genre_spark.vision.training.hyperparameter_search import SearchOutcome, TrialEnd, search
-from genre_spark.vision.training.outcomes import EpochRecord
 
 _SPLITS = ("train", "validation")
 

@@ -19,8 +19,12 @@ from genre_spark.spark.session import job_progress
 from genre_spark.storage.files import join, remove_folder
 from genre_spark.tracking import CurveLogger, TrackedRun, log_data_inputs, model_run
 from genre_spark.vision.figures.training_curves import draw_curves
-from genre_spark.vision.training.outcomes import EpochRecord, TrainingOutcome
+from genre_spark.vision.plans.jobs import FusedTraining
+from genre_spark.vision.plans.outcomes import EpochRecord, TrainingOutcome
+from genre_spark.vision.plans.sample_facts import count_labels
+from genre_spark.vision.training.launch import prepared_training
 from genre_spark.workers.errors import worker_errors
+from genre_spark.workers.own_process import run_in_own_process
 from genre_spark.workers.spreading import spread_by
 
 __all__ = ["run"]
@@ -28,6 +32,7 @@ __all__ = ["run"]
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")
 _ROWS_PER_FILE = 20_000
+_FIT = "genre_spark.fusion.fused_fitting:fit_fused"
 
 
 def _depends_on(config: Config) -> list[object]:
@@ -68,7 +73,8 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     ) as child:
         child.log_params({**settings.model_dump(mode="json"), "seed": config.seed})
         log_data_inputs(child, [*sample_inputs(config), feature_input(config)])
-        outcome = _train(spark, config, tracked, child, specification)
+        with prepared_training():
+            outcome = _train(spark, config, tracked, child, specification)
         _predict(spark, config, specification, digest=tracked.digest, run_id=child.run_id)
     best = next(record for record in outcome.history if record.epoch == outcome.best_epoch)
     names = ("validation_loss", "hamming_loss", "micro_f1", "macro_f1")
@@ -91,13 +97,6 @@ def _train(
     specification: FeatureSpecification,
 ) -> TrainingOutcome:
     """Write the inputs, train, and save the model and the curves of its training."""
-    from genre_spark.fusion.fused_model import FusedModel  # noqa: PLC0415 - torch, seconds
-    from genre_spark.vision.training.fused_training import (  # noqa: PLC0415
-        FusedTraining,
-        train_fused,
-    )
-    from genre_spark.vision.training.sample_facts import count_labels  # noqa: PLC0415
-
     settings, tables = _settings(config), Catalogue(config)
     vocabulary = tuple(tables.samples("train").manifest().details["vocabulary"])
     with job_progress(spark, "inputs of the fused network"), worker_errors():
@@ -128,8 +127,9 @@ def _train(
         values = {name: value for name, value in asdict(record).items() if name != "epoch"}
         curves(record.epoch, {f"epoch/{name}": value for name, value in values.items()})
 
-    network, outcome = train_fused(job, report=report)
-    FusedModel(inputs, network, vocabulary).save(_file(config))
+    outcome: TrainingOutcome = run_in_own_process(
+        _FIT, job, inputs, vocabulary, _file(config), report=report
+    )
     figure = draw_curves(outcome.history, title=settings.name, best_epoch=outcome.best_epoch)
     child.log_figure(figure, "curves.png")
     remove_folder(checkpoints, keep=tracked.digest)

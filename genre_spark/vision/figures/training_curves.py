@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from genre_spark.vision.training.outcomes import EpochRecord
+from genre_spark.vision.plans.outcomes import EpochRecord
 
 __all__ = ["draw_curves"]
 

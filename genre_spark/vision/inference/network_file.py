@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +19,10 @@ from genre_spark.errors import InvalidInputError
 from genre_spark.vision.devices import autocast, explained_memory_errors
 from genre_spark.vision.models import PosterNetwork, build_network
 from genre_spark.vision.models.depths import observe_maps
+from genre_spark.vision.plans.poster_form import PosterForm
 from genre_spark.vision.storage import load_tensors, save_tensors
 
 __all__ = [
-    "PosterForm",
     "TrainedNetwork",
     "load_network",
     "pack_network",
@@ -32,22 +32,6 @@ __all__ = [
 ]
 
 _FORMAT = 1
-
-
-class PosterForm(NamedTuple):
-    """The form in which posters were stored for training.
-
-    Other posters have to be brought to this form first.
-
-    Attributes:
-        height: height in pixels.
-        width: width in pixels.
-        fit: how posters were brought to that size; see `imaging.fit_pixels`.
-    """
-
-    height: int
-    width: int
-    fit: Literal["stretch", "cover", "contain"] = "stretch"
 
 
 @dataclass(frozen=True)

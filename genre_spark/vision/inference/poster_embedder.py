@@ -10,14 +10,10 @@ import numpy as np
 import torch
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.vision.inference.network_file import (
-    PosterForm,
-    TrainedNetwork,
-    pack_network,
-    unpack_network,
-)
+from genre_spark.vision.inference.network_file import TrainedNetwork, pack_network, unpack_network
 from genre_spark.vision.models import PosterNetwork
 from genre_spark.vision.models.depths import find_depths
+from genre_spark.vision.plans.poster_form import PosterForm
 from genre_spark.vision.storage import load_tensors, save_tensors
 from genre_spark.workers.gpus import assigned_gpu
 from genre_spark.workers.task_device import task_device

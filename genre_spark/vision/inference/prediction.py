@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import torch
 from pyspark.sql import DataFrame, SparkSession
 
 from genre_spark.schemas import LABELS, MOVIE_ID, PREDICTION, PREDICTIONS_SCHEMA, PROBABILITIES
 from genre_spark.spark.gpu_stages import gpu_stage
 from genre_spark.storage.inventory import FileState
 from genre_spark.vision.inference.decoded_posters import count_decoders, read_posters
-from genre_spark.vision.inference.network_file import TrainedNetwork, load_network
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts
 from genre_spark.workers.gpus import assigned_gpu
-from genre_spark.workers.task_device import task_device
 from genre_spark.workers.tasks import short_task
+
+if TYPE_CHECKING:
+    from genre_spark.vision.inference.network_file import TrainedNetwork  # with torch, seconds
 
 __all__ = ["predict_features", "predict_posters", "prediction_rows", "worker_network"]
 
@@ -43,6 +44,12 @@ def worker_network(path: str, version: str, threads: int, device: str) -> Traine
 @lru_cache(maxsize=1)
 def _loaded(path: str, version: str, threads: int, device: str, gpu: int | None) -> TrainedNetwork:  # noqa: ARG001
     """Return the network on a device; the next task's GPU may be another one."""
+    # the driver, which imports this module too, computes nothing
+    import torch  # noqa: PLC0415
+
+    from genre_spark.vision.inference.network_file import load_network  # noqa: PLC0415
+    from genre_spark.workers.task_device import task_device  # noqa: PLC0415
+
     torch.set_num_threads(threads)
     return load_network(path, device=task_device(device))
 

@@ -8,26 +8,20 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.errors import InvalidConfigError
+from genre_spark.vision.plans.from_scratch import check_size
+from genre_spark.vision.plans.poster_form import Normalisation
 
 __all__ = [
     "IMAGENET",
     "Architecture",
     "Backbone",
-    "Normalisation",
     "PretrainedWeights",
     "architecture_names",
     "find_architecture",
     "register",
     "register_family",
 ]
-
-
-class Normalisation(NamedTuple):
-    """Mean and standard deviation per channel (R, G, B) of pixels 0..255."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
 
 IMAGENET = Normalisation(
@@ -100,11 +94,7 @@ class Architecture:
         Raises:
             InvalidInputError: they are too small.
         """
-        if height < self.minimum[0] or width < self.minimum[1]:
-            raise InvalidInputError(
-                f"cnn.architecture {self.name}: images of {height}x{width} pixels, expected at "
-                f"least {self.minimum[0]}x{self.minimum[1]} (height x width)"
-            )
+        check_size(self.name, self.minimum, height, width)
 
 
 _ARCHITECTURES: dict[str, Architecture] = {}

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from genre_spark.vision.models.architectures import (
     Architecture,
     Backbone,
-    Normalisation,
     PretrainedWeights,
     register,
 )
 from genre_spark.vision.models.heads import small_head
+from genre_spark.vision.plans.poster_form import Normalisation
 
 # repeats, kernel, stride, expansion, channels in, channels out
 _BLOCKS = (

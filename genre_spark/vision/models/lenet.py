@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from genre_spark.vision.models.architectures import Architecture, Backbone, register
+from genre_spark.vision.plans.from_scratch import FROM_SCRATCH
 
 _MAPS = (6, 16, 16, 16)
 
@@ -38,4 +39,4 @@ def dense_layers(features: int, labels: int, dropout: float, _hidden: int) -> nn
     )
 
 
-register(Architecture("lenet", convolutions, dense_layers, minimum=(76, 76)))
+register(Architecture("lenet", convolutions, dense_layers, minimum=FROM_SCRATCH["lenet"]))

@@ -12,11 +12,11 @@ from genre_spark.vision.models.architectures import (
     IMAGENET,
     Architecture,
     Backbone,
-    Normalisation,
     register_family,
 )
 from genre_spark.vision.models.heads import small_head
 from genre_spark.vision.models.torchvision_networks import torchvision_models
+from genre_spark.vision.plans.poster_form import Normalisation
 
 __all__ = ["find_in_timm", "find_in_torchvision"]
 

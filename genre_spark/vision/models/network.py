@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genre_spark.vision.models.architectures import IMAGENET, Normalisation, find_architecture
+from genre_spark.vision.models.architectures import IMAGENET, find_architecture
+from genre_spark.vision.plans.poster_form import Normalisation
 
 __all__ = ["PosterNetwork", "build_network"]
 

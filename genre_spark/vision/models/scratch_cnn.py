@@ -7,6 +7,7 @@ from functools import partial
 from torch import nn
 
 from genre_spark.vision.models.architectures import Architecture, Backbone, register
+from genre_spark.vision.plans.from_scratch import FROM_SCRATCH
 
 _WIDTHS = (32, 32, 32, 32, 64, 64)
 # cells of the posters over which the last maps are averaged; posters are higher than wide
@@ -35,7 +36,12 @@ def dense_layer(features: int, labels: int, dropout: float, _hidden: int) -> nn.
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(features, labels))
 
 
-register(
-    Architecture("scratch_cnn", partial(convolutions, widths=_WIDTHS), dense_layer, minimum=(8, 8))
-)
-register(Architecture("scratch_cnn_one", partial(convolutions, widths=_WIDTHS[:1]), dense_layer))
+for _name, _chosen in (("scratch_cnn", _WIDTHS), ("scratch_cnn_one", _WIDTHS[:1])):
+    register(
+        Architecture(
+            _name,
+            partial(convolutions, widths=_chosen),
+            dense_layer,
+            minimum=FROM_SCRATCH[_name],
+        )
+    )

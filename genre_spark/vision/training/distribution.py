@@ -25,12 +25,13 @@ from genre_spark.progress import hand_over, show_progress
 from genre_spark.storage.files import remove_folder
 from genre_spark.vision.devices import choose_device
 from genre_spark.vision.executors import ExecutorDistributor, check_executors
+from genre_spark.vision.plans.jobs import TrainingJob
+from genre_spark.vision.plans.outcomes import Report, TrainingOutcome
 from genre_spark.vision.storage import load_tensors, save_tensors
-from genre_spark.vision.training.job import TrainingJob, run_job
-from genre_spark.vision.training.outcomes import Report, TrainingOutcome
+from genre_spark.vision.training.poster_training import run_job
 from genre_spark.workers.errors import find_error_class
 
-__all__ = ["choose_backend", "launch"]
+__all__ = ["choose_backend", "train_together"]
 
 logger = logging.getLogger("genre_spark")
 
@@ -38,23 +39,21 @@ logger = logging.getLogger("genre_spark")
 _TIMEOUT = datetime.timedelta(minutes=30)
 
 
-def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome:
+def train_together(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome:
     """Train with as many processes as the job's settings say, and return when all are done.
 
     On executors each process is a barrier task of the active Spark session.
 
     Args:
         job: training to run; all processes must see its files.
-        report: function that is called after every epoch in the first process; it must be picklable
-            when there are several.
+        report: function that is called after every epoch in the first process; it must be
+            picklable.
 
     Raises:
         GenreSparkError: the error of the process that failed first; the next run continues from the
             last checkpoint.
     """
     where = job.settings.distribution
-    if where.processes == 1 and where.where == "local":
-        return run_job(job, report=report)
     errors = f"{job.checkpoints}/errors"
     remove_folder(errors)
     local = where.where == "local"

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from genre_spark.config import CnnConfig, FusedNetworkConfig
-from genre_spark.vision.devices import choose_device, cores, limited_threads
+from genre_spark.config import CnnConfig
+from genre_spark.vision.devices import choose_device, limited_threads
 from genre_spark.vision.models.fused import FusedNetwork, build_fused
+from genre_spark.vision.plans.jobs import FusedTraining
+from genre_spark.vision.plans.outcomes import Report, TrainingOutcome, TrainingPlan
 from genre_spark.vision.training.checkpoints import Checkpoints
 from genre_spark.vision.training.loop import train
 from genre_spark.vision.training.losses import build_loss
-from genre_spark.vision.training.outcomes import Report, TrainingOutcome, TrainingPlan
 from genre_spark.vision.training.processes import ProcessGroup
-from genre_spark.vision.training.sample_facts import SampleFacts
+from genre_spark.workers.cores import cores
 
-__all__ = ["FusedTraining", "train_fused"]
-
-
-@dataclass(frozen=True)
-class FusedTraining:
-    """What a training needs.
-
-    Attributes:
-        settings: settings of the network.
-        seed: seed of weights, order and dropout.
-        files: Parquet files of the inputs of training and of validation movies.
-        sizes: number of features of each part.
-        facts: of the training movies.
-        checkpoints: folder of this training's state.
-        reading: who reads the files.
-    """
-
-    settings: FusedNetworkConfig
-    seed: int
-    files: tuple[Sequence[str], Sequence[str]]
-    sizes: tuple[int, ...]
-    facts: SampleFacts
-    checkpoints: str
-    reading: Literal["petastorm", "parquet"] = "petastorm"
+__all__ = ["train_fused"]
 
 
 def train_fused(

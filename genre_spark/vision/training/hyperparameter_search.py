@@ -23,11 +23,13 @@ from genre_spark.config import CnnConfig, SearchConfig
 from genre_spark.errors import StageFailedError, TrainingDivergedError
 from genre_spark.spark.gpu_stages import gpu_stage
 from genre_spark.storage.files import remove_folder
-from genre_spark.vision.devices import cores
-from genre_spark.vision.training.job import TrainingJob, run_job
-from genre_spark.vision.training.outcomes import EpochRecord
+from genre_spark.vision.plans.jobs import TrainingJob
+from genre_spark.vision.plans.outcomes import EpochRecord, TrainingOutcome
+from genre_spark.vision.training.launch import launch_alone
+from genre_spark.workers.cores import cores
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.gpus import gpu_of_task
+from genre_spark.workers.own_process import kept_process
 
 __all__ = ["SearchOutcome", "TrialEnd", "TrialReport", "search", "share_cores"]
 
@@ -36,6 +38,8 @@ logger = logging.getLogger("genre_spark")
 TrialEnd = Literal["complete", "pruned", "diverged", "failed"]
 # trial number, settings, an epoch or how the trial ended -> nothing
 TrialReport = Callable[[int, dict[str, float], EpochRecord | TrialEnd], None]
+
+Training = Callable[..., TrainingOutcome]  # as `run_job`, in this process or another one
 
 _STUDY = "cnn"
 
@@ -81,12 +85,13 @@ def search(
     Path(folder).mkdir(parents=True, exist_ok=True)
     study = _open_study(folder, config, seed=job.seed)
     _repeat_unfinished(study)
-    while (left := config.trials - len(_finished(study))) > 0:
-        together = min(left, config.parallelism)
-        if together == 1:
-            study.optimize(_objective(job, config, folder, report), n_trials=1)
-        else:
-            _run_on_executors(spark, job, config, folder, report, together)
+    with kept_process():  # of trials one after the other
+        while (left := config.trials - len(_finished(study))) > 0:
+            together = min(left, config.parallelism)
+            if together == 1:
+                study.optimize(_objective(job, config, folder, report, launch_alone), n_trials=1)
+            else:
+                _run_on_executors(spark, job, config, folder, report, together)
     finished = _finished(study)
     pruned = sum(trial.state == TrialState.PRUNED for trial in finished)
     if pruned == len(finished):
@@ -154,11 +159,17 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _objective(
-    job: TrainingJob, config: SearchConfig, folder: str, report: TrialReport, *, place: int = 0
+    job: TrainingJob,
+    config: SearchConfig,
+    folder: str,
+    report: TrialReport,
+    train: Training,
+    *,
+    place: int = 0,
 ) -> Callable[[Trial], float]:
     """Return the function that Optuna minimises.
 
-    `place` is the number of the GPU that the trial takes.
+    `train` runs a trial's training, and `place` is the number of the GPU that it takes.
     """
 
     def run_trial(trial: Trial) -> float:
@@ -183,7 +194,7 @@ def _objective(
 
         end: TrialEnd = "failed"
         try:
-            outcome = run_job(trial_job, local_rank=place, report=after_epoch)
+            outcome = train(trial_job, local_rank=place, report=after_epoch)
             end = "pruned" if pruned else "complete"
         except TrainingDivergedError as error:  # a rate that is too high is a result too
             end = "diverged"
@@ -219,13 +230,16 @@ def _run_on_executors(
     """
 
     def run_task(frames):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        from genre_spark.vision.training.poster_training import run_job  # noqa: PLC0415 - torch
+
         for frame in frames:
             for number in frame["id"]:
                 optuna.logging.set_verbosity(optuna.logging.WARNING)
                 study = _open_study(folder, config, seed=job.seed + 1000 * int(number))
                 shared = replace(job, settings=share_cores(job.settings, together=together))
                 study.optimize(
-                    _objective(shared, config, folder, report, place=gpu_of_task()), n_trials=1
+                    _objective(shared, config, folder, report, run_job, place=gpu_of_task()),
+                    n_trials=1,
                 )
             yield pd.DataFrame({"id": frame["id"]})
 

@@ -16,12 +16,12 @@ from genre_spark.errors import InvalidInputError, TrainingDivergedError
 from genre_spark.numeric.splitmix import mixed_seed
 from genre_spark.vision.devices import autocast, explained_memory_errors
 from genre_spark.vision.feed.protocols import Batch, Feed
+from genre_spark.vision.plans.outcomes import EpochRecord, Report, TrainingOutcome, TrainingPlan
 from genre_spark.vision.training.augmentation import augment
 from genre_spark.vision.training.checkpoints import Checkpoints, restore_random_states
 from genre_spark.vision.training.losses import GenreLoss
 from genre_spark.vision.training.normalisation import still_normalisation
 from genre_spark.vision.training.optimizers import build_optimizer, build_schedule
-from genre_spark.vision.training.outcomes import EpochRecord, Report, TrainingOutcome, TrainingPlan
 from genre_spark.vision.training.processes import ProcessGroup
 from genre_spark.vision.training.progress import EpochProgress
 from genre_spark.vision.training.validation import score

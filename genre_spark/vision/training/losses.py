@@ -6,13 +6,13 @@ Each gives one value per sample; the training loop weights and averages them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genre_spark.errors import InvalidConfigError
+from genre_spark.vision.plans.sample_facts import LabelWeights
 
 __all__ = [
     "AsymmetricLoss",
@@ -20,22 +20,9 @@ __all__ = [
     "BpmllLoss",
     "GenreLoss",
     "LabelLoss",
-    "LabelWeights",
     "build_loss",
     "positive_weights",
 ]
-
-
-class LabelWeights(NamedTuple):
-    """How much each label of a sample counts in the loss.
-
-    Attributes:
-        positive: weight of each label where the sample has it, (L,).
-        negative: weight of each label where the sample has it not, (L,).
-    """
-
-    positive: Sequence[float]
-    negative: Sequence[float]
 
 
 class GenreLoss(nn.Module):

@@ -1,25 +1,20 @@
-"""What a training needs to know about the samples before it starts."""
+"""Mean and standard deviation of the training posters' channels, by Spark."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, DoubleType, LongType, StructField, StructType
 
-from genre_spark.schemas import LABELS, WEIGHT
-from genre_spark.storage.files import filesystem
 from genre_spark.vision.inference.decoded_posters import read_posters
 from genre_spark.vision.inference.row_groups import Part, list_parts, map_parts
-from genre_spark.vision.models.architectures import Normalisation
+from genre_spark.vision.plans.poster_form import Normalisation
 from genre_spark.workers.errors import worker_errors
 
-__all__ = ["SampleFacts", "count_labels", "measure_channels"]
+__all__ = ["measure_channels"]
 
 _MOMENTS_SCHEMA = StructType(
     [
@@ -29,47 +24,6 @@ _MOMENTS_SCHEMA = StructType(
     ]
 )
 _ROWS_PER_TASK = 512
-
-
-@dataclass(frozen=True)
-class SampleFacts:
-    """Facts of a samples table.
-
-    Attributes:
-        rows: number of samples.
-        label_counts: positives per genre.
-        weight: sum of the samples' weights: the number of movies that they stand for.
-        weighted_counts: sum of the weights of the positives per genre.
-    """
-
-    rows: int
-    label_counts: tuple[int, ...]
-    weight: float
-    weighted_counts: tuple[float, ...]
-
-
-def count_labels(files: Sequence[str], labels: int) -> SampleFacts:
-    """Count samples and positives per genre; only labels and weights are read.
-
-    Args:
-        files: Parquet files of a samples table.
-        labels: number of genres.
-    """
-    rows, counts, weight, weighted = 0, np.zeros(labels, np.int64), 0.0, np.zeros(labels)
-    for file in files:
-        system, inner = filesystem(file)
-        with system.open(inner, "rb") as source:
-            for batch in pq.ParquetFile(source).iter_batches(16_384, columns=[LABELS, WEIGHT]):
-                held = (
-                    np.asarray(pc.list_flatten(batch.column(LABELS)), np.float32).reshape(
-                        -1, labels
-                    )
-                    > 0
-                )
-                weights = np.asarray(batch.column(WEIGHT), np.float64)
-                rows, counts = rows + len(held), counts + held.sum(axis=0)
-                weight, weighted = weight + float(weights.sum()), weighted + weights @ held
-    return SampleFacts(rows, tuple(counts.tolist()), weight, tuple(weighted.tolist()))
 
 
 def measure_channels(spark: SparkSession, files: Sequence[str]) -> Normalisation:

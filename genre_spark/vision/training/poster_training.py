@@ -1,11 +1,11 @@
-"""One training as a value that can be sent to other processes, and what each process does."""
+"""The training of a poster network: what each of its processes does."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,65 +13,25 @@ import torch
 from genre_spark.config import CnnConfig
 from genre_spark.vision.devices import (
     choose_device,
-    cores,
     explained_memory_errors,
     limited_threads,
 )
-from genre_spark.vision.feed.embedded import EmbeddedSamples
 from genre_spark.vision.feed.memory_feed import MemoryFeed
 from genre_spark.vision.feed.protocols import Feed
-from genre_spark.vision.inference.network_file import PosterForm, save_network
+from genre_spark.vision.inference.network_file import save_network
 from genre_spark.vision.models import PosterNetwork, build_network
-from genre_spark.vision.models.architectures import Normalisation
 from genre_spark.vision.models.weights import load_pretrained
+from genre_spark.vision.plans.jobs import TrainingJob
+from genre_spark.vision.plans.outcomes import EpochRecord, Report, TrainingOutcome, TrainingPlan
 from genre_spark.vision.training.checkpoints import Checkpoints
 from genre_spark.vision.training.loop import train
-from genre_spark.vision.training.losses import GenreLoss, LabelWeights, build_loss, positive_weights
-from genre_spark.vision.training.outcomes import EpochRecord, Report, TrainingOutcome, TrainingPlan
+from genre_spark.vision.training.losses import GenreLoss, build_loss, positive_weights
 from genre_spark.vision.training.processes import ProcessGroup
-from genre_spark.vision.training.sample_facts import SampleFacts
+from genre_spark.workers.cores import cores
 
-__all__ = ["TrainingJob", "job_loss", "job_network", "poster_feeds", "run_job"]
+__all__ = ["job_loss", "job_network", "poster_feeds", "run_job"]
 
 logger = logging.getLogger("genre_spark")
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """Everything that a process needs to take part in a training; it can be pickled.
-
-    Attributes:
-        settings: settings of the network and its training.
-        seed: seed of weights, order and dropout.
-        train_files: Parquet files of the training samples.
-        validation_files: Parquet files of the validation samples.
-        vocabulary: genres, in the order of the labels.
-        posters: form of the stored posters.
-        facts: facts of the training samples.
-        normalisation: mean and deviation of the training posters.
-        checkpoints: folder of this training's state.
-        model_file: file that the trained network goes to.
-        embedded: features of the frozen backbone for training and validation, where it is frozen.
-        mirror: whether these are means over the poster and its mirror image.
-        label_weights: weights of the genres in the loss.
-        negative_rate: share of each genre's negatives that a step sees, in the order of the
-            vocabulary.
-    """
-
-    settings: CnnConfig
-    seed: int
-    train_files: tuple[str, ...]
-    validation_files: tuple[str, ...]
-    vocabulary: tuple[str, ...]
-    posters: PosterForm
-    facts: SampleFacts
-    normalisation: Normalisation | None
-    checkpoints: str
-    model_file: str
-    embedded: tuple[EmbeddedSamples, EmbeddedSamples] | None = None
-    mirror: bool = False
-    label_weights: LabelWeights | None = None
-    negative_rate: tuple[float, ...] | None = None
 
 
 def job_network(job: TrainingJob) -> PosterNetwork:
