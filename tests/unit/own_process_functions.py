@@ -28,7 +28,7 @@ def tell(text: str) -> None:
     """Log a text and print another one."""
     logging.getLogger("genre_spark").info("told: %s", text)
     logging.getLogger("genre_spark").debug("not told: %s", text)
-    print("not for standard output")
+    sys.stdout.write("not for standard output\n")
 
 
 def count_to(number: int, *, report: Callable[[int], bool | None]) -> int:
