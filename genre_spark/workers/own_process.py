@@ -87,6 +87,7 @@ class _OwnProcess:
 
     def call(
         self,
+        label: str,
         place: str,
         arguments: Sequence[Any],
         options: Mapping[str, Any],
@@ -100,7 +101,7 @@ class _OwnProcess:
             self._connection.send_bytes(request)
         with _Mirror() as mirror:
             while True:
-                kind, value = self._receive(place)
+                kind, value = self._receive(label)
                 if kind == "log":
                     _log(value)
                 elif kind == "count":
@@ -129,14 +130,14 @@ class _OwnProcess:
         """Whether the process is there."""
         return self._process.poll() is None
 
-    def _receive(self, place: str) -> tuple[str, Any]:
+    def _receive(self, label: str) -> tuple[str, Any]:
         try:
             message: tuple[str, Any] = pickle.loads(self._connection.recv_bytes())
         except (EOFError, ConnectionError):
-            raise self._lost(place) from None
+            raise self._lost(label) from None
         return message
 
-    def _lost(self, place: str) -> StageFailedError:
+    def _lost(self, label: str) -> StageFailedError:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_PATIENCE)
         code = self._process.returncode
@@ -144,9 +145,9 @@ class _OwnProcess:
         if code is not None and code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
             if -code == signal.SIGKILL:
-                how += " (so does the system to whoever takes the last of its memory)"
+                how += ", as the system does where memory runs out"
         return StageFailedError(
-            f"the process that ran {place} {how}; run the stage again and it goes on from there"
+            f"{label}: its process {how}; run the stage again and it goes on from there"
         )
 
 
@@ -199,11 +200,16 @@ class _Prepared:
 
 
 def run_in_own_process(
-    place: str, *arguments: Any, report: Callable[..., Any] | None = None, **options: Any
+    label: str,
+    place: str,
+    *arguments: Any,
+    report: Callable[..., Any] | None = None,
+    **options: Any,
 ) -> Any:
     """Run a function in a process of its own and return what it returns.
 
     Args:
+        label: what it does, for the message where its process is killed.
         place: the function as `module:name`; this process does not import the module.
         arguments: its positional arguments, which are pickled.
         options: its keyword arguments, likewise.
@@ -221,7 +227,7 @@ def run_in_own_process(
         process = None
     process = process or _OwnProcess()
     try:
-        return process.call(place, arguments, options, report)
+        return process.call(label, place, arguments, options, report)
     finally:
         _keep_or_close(process)
 

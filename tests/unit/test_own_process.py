@@ -39,7 +39,7 @@ def nothing_stays(monkeypatch):
 
 
 def run(name: str, *arguments, **options):
-    return run_in_own_process(FUNCTIONS + name, *arguments, **options)
+    return run_in_own_process("a test", FUNCTIONS + name, *arguments, **options)
 
 
 def wait_until(holds) -> None:
@@ -59,7 +59,7 @@ def test_a_function_runs_elsewhere_with_its_arguments():
 def test_modules_are_imported_from_where_this_process_has_them(tmp_path, monkeypatch):
     (tmp_path / "only_here.py").write_text("def answer():\n    return 42\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert run_in_own_process("only_here:answer") == 42
+    assert run_in_own_process("a test", "only_here:answer") == 42
     assert "only_here" not in sys.modules
 
 
@@ -121,7 +121,7 @@ def test_a_result_that_cannot_be_sent_is_an_error():
     [(signal.SIGKILL, "was killed by SIGKILL"), (0, "ended with exit code 3")],
 )
 def test_a_process_that_is_killed_is_told_of(number, text):
-    with pytest.raises(StageFailedError, match=f"{FUNCTIONS}die {text}.*run the stage again"):
+    with pytest.raises(StageFailedError, match=f"a test: its process {text}.*run the stage again"):
         run("die", int(number))
 
 
@@ -161,7 +161,7 @@ def test_the_process_ends_when_this_one_is_killed(tmp_path):
     file = tmp_path / "number"
     program = (
         "from genre_spark.workers.own_process import run_in_own_process;"
-        f"run_in_own_process({FUNCTIONS + 'write_forever'!r}, {str(file)!r})"
+        f"run_in_own_process('a test', {FUNCTIONS + 'write_forever'!r}, {str(file)!r})"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
     wait_until(lambda: file.exists() and file.read_text())

@@ -127,8 +127,9 @@ def _train(
         values = {name: value for name, value in asdict(record).items() if name != "epoch"}
         curves(record.epoch, {f"epoch/{name}": value for name, value in values.items()})
 
+    label = f"the training of {settings.name}"
     outcome: TrainingOutcome = run_in_own_process(
-        _FIT, job, inputs, vocabulary, _file(config), report=report
+        label, _FIT, job, inputs, vocabulary, _file(config), report=report
     )
     figure = draw_curves(outcome.history, title=settings.name, best_epoch=outcome.best_epoch)
     child.log_figure(figure, "curves.png")

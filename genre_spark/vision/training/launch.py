@@ -63,7 +63,8 @@ def launch_alone(
     Raises:
         GenreSparkError: see `poster_training.run_job`.
     """
+    label = f"the training of {job.settings.model_name}"
     outcome: TrainingOutcome = run_in_own_process(
-        _RUN_JOB, job, report=report, local_rank=local_rank
+        label, _RUN_JOB, job, report=report, local_rank=local_rank
     )
     return outcome
