@@ -28,8 +28,8 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config, load_config
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.linear_model import LinearModel
-from genre_spark.fusion.stacking import StackedModel, log_odds
+from genre_spark.fusion.linear.model import LinearModel
+from genre_spark.fusion.stacks.stacking import StackedModel, log_odds
 from genre_spark.pipelines.features.text_embeddings import _texts
 from genre_spark.spark.session import spark_session
 from genre_spark.storage.files import join, read_checked_json

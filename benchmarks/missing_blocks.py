@@ -24,9 +24,9 @@ from scipy.special import expit, logit
 from genre_spark.config import Config, load_config
 from genre_spark.features.blocks import EmbeddingBlock
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.linear_model import LinearModel
+from genre_spark.fusion.linear.model import LinearModel
 from genre_spark.fusion.senses import SENSES, lacking, sense_of
-from genre_spark.fusion.stacking import StackedModel, choose_penalty, fit_stack, log_odds
+from genre_spark.fusion.stacks.stacking import StackedModel, choose_penalty, fit_stack, log_odds
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.models.stack_inputs import senses_of_model
 from genre_spark.schemas import FEATURES, LABELS, MOVIE_ID, PROBABILITIES

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.calibrators import Calibrator
-from genre_spark.fusion.linear_model import LinearModel
-from genre_spark.fusion.stacking import StackedModel
+from genre_spark.fusion.calibration.calibrators import Calibrator
+from genre_spark.fusion.linear.model import LinearModel
+from genre_spark.fusion.stacks.stacking import StackedModel
 from genre_spark.multilabel.models.predictors import Predictor
 from genre_spark.multilabel.models.transform import score_features
 
 if TYPE_CHECKING:
-    from genre_spark.fusion.fused_model import FusedModel
+    from genre_spark.fusion.network.model import FusedModel
 
 __all__ = ["CalibratedScore", "FusedScore", "LinearScore", "MultilabelScore", "StackScore"]
 

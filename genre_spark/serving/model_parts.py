@@ -97,7 +97,7 @@ class LinearPart:
     """
 
     def __init__(self, file: str) -> None:
-        from genre_spark.fusion.linear_model import LinearModel  # noqa: PLC0415
+        from genre_spark.fusion.linear.model import LinearModel  # noqa: PLC0415
         from genre_spark.fusion.senses import senses_of  # noqa: PLC0415
 
         self._model = LinearModel.from_bytes(_read(file))
@@ -158,14 +158,14 @@ class StackPart:
     """
 
     def __init__(self, file: str, parts: Sequence[Part]) -> None:
-        from genre_spark.fusion.stacking import StackedModel  # noqa: PLC0415
+        from genre_spark.fusion.stacks.stacking import StackedModel  # noqa: PLC0415
 
         self._stack = StackedModel.from_bytes(_read(file))
         self._parts = list(parts)
 
     def score(self, movies: Movies) -> Scored:
         """Return the stack's probabilities."""
-        from genre_spark.fusion.stacking import log_odds  # noqa: PLC0415
+        from genre_spark.fusion.stacks.stacking import log_odds  # noqa: PLC0415
 
         inputs = []
         for part in self._parts:
@@ -186,7 +186,7 @@ class FusedPart:
     """
 
     def __init__(self, file: str) -> None:
-        from genre_spark.fusion.fused_model import FusedModel  # noqa: PLC0415 - torch, seconds
+        from genre_spark.fusion.network.model import FusedModel  # noqa: PLC0415 - torch, seconds
 
         self._model = FusedModel.load(file)
 
@@ -207,7 +207,7 @@ class CalibratedPart:
     """
 
     def __init__(self, file: str, part: Part) -> None:
-        from genre_spark.fusion.calibrators import Calibrator  # noqa: PLC0415
+        from genre_spark.fusion.calibration.calibrators import Calibrator  # noqa: PLC0415
 
         self._curves = Calibrator.from_json(_read(file))
         self._part = part

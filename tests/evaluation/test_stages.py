@@ -16,7 +16,7 @@ from genre_spark.config import Config, EvaluationConfig, build_config
 from genre_spark.errors import MissingTableError
 from genre_spark.evaluation.comparison import rule_name
 from genre_spark.evaluation.scores import RULES
-from genre_spark.fusion.calibrators import Calibrator
+from genre_spark.fusion.calibration.calibrators import Calibrator
 from genre_spark.pipelines import compare, evaluate
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.measuring.gathered import gather

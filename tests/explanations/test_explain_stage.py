@@ -16,10 +16,10 @@ from genre_spark.errors import InvalidConfigError
 from genre_spark.features.blocks import CategoriesBlock, NumbersBlock, WordsBlock
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.block_scaling import fit_scales
-from genre_spark.fusion.fused_inputs import FusedInputs
-from genre_spark.fusion.fused_model import FusedModel
-from genre_spark.fusion.linear_model import fit_linear
-from genre_spark.fusion.stacking import Penalty, fit_stack, log_odds
+from genre_spark.fusion.linear.model import fit_linear
+from genre_spark.fusion.network.inputs import FusedInputs
+from genre_spark.fusion.network.model import FusedModel
+from genre_spark.fusion.stacks.stacking import Penalty, fit_stack, log_odds
 from genre_spark.imaging import encode_pixels
 from genre_spark.pipelines import explain_models
 from genre_spark.pipelines.catalogue import Catalogue

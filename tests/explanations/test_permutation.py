@@ -28,7 +28,7 @@ from genre_spark.explanations.permutation import (
     permute_units,
 )
 from genre_spark.explanations.scores import CalibratedScore
-from genre_spark.fusion.calibrators import Calibrator
+from genre_spark.fusion.calibration.calibrators import Calibrator
 from genre_spark.schemas import IMPORTANCES_SCHEMA
 
 LABELS = ("Drama", "Horror", "War")

@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit, logit
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.fusion.calibration_tables import calibrate, fit_calibration
-from genre_spark.fusion.calibrators import KINDS, Calibrator, fit_calibrator
+from genre_spark.fusion.calibration.calibrators import KINDS, Calibrator, fit_calibrator
+from genre_spark.fusion.calibration.tables import calibrate, fit_calibration
 from genre_spark.schemas import PREDICTIONS_SCHEMA
 
 

@@ -12,8 +12,8 @@ from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.features.blocks import EmbeddingBlock, NumbersBlock
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.block_scaling import fit_scales
-from genre_spark.fusion.fused_inputs import FusedInputs
-from genre_spark.fusion.fused_model import FusedModel
+from genre_spark.fusion.network.inputs import FusedInputs
+from genre_spark.fusion.network.model import FusedModel
 from genre_spark.vision.feed.vector_feed import VectorFeed
 from genre_spark.vision.models.fused import build_fused
 from genre_spark.vision.plans.jobs import FusedTraining

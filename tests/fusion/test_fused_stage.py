@@ -6,8 +6,8 @@ from scipy import sparse
 
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.fused_model import FusedModel
-from genre_spark.fusion.fused_tables import fit_inputs
+from genre_spark.fusion.network.model import FusedModel
+from genre_spark.fusion.network.tables import fit_inputs
 from genre_spark.pipelines import build_features, group_genres, sample, train_fused
 from genre_spark.pipelines.catalogue import Catalogue
 from tests.fusion.test_linear_stage import hamming, probabilities, recipe, write_movies
@@ -61,7 +61,7 @@ def test_parts_that_cannot_be_read_are_rejected(spark, trained, monkeypatch):
         section = config.fused_network.model_copy(update={"parts": parts})
         with pytest.raises(InvalidConfigError, match=message):
             train_fused.run(spark, config.model_copy(update={"fused_network": section}))
-    monkeypatch.setattr("genre_spark.fusion.fused_tables._MOST_INPUTS", 1)
+    monkeypatch.setattr("genre_spark.fusion.network.tables._MOST_INPUTS", 1)
     specification = FeatureSpecification.load(config.paths.model("features"))
     train = train_fused._with_features(spark, config, "train")
     with pytest.raises(InvalidInputError, match="expected at most 1: leave words and people out"):

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from genre_spark.config import LinearConfig, LinearModelConfig, build_config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.linear_tables import linear_inputs, predict_batches
+from genre_spark.fusion.linear.tables import linear_inputs, predict_batches
 from genre_spark.fusion.vectors import decode_vectors
 from genre_spark.pipelines import build_features, group_genres, sample, train_linear, train_stack
 from genre_spark.pipelines.catalogue import Catalogue

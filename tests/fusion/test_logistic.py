@@ -11,10 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.blocks import EmbeddingBlock, WordsBlock
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.linear_model import LinearModel, fit_linear, fit_linear_in_folds
+from genre_spark.fusion.linear.model import LinearModel, fit_linear, fit_linear_in_folds
 from genre_spark.fusion.logistic import fit_by_products, fit_logistic, log_loss
 from genre_spark.fusion.senses import lacking, senses_of
-from genre_spark.fusion.stacking import (
+from genre_spark.fusion.stacks.stacking import (
     Penalty,
     StackedModel,
     choose_penalty,
@@ -55,7 +55,7 @@ def test_products_of_rows_give_the_same_fit():
 
 @pytest.mark.parametrize("most_products", [8_000, 0])
 def test_a_model_without_a_fold_does_not_know_the_labels_of_the_fold(monkeypatch, most_products):
-    monkeypatch.setattr("genre_spark.fusion.linear_model._MOST_PRODUCTS", most_products)
+    monkeypatch.setattr("genre_spark.fusion.linear.model._MOST_PRODUCTS", most_products)
     features, labels = draw(rows=90)
     matrix, folds = sparse.csr_matrix(features), np.arange(90) % 3
     places, weights = {"words": slice(0, features.shape[1])}, {"words": 1.0}

@@ -5,13 +5,13 @@ import pytest
 
 from genre_spark.config import build_config
 from genre_spark.errors import InvalidConfigError, InvalidInputError, MissingTableError
-from genre_spark.fusion.stack_tables import (
+from genre_spark.fusion.stacks.stacking import Penalty, StackedModel
+from genre_spark.fusion.stacks.tables import (
     fit_cross_fitted,
     join_predictions,
     predict_stack,
     without_senses,
 )
-from genre_spark.fusion.stacking import Penalty, StackedModel
 from genre_spark.pipelines import train_stack
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.storage.files import join

@@ -15,12 +15,12 @@ from genre_spark.features.blocks import (
 )
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.block_scaling import fit_scales
-from genre_spark.fusion.calibrators import Calibrator
-from genre_spark.fusion.fused_inputs import FusedInputs
-from genre_spark.fusion.fused_model import FusedModel
-from genre_spark.fusion.linear_model import fit_linear
+from genre_spark.fusion.calibration.calibrators import Calibrator
+from genre_spark.fusion.linear.model import fit_linear
 from genre_spark.fusion.logistic import LogisticFit
-from genre_spark.fusion.stacking import Penalty, StackedModel
+from genre_spark.fusion.network.inputs import FusedInputs
+from genre_spark.fusion.network.model import FusedModel
+from genre_spark.fusion.stacks.stacking import Penalty, StackedModel
 from genre_spark.serving.package_description import ModelDescription
 from genre_spark.serving.packaging import package_model
 from genre_spark.vision.inference.network_file import save_network

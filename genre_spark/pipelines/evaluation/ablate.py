@@ -15,8 +15,8 @@ from genre_spark.config import Config, LinearModelConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.evaluation.comparison import draw_comparison
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.linear_tables import predict_linear
-from genre_spark.fusion.shared_fits import fit_side_by_side, read_model, store_training_rows
+from genre_spark.fusion.linear.shared_fits import fit_side_by_side, read_model, store_training_rows
+from genre_spark.fusion.linear.tables import predict_linear
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.ablation_results import ALL, Variant, measure_variants

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 
 from genre_spark.config import Config
-from genre_spark.fusion.calibration_tables import CalibratedModel, calibrate, fit_calibration
-from genre_spark.fusion.calibrators import Kind
+from genre_spark.fusion.calibration.calibrators import Kind
+from genre_spark.fusion.calibration.tables import CalibratedModel, calibrate, fit_calibration
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
 from genre_spark.schemas import MOVIE_ID, WEIGHT

@@ -27,9 +27,9 @@ from genre_spark.explanations.scores import (
 )
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.block_scaling import ScaledBlocks
-from genre_spark.fusion.calibrators import Calibrator
-from genre_spark.fusion.linear_model import LinearModel
-from genre_spark.fusion.stacking import StackedModel, log_odds
+from genre_spark.fusion.calibration.calibrators import Calibrator
+from genre_spark.fusion.linear.model import LinearModel
+from genre_spark.fusion.stacks.stacking import StackedModel, log_odds
 from genre_spark.fusion.vectors import decode_lists, decode_vectors
 from genre_spark.multilabel.base import MultilabelModel
 from genre_spark.multilabel.models.transform_spark import needs_spark
@@ -177,7 +177,7 @@ class ModelOpener:
         return self._on_blocks(name, model.blocks, LinearScore(model))
 
     def _open_fused(self, name: str) -> Explainable:
-        from genre_spark.fusion.fused_model import FusedModel  # noqa: PLC0415 - torch, seconds
+        from genre_spark.fusion.network.model import FusedModel  # noqa: PLC0415 - torch, seconds
 
         model = FusedModel.load(join(self._config.paths.model(name), "fused.pt"))
         score = FusedScore(model, self._specification)

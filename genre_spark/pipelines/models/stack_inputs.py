@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.senses import SENSES, lacking, senses_of
-from genre_spark.fusion.stack_tables import join_predictions, without_senses
+from genre_spark.fusion.stacks.tables import join_predictions, without_senses
 from genre_spark.fusion.vectors import decode_vectors
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.schemas import FEATURES, MOVIE_ID, WEIGHT

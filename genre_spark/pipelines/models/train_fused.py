@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from genre_spark.config import Config, FusedNetworkConfig
 from genre_spark.errors import InvalidConfigError
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.fused_tables import fit_inputs, fused_rows, predict_fused
+from genre_spark.fusion.network.tables import fit_inputs, fused_rows, predict_fused
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage
@@ -32,7 +32,7 @@ __all__ = ["run"]
 logger = logging.getLogger("genre_spark")
 _SPLITS = ("train", "validation", "test")
 _ROWS_PER_FILE = 20_000
-_FIT = "genre_spark.fusion.fused_fitting:fit_fused"
+_FIT = "genre_spark.fusion.network.fitting:fit_fused"
 
 
 def _depends_on(config: Config) -> list[object]:

@@ -13,14 +13,14 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config, LinearConfig
 from genre_spark.errors import InvalidConfigError
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.linear_model import LinearModel
-from genre_spark.fusion.linear_tables import (
+from genre_spark.fusion.linear.model import LinearModel
+from genre_spark.fusion.linear.tables import (
     FOLD,
     fit_in_task,
     linear_inputs,
     predict_batches,
 )
-from genre_spark.fusion.stack_tables import fold_of
+from genre_spark.fusion.stacks.tables import fold_of
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
 from genre_spark.pipelines.stage import StageResult, stage

@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 
 from genre_spark.config import Config, StackConfig
 from genre_spark.errors import InvalidConfigError, InvalidInputError
-from genre_spark.fusion.stack_tables import CrossFittedStack, fit_cross_fitted, predict_stack
-from genre_spark.fusion.stacking import patterns_of
+from genre_spark.fusion.stacks.stacking import patterns_of
+from genre_spark.fusion.stacks.tables import CrossFittedStack, fit_cross_fitted, predict_stack
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import sample_inputs
 from genre_spark.pipelines.models.stack_inputs import StackInputs, lacking_senses

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from genre_spark.fusion.fused_inputs import FusedInputs
-from genre_spark.fusion.fused_model import FusedModel
+from genre_spark.fusion.network.inputs import FusedInputs
+from genre_spark.fusion.network.model import FusedModel
 from genre_spark.vision.plans.jobs import FusedTraining
 from genre_spark.vision.plans.outcomes import Report, TrainingOutcome
 from genre_spark.vision.training.fused_training import train_fused

@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.specification import FeatureSpecification
-from genre_spark.fusion.fused_inputs import FusedInputs
-from genre_spark.fusion.linear_tables import fit_scales_in_task
+from genre_spark.fusion.linear.tables import fit_scales_in_task
+from genre_spark.fusion.network.inputs import FusedInputs
 from genre_spark.fusion.vectors import decode_vectors, encode_lists
 from genre_spark.schemas import (
     FEATURES,
@@ -29,7 +29,7 @@ from genre_spark.schemas import (
 from genre_spark.workers.tasks import short_task
 
 if TYPE_CHECKING:
-    from genre_spark.fusion.fused_model import FusedModel
+    from genre_spark.fusion.network.model import FusedModel
 
 __all__ = ["fit_inputs", "fused_rows", "predict_fused"]
 
@@ -88,7 +88,7 @@ def fused_rows(
 def _worker_model(path: str, version: str) -> FusedModel:  # noqa: ARG001 - a part of the key
     import torch  # noqa: PLC0415 - seconds
 
-    from genre_spark.fusion.fused_model import FusedModel  # noqa: PLC0415
+    from genre_spark.fusion.network.model import FusedModel  # noqa: PLC0415
 
     torch.set_num_threads(1)
     return FusedModel.load(path)

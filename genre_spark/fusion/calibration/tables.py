@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.fusion.calibrators import Calibrator, Kind, fit_calibrator
-from genre_spark.fusion.stack_tables import draw_rows, fold_of
+from genre_spark.fusion.calibration.calibrators import Calibrator, Kind, fit_calibrator
+from genre_spark.fusion.stacks.tables import draw_rows, fold_of
 from genre_spark.fusion.vectors import decode_lists, encode_lists
 from genre_spark.schemas import (
     LABELS,

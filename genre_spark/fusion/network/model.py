@@ -16,7 +16,7 @@ from scipy import sparse
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.block_scaling import ScaledBlocks
-from genre_spark.fusion.fused_inputs import FusedInputs
+from genre_spark.fusion.network.inputs import FusedInputs
 from genre_spark.vision.models.fused import FusedNetwork, build_fused
 from genre_spark.vision.storage import load_tensors, save_tensors
 

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from scipy import sparse
 
 from genre_spark.fusion.block_scaling import ScaledBlocks, fit_scales
-from genre_spark.fusion.linear_model import (
+from genre_spark.fusion.linear.model import (
     DENSE_BLOCKS,
     NUMBER_BLOCKS,
     LinearModel,

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from genre_spark.errors import explained_damage, made_again_by
 from genre_spark.fusion.block_scaling import ScaledBlocks, fit_scales
-from genre_spark.fusion.landmarks import (
+from genre_spark.fusion.linear.landmarks import (
     Landmarks,
     check_products,
     choose_landmarks,

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from scipy import sparse
 
-from genre_spark.fusion.linear_model import LinearModel, fit_linear
+from genre_spark.fusion.linear.model import LinearModel, fit_linear
 from genre_spark.fusion.vectors import gather_rows, in_one_task
 from genre_spark.storage.files import filesystem, join, whole_file
 from genre_spark.workers.errors import worker_errors

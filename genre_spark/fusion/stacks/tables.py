@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.fusion.stacking import (
+from genre_spark.fusion.stacks.stacking import (
     Pattern,
     Penalty,
     StackedModel,

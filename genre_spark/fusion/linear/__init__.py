@@ -1,0 +1,1 @@
+"""Linear models on blocks of the features, or on a kernel of them."""

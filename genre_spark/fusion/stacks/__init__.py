@@ -1,0 +1,1 @@
+"""Models of what other models predict."""
