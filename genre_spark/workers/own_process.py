@@ -133,7 +133,7 @@ class _OwnProcess:
     def _receive(self, label: str) -> tuple[str, Any]:
         try:
             message: tuple[str, Any] = pickle.loads(self._connection.recv_bytes())
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # the latter in the middle of a message
             raise self._lost(label) from None
         return message
 
