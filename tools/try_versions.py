@@ -80,6 +80,14 @@ OLD = ("pyspark~=3.5.0", "numpy<2", "pyarrow<20", "pandas<3")
 PIPELINE = "spark,connect,pipeline,cnn"
 # what the feed without Petastorm frees; torch stays, as its newest release is 3 GB more
 FREE = ("pyspark", "py4j", "numpy", "pyarrow", "opencv-python-headless", "scikit-learn", "scipy")
+
+
+def without_petastorm(release: str) -> Trial:
+    """Return the trial of the pipeline with a release of pyspark, fed without Petastorm."""
+    releases = (release, "numpy>=2", "pyarrow>=18")
+    return Trial(PIPELINE, releases, FREE, settings=("cnn.feed.reader=parquet",))
+
+
 TRIALS = {
     "spark-3.5": Trial("spark,test", OLD, tests=tuple(ESTIMATORS)),
     "spark-4.0": estimators("pyspark~=4.0.0"),
@@ -88,12 +96,9 @@ TRIALS = {
     "spark-newest": estimators("pyspark"),
     "pipeline-3.5": Trial(f"{PIPELINE},petastorm", ("pyspark~=3.5.0",), ("pyspark", "py4j")),
     "pipeline-4.0": Trial(f"{PIPELINE},petastorm", ("pyspark~=4.0.0",), ("pyspark", "py4j")),
-    "pipeline-newest": Trial(
-        PIPELINE,
-        ("pyspark", "numpy>=2", "pyarrow>=18"),
-        FREE,
-        settings=("cnn.feed.reader=parquet",),
-    ),
+    "pipeline-4.1": without_petastorm("pyspark~=4.1.0"),
+    "pipeline-4.2": without_petastorm("pyspark~=4.2.0"),
+    "pipeline-newest": without_petastorm("pyspark"),
 }
 
 
