@@ -23,6 +23,7 @@ def imports(module: str, package: str) -> bool:
         "genre_spark.pipelines.models.network_training",  # a driver whose own process trains
         "genre_spark.pipelines.models.search_cnn",
         "genre_spark.pipelines.models.train_fused",
+        "genre_spark.pipelines.evaluation.network_heat_maps",
     ],
 )
 def test_what_computes_nothing_needs_no_torch(module):

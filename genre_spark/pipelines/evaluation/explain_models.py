@@ -210,7 +210,7 @@ def _explain(
     """
     settings = _settings(config)
     if job.family == _NETWORK:
-        from genre_spark.pipelines.evaluation.network_heat_maps import (  # noqa: PLC0415 - torch
+        from genre_spark.pipelines.evaluation.network_heat_maps import (  # noqa: PLC0415 - an extra
             explain_network,
         )
 

@@ -26,12 +26,12 @@ from genre_spark.schemas import (
 from genre_spark.spark.local_rows import frame_of_rows
 from genre_spark.storage.files import join
 from genre_spark.tracking import TrackedRun
-from genre_spark.vision.devices import choose_device
 from genre_spark.vision.figures.heat_maps import LookedAt, draw_heat_maps
-from genre_spark.vision.inference.grad_cam import heat_maps
-from genre_spark.vision.inference.network_file import load_network
+from genre_spark.workers.own_process import prepared_process, run_in_own_process
 
 __all__ = ["explain_network", "most_certain_cases"]
+
+_GRAD_CAM = "genre_spark.vision.inference.grad_cam"
 
 
 @dataclass(frozen=True)
@@ -61,25 +61,31 @@ def explain_network(
         NothingToExplain: there is no poster to look at.
     """
     tables = Catalogue(config)
-    device = choose_device(config.cnn.device)
-    trained = load_network(join(config.paths.model(name), "network.pt"), device=device)
-    cases = most_certain_cases(tables.predictions(name, "test").read(spark), posters=posters)
-    found = _read_posters(tables.samples("test").read(spark), sorted({c.movie_id for c in cases}))
-    cases = [case for case in cases if case.movie_id in found]
-    if not cases:
-        raise NothingToExplain(f"{name} has no test poster to look at")
-    images = np.stack([found[case.movie_id][0] for case in cases])
-    heat = heat_maps(trained, images, [case.label for case in cases])
+    with prepared_process([_GRAD_CAM]):  # torch, seconds
+        cases = most_certain_cases(tables.predictions(name, "test").read(spark), posters=posters)
+        wanted = sorted({case.movie_id for case in cases})
+        found = _read_posters(tables.samples("test").read(spark), wanted)
+        cases = [case for case in cases if case.movie_id in found]
+        if not cases:
+            raise NothingToExplain(f"{name} has no test poster to look at")
+        vocabulary, heat = run_in_own_process(
+            f"the heat maps of {name}",
+            f"{_GRAD_CAM}:heat_maps_of_file",
+            join(config.paths.model(name), "network.pt"),
+            np.stack([found[case.movie_id][0] for case in cases]),
+            [case.label for case in cases],
+            device=config.cnn.device,
+        )
     if run is not None:
         _log(
             run,
             name,
-            [_look(trained.vocabulary, *both, found) for both in zip(cases, heat, strict=True)],
+            [_look(vocabulary, *both, found) for both in zip(cases, heat, strict=True)],
         )
     rows = [
         (
             case.movie_id,
-            trained.vocabulary[case.label],
+            vocabulary[case.label],
             case.probability,
             case.right,
             *values.shape,

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genre_spark.errors import InvalidInputError
-from genre_spark.vision.devices import explained_memory_errors
-from genre_spark.vision.inference.network_file import TrainedNetwork
+from genre_spark.vision.devices import choose_device, explained_memory_errors
+from genre_spark.vision.inference.network_file import TrainedNetwork, load_network
 
-__all__ = ["heat_maps", "last_convolution"]
+__all__ = ["heat_maps", "heat_maps_of_file", "last_convolution"]
 
 _BATCH = 16
 
@@ -62,6 +62,25 @@ def heat_maps(
         largest = heat.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
         parts.append((heat / largest).cpu().numpy())
     return np.concatenate(parts)
+
+
+def heat_maps_of_file(
+    path: str, images: NDArray[np.uint8], labels: Sequence[int], *, device: str
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Return the vocabulary of a stored network and its `heat_maps`.
+
+    Args:
+        path: file that `save_network` wrote.
+        images: uint8 posters, (N, 3, H, W), RGB.
+        labels: position of the genre that each poster is asked for, N.
+        device: auto, cpu or cuda.
+
+    Raises:
+        InvalidInputError: no such file, or a network without convolution.
+        InvalidConfigError: `cuda` where there is no GPU.
+    """
+    trained = load_network(path, device=choose_device(device))
+    return trained.vocabulary, heat_maps(trained, images, labels)
 
 
 def last_convolution(
