@@ -66,8 +66,8 @@ def prepare_posters(
 
     Args:
         spark: the session.
-        source: a folder of ID.jpg (.png, .webp, .gif), or a zip or tar of them; a path or URL that
-            the executors see.
+        source: a folder of ID.jpg (.png, .webp, .gif), a zip or tar of them, or a table of posters
+            (Parquet, Delta); a path or URL that the executors see.
         table: folder of the posters table.
         rejects_table: folder of the rejects table.
         config: how posters are stored.

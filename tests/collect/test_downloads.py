@@ -152,6 +152,22 @@ def test_the_next_run_asks_for_what_is_new_and_for_what_may_pass(
     assert sum(host.asked.values()) == 6
 
 
+def test_a_forced_run_writes_what_is_known_again_and_asks_nothing(
+    spark, tmp_path, host, download
+) -> None:
+    """Damage that changes no size is found by checksums, and mended so."""
+    download({1: f"{host.url}/1.jpg"})
+    config = make_config(tmp_path)
+    file = Path(Catalogue(config).downloads.files()[0])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:60] + bytes(20) + whole[80:])
+    assert download_posters.run.damage(config, full=True)
+    assert not download_posters.run(spark, config, force=True).reused
+    assert not download_posters.run.damage(config, full=True)
+    assert statuses(tmp_path) == {1: "stored"}
+    assert sum(host.asked.values()) == 1
+
+
 def test_a_new_link_of_a_movie_takes_the_place_of_the_old_poster(
     spark, tmp_path, host, download
 ) -> None:

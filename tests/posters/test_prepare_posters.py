@@ -42,10 +42,12 @@ def write_posters(folder: Path, numbers, **options) -> Path:
     return folder
 
 
-def prepare(spark, source: Path, work: Path, **settings):
+def prepare(spark, source: Path, work: Path, *, anew: bool = False, **settings):
     config = PostersConfig(**{**SMALL, **settings})
     table, rejects = str(work / "table"), str(work / "rejects")
-    return prepare_posters(spark, str(source), table=table, rejects_table=rejects, config=config)
+    return prepare_posters(
+        spark, str(source), table=table, rejects_table=rejects, config=config, anew=anew
+    )
 
 
 def rows(work: Path) -> pa.Table:
@@ -186,6 +188,21 @@ def test_a_second_run_does_no_work(spark, folder, tmp_path):
     assert {
         path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()
     } == before
+
+
+@pytest.mark.parametrize("parts", [None, 2])
+def test_a_table_that_is_made_anew_uses_nothing_of_before(spark, folder, tmp_path, parts):
+    """Damage that changes no size is found by checksums, and mended so."""
+    prepare(spark, folder, tmp_path, parts=parts)
+    before = rows(tmp_path)
+    for file in table_files(str(tmp_path / "table")):
+        data = bytearray(Path(file).read_bytes())
+        data[len(data) // 3 : len(data) // 3 + 64] = bytes(64)
+        Path(file).write_bytes(data)
+    again = prepare(spark, folder, tmp_path, anew=True, parts=parts)
+    assert not again.unchanged
+    assert again.decoded == 30
+    assert rows(tmp_path).equals(before)
 
 
 def test_new_changed_and_deleted_posters_are_all_that_is_processed(

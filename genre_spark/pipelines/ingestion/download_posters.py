@@ -96,7 +96,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     tables = Catalogue(config)
     downloads, rejects = tables.downloads, tables.rejects("downloads")
     standing = downloads.is_whole() and downloads.manifest().fingerprint == tracked.digest
-    if done.asked or not standing:
+    if done.asked or not standing or tracked.force:
         downloads.write(read_downloads(links, folder), fingerprint=tracked.digest)
         flawed = rejected_links(rows, base_url=section.base_url)
         failed = rejected_downloads(downloads.read(spark))
@@ -112,7 +112,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             "rejected": rejects.manifest().rows,
         },
         notes=_notes(done.statuses),
-        reused=not done.asked and standing,
+        reused=not done.asked and standing and not tracked.force,
     )
 
 

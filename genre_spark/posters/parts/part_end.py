@@ -43,7 +43,7 @@ def make_chunk(job: PartsJob, part: int, position: int, *, again: bool) -> None:
     place, rejects_place = job.places(part)
     todo = _todo(place, job.split)
     index, chunk = todo["chunks"][position]
-    if again and chunk in done_chunks(place, rejects_place, {}):
+    if again and chunk in done_chunks(place, rejects_place, {}, leave_out=todo["leave_out"]):
         return
     run = ChunkJob(
         job.source, place, rejects_place, todo["ledger"], job.config, earlier=todo["earlier"]
@@ -83,7 +83,7 @@ def finish_part(job: PartsJob, part: int, *, standing: bool) -> dict[str, Any]:
         summary: dict[str, Any] = _read(join(place, STATE))["summary"]
         return summary | {"decoded": 0}
     plan = _read(join(place, PLAN))
-    made = done_chunks(place, rejects_place, plan["done"])
+    made = done_chunks(place, rejects_place, plan["done"], leave_out=plan["leave_out"])
     missing = [chunk for chunk in plan["chunks"] if chunk not in made]
     if missing:
         raise StageFailedError(f"{place}: chunk {missing[0]} missing, expected it to be made")

@@ -27,7 +27,7 @@ from genre_spark.posters.plan.planning import (
     reading_order,
     twice_listed,
 )
-from genre_spark.posters.plan.receipts import STATE, done_chunks
+from genre_spark.posters.plan.receipts import STATE, done_chunks, receipt_names
 from genre_spark.schemas import REASON, SOURCE
 from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import filesystem, join, read_checked_json, write_checked_json
@@ -117,9 +117,11 @@ def plan_part(job: PartsJob, part: int) -> dict[str, Any]:
         return answer | {"gone": 0}
     plan = plan_listed(listed, base, whole, digest, place, rejects_place, job.config, even=True)
     todo = [[index, chunk] for index, chunk in enumerate(plan.chunks) if chunk not in plan.done]
-    write_checked_json(join(place, PLAN), plan.to_json())
+    before = {"leave_out": receipt_names(place) if job.anew else []}
+    write_checked_json(join(place, PLAN), {**plan.to_json(), **before})
     write_checked_json(
-        join(place, TODO), {"ledger": plan.ledger, "chunks": todo, "earlier": base.elsewhere}
+        join(place, TODO),
+        {"ledger": plan.ledger, "chunks": todo, "earlier": base.elsewhere, **before},
     )
     return answer | {
         "standing": False,

@@ -144,7 +144,7 @@ def plan_posters(
     listed = _list(source, base, config, most)
     digest = listed.digest(settings)
     whole = {} if anew else done_chunks(table, rejects_table, base.receipts)
-    if whole.keys() >= set(base.digests) and _stands(table, rejects_table, digest):
+    if not anew and whole.keys() >= set(base.digests) and _stands(table, rejects_table, digest):
         return Plan(
             digest, "", (), (), {}, None, {}, len(listed.posters) + len(listed.rejected), 0, 0
         )

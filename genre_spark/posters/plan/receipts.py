@@ -11,7 +11,7 @@ import functools
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -159,11 +159,21 @@ def size_bin(height: int, width: int) -> str:
 
 
 def done_chunks(
-    table: str, rejects_table: str, known: Mapping[str, dict[str, Any]]
+    table: str,
+    rejects_table: str,
+    known: Mapping[str, dict[str, Any]],
+    *,
+    leave_out: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Return digest -> receipt of all whole chunks, of the earlier table and of killed runs.
 
     A chunk is whole when each of its files is there with the size that it had when it was written.
+
+    Args:
+        table: folder of the posters table, or of a part of it.
+        rejects_table: folder of the rejects table, likewise.
+        known: digest -> receipt of the earlier table's chunks.
+        leave_out: names of `receipt_names` that do not count.
     """
     facts = _sizes(facts_folder(table))
     if not facts:
@@ -182,7 +192,7 @@ def done_chunks(
         )
 
     done = {chunk: receipt for chunk, receipt in known.items() if is_whole(receipt)}
-    of_earlier_runs = {receipt["facts"] for receipt in known.values()}
+    of_earlier_runs = {*leave_out, *(receipt["facts"] for receipt in known.values())}
     names = [name for name in sorted(facts) if name not in of_earlier_runs]
     names = [name for name in names if name.count("-") == 2 and name.split("-")[1] not in done]
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # on an object store each waits for an answer
@@ -191,6 +201,11 @@ def done_chunks(
         if receipt is not None and is_whole(receipt):
             done.setdefault(name.split("-")[1], {**receipt, "facts_bytes": facts[name]})
     return done
+
+
+def receipt_names(table: str) -> list[str]:
+    """Return the names of all receipts that are in a table's folder."""
+    return sorted(_sizes(facts_folder(table)))
 
 
 def _fits(sizes: Mapping[str, int], name: str | None, size: int | None) -> bool:
