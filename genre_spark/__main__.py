@@ -38,7 +38,7 @@ def _run(command: str | None, words: list[str]) -> int:
     from genre_spark.redaction import redact  # noqa: PLC0415
 
     try:
-        with without_collecting():
+        with without_collecting(freeze=True):
             if command is None:
                 start_context_for(_read_words(words))
             module = import_module(_COMMANDS[command] if command else "genre_spark.cli")

@@ -10,12 +10,16 @@ __all__ = ["without_collecting"]
 
 
 @contextmanager
-def without_collecting() -> Iterator[None]:
+def without_collecting(*, freeze: bool = False) -> Iterator[None]:
     """Let Python not look for unreachable objects in a block that imports packages.
 
     What modules define stays: looking through it, again and again as it grows, takes a sixth of the
-    time of importing MLflow, and of every later search. So it is frozen at the end. For command
-    lines: a library leaves this to its caller.
+    time of importing MLflow.
+
+    Args:
+        freeze: whether later searches leave out what is there at the end of the block, too. For
+            command lines: elsewhere the caller's objects are there as well, some of which he will
+            be done with.
     """
     if not gc.isenabled():  # a block in another thread, or somebody's choice
         yield
@@ -24,5 +28,6 @@ def without_collecting() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        if freeze:
+            gc.freeze()
         gc.enable()

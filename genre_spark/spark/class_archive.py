@@ -18,7 +18,7 @@ from pathlib import Path
 from genre_spark.spark.settings import JAVA_OPTIONS
 from genre_spark.user_cache import cached_file
 
-__all__ = ["archive_file", "with_class_archive"]
+__all__ = ["archive_file", "spark_home", "with_class_archive"]
 
 _THEIRS = ("-Xshare", "SharedArchiveFile", "ArchiveClassesAtExit")
 _SILENT = "-Xlog:cds=off -Xlog:cds+dynamic=off"  # an archive that does not fit is no news
@@ -30,7 +30,7 @@ def archive_file() -> Path | None:
     Returns:
         None: there is no Java, no pyspark, or no folder to keep it in.
     """
-    java, spark = _java(), _spark_home()
+    java, spark = _java(), spark_home()
     if java is None or spark is None:
         return None
     state = java.stat()
@@ -63,7 +63,8 @@ def _java() -> Path | None:
     return Path(found).resolve() if found else None
 
 
-def _spark_home() -> Path | None:
+def spark_home() -> Path | None:
+    """Return the folder of the Spark that pyspark would start, or None."""
     if home := os.environ.get("SPARK_HOME"):
         return Path(home).resolve()
     spec = find_spec("pyspark")

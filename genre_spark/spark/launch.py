@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 
-from genre_spark.spark.class_archive import with_class_archive
+from genre_spark.errors import InvalidConfigError
+from genre_spark.spark.class_archive import spark_home, with_class_archive
 from genre_spark.spark.connect import on_databricks
 from genre_spark.spark.settings import (
     on_loopback,
@@ -30,6 +31,7 @@ __all__ = [
     "SessionSection",
     "classic_settings",
     "drop_early_context",
+    "installed_settings",
     "is_under_submit",
     "log_of",
     "settings_with_file",
@@ -147,16 +149,36 @@ def _start(settings: Mapping[str, str], log_file: Path | None) -> None:
 def classic_settings(master: str | None, settings: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of a new session that is no Connect session.
 
+    What this package sets by itself gives way to the settings of Spark's installation, or is put
+    behind them where they are options of the JVM.
+
     Args:
         master: where Spark runs; None leaves it to the settings.
         settings: of the recipe.
     """
-    found = without_call_sites(settings)
+    installed = installed_settings()
+    found = without_call_sites({**installed, **settings})
     if master := master or found.get("spark.master"):
         found["spark.master"] = with_retry(master)
         if master.startswith("local") and not is_under_submit():
             found = with_class_archive(with_late_compiling(with_imports(on_loopback(found))))
-    return found
+    # Spark reads the installation's settings itself
+    return {
+        key: value for key, value in found.items() if key in settings or installed.get(key) != value
+    }
+
+
+def installed_settings() -> dict[str, str]:
+    """Return the settings of spark-defaults.conf, which Spark's installation has for all sessions.
+
+    A file that cannot be read, or not so simply as here, is left to Spark.
+    """
+    home = spark_home()
+    folder = os.environ.get("SPARK_CONF_DIR") or (str(home / "conf") if home else None)
+    with suppress(InvalidConfigError, OSError, UnicodeDecodeError):
+        if folder is not None:
+            return read_spark_conf(str(Path(folder, "spark-defaults.conf")))
+    return {}
 
 
 def settings_with_file(conf_file: str | None, settings: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyspark
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import DataType, StructType, UserDefinedType
+from pyspark.sql.types import DataType, StructType, TimestampType, UserDefinedType
 
 from genre_spark.spark.connect import is_connect
 
@@ -32,15 +32,14 @@ def frame_of_rows(
         rows: a value per column each, None for null, a dictionary for a struct; none is fine.
         schema: columns and their types, or these in Spark's words (`name string, size long`).
     """
-    own_types = isinstance(schema, StructType) and any(
-        isinstance(field.dataType, UserDefinedType)
-        for field in schema  # vectors
-    )
-    if is_connect(spark) or not _TAKES_ARROW or own_types:
+    if is_connect(spark) or not _TAKES_ARROW:
+        return spark.createDataFrame(list(rows), schema)
+    parsed: Any = DataType.fromDDL(schema) if isinstance(schema, str) else schema
+    # vectors; and times without a zone, which Spark takes for local ones and Arrow for UTC
+    if any(isinstance(field.dataType, UserDefinedType | TimestampType) for field in parsed):
         return spark.createDataFrame(list(rows), schema)
     from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415 - imports pandas
 
-    parsed: Any = DataType.fromDDL(schema) if isinstance(schema, str) else schema
     wanted = to_arrow_schema(parsed)
     columns = zip(*rows, strict=True) if rows else [()] * len(wanted)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, wanted, strict=True)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
+
 import pytest
 from pyspark.ml.linalg import Vectors
 
@@ -27,6 +30,17 @@ def test_rows_and_types_are_those_of_sparks_own(spark, name):
     ours, theirs = frame_of_rows(spark, rows, schema), spark.createDataFrame(rows, schema)
     assert ours.schema == theirs.schema
     assert ours.collect() == theirs.collect()
+
+
+def test_times_are_local_ones_as_sparks_own_are(spark, monkeypatch):
+    rows = [(datetime(2020, 7, 1, 12),)]
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert frame_of_rows(spark, rows, "seen timestamp").collect() == rows
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_rows_are_part_of_the_plan(classic):

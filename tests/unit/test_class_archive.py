@@ -56,6 +56,26 @@ def test_a_local_jvm_compiles_late_and_one_for_a_cluster_does_not(cache) -> None
     assert with_late_compiling(mine) == mine
 
 
+def test_settings_of_the_installation_stay(cache, tmp_path, monkeypatch) -> None:
+    """Those of the command line, as the session's are, would otherwise take their place."""
+    defaults = {
+        JAVA_OPTIONS: "-Dproxy=theirs",
+        "spark.python.daemon.module": "their.daemon",
+        "spark.theirs": "1",
+    }
+    (tmp_path / "spark-defaults.conf").write_text(
+        "\n".join(f"{key} {value}" for key, value in defaults.items())
+    )
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    found = classic_settings("local[2]", {"spark.mine": "2"})
+    assert found[JAVA_OPTIONS] == "-Dproxy=theirs -XX:CompileThresholdScaling=4"
+    assert found["spark.mine"] == "2"
+    assert not {"spark.python.daemon.module", "spark.theirs"} & set(found)
+    mine = classic_settings("local[2]", {"spark.theirs": "1", JAVA_OPTIONS: "-Dmine=1"})
+    assert mine["spark.theirs"] == "1"
+    assert mine[JAVA_OPTIONS].startswith("-Dmine=1 ")
+
+
 def test_another_java_has_another_archive(cache, monkeypatch) -> None:
     before = archive_file()
     java = cache / "jdk" / "bin" / "java"
