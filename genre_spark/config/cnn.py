@@ -64,6 +64,11 @@ class DistributionConfig(Section):
         "auto", description="auto: nccl on GPUs, gloo on CPUs"
     )
 
+    @property
+    def alone(self) -> bool:
+        """Whether one process of the driver's machine trains."""
+        return self.processes == 1 and self.where == "local"
+
 
 class CnnConfig(Section):
     """A network and its training."""

@@ -43,17 +43,28 @@ class Ahead:
     Args:
         session: gives the session.
         entries: the stages of the run.
+        config: the recipe.
     """
 
-    def __init__(self, session: Callable[[], SparkSession], entries: Sequence[StageEntry]) -> None:
+    def __init__(
+        self, session: Callable[[], SparkSession], entries: Sequence[StageEntry], config: Config
+    ) -> None:
         self._session = session
         self._modules = [name for entry in entries for name in entry.imports]
-        self._trains_apart = any(entry.trains_apart for entry in entries)
+        apart = [
+            place
+            for place, entry in enumerate(entries)
+            if entry.trains_apart and (entry.name != "train-cnn" or config.cnn.distribution.alone)
+        ]
+        self._trains_apart = bool(apart)
+        self._behind = entries[apart[-1] + 1 :] if apart else ()
         self._threads: dict[str, threading.Thread] = {}
         self._closed = False
 
     def session_of(self, entry: StageEntry) -> Callable[[], SparkSession]:
         """Return what gives a stage its session; it is asked where the stage has work to do."""
+        if entry in self._behind:  # of trainings that had nothing to do
+            drop_prepared_process()
 
         def session() -> SparkSession:
             spark = self._session()

@@ -75,7 +75,7 @@ def run(
     started = time.monotonic()
     if force or not entries[0].load().stands(config, checked):
         start_early(session, config)
-    ahead = Ahead(session, entries)
+    ahead = Ahead(session, entries, config)
     with (
         closing(ahead),
         open_run(config, "pipeline", tags={"stage": "run", "git_commit": git_commit()}) as tracked,

@@ -23,7 +23,7 @@ class StageEntry:
         ingests: whether the command runs the ingestion stages of the recipe before it.
         needs_spark: whether the stage gets a Spark session.
         imports: packages that the stage imports when it has work, which takes seconds.
-        trains_apart: whether it trains a network, in a process of its own.
+        trains_apart: whether it trains a network, in a process of its own or in several.
     """
 
     place: str

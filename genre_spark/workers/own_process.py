@@ -13,9 +13,11 @@ import logging
 import os
 import pickle
 import queue
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +46,9 @@ _STEP = 0.2  # seconds between two looks at what the process counts
 _PATIENCE = 10.0  # seconds for an end that nothing should delay
 # Ctrl-C reaches all processes of a terminal; this one ends with its parent, which hears of it too
 _PROGRAM = """
-import json, signal, sys
+import sys
+if sys.path and not sys.path[0]: del sys.path[0]
+import json, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.path[:] = json.loads(sys.argv[2])
 from genre_spark.workers.own_process import serve
@@ -68,14 +72,17 @@ class _OwnProcess:
 
     def __init__(self) -> None:
         ours, theirs = Pipe()
+        # it ends without tidying up
+        self._folder = tempfile.mkdtemp(prefix="genre_spark-")
         with theirs:
             number = theirs.fileno()
-            command = [sys.executable, "-c", _PROGRAM, str(number), json.dumps(sys.path)]
+            paths = json.dumps([str(path) for path in sys.path])
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, "-c", _PROGRAM, str(number), paths],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # standard output belongs to the results of this process
                 pass_fds=[number],
+                env={**os.environ, "TMPDIR": self._folder},
             )
         self._connection = ours
         self.idle = True
@@ -95,8 +102,8 @@ class _OwnProcess:
     ) -> Any:
         """Run a function and return what it returns; `idle` says whether it came to its end."""
         self.idle = False
-        level = logger.getEffectiveLevel()
-        request = pickle.dumps(("call", (place, arguments, options, report is not None, level)))
+        levels = (logging.getLogger().level, logger.getEffectiveLevel())
+        request = pickle.dumps(("call", (place, arguments, options, report is not None, levels)))
         with suppress(OSError):  # it has ended: receiving says so
             self._connection.send_bytes(request)
         with _Mirror() as mirror:
@@ -124,6 +131,7 @@ class _OwnProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def lives(self) -> bool:
@@ -143,7 +151,8 @@ class _OwnProcess:
         code = self._process.returncode
         how = f"ended with exit code {code}"
         if code is not None and code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
+            names = {number.value: number.name for number in signal.Signals}
+            how = f"was killed by {names.get(-code, f'signal {-code}')}"
             if -code == signal.SIGKILL:
                 how += ", as the system does where memory runs out"
         return StageFailedError(
@@ -331,8 +340,8 @@ def serve(number: int) -> None:
         number: file descriptor of the connection.
     """
     parent = _Parent(number)
-    logger.addHandler(_Sender(parent))
-    logger.propagate = False
+    logging.getLogger().addHandler(_Sender(parent))
+    logging.captureWarnings(True)
     threading.Thread(target=_watch, args=(parent,), name="counts", daemon=True).start()
     while True:
         kind, value = parent.receive()
@@ -350,9 +359,10 @@ def _answer(
     arguments: Sequence[Any],
     options: Mapping[str, Any],
     reports: bool,
-    level: int,
+    levels: tuple[int, int],
 ) -> None:
-    logger.setLevel(level)
+    logging.getLogger().setLevel(levels[0])
+    logger.setLevel(levels[1])
     module, _, name = place.partition(":")
     try:
         function = getattr(import_module(module), name)

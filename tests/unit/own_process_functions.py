@@ -6,7 +6,9 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,17 @@ def tell(text: str) -> None:
     logging.getLogger("genre_spark").info("told: %s", text)
     logging.getLogger("genre_spark").debug("not told: %s", text)
     sys.stdout.write("not for standard output\n")
+
+
+def tell_otherwise(text: str) -> None:
+    """Say a text as other packages do."""
+    logging.getLogger("somebody.else").warning("%s", text)
+    warnings.warn(text, stacklevel=1)
+
+
+def make_a_temporary_file() -> str:
+    """Return a file that this process leaves behind."""
+    return tempfile.mkstemp()[1]
 
 
 def count_to(number: int, *, report: Callable[[int], bool | None]) -> int:

@@ -34,9 +34,13 @@ def config_of(folder, **settings) -> Config:
     return Config(paths=dict.fromkeys(names, str(folder)), **settings)
 
 
+def ahead_of(entries, **settings) -> Ahead:
+    return Ahead(lambda: "session", entries, config_of("/nowhere", **settings))
+
+
 def test_packages_are_imported_from_the_first_stage_on_that_trains(modules):
     modules.set()
-    ahead = Ahead(lambda: "session", [NETWORK])
+    ahead = ahead_of([NETWORK])
     assert ahead.session_of(STAGES["group-genres"])() == "session"
     assert not ahead._threads
     ahead.session_of(STAGES["train-multilabel"])()
@@ -45,7 +49,7 @@ def test_packages_are_imported_from_the_first_stage_on_that_trains(modules):
 
 
 def test_the_end_of_a_run_waits_for_one_module_and_imports_no_other(modules):
-    ahead = Ahead(lambda: "session", [NETWORK])
+    ahead = ahead_of([NETWORK])
     ahead.session_of(NETWORK)()
     closing = threading.Thread(target=ahead.close)
     closing.start()
@@ -58,7 +62,7 @@ def test_the_end_of_a_run_waits_for_one_module_and_imports_no_other(modules):
 
 
 def test_a_package_that_is_not_there_is_left_to_the_stage_that_needs_it(modules):
-    ahead = Ahead(lambda: "session", [StageEntry("models.other", "", imports=("no_such_package",))])
+    ahead = ahead_of([StageEntry("models.other", "", imports=("no_such_package",))])
     ahead.session_of(NETWORK)()
     ahead.close()
 
@@ -83,3 +87,33 @@ def test_the_store_is_opened_while_the_block_works(tmp_path):
     with opening_store(config_of(tmp_path)):
         pass
     assert (tmp_path / "mlflow.db").is_file()
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """What becomes of the process of a training."""
+    seen = []
+    monkeypatch.setattr(module, "is_local", lambda _: False)
+    monkeypatch.setattr(module, "_prepare_training", lambda: seen.append("prepared"))
+    monkeypatch.setattr(module, "drop_prepared_process", lambda: seen.append("dropped"))
+    return seen
+
+
+STEPS = [STAGES[name] for name in ("sample", "train-multilabel", "train-cnn", "evaluate")]
+
+
+def test_the_process_of_a_training_is_started_once_and_dropped_behind_the_last_one(prepared):
+    ahead = ahead_of(STEPS)
+    for entry in STEPS[:3]:
+        ahead.session_of(entry)()
+    assert prepared == ["prepared"]
+    ahead.session_of(STEPS[3])
+    assert prepared == ["prepared", "dropped"]
+
+
+@pytest.mark.parametrize("distribution", [{"processes": 2}, {"where": "executors"}])
+def test_no_process_is_started_for_a_training_that_many_share(prepared, distribution):
+    ahead = ahead_of(STEPS, cnn={"distribution": distribution})
+    for entry in STEPS:
+        ahead.session_of(entry)()
+    assert prepared == []

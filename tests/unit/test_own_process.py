@@ -70,6 +70,44 @@ def test_log_records_are_handled_here_at_the_level_of_here(caplog, capfd):
     assert capfd.readouterr().out == ""
 
 
+def test_records_of_other_loggers_and_warnings_come_here_too(caplog):
+    with caplog.at_level(logging.WARNING):
+        run("tell_otherwise", "a word")
+    told = [(record.name, record.getMessage()) for record in caplog.records]
+    assert told[0] == ("somebody.else", "a word")
+    assert told[1][0] == "py.warnings"
+    assert "UserWarning: a word" in told[1][1]
+
+
+def test_a_logger_that_is_quiet_here_is_quiet(caplog):
+    quiet = logging.getLogger("somebody.else")
+    before = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        run("tell_otherwise", "a word")
+    finally:
+        quiet.setLevel(before)
+    assert "somebody.else" not in [record.name for record in caplog.records]
+
+
+def test_modules_of_the_working_folder_do_not_stand_for_those_of_python(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit('somebody else')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path or str(ROOT) for path in sys.path])
+    assert run("facts", 1)[1] == (1,)
+
+
+def test_paths_of_modules_may_be_any_kind_of_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    assert run("facts", 1)[1] == (1,)
+
+
+def test_temporary_files_go_with_the_process():
+    folder = Path(run("make_a_temporary_file"))
+    assert not folder.exists()
+    assert not folder.parent.exists()
+
+
 def test_reports_are_answered_here():
     seen = []
     assert run("count_to", 3, report=seen.append) == 3
@@ -118,7 +156,11 @@ def test_a_result_that_cannot_be_sent_is_an_error():
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(signal.SIGKILL, "was killed by SIGKILL"), (0, "ended with exit code 3")],
+    [
+        (signal.SIGKILL, "was killed by SIGKILL, as the system does where memory runs out"),
+        (signal.SIGRTMIN + 6, r"was killed by signal \d+"),
+        (0, "ended with exit code 3"),
+    ],
 )
 def test_a_process_that_is_killed_is_told_of(number, text):
     with pytest.raises(StageFailedError, match=f"a test: its process {text}.*run the stage again"):

@@ -69,7 +69,7 @@ def train_network(
     checkpoints = join(config.paths.table("checkpoints"), name)
     if tracked.force:
         remove_folder(join(checkpoints, tracked.digest))
-    with prepared_training() if config.cnn.distribution.processes == 1 else nullcontext():
+    with prepared_training() if config.cnn.distribution.alone else nullcontext():
         job = plan_training(spark, config, digest=tracked.digest)
         logger.info(
             "  %s: training on %d posters, %d genres", name, job.facts.rows, len(job.vocabulary)

@@ -75,8 +75,8 @@ def search(
         config: bounds, sampler, pruner, number of trials.
         folder: folder of the study and of the trials' checkpoints; for trials on executors it must
             be on a disk that they see.
-        report: function that is called after every epoch of a trial and at its end, where the trial
-            runs; it must be picklable for executors.
+        report: function that is called after every epoch of a trial and at its end: here, or where
+            the trial runs if that is an executor; it must be picklable then.
 
     Raises:
         StageFailedError: no trial reached its end.

@@ -42,8 +42,7 @@ def launch(job: TrainingJob, *, report: Report | None = None) -> TrainingOutcome
         GenreSparkError: the error of the process that failed first; the next run continues from the
             last checkpoint.
     """
-    where = job.settings.distribution
-    if where.processes == 1 and where.where == "local":
+    if job.settings.distribution.alone:
         return launch_alone(job, report=report)
     from genre_spark.vision.training.distribution import train_together  # noqa: PLC0415 - torch
 
