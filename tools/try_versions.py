@@ -58,6 +58,7 @@ class Trial:
         loosened: packages for which constraints.txt does not hold; None: it does not hold at all.
         tests: files for pytest; none: the pipeline is run.
         settings: of the recipe that is run.
+        python: version of Python; None: this one's.
     """
 
     extras: str
@@ -65,6 +66,12 @@ class Trial:
     loosened: tuple[str, ...] | None = None
     tests: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    python: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The version of Python, for example 3.11."""
+        return self.python or f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def estimators(release: str) -> Trial:
@@ -82,10 +89,10 @@ PIPELINE = "spark,connect,pipeline,cnn"
 FREE = ("pyspark", "py4j", "numpy", "pyarrow", "opencv-python-headless", "scikit-learn", "scipy")
 
 
-def without_petastorm(release: str) -> Trial:
+def without_petastorm(release: str, python: str | None = None) -> Trial:
     """Return the trial of the pipeline with a release of pyspark, fed without Petastorm."""
     releases = (release, "numpy>=2", "pyarrow>=18")
-    return Trial(PIPELINE, releases, FREE, settings=("cnn.feed.reader=parquet",))
+    return Trial(PIPELINE, releases, FREE, settings=("cnn.feed.reader=parquet",), python=python)
 
 
 TRIALS = {
@@ -99,6 +106,7 @@ TRIALS = {
     "pipeline-4.1": without_petastorm("pyspark~=4.1.0"),
     "pipeline-4.2": without_petastorm("pyspark~=4.2.0"),
     "pipeline-newest": without_petastorm("pyspark"),
+    "python-3.13": without_petastorm("pyspark", "3.13"),
 }
 
 
@@ -115,8 +123,7 @@ def make_environment(name: str, trial: Trial, cache: Path) -> Path:
     if environment is None or not have_uv([str(CONSTRAINTS)]):
         raise SystemExit("uv cannot be had, or pip has a setting that it does not know")
     uv = [sys.executable, "-m", "uv"]
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    make = [*uv, "venv", "--quiet", "--clear", "--python", version, str(folder)]
+    make = [*uv, "venv", "--quiet", "--clear", "--python", trial.version, str(folder)]
     subprocess.run(make, check=True, env=environment)
     words = ["--python", str(python), "--quiet", *trial.releases]
     if trial.loosened is not None:
@@ -182,7 +189,7 @@ def run_trial(name: str, trial: Trial, cache: Path, *, quick: bool) -> dict[str,
     return {
         "name": name,
         "what": what,
-        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "python": trial.version,
         "releases": releases_of(python),
         "outcome": outcome,
         "passed": done.returncode == 0,
