@@ -10,16 +10,17 @@ from genre_spark.extras import require
 from genre_spark.posters.archives import SHARD, Entry
 from genre_spark.storage.files import filesystem, is_local, join
 
-__all__ = ["is_delta", "list_delta"]
+__all__ = ["LOG", "is_delta", "list_delta"]
 
-_LOG = "_delta_log"
+LOG = "_delta_log"
+"""Folder in a Delta table's folder that has its versions."""
 _MAPPING = "delta.columnMapping.mode"
 
 
 def is_delta(source: str) -> bool:
     """Return whether a folder is a Delta table."""
     system, inner = filesystem(source)
-    return bool(system.exists(join(inner, _LOG)))
+    return bool(system.exists(join(inner, LOG)))
 
 
 def list_delta(source: str) -> Iterator[Entry]:
@@ -47,7 +48,7 @@ def list_delta(source: str) -> Iterator[Entry]:
         vectors = "deletionVectors" in (table.protocol().reader_features or ())
         deleted = vectors and any(batch.num_rows for batch in table.deletion_vectors())
         files = table.get_add_actions()
-    except (DeltaError, OSError) as error:
+    except (DeltaError, OSError, UnicodeError) as error:
         raise InvalidInputError(
             f"paths.posters: {source}: a Delta table that cannot be read: {error}"
         ) from None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,11 +13,13 @@ import pytest
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.errors import InvalidInputError, MissingExtraError
-from genre_spark.posters import delta
+from genre_spark.posters import delta, folders
+from genre_spark.posters.archives import FOLDER, SHARD, Entry
 from genre_spark.posters.listing import list_posters, require_posters
 from genre_spark.posters.parts.listing_tasks import list_in_tasks
 from genre_spark.posters.reading import read_posters
 from genre_spark.posters.table import prepare_posters
+from genre_spark.storage.files import filesystem
 from tests.posters.pictures import jpeg
 
 deltalake = pytest.importorskip("deltalake", reason="deltalake is not installed")
@@ -58,6 +63,65 @@ def test_the_newest_version_is_listed_and_read(table: Path) -> None:
 def test_tasks_list_the_same(spark, table: Path, tmp_path: Path) -> None:
     listed = list_in_tasks(spark, str(table), str(tmp_path / "listing")).collect()
     assert sorted(row["movie_id"] for row in listed) == [1, 3, 4]
+
+
+def test_a_table_below_the_folder_is_listed_in_its_newest_version(
+    spark, table: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    (source / "more").mkdir(parents=True)
+    table.rename(source / "more" / "table")
+    (source / "9.jpg").write_bytes(b"nine")
+    assert rows(source) == {9: b"nine", **{number: bytes([number]) * 9 for number in (1, 3, 4)}}
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "table").symlink_to(source / "more" / "table")
+    linked = list_posters(str(tmp_path / "link"), follow_links=True)
+    assert sorted(linked.posters["movie_id"].to_pylist()) == [1, 3, 4]
+    listed = list_in_tasks(spark, str(source), str(tmp_path / "listing")).collect()
+    assert {row["source"] for row in listed} == set(sources(source))
+    write(source / "more" / "table", [5], mode="overwrite")
+    assert set(rows(source)) == {5, 9}
+
+
+def sources(source: Path) -> list[str]:
+    return list_posters(str(source)).posters["source"].to_pylist()
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_table_below_a_remote_folder_costs_no_request_of_its_own(deep: bool, monkeypatch) -> None:
+    system, root = filesystem(f"memory://a_table_below/{deep}")
+    for name in ("7.jpg", "sub/8.jpg", "sub/table/_delta_log/0.json", "sub/table/old.parquet"):
+        system.pipe(f"{root}/{name}", b"content")
+    asked = Counter[str]()
+    for name in ("ls", "exists", "info"):
+        counted = functools.partial(_count, getattr(type(system), name), name, asked)
+        monkeypatch.setattr(type(system), name, lambda *a, ask=counted, **k: ask(*a, **k))
+    tables = []
+    monkeypatch.setattr(
+        folders,
+        "list_delta",
+        lambda table: tables.append(table) or [Entry("new.parquet", 1, 1, method=SHARD)],
+    )
+    source, found, left = f"memory://a_table_below/{deep}", [], [""]
+    while left:
+        for entry in folders.list_folder(source, left.pop(), deep=deep):
+            (left if entry.method == FOLDER else found).append(entry.name)
+    assert sorted(found) == ["7.jpg", "sub/8.jpg", "sub/table/new.parquet"]
+    assert tables == [f"{source}/sub/table"]
+    assert asked["ls"] == 3
+    assert asked["exists"] <= 1
+
+
+def _count(method, name: str, asked: Counter[str], *arguments, **settings):
+    asked[name] += 1
+    return method(*arguments, **settings)
+
+
+def test_a_table_whose_path_is_no_text_is_one_sentence(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    table.rename(tmp_path / "source" / os.fsdecode(b"\xff"))
+    with pytest.raises(InvalidInputError, match="a Delta table that cannot be read"):
+        list_posters(str(tmp_path / "source"))
 
 
 def test_a_posters_table_follows_the_versions(spark, tmp_path: Path) -> None:
