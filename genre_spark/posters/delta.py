@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -10,17 +11,30 @@ from genre_spark.extras import require
 from genre_spark.posters.archives import SHARD, Entry
 from genre_spark.storage.files import filesystem, is_local, join
 
-__all__ = ["LOG", "is_delta", "list_delta"]
+__all__ = ["LOG", "find_delta", "is_delta", "list_delta"]
 
 LOG = "_delta_log"
 """Folder in a Delta table's folder that has its versions."""
 _MAPPING = "delta.columnMapping.mode"
+_ELSEWHERE = re.compile(r"[a-z][\w+.-]*:/|/", re.IGNORECASE)  # how such addresses begin
 
 
 def is_delta(source: str) -> bool:
     """Return whether a folder is a Delta table."""
     system, inner = filesystem(source)
     return bool(system.exists(join(inner, LOG)))
+
+
+def find_delta(source: str, name: str) -> str | None:
+    """Return the folder of the Delta table that a file belongs to, None where it is of none.
+
+    Args:
+        source: folder that `paths.posters` names.
+        name: of the file below it.
+    """
+    folders = name.split("/")[:-1]
+    places = (join(source, *folders[:depth]) for depth in range(len(folders), -1, -1))
+    return next((place for place in places if is_delta(place)), None)
 
 
 def list_delta(source: str) -> Iterator[Entry]:
@@ -61,7 +75,7 @@ def list_delta(source: str) -> Iterator[Entry]:
     names = ("path", "size_bytes", "modification_time")
     for path, size, modified in zip(*(files[name].to_pylist() for name in names), strict=True):
         name = unquote(path)
-        if "://" in name or name.startswith("/"):
+        if _ELSEWHERE.match(name):
             raise InvalidInputError(
                 f"paths.posters: {source}: a shallow clone: its file {name} lies elsewhere; "
                 "expected a Delta table whose files are in its folder"

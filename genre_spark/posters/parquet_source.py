@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from genre_spark.errors import InvalidInputError, MissingExtraError
 from genre_spark.posters.archives import DAMAGED_MEMBER, PARQUET, Entry
+from genre_spark.posters.delta import find_delta
 from genre_spark.posters.listing_schema import LISTING_SCHEMA
 from genre_spark.posters.names import NOT_AN_ID, parse_poster_name
 from genre_spark.posters.rejects import TOO_MANY_BYTES, UNREADABLE, Content, ReadFailure
@@ -98,7 +99,8 @@ def list_rows(
         batches of LISTING_SCHEMA.
 
     Raises:
-        InvalidInputError: the columns are not those of posters, or the source is no whole file.
+        InvalidInputError: the columns are not those of posters, the source is no whole file, or
+            it is a file that a Delta table's log names and that is gone.
     """
     system, inner = filesystem(source)
     start = f"{table.name}/" if table.name else ""
@@ -122,6 +124,8 @@ def list_rows(
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=LISTING_SCHEMA)
     except (OSError, pa.ArrowException) as error:
+        if isinstance(error, FileNotFoundError):
+            _reject_missing(source, table.name)
         if not _is_damage(error):
             raise
         if not table.name:
@@ -129,6 +133,21 @@ def list_rows(
                 f"paths.posters: {source}: not a whole Parquet file: {error}"
             ) from None
         rejects.append((table.name, BROKEN_PARQUET, str(error)[:200]))
+
+
+def _reject_missing(source: str, name: str) -> None:
+    """Refuse a Delta table where a file that is gone is one of its newest version.
+
+    Raises:
+        InvalidInputError: it is.
+    """
+    table = find_delta(source, name)
+    if table is not None:
+        raise InvalidInputError(
+            f"paths.posters: {table}: a Delta table whose log names {join(source, name)}, which is "
+            "not there; expected every file of its newest version: restore the file, or write the "
+            "table anew"
+        ) from None
 
 
 def _list_ids(

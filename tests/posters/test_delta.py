@@ -16,6 +16,7 @@ from genre_spark.errors import InvalidInputError, MissingExtraError
 from genre_spark.posters import delta, folders
 from genre_spark.posters.archives import FOLDER, SHARD, Entry
 from genre_spark.posters.listing import list_posters, require_posters
+from genre_spark.posters.parquet_source import list_rows
 from genre_spark.posters.parts.listing_tasks import list_in_tasks
 from genre_spark.posters.reading import read_posters
 from genre_spark.posters.table import prepare_posters
@@ -173,11 +174,34 @@ def test_a_log_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
         require_posters(str(tmp_path))
 
 
-def test_a_shallow_clone_is_told_of(table: Path) -> None:
-    file = {"path": "file:///elsewhere/part.parquet", "partitionValues": {"kind": "x"}, "size": 9}
+@pytest.mark.parametrize("place", ["file://", "file:", "dbfs:", "S3://bucket", ""])
+def test_a_shallow_clone_is_told_of(table: Path, place: str) -> None:
+    file = {"path": f"{place}/else/part.parquet", "partitionValues": {"kind": "x"}, "size": 9}
     add_commit(table, {"add": {**file, "modificationTime": 1, "dataChange": True}})
-    with pytest.raises(InvalidInputError, match="a shallow clone: its file file:///elsewhere"):
-        require_posters(str(table))
+    with pytest.raises(InvalidInputError, match=f"a shallow clone: its file {place}/else/part"):
+        list(delta.list_delta(str(table)))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("below", [True, False])
+def test_a_file_of_the_log_that_is_gone_is_one_sentence(
+    spark, table: Path, below: bool, parts: int, tmp_path: Path
+) -> None:
+    source, name = (
+        (tmp_path, f"table/{sources(table)[-1]}") if below else (table, sources(table)[-1])
+    )
+    victim = source / name.rpartition("/")[0]
+    victim.unlink()
+    (tmp_path / "9.jpg").write_bytes(jpeg(seed=9))
+    places = {"table": str(tmp_path / "_posters"), "rejects_table": str(tmp_path / "_rejects")}
+    config = PostersConfig(height=30, width=20, parts=parts)
+    with pytest.raises(InvalidInputError, match=f"{table}: a Delta table .* names {victim}, which"):
+        prepare_posters(spark, str(source), config=config, **places)
+
+
+def test_a_parquet_file_that_goes_while_it_is_listed_is_no_flaw_of_a_table(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        list(list_rows(str(tmp_path), Entry("gone.parquet", 1, 1), []))
 
 
 def test_without_the_extra_its_name_is_said(table: Path, monkeypatch) -> None:
