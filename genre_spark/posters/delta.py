@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote
@@ -48,14 +49,23 @@ def list_delta(source: str) -> Iterator[Entry]:
 
     Raises:
         MissingExtraError: deltalake is not installed.
-        InvalidInputError: the table cannot be read, or its files are not what its rows are.
+        InvalidInputError: the table cannot be read, its local path has a `%`, or its files are not
+            what its rows are.
     """
     require("deltalake")
     from deltalake import DeltaTable  # noqa: PLC0415 - an extra
     from deltalake.exceptions import DeltaError  # noqa: PLC0415
 
     system, inner = filesystem(source)
-    place = inner if is_local(system) else source.replace("s3a://", "s3://", 1)
+    local = is_local(system)
+    place = inner if local else source.replace("s3a://", "s3://", 1)
+    if local and "%" in os.path.realpath(
+        inner
+    ):  # delta-rs follows links, and decodes what it finds
+        raise InvalidInputError(
+            f"paths.posters: {source}: a Delta table in the folder {os.path.realpath(inner)}, of "
+            "whose path delta-rs would decode a part; expected a path without %"
+        )
     try:
         table = DeltaTable(place)
         mapping = table.metadata().configuration.get(_MAPPING, "none")

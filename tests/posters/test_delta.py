@@ -118,6 +118,25 @@ def _count(method, name: str, asked: Counter[str], *arguments, **settings):
     return method(*arguments, **settings)
 
 
+def test_a_percent_sign_in_the_path_is_refused_since_another_folder_would_be_read(
+    table: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "plain", [9])
+    (tmp_path / "plain").rename(tmp_path / "a b")
+    table = table.rename(tmp_path / "a%20b")
+    (tmp_path / "link").symlink_to(table)
+    for source in (table, tmp_path / "link", tmp_path):
+        with pytest.raises(InvalidInputError, match=r"a%20b, of .*expected a path without %"):
+            list_posters(str(source))
+    assert set(rows(tmp_path / "a b")) == {9}
+
+
+def test_a_percent_sign_in_a_partition_is_no_matter(tmp_path: Path) -> None:
+    columns = {"movie_id": [1, 2], "image": [b"one", b"two"], "kind": ["50%25 c#d", "a b"]}
+    deltalake.write_deltalake(str(tmp_path / "table"), pa.table(columns), partition_by=["kind"])
+    assert rows(tmp_path / "table") == {1: b"one", 2: b"two"}
+
+
 def test_a_table_whose_path_is_no_text_is_one_sentence(table: Path, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     table.rename(tmp_path / "source" / os.fsdecode(b"\xff"))
