@@ -26,10 +26,11 @@ from genre_spark.schemas import IMAGE, MOVIE_ID
 from genre_spark.storage.arrow_columns import int_column
 from genre_spark.storage.files import filesystem, join
 
-__all__ = ["ParquetPosters", "PosterColumns", "list_rows", "poster_columns"]
+__all__ = ["WEB_LINK", "ParquetPosters", "PosterColumns", "list_rows", "poster_columns"]
 
 NO_ID = "no id"
 BROKEN_PARQUET = "not a whole Parquet file"
+WEB_LINK = "a link to the web, which `genre-spark download-posters` fetches"
 _IDS = (MOVIE_ID, "id")
 _IMAGES = (IMAGE, "bytes", "content", "jpg", "data")
 _ADDRESSES = ("uri", "path", "url", "link", "file")
@@ -301,9 +302,7 @@ class ParquetPosters:
         together: dict[int, tuple[Any, list[int], list[str]]] = {}
         for place, address in enumerate(addresses):
             if address.partition("://")[0].lower() in _WEB:
-                found[place] = ReadFailure(
-                    UNREADABLE, "a link to the web, which `genre-spark download-posters` fetches"
-                )
+                found[place] = ReadFailure(UNREADABLE, WEB_LINK)
                 continue
             relative = "://" not in address and not address.startswith(("/", "dbfs:", "file:"))
             try:

@@ -256,6 +256,7 @@ def _commit(
     state = {
         "settings": config_fingerprint(config),
         "ledger": plan.ledger,
+        "tries": plan.tries,
         "chunks": list(plan.chunks),
         "receipts": dict(zip(plan.chunks, receipts, strict=True)),
     }
