@@ -27,7 +27,7 @@ from genre_spark.posters.archives import (
     Entry,
     read_tar,
 )
-from genre_spark.posters.delta import is_delta, list_delta
+from genre_spark.posters.delta import LOG, is_delta, list_delta
 from genre_spark.posters.names import file_name, parse_poster_name, readable_name
 from genre_spark.storage.files import filesystem, fingerprint, is_local, join
 
@@ -49,6 +49,7 @@ PARQUETS = (".parquet", ".pq")
 _BOOKKEEPING = "_"  # folders whose names start so hold no data, for Spark and Hadoop too
 _IN_SHARD = r"(?i)^(.*[.](?:tar|parquet|pq))/.*$"
 _DESCEND = "descend"
+_ICEBERG = "/metadata/version-hint.text"  # below the folder of a table of Iceberg
 
 
 def list_folder(
@@ -56,23 +57,30 @@ def list_folder(
 ) -> Iterator[Entry]:
     """Yield what a folder of the source holds; its shards, tar or Parquet files, are not opened.
 
-    Of a Delta table, those are the files of its newest version.
+    Of a Delta table, the source itself or a folder below it, those are the files of its newest
+    version.
 
     Args:
         source: the folder that `paths.posters` names.
         folder: name of a folder below it, "" for itself.
         deep: list its subfolders too; otherwise these are entries (FOLDER).
         follow_links: follow symbolic links that lead out of the source.
+
+    Raises:
+        MissingExtraError: there is a Delta table, and deltalake is not installed.
+        InvalidInputError: a Delta table cannot be read, or there is an Iceberg table.
     """
     system, inner = filesystem(source)
     if not folder and is_delta(source):
         yield from list_delta(source)
         return
     for entry in (
-        _walk_local(Path(inner), folder, deep=deep, follow_links=follow_links)
+        _walk_local(source, Path(inner), folder, deep=deep, follow_links=follow_links)
         if is_local(system)
-        else _walk_remote(system, inner, folder, deep=deep)
+        else _walk_remote(source, system, inner, folder, deep=deep)
     ):
+        if f"/{entry.name}".endswith(_ICEBERG):
+            raise _iceberg(join(source, entry.name).removesuffix(_ICEBERG))
         if _is_of_spark(entry.name.rpartition("/")[2]):
             continue
         is_shard = entry.flaw is None and entry.name.lower().endswith((*TARS, *PARQUETS))
@@ -93,7 +101,15 @@ def _is_of_spark(name: str) -> bool:
     return name == "_SUCCESS" or (name.startswith(".") and name.endswith(".crc"))
 
 
-def _walk_local(root: Path, start: str, *, deep: bool, follow_links: bool) -> Iterator[Entry]:
+def _list_table(source: str, folder: str) -> Iterator[Entry]:
+    """Yield the files of the newest version of a Delta table below the source."""
+    for entry in list_delta(join(source, folder)):
+        yield entry._replace(name=f"{readable_name(folder)}/{entry.name}")
+
+
+def _walk_local(
+    source: str, root: Path, start: str, *, deep: bool, follow_links: bool
+) -> Iterator[Entry]:
     real_root = os.path.realpath(root)
     start = start if (root / start).is_dir() else file_name(start)
     folders, linked = [start], list[str]()
@@ -108,6 +124,10 @@ def _walk_local(root: Path, start: str, *, deep: bool, follow_links: bool) -> It
         if follow_links and place in seen:
             continue  # a link to a folder above it, or to one that has been listed
         seen.add(place)
+        # unlike Path's, this one is no error where the folder may not be entered
+        if folder and os.path.isdir(f"{place}/{LOG}"):  # noqa: PTH112
+            yield from _list_table(source, folder)
+            continue
         try:
             scan = os.scandir(root / folder)
         except OSError as error:
@@ -154,13 +174,20 @@ def _kind_flaw(
 
 
 def _walk_remote(
-    system: fsspec.AbstractFileSystem, root: str, start: str, *, deep: bool
+    source: str, system: fsspec.AbstractFileSystem, root: str, start: str, *, deep: bool
 ) -> Iterator[Entry]:
     base = root.rstrip("/")
     folders = [f"{base}/{start}" if start else base]
     while folders:
         folder = folders.pop()
-        for info in system.ls(folder, detail=True):
+        infos = system.ls(folder, detail=True)
+        if folder != base and any(
+            info["type"] == "directory" and str(info["name"]).rstrip("/") == f"{folder}/{LOG}"
+            for info in infos
+        ):
+            yield from _list_table(source, folder[len(base) + 1 :])
+            continue
+        for info in infos:
             path = str(info["name"]).rstrip("/")
             if path == folder:
                 continue  # object stores list a folder's own marker
@@ -207,12 +234,16 @@ def reject_iceberg(system: fsspec.AbstractFileSystem, source: str, folder: str) 
     Raises:
         InvalidInputError: it is an Iceberg table.
     """
-    if system.exists(join(folder, "metadata/version-hint.text")):
-        raise InvalidInputError(
-            f"paths.posters: {source}: a table of Iceberg, whose folder holds files of earlier "
-            "versions too; write the one wanted as Parquet: "
-            f"spark.read.format('iceberg').load('{source}').write.parquet(FOLDER)"
-        )
+    if system.exists(folder.rstrip("/") + _ICEBERG):
+        raise _iceberg(source)
+
+
+def _iceberg(table: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"paths.posters: {table}: a table of Iceberg, whose folder holds files of earlier "
+        "versions too; write the one wanted as Parquet: "
+        f"spark.read.format('iceberg').load('{table}').write.parquet(FOLDER)"
+    )
 
 
 def shard_of(source: str) -> tuple[str, str]:

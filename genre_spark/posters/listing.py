@@ -90,7 +90,9 @@ def list_posters(source: str, *, follow_links: bool = False, most: int | None = 
         most: files that are listed at most, or None for any number.
 
     Raises:
-        InvalidInputError: the source is not there or is no archive that can be read.
+        InvalidInputError: the source is not there or is no archive that can be read, or it has a
+            table that cannot be.
+        MissingExtraError: it has a Delta table, and deltalake is not installed.
         TooManyPosters: it holds more than `most` files.
     """
     batches: list[pa.RecordBatch] = []

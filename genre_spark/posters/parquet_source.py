@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from genre_spark.errors import InvalidInputError, MissingExtraError
 from genre_spark.posters.archives import DAMAGED_MEMBER, PARQUET, Entry
+from genre_spark.posters.delta import find_delta
 from genre_spark.posters.listing_schema import LISTING_SCHEMA
 from genre_spark.posters.names import NOT_AN_ID, parse_poster_name
 from genre_spark.posters.rejects import TOO_MANY_BYTES, UNREADABLE, Content, ReadFailure
@@ -25,10 +26,11 @@ from genre_spark.schemas import IMAGE, MOVIE_ID
 from genre_spark.storage.arrow_columns import int_column
 from genre_spark.storage.files import filesystem, join
 
-__all__ = ["ParquetPosters", "PosterColumns", "list_rows", "poster_columns"]
+__all__ = ["WEB_LINK", "ParquetPosters", "PosterColumns", "list_rows", "poster_columns"]
 
 NO_ID = "no id"
 BROKEN_PARQUET = "not a whole Parquet file"
+WEB_LINK = "a link to the web, which `genre-spark download-posters` fetches"
 _IDS = (MOVIE_ID, "id")
 _IMAGES = (IMAGE, "bytes", "content", "jpg", "data")
 _ADDRESSES = ("uri", "path", "url", "link", "file")
@@ -98,7 +100,8 @@ def list_rows(
         batches of LISTING_SCHEMA.
 
     Raises:
-        InvalidInputError: the columns are not those of posters, or the source is no whole file.
+        InvalidInputError: the columns are not those of posters, the source is no whole file, or
+            it is a file that a Delta table's log names and that is gone.
     """
     system, inner = filesystem(source)
     start = f"{table.name}/" if table.name else ""
@@ -122,6 +125,8 @@ def list_rows(
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=LISTING_SCHEMA)
     except (OSError, pa.ArrowException) as error:
+        if isinstance(error, FileNotFoundError):
+            _reject_missing(source, table.name)
         if not _is_damage(error):
             raise
         if not table.name:
@@ -129,6 +134,21 @@ def list_rows(
                 f"paths.posters: {source}: not a whole Parquet file: {error}"
             ) from None
         rejects.append((table.name, BROKEN_PARQUET, str(error)[:200]))
+
+
+def _reject_missing(source: str, name: str) -> None:
+    """Refuse a Delta table where a file that is gone is one of its newest version.
+
+    Raises:
+        InvalidInputError: it is.
+    """
+    table = find_delta(source, name)
+    if table is not None:
+        raise InvalidInputError(
+            f"paths.posters: {table}: a Delta table whose log names {join(source, name)}, which is "
+            "not there; expected every file of its newest version: restore the file, or write the "
+            "table anew"
+        ) from None
 
 
 def _list_ids(
@@ -282,9 +302,7 @@ class ParquetPosters:
         together: dict[int, tuple[Any, list[int], list[str]]] = {}
         for place, address in enumerate(addresses):
             if address.partition("://")[0].lower() in _WEB:
-                found[place] = ReadFailure(
-                    UNREADABLE, "a link to the web, which `genre-spark download-posters` fetches"
-                )
+                found[place] = ReadFailure(UNREADABLE, WEB_LINK)
                 continue
             relative = "://" not in address and not address.startswith(("/", "dbfs:", "file:"))
             try:

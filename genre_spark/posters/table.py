@@ -20,7 +20,7 @@ from pyspark import TaskContext
 from pyspark.sql import SparkSession
 
 from genre_spark.config.posters import PostersConfig
-from genre_spark.errors import InvalidInputError
+from genre_spark.errors import InvalidInputError, UserError
 from genre_spark.posters.chunks import ChunkJob, prepare_chunk
 from genre_spark.posters.listing import TooManyPosters, require_posters
 from genre_spark.posters.parts.parted_table import MOST_IN_ONE, prepare_in_parts, recorded_parts
@@ -173,7 +173,7 @@ def _answer_plan(
             yield _answers([plan.to_json()])
         except TooManyPosters:
             yield _answers([None])
-        except InvalidInputError as error:
+        except UserError as error:
             yield _answers([{"error": str(error)}])  # Spark would wrap it into an error of its own
 
 
@@ -256,6 +256,7 @@ def _commit(
     state = {
         "settings": config_fingerprint(config),
         "ledger": plan.ledger,
+        "tries": plan.tries,
         "chunks": list(plan.chunks),
         "receipts": dict(zip(plan.chunks, receipts, strict=True)),
     }

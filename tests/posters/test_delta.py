@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,11 +13,14 @@ import pytest
 
 from genre_spark.config.posters import PostersConfig
 from genre_spark.errors import InvalidInputError, MissingExtraError
-from genre_spark.posters import delta
+from genre_spark.posters import delta, folders
+from genre_spark.posters.archives import FOLDER, SHARD, Entry
 from genre_spark.posters.listing import list_posters, require_posters
+from genre_spark.posters.parquet_source import list_rows
 from genre_spark.posters.parts.listing_tasks import list_in_tasks
 from genre_spark.posters.reading import read_posters
 from genre_spark.posters.table import prepare_posters
+from genre_spark.storage.files import filesystem
 from tests.posters.pictures import jpeg
 
 deltalake = pytest.importorskip("deltalake", reason="deltalake is not installed")
@@ -58,6 +64,84 @@ def test_the_newest_version_is_listed_and_read(table: Path) -> None:
 def test_tasks_list_the_same(spark, table: Path, tmp_path: Path) -> None:
     listed = list_in_tasks(spark, str(table), str(tmp_path / "listing")).collect()
     assert sorted(row["movie_id"] for row in listed) == [1, 3, 4]
+
+
+def test_a_table_below_the_folder_is_listed_in_its_newest_version(
+    spark, table: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    (source / "more").mkdir(parents=True)
+    table.rename(source / "more" / "table")
+    (source / "9.jpg").write_bytes(b"nine")
+    assert rows(source) == {9: b"nine", **{number: bytes([number]) * 9 for number in (1, 3, 4)}}
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "table").symlink_to(source / "more" / "table")
+    linked = list_posters(str(tmp_path / "link"), follow_links=True)
+    assert sorted(linked.posters["movie_id"].to_pylist()) == [1, 3, 4]
+    listed = list_in_tasks(spark, str(source), str(tmp_path / "listing")).collect()
+    assert {row["source"] for row in listed} == set(sources(source))
+    write(source / "more" / "table", [5], mode="overwrite")
+    assert set(rows(source)) == {5, 9}
+
+
+def sources(source: Path) -> list[str]:
+    return list_posters(str(source)).posters["source"].to_pylist()
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_table_below_a_remote_folder_costs_no_request_of_its_own(deep: bool, monkeypatch) -> None:
+    system, root = filesystem(f"memory://a_table_below/{deep}")
+    for name in ("7.jpg", "sub/8.jpg", "sub/table/_delta_log/0.json", "sub/table/old.parquet"):
+        system.pipe(f"{root}/{name}", b"content")
+    asked = Counter[str]()
+    for name in ("ls", "exists", "info"):
+        counted = functools.partial(_count, getattr(type(system), name), name, asked)
+        monkeypatch.setattr(type(system), name, lambda *a, ask=counted, **k: ask(*a, **k))
+    tables = []
+    monkeypatch.setattr(
+        folders,
+        "list_delta",
+        lambda table: tables.append(table) or [Entry("new.parquet", 1, 1, method=SHARD)],
+    )
+    source, found, left = f"memory://a_table_below/{deep}", [], [""]
+    while left:
+        for entry in folders.list_folder(source, left.pop(), deep=deep):
+            (left if entry.method == FOLDER else found).append(entry.name)
+    assert sorted(found) == ["7.jpg", "sub/8.jpg", "sub/table/new.parquet"]
+    assert tables == [f"{source}/sub/table"]
+    assert asked["ls"] == 3
+    assert asked["exists"] <= 1
+
+
+def _count(method, name: str, asked: Counter[str], *arguments, **settings):
+    asked[name] += 1
+    return method(*arguments, **settings)
+
+
+def test_a_percent_sign_in_the_path_is_refused_since_another_folder_would_be_read(
+    table: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "plain", [9])
+    (tmp_path / "plain").rename(tmp_path / "a b")
+    table = table.rename(tmp_path / "a%20b")
+    (tmp_path / "link").symlink_to(table)
+    for source in (table, tmp_path / "link", tmp_path):
+        with pytest.raises(InvalidInputError, match=r"a%20b, of .*expected a path without %"):
+            list_posters(str(source))
+    assert set(rows(tmp_path / "a b")) == {9}
+
+
+def test_a_percent_sign_in_a_partition_is_no_matter(tmp_path: Path) -> None:
+    columns = {"movie_id": [1, 2], "image": [b"one", b"two"], "kind": ["50%25 c#d", "a b"]}
+    deltalake.write_deltalake(str(tmp_path / "table"), pa.table(columns), partition_by=["kind"])
+    assert rows(tmp_path / "table") == {1: b"one", 2: b"two"}
+
+
+def test_a_table_whose_path_is_no_text_is_one_sentence(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    table.rename(tmp_path / "source" / os.fsdecode(b"\xff"))
+    with pytest.raises(InvalidInputError, match="a Delta table that cannot be read"):
+        list_posters(str(tmp_path / "source"))
 
 
 def test_a_posters_table_follows_the_versions(spark, tmp_path: Path) -> None:
@@ -109,11 +193,34 @@ def test_a_log_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
         require_posters(str(tmp_path))
 
 
-def test_a_shallow_clone_is_told_of(table: Path) -> None:
-    file = {"path": "file:///elsewhere/part.parquet", "partitionValues": {"kind": "x"}, "size": 9}
+@pytest.mark.parametrize("place", ["file://", "file:", "dbfs:", "S3://bucket", ""])
+def test_a_shallow_clone_is_told_of(table: Path, place: str) -> None:
+    file = {"path": f"{place}/else/part.parquet", "partitionValues": {"kind": "x"}, "size": 9}
     add_commit(table, {"add": {**file, "modificationTime": 1, "dataChange": True}})
-    with pytest.raises(InvalidInputError, match="a shallow clone: its file file:///elsewhere"):
-        require_posters(str(table))
+    with pytest.raises(InvalidInputError, match=f"a shallow clone: its file {place}/else/part"):
+        list(delta.list_delta(str(table)))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("below", [True, False])
+def test_a_file_of_the_log_that_is_gone_is_one_sentence(
+    spark, table: Path, below: bool, parts: int, tmp_path: Path
+) -> None:
+    source, name = (
+        (tmp_path, f"table/{sources(table)[-1]}") if below else (table, sources(table)[-1])
+    )
+    victim = source / name.rpartition("/")[0]
+    victim.unlink()
+    (tmp_path / "9.jpg").write_bytes(jpeg(seed=9))
+    places = {"table": str(tmp_path / "_posters"), "rejects_table": str(tmp_path / "_rejects")}
+    config = PostersConfig(height=30, width=20, parts=parts)
+    with pytest.raises(InvalidInputError, match=f"{table}: a Delta table .* names {victim}, which"):
+        prepare_posters(spark, str(source), config=config, **places)
+
+
+def test_a_parquet_file_that_goes_while_it_is_listed_is_no_flaw_of_a_table(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        list(list_rows(str(tmp_path), Entry("gone.parquet", 1, 1), []))
 
 
 def test_without_the_extra_its_name_is_said(table: Path, monkeypatch) -> None:

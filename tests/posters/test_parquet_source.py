@@ -14,6 +14,7 @@ from genre_spark.posters.listing import list_posters, require_posters
 from genre_spark.posters.parquet_source import poster_columns
 from genre_spark.posters.reading import read_posters
 from genre_spark.posters.rejects import ReadFailure
+from genre_spark.storage.files import copy_folder
 from tests.posters.pictures import jpeg
 from tests.posters.test_prepare_posters import prepare, rejects, rows, write_posters
 
@@ -144,6 +145,19 @@ def test_iceberg_tables_are_rejected_since_their_folders_hold_old_rows(tmp_path)
     (tmp_path / "metadata" / "version-hint.text").write_text("1")
     with pytest.raises(InvalidInputError, match=r"Iceberg.*format\('iceberg'\).*write\.parquet"):
         require_posters(str(tmp_path))
+
+
+def test_iceberg_tables_below_the_folder_are_rejected_too(spark, tmp_path):
+    (tmp_path / "posters" / "metadata").mkdir(parents=True)
+    write_posters(tmp_path, range(1, 3))
+    (tmp_path / "posters" / "metadata" / "version-hint.text").write_text("1")
+    copy_folder(str(tmp_path), "memory://iceberg_below")
+    for source in (str(tmp_path), "memory://iceberg_below"):
+        with pytest.raises(InvalidInputError, match=f"paths.posters: {source}/posters: .*Iceberg"):
+            list_posters(source)
+    for parts in (1, 2):
+        with pytest.raises(InvalidInputError, match=f"{tmp_path}/posters: a table of Iceberg"):
+            prepare(spark, tmp_path, tmp_path / "_work", parts=parts)
 
 
 def test_a_file_that_is_no_parquet_is_one_sentence(tmp_path):

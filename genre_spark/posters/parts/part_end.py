@@ -108,6 +108,7 @@ def finish_part(job: PartsJob, part: int, *, standing: bool) -> dict[str, Any]:
         "settings": config_fingerprint(job.config),
         "fingerprint": plan["fingerprint"],
         "ledger": plan["ledger"],
+        "tries": plan["tries"],
         "chunks": plan["chunks"],
         "receipts": dict(zip(plan["chunks"], receipts, strict=True)),
         "summary": summary,

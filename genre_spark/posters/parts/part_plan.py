@@ -6,7 +6,7 @@ table has them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from genre_spark.posters.plan.planning import (
     twice_listed,
 )
 from genre_spark.posters.plan.receipts import STATE, done_chunks, receipt_names
+from genre_spark.posters.plan.retries import with_retries
 from genre_spark.schemas import REASON, SOURCE
 from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import filesystem, join, read_checked_json, write_checked_json
@@ -109,7 +110,8 @@ def plan_part(job: PartsJob, part: int) -> dict[str, Any]:
     place, rejects_place = job.places(part)
     base = _base(job, part)
     listed = _list(job, part)
-    digest = listed.digest(config_fingerprint(job.config))
+    base = with_retries(base, listed.posters, job.source, base.elsewhere or place)
+    digest = listed.digest(base.settings_digest(config_fingerprint(job.config)))
     whole = {} if job.anew else done_chunks(place, rejects_place, base.receipts)
     stands = base.elsewhere is None and whole.keys() >= set(base.digests)
     answer = {"part": part, "fingerprint": digest, "standing": True, "todo": 0, "fresh": 0}
@@ -142,7 +144,8 @@ def _base(job: PartsJob, part: int) -> Ledger:
         return own
     mine = slots(whole.rows) % job.parts == part
     rows = whole.rows.filter(pa.array(mine)).combine_chunks()
-    return Ledger(rows, whole.chunk_of_row[mine], whole.digests, {}, elsewhere=job.table)
+    chunk_of_row = whole.chunk_of_row[mine]
+    return replace(whole, rows=rows, chunk_of_row=chunk_of_row, elsewhere=job.table)
 
 
 def _stands(job: PartsJob, part: int, digest: str) -> bool:

@@ -103,6 +103,8 @@ def cut_chunks(
     )
     both = here.join(there, keys=KEY, join_type="inner")
     mine, theirs = both["here"].to_numpy(), both["there"].to_numpy()
+    if base.again is not None:
+        mine, theirs = mine[~base.again[theirs]], theirs[~base.again[theirs]]
     chunk_of_mine = np.full(posters.num_rows, -1)
     chunk_of_mine[mine] = base.chunk_of_row[theirs]
     total = np.bincount(base.chunk_of_row, minlength=len(base.digests))

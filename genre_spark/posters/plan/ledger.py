@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,9 @@ class Ledger:
         receipts: digest -> receipt.
         elsewhere: folder of the table that has the chunks, where it is another one; they cannot
             stand as they are then, but what they hold need not be decoded again.
+        again: which rows are to be read again, although they are listed as they were; None for
+            none of them.
+        tries: digest of the rows that were read again since the table was made anew, or "".
     """
 
     rows: pa.Table
@@ -52,6 +55,8 @@ class Ledger:
     digests: Sequence[str]
     receipts: dict[str, dict[str, Any]]
     elsewhere: str | None = None
+    again: npt.NDArray[np.bool_] | None = None
+    tries: str = ""
 
     @classmethod
     def empty(cls) -> Ledger:
@@ -64,6 +69,7 @@ class Ledger:
         state = read_checked_json(join(table, STATE))
         if state is None or state["settings"] != settings or "ledger" not in state:
             return cls.empty()
+        tries = state.get("tries", "")
         system, inner = filesystem(join(table, state["ledger"]))
         try:
             with system.open(inner, "rb") as file:
@@ -72,12 +78,19 @@ class Ledger:
                 sizes = [ledger.metadata.row_group(index).num_rows for index in groups]
                 rows = ledger.read()
         except (OSError, pa.ArrowException):
-            return cls.empty()  # damaged: finished chunks are found again by their digests
+            # damaged: finished chunks are found again by their digests
+            return replace(cls.empty(), tries=tries)
         if len(sizes) != len(state["chunks"]):
-            return cls.empty()
-        return cls(
-            rows, np.repeat(np.arange(len(sizes)), sizes), state["chunks"], state["receipts"]
-        )
+            return replace(cls.empty(), tries=tries)
+        chunk_of_row = np.repeat(np.arange(len(sizes)), sizes)
+        return cls(rows, chunk_of_row, state["chunks"], state["receipts"], tries=tries)
+
+    def settings_digest(self, settings: str) -> str:
+        """Return the digest of the settings, another one after posters were read again.
+
+        Chunks and tables that hold the same posters as before, with more of them read, are others.
+        """
+        return fingerprint(settings, self.tries) if self.tries else settings
 
 
 def write_ledger(

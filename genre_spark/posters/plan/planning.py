@@ -29,6 +29,7 @@ from genre_spark.posters.plan.cutting import cut_chunks, rows_per_chunk
 from genre_spark.posters.plan.ledger import KEY, PLAN_SCHEMA, Ledger, write_ledger
 from genre_spark.posters.plan.placeholders import PLACEHOLDER, PLACEHOLDER_FROM, hash_candidates
 from genre_spark.posters.plan.receipts import done_chunks
+from genre_spark.posters.plan.retries import with_retries
 from genre_spark.posters.rejects import write_rejects
 from genre_spark.schemas import MOVIE_ID, SOURCE
 from genre_spark.storage.arrow_columns import int_column, table_digest, text_column
@@ -68,6 +69,7 @@ class Plan:
         listed: files with a poster's name.
         fresh: posters that have to be decoded.
         gone: posters of the earlier table that have left the source or changed there.
+        tries: digest of the posters that were read again since the table was made anew, or "".
     """
 
     fingerprint: str
@@ -80,6 +82,7 @@ class Plan:
     listed: int
     fresh: int
     gone: int
+    tries: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -142,7 +145,8 @@ def plan_posters(
     settings = config_fingerprint(config)
     base = Ledger.empty() if anew else Ledger.read(table, settings)
     listed = _list(source, base, config, most)
-    digest = listed.digest(settings)
+    base = with_retries(base, listed.posters, source, table)
+    digest = listed.digest(base.settings_digest(settings))
     whole = {} if anew else done_chunks(table, rejects_table, base.receipts)
     if not anew and whole.keys() >= set(base.digests) and _stands(table, rejects_table, digest):
         return Plan(
@@ -176,7 +180,8 @@ def plan_listed(
     """
     posters, rejected = listed.posters, listed.rejected
     groups = cut_chunks(posters, base, rows_per_chunk(config), even=even)
-    ledger, chunks = write_ledger(table, digest, groups, config_fingerprint(config))
+    settings = base.settings_digest(config_fingerprint(config))
+    ledger, chunks = write_ledger(table, digest, groups, settings)
     fresh = sum(
         int(pc.sum(pc.equal(group["origin"], "")).as_py() or 0)
         for group, known in groups
@@ -185,6 +190,7 @@ def plan_listed(
     done = {chunk: whole[chunk] for chunk in chunks if chunk in whole}
     kept = sum(group.num_rows for group, known in groups if known is not None)
     moved = posters.num_rows - fresh - kept
+    again = 0 if base.again is None else int(base.again.sum())
     return Plan(
         fingerprint=digest,
         ledger=ledger,
@@ -195,7 +201,8 @@ def plan_listed(
         reject_counts=dict(Counter(reason for _, reason, _ in rejected)),
         listed=posters.num_rows + len(rejected),
         fresh=fresh,
-        gone=base.rows.num_rows - kept - moved,
+        gone=base.rows.num_rows - kept - moved - again,
+        tries=base.tries,
     )
 
 
@@ -204,10 +211,11 @@ def posters_stand(source: str, table: str, rejects_table: str, config: PostersCo
     settings = config_fingerprint(config)
     base = Ledger.read(table, settings)
     whole = done_chunks(table, rejects_table, base.receipts)
-    up_to_date = whole.keys() >= set(base.digests)
-    return up_to_date and _stands(
-        table, rejects_table, _list(source, base, config, None).digest(settings)
-    )
+    if not whole.keys() >= set(base.digests):
+        return False
+    listed = _list(source, base, config, None)
+    base = with_retries(base, listed.posters, source, table)
+    return _stands(table, rejects_table, listed.digest(base.settings_digest(settings)))
 
 
 def _list(source: str, base: Ledger, config: PostersConfig, most: int | None) -> Listed:
