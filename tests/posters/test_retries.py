@@ -66,6 +66,22 @@ def test_a_poster_that_has_come_to_its_address_is_prepared_and_no_other(
     assert rejects(spark, work) == rejects(spark, tmp_path / "fresh")
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_posters_that_changed_at_their_addresses_are_others_after_a_forced_run(
+    spark, source, tmp_path, parts
+):
+    work = tmp_path / "work"
+    first = prepare(spark, source, work, parts=parts)
+    (source.parent / "files" / "7.jpg").write_bytes(jpeg(60, 60, seed=99))
+    assert prepare(spark, source, work, parts=parts).unchanged
+    forced = prepare(spark, source, work, parts=parts, anew=True)
+    assert forced.decoded == 40
+    assert forced.manifest.fingerprint != first.manifest.fingerprint  # later stages look at it
+    assert prepare(spark, source, work, parts=parts).unchanged
+    prepare(spark, source, tmp_path / "fresh", parts=parts)
+    assert rows(work).equals(rows(tmp_path / "fresh"))
+
+
 def test_a_table_that_stands_is_looked_at_without_spark(spark, source, tmp_path):
     prepare(spark, source, tmp_path / "work")
     places = {

@@ -28,7 +28,7 @@ from genre_spark.posters.plan.planning import (
     twice_listed,
 )
 from genre_spark.posters.plan.receipts import STATE, done_chunks, receipt_names
-from genre_spark.posters.plan.retries import with_retries
+from genre_spark.posters.plan.retries import nothing_known, with_retries
 from genre_spark.schemas import REASON, SOURCE
 from genre_spark.storage.arrow_columns import int_column, text_column
 from genre_spark.storage.files import filesystem, join, read_checked_json, write_checked_json
@@ -110,7 +110,10 @@ def plan_part(job: PartsJob, part: int) -> dict[str, Any]:
     place, rejects_place = job.places(part)
     base = _base(job, part)
     listed = _list(job, part)
-    base = with_retries(base, listed.posters, job.source, base.elsewhere or place)
+    if job.anew:
+        base = nothing_known(listed.posters)
+    else:
+        base = with_retries(base, listed.posters, job.source, base.elsewhere or place)
     digest = listed.digest(base.settings_digest(config_fingerprint(job.config)))
     whole = {} if job.anew else done_chunks(place, rejects_place, base.receipts)
     stands = base.elsewhere is None and whole.keys() >= set(base.digests)

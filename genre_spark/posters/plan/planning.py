@@ -29,7 +29,7 @@ from genre_spark.posters.plan.cutting import cut_chunks, rows_per_chunk
 from genre_spark.posters.plan.ledger import KEY, PLAN_SCHEMA, Ledger, write_ledger
 from genre_spark.posters.plan.placeholders import PLACEHOLDER, PLACEHOLDER_FROM, hash_candidates
 from genre_spark.posters.plan.receipts import done_chunks
-from genre_spark.posters.plan.retries import with_retries
+from genre_spark.posters.plan.retries import nothing_known, with_retries
 from genre_spark.posters.rejects import write_rejects
 from genre_spark.schemas import MOVIE_ID, SOURCE
 from genre_spark.storage.arrow_columns import int_column, table_digest, text_column
@@ -145,7 +145,10 @@ def plan_posters(
     settings = config_fingerprint(config)
     base = Ledger.empty() if anew else Ledger.read(table, settings)
     listed = _list(source, base, config, most)
-    base = with_retries(base, listed.posters, source, table)
+    if anew:
+        base = nothing_known(listed.posters)
+    else:
+        base = with_retries(base, listed.posters, source, table)
     digest = listed.digest(base.settings_digest(settings))
     whole = {} if anew else done_chunks(table, rejects_table, base.receipts)
     if not anew and whole.keys() >= set(base.digests) and _stands(table, rejects_table, digest):

@@ -5,6 +5,7 @@ Their stamps are those of the table, which does not change when a file appears a
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,7 +24,7 @@ from genre_spark.schemas import MOVIE_ID
 from genre_spark.storage.arrow_columns import int_column, table_digest
 from genre_spark.storage.files import fingerprint
 
-__all__ = ["with_retries"]
+__all__ = ["nothing_known", "with_retries"]
 
 _ROW = "row"
 _BATCH = 10_000
@@ -59,6 +60,19 @@ def with_retries(base: Ledger, posters: pa.Table, source: str, table: str) -> Le
     again[found] = True
     tried = base.rows.select(KEY).take(int_column(found, pa.int64()))
     return replace(base, again=again, tries=fingerprint(base.tries, table_digest(tried)))
+
+
+def nothing_known(posters: pa.Table) -> Ledger:
+    """Return the ledger of a table that is made anew.
+
+    What a Parquet table names by address may hold other bytes than in the last run. Its chunks and
+    the table are others than before, so that later stages notice.
+
+    Args:
+        posters: rows of PLAN_SCHEMA, what is listed now.
+    """
+    named = pc.any(pc.equal(posters["method"], PARQUET)).as_py()
+    return replace(Ledger.empty(), tries=uuid.uuid4().hex if named else "")
 
 
 def _lost_rows(base: Ledger, table: str) -> np.ndarray:
