@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark import TaskContext
+from pyspark.sql import functions as F
 
 from genre_spark.evaluation.passes.batch_sums import group_sums
 from genre_spark.evaluation.passes.decisions import decide_labels
 from genre_spark.evaluation.passes.threshold_curves import count_thresholds
 from genre_spark.evaluation.scores import EXACT_MATCH, FIXED, MICRO_F1, NO_RULE, PER_LABEL
 from genre_spark.multilabel import MultilabelEvaluator, ThresholdTuner
+from genre_spark.multilabel.evaluation.metric_sums import (
+    collect_metrics_by_group,
+    group_curves,
+    group_points,
+    integrate_dealt,
+)
+from genre_spark.multilabel.evaluation.threshold_search import search_dealt
+from genre_spark.multilabel.matrices import decode_arrays
 from genre_spark.pipelines.evaluation.measuring.evaluation_passes import (
     count_curves,
     fit_model_thresholds,
@@ -23,7 +34,7 @@ from genre_spark.pipelines.evaluation.measuring.gathered import gather
 from genre_spark.pipelines.evaluation.measuring.model_evaluation import PredictedModel
 from genre_spark.schemas import PREDICTIONS_SCHEMA
 from genre_spark.storage.tables import Table, write_table
-from genre_spark.workers.groups import split_groups
+from genre_spark.workers.groups import deal_groups, split_dealt, split_groups
 
 SPLITS = ("validation", "test")
 HALVES = {"first": 0, "second": 3, "third": 0}
@@ -40,6 +51,72 @@ def test_rows_of_a_group_come_together_and_in_order():
     ]
     found = [(group, batch.column(0).to_pylist()) for group, batch in split_groups(batches)]
     assert found == [(1, [10, 11, 12]), (2, [20, 21]), (3, [30])]
+
+
+def test_groups_that_were_dealt_come_one_after_another(spark):
+    rows = spark.range(100).select((F.col("id") % 7).cast("int").alias("grp"), "id")
+
+    def count(batches):
+        for group, parts in split_dealt(batches):
+            numbers = [number for rows in parts for number in rows.column(0).to_pylist()]
+            total = {"grp": [group], "rows": [len(numbers)], "total": [sum(numbers)]}
+            yield pa.RecordBatch.from_pydict(total)
+
+    for tasks in (1, 3):
+        dealt = deal_groups(rows.repartition(4), tasks).mapInArrow(
+            count, "grp long, rows long, total long"
+        )
+        found = sorted(tuple(row) for row in dealt.collect())
+        members = [range(group, 100, 7) for group in range(7)]
+        assert found == [(group, len(ids), sum(ids)) for group, ids in enumerate(members)]
+
+
+def _curves(number, batch):
+    truth, scores = (decode_arrays(batch.column(place), "rows") for place in (0, 1))
+    yield group_curves(truth, np.ones(len(truth)), scores, group=number)
+
+
+def _search(batches):
+    return search_dealt(batches, rules=["f1_micro"], cardinality=None, half_samples={})
+
+
+@pytest.mark.parametrize("reduce", [partial(integrate_dealt, _curves), _search])
+def test_a_task_ends_a_group_before_it_goes_on_to_the_next(reduce):
+    taken = []
+
+    def batches():
+        for group in (0, 0, 1, 1, 2, 2):
+            taken.append(group)
+            rows = {"truth": [[1.0, 0.0]], "scores": [[0.7, 0.2]], "weight": [1.0]}
+            yield pa.RecordBatch.from_pydict({"grp": pa.array([group], pa.int32()), **rows})
+
+    seen = [(part.column(0)[0].as_py(), list(taken)) for part in reduce(batches())]
+    assert seen == [
+        (0, [0, 0, 1]),  # the first row of the next one says that a group has ended
+        (1, [0, 0, 1, 1, 2]),
+        (2, [0, 0, 1, 1, 2, 2]),
+    ]
+
+
+def test_tasks_that_make_curves_share_the_groups_evenly(spark, tmp_path):
+    rows = spark.range(80).select(
+        (F.col("id") % 8).cast("int").alias("grp"),
+        F.array((F.col("id") % 3 > 0).cast("double")).alias("truth"),
+        F.array(F.col("id") / 80).alias("scores"),
+    )
+
+    def sums(number, batch):
+        truth, scores = (decode_arrays(batch.column(place), "rows") for place in (0, 1))
+        weight = np.ones(len(truth))
+        yield group_points(truth, weight, scores=scores, group=number, curves=False)
+
+    def curves(number, batch):
+        (tmp_path / f"{TaskContext.get().partitionId()}-{number}").touch()
+        yield from _curves(number, batch)
+
+    assert set(collect_metrics_by_group(rows, sums, curves, tasks=4)) == set(range(8))
+    tasks = [path.name.split("-")[0] for path in tmp_path.iterdir()]
+    assert sorted(tasks) == [str(task) for task in range(4) for _ in range(2)]
 
 
 @pytest.fixture(scope="module")

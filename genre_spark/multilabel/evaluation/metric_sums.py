@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,13 @@ from genre_spark.multilabel.evaluation.metrics import (
 )
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
 from genre_spark.multilabel.matrices import Matrix, check_labels, decode_arrays
-from genre_spark.workers.groups import gather_in_one_task, split_gathered, split_groups
+from genre_spark.workers.groups import (
+    deal_groups,
+    gather_in_one_task,
+    split_dealt,
+    split_gathered,
+    split_groups,
+)
 from genre_spark.workers.tasks import short_task
 
 __all__ = [
@@ -35,6 +42,7 @@ __all__ = [
     "collect_metrics_in_one_task",
     "group_curves",
     "group_points",
+    "integrate_dealt",
 ]
 
 POINTS = "grp int, name string, curve int, score double, positive double, negative double"
@@ -52,7 +60,6 @@ _ARROW = pa.schema(
 _CURVE = "curve"
 _Point = tuple[str, int, float, float, float]
 GroupPoints = Callable[[int, pa.RecordBatch], Iterable[pa.RecordBatch]]
-Task = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True)
@@ -232,7 +239,12 @@ def collect_metrics_in_one_task(
         rows: the number of a row's group, then the columns that the function reads.
         points: returns the points of some rows of a group; it runs on an executor.
     """
-    reduced = gather_in_one_task(rows).mapInArrow(_reducing(points, split_gathered), AREAS)
+
+    def reduce(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        made = (part for group, rows in split_gathered(batches) for part in points(group, rows))
+        yield from _integrate(made)
+
+    reduced = gather_in_one_task(rows).mapInArrow(short_task(reduce), AREAS)
     return _by_group(reduced.collect())
 
 
@@ -248,7 +260,8 @@ def collect_metrics_by_group(
         rows: the number of a row's group, then the columns that the functions read.
         sums: returns the sums of some rows of a group; it runs on an executor.
         curves: returns the points of curves of some rows of a group, likewise.
-        tasks: that share the groups.
+        tasks: number of tasks that the groups are dealt out to; each holds the points of one group
+            at a time.
     """
 
     def add_up(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -257,23 +270,31 @@ def collect_metrics_by_group(
 
     summed = rows.mapInArrow(short_task(add_up), POINTS).groupBy("grp", "name", "curve")
     totals = summed.agg(*(F.sum(name).alias(name) for name in ("positive", "negative")))
-    whole_groups = rows.repartition(tasks, rows.columns[0])
-    areas = whole_groups.mapInArrow(_reducing(curves, split_groups), AREAS)
+    reduce = short_task(partial(integrate_dealt, curves))
+    areas = deal_groups(rows, tasks).mapInArrow(reduce, AREAS)
     return _by_group([*totals.collect(), *areas.collect()])
 
 
-def _reducing(points: GroupPoints, split: Callable[..., Iterator[Any]]) -> Task:
-    """Return a task that integrates the curves of the groups that it has whole."""
+def integrate_dealt(
+    curves: GroupPoints, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Integrate the curves of one group after another: the points of one at a time are held.
 
-    def reduce(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        found: dict[int, list[pa.RecordBatch]] = {}
-        for number, batch in split(batches):
-            for part in points(number, batch):
-                found.setdefault(part.column(0)[0].as_py(), []).append(part)
-        for group in list(found):
-            yield integrate_curves(found.pop(group))
+    Args:
+        curves: returns the points of curves of some rows of a group.
+        batches: of `deal_groups`.
+    """
+    for group, parts in split_dealt(batches):
+        yield from _integrate(part for rows in parts for part in curves(group, rows))
 
-    return short_task(reduce)
+
+def _integrate(points: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Return the areas of all curves, whose points are held until the last one is there."""
+    found: dict[int, list[pa.RecordBatch]] = {}
+    for part in points:
+        found.setdefault(part.column(0)[0].as_py(), []).append(part)
+    for group in list(found):
+        yield integrate_curves(found.pop(group))
 
 
 def _by_group(rows: list[Row]) -> dict[int, MultilabelMetrics]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +23,16 @@ from genre_spark.multilabel.evaluation.metrics import curve_points
 from genre_spark.multilabel.evaluation.score_curves import with_running_sums
 from genre_spark.multilabel.matrices import Matrix, check_labels, decode_arrays
 from genre_spark.numeric.splitmix import mix64
-from genre_spark.workers.groups import split_groups
+from genre_spark.workers.groups import deal_groups, split_dealt, split_groups
 from genre_spark.workers.tasks import short_task
 
-__all__ = ["RULES", "BestThresholds", "find_group_thresholds", "find_thresholds"]
+__all__ = [
+    "RULES",
+    "BestThresholds",
+    "find_group_thresholds",
+    "find_thresholds",
+    "search_dealt",
+]
 
 Vector = NDArray[np.float64]
 _Points = tuple[NDArray[np.int64], Vector, Vector, Vector]
@@ -91,9 +98,9 @@ def find_group_thresholds(
         rules: some of RULES.
         cardinality: label cardinality to reproduce; None takes that of a group's rows.
         half_samples: group -> number of half samples; none where it is not named.
-        group_tasks: number of tasks that share the groups, where a task can hold any of them whole:
-            much faster than Spark's sorting, as all curves of a group are made of the same numbers.
-            0 where it cannot.
+        group_tasks: number of tasks that the groups are dealt out to, where a task can hold any of
+            them whole, one at a time: much faster than Spark's sorting, as all curves of a group
+            are made of the same numbers. 0 where it cannot.
 
     Raises:
         InvalidInputError: there is a row that cannot be used.
@@ -103,20 +110,11 @@ def find_group_thresholds(
         for group, batch in split_groups(batches):
             yield from _group_points(group, _Rows.of(batch), rules, half_samples.get(group, 0))
 
-    def reduce(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        found: dict[int, list[_Rows]] = {}
-        for group, batch in split_groups(batches):
-            found.setdefault(group, []).append(_Rows.of(batch))
-        for group in list(found):
-            whole = _Rows.together(found.pop(group))
-            for part in _group_points(group, whole, rules, half_samples.get(group, 0)):
-                yield best_points([part], cardinality)
-
     if group_tasks:
-        whole_groups = (
-            rows.coalesce(1) if group_tasks == 1 else rows.repartition(group_tasks, "grp")
+        reduce = partial(
+            search_dealt, rules=rules, cardinality=cardinality, half_samples=half_samples
         )
-        best = whole_groups.mapInArrow(short_task(reduce), BEST)
+        best = deal_groups(rows, group_tasks).mapInArrow(short_task(reduce), BEST)
     else:
         best = _best_points(rows.mapInArrow(short_task(points), _COLUMNS), rules, cardinality)
     by_rule: dict[tuple[int, str], list[Row]] = {}
@@ -126,6 +124,30 @@ def find_group_thresholds(
         (group, rule): _best(found, rule, cardinality, half_samples.get(group, 0))
         for (group, rule), found in by_rule.items()
     }
+
+
+def search_dealt(
+    batches: Iterable[pa.RecordBatch],
+    *,
+    rules: Sequence[str],
+    cardinality: float | None,
+    half_samples: Mapping[int, int],
+) -> Iterator[pa.RecordBatch]:
+    """Return the best points of one group after another: the rows of one at a time are held.
+
+    Args:
+        batches: of `deal_groups`, columns of `find_group_thresholds`.
+        rules: some of RULES.
+        cardinality: label cardinality to reproduce; None takes that of a group's rows.
+        half_samples: group -> number of half samples.
+    """
+
+    def search(group: int, rows: _Rows) -> Iterator[pa.RecordBatch]:
+        for part in _group_points(group, rows, rules, half_samples.get(group, 0)):
+            yield best_points([part], cardinality)
+
+    for group, parts in split_dealt(batches):
+        yield from search(group, _Rows.together([_Rows.of(part) for part in parts]))
 
 
 def _best(

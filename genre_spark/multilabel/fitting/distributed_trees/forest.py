@@ -27,13 +27,13 @@ from genre_spark.multilabel.fitting.distributed_trees.table import (
     choose_layout,
     count_partitions,
     row_bytes,
-    spread,
 )
 from genre_spark.multilabel.fitting.distributed_trees.trees import GrowingTree
 from genre_spark.multilabel.fitting.statistics import RowCheck, TrainingStatistics
 from genre_spark.multilabel.models.forests import ForestArrays, ForestScorer
 from genre_spark.spark.session import count_task_slots
 from genre_spark.storage.caching import cached
+from genre_spark.workers.spreading import partition_keys
 from genre_spark.workers.tasks import short_task
 
 __all__ = ["fit_distributed"]
@@ -120,7 +120,9 @@ def _finish_group(
     total = float(rows.sum()) * table.row_bytes
     tasks = min(len(small), max(math.ceil(total / _FINISHED), table.partitions))
     share = np.minimum((np.cumsum(rows) - rows) * tasks // rows.sum(), tasks - 1).astype(np.int64)
-    sending = RowsOfNodes(table.layout, small.routing(trees, settings.draws), spread(tasks)[share])
+    sending = RowsOfNodes(
+        table.layout, small.routing(trees, settings.draws), partition_keys(tasks)[share]
+    )
     pairs = list(zip(small.trees, small.nodes, strict=True))
     names = [name for name in forest.estimator_params if name != "random_state"]
     tree = clone(forest.estimator).set_params(**{name: getattr(forest, name) for name in names})

@@ -20,6 +20,7 @@ from genre_spark.multilabel.fitting.distributed_trees.draws import Occurrences, 
 from genre_spark.multilabel.fitting.statistics import RowCheck, TrainingStatistics
 from genre_spark.multilabel.fitting.training_data import pack_training, unpack_training
 from genre_spark.multilabel.matrices import is_sparse
+from genre_spark.workers.spreading import partition_keys
 from genre_spark.workers.tasks import short_task
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "count_partitions",
     "row_bytes",
     "single_features",
-    "spread",
 ]
 
 _SAMPLED = 20_000  # rows whose values decide where thresholds are
@@ -95,7 +95,7 @@ def bin_table(
     exact, and so the same in any order.
     """
     unit = 2.0 ** (math.ceil(math.log2(statistics.weight)) - _EXACT)
-    numbers = spread(partitions)
+    numbers = partition_keys(partitions)
 
     def bin_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -128,32 +128,3 @@ def single_features(features: Any) -> NDArray[np.float32] | csr_matrix:
     """Return features as float32, in which trees compare them; too large ones are infinite."""
     with np.errstate(over="ignore"):
         return features.astype(np.float32)
-
-
-def spread(partitions: int) -> NDArray[np.int32]:
-    """Return a number per partition that Spark's hash partitioning sends there.
-
-    Any numbers would do: others fill partitions unevenly.
-    """
-    found: dict[int, int] = {}
-    number = 0
-    while len(found) < partitions:
-        found.setdefault(_murmur3(number) % partitions, number)
-        number += 1
-    return np.array([found[place] for place in range(partitions)], dtype=np.int32)
-
-
-def _murmur3(number: int) -> int:
-    """Return Spark's hash of an int, signed: Murmur3 (x86, 32 bits) with seed 42."""
-    mask = 2**32 - 1
-
-    def turn(value: int, bits: int) -> int:
-        return (value << bits | value >> (32 - bits)) & mask
-
-    mixed = turn(number * 0xCC9E2D51 & mask, 15) * 0x1B873593 & mask
-    found = turn(42 ^ mixed, 13) * 5 + 0xE6546B64 & mask
-    found ^= 4
-    found = (found ^ found >> 16) * 0x85EBCA6B & mask
-    found = (found ^ found >> 13) * 0xC2B2AE35 & mask
-    found ^= found >> 16
-    return found - 2**32 if found >= 2**31 else found

@@ -20,7 +20,7 @@ __all__ = ["Gathered", "gather"]
 
 GROUP = "grp"
 _FEW = 2**18  # labels of rows: 6 MB
-_LARGEST_GROUP = 2**20  # labels of rows: 0.3 GB in a task that makes their curves
+_LARGEST_GROUP = 2**20  # labels of rows: 0.4 GB in a task that makes their curves
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Gathered:
             has none) and prediction, array<double>.
         in_one_task: whether one task may hold all rows; a job of one task for a few hundred movies
             takes a tenth of the time of one that shuffles their sums.
-        group_tasks: number of tasks that share the groups, where one may hold any of them; else 0.
+        group_tasks: number of tasks that the groups are dealt out to, where a task can hold any of
+            them, one at a time; else 0.
     """
 
     places: Mapping[int, tuple[PredictedModel, str]]
