@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from genre_spark.config import Config, load_config
-from genre_spark.errors import GenreSparkError, UserError
+from genre_spark.errors import GenreSparkError, InvalidConfigError, UserError
 from genre_spark.pipelines.stage_list import STAGES
 from genre_spark.redaction import redact
 
@@ -20,11 +20,13 @@ _SHOWN = 5  # files per stage
 def main(arguments: Sequence[str]) -> int:
     """Compare sizes and checksums of all tables and models; return 0 where all are whole, else 1.
 
-    What is damaged is printed with the command that makes it again.
+    What is damaged is printed with the command that makes it again. Where no stage has stored
+    anything, 2 is returned: the work folder is another one.
     """
     options = _parser().parse_args(arguments)
     try:
         config = load_config(options.config, options.overrides)
+        _require_a_result(config)
         damaged = find_damaged(config, full=not options.quick)
     except GenreSparkError as error:
         print(redact(f"genre-spark: verify: {error}"), file=sys.stderr)
@@ -39,6 +41,14 @@ def main(arguments: Sequence[str]) -> int:
             print(f"... and {len(flaws) - _SHOWN:,} more files of {stage}")
         print(redact(f"  made again by: genre-spark {stage} --config {words} --force"))
     return 1
+
+
+def _require_a_result(config: Config) -> None:
+    if not any(entry.load().has_record(config) for entry in STAGES.values()):
+        raise InvalidConfigError(
+            f"paths.work: {config.paths.work}, where no stage has stored anything; expected the "
+            "work folder of a run"
+        )
 
 
 def find_damaged(config: Config, *, full: bool) -> dict[str, list[str]]:

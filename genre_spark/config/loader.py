@@ -71,7 +71,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         _override(values, word)
     config = build_config(values)
     if folder != file.absolute().parent:
-        logger.info("recipe %s of the package; it writes to %s", file.name, config.paths.work)
+        logger.info("recipe %s of the package; its paths start at %s", file.name, folder.parent)
     return config
 
 

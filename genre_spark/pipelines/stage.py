@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from genre_spark import __version__
 from genre_spark.config import Config
-from genre_spark.errors import DamagedTableError, MissingTableError
+from genre_spark.errors import DamagedTableError, MissingTableError, UserError
 from genre_spark.pipelines.stage_result import StageResult, read_result, record_result
 from genre_spark.progress import show_progress
 from genre_spark.spark.connect import session_settings
@@ -219,15 +219,24 @@ class Stage:
         done = read_checked_json(self._record(config))
         if done is None:
             return (
-                [f"{self._record(config)}: changed or cut off"] if self._has_record(config) else []
+                [f"{self._record(config)}: changed or cut off"] if self.has_record(config) else []
             )
         found = find_damage(config.paths.work, read_states(done.get("files")), full=full)
+        other = self._is_of_another_recipe(config, done.get("fingerprint"))
         for output in self._outputs(config):
             flaws = output.damage(full=full)
+            if other and not isinstance(output, Table):
+                continue  # whether it is whole depends on the recipe
             if not flaws and not output.is_whole():
                 flaws = [f"{output.path}: its manifest is missing, cut off or changed"]
             found += flaws
         return found
+
+    def _is_of_another_recipe(self, config: Config, recorded: object) -> bool:
+        try:
+            return self.check(config) != recorded
+        except UserError:
+            return False  # what it reads is gone, which nobody can tell from another recipe
 
     def check(self, config: Config) -> str:
         """Return the digest of everything that the result depends on.
@@ -270,7 +279,8 @@ class Stage:
         }
         write_checked_json(self._record(config), value)
 
-    def _has_record(self, config: Config) -> bool:
+    def has_record(self, config: Config) -> bool:
+        """Return whether the stage has ever stored a result in the work folder."""
         system, inner = filesystem(self._record(config))
         return bool(system.exists(inner))
 

@@ -261,6 +261,17 @@ def test_a_file_that_cannot_be_used_at_all_is_told_in_a_sentence(
     assert caught.value.exit_code == 2
 
 
+def test_a_run_that_finds_nothing_leaves_the_rejects_of_the_result_that_stands(
+    group, make_config
+) -> None:
+    content = b"id,genre\n1,Drama\nx,Drama\n2,Horror\n"
+    group(content)
+    with pytest.raises(InvalidInputError, match="none of its 3 rows can be used"):
+        group(content, vocabulary=["Opera"], unknown="reject")
+    stands = [row["reason"] for row in read_rows(make_config().paths.rejects("genres"))]
+    assert stands == ["id is not a number"]
+
+
 def test_a_missing_file_and_a_wrong_vocabulary_are_told(spark, make_config) -> None:
     with pytest.raises(InvalidInputError, match=r"genres\.csv: no such file"):
         run(spark, make_config())

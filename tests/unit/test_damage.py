@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -144,6 +145,42 @@ def test_verify_names_every_damaged_file_and_the_command_that_makes_it_again(
         words = f"--config {recipe} {server.replace('ann:pa55word', '***')} --force"
         assert f"genre-spark {stage.name} {words}" in shown
         stage(None, config, force=True)
+
+
+def test_a_folder_without_results_is_not_called_whole(stage, config, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(verify, "STAGES", {stage.name: SimpleNamespace(load=lambda: stage)})
+    recipe = str(Path(config.paths.work).parent / "recipe.yaml")
+    assert verify.main(["--config", recipe, "paths.work=/nowhere"]) == 2
+    assert "paths.work: /nowhere, where no stage has stored anything" in capsys.readouterr().err
+
+
+def test_a_setting_that_differs_is_no_damage(config, monkeypatch) -> None:
+    """Some outputs are whole for the settings that they were made with alone."""
+
+    class OfOneSeed:
+        path = config.paths.work
+
+        def __init__(self, config: Config) -> None:
+            self.seed = config.seed
+
+        def is_whole(self) -> bool:
+            return self.seed == config.seed
+
+        def damage(self, *, full: bool = False) -> list[str]:
+            return []
+
+    monkeypatch.setattr("genre_spark.pipelines.stage.open_run", open_nothing)
+    made = Stage(
+        lambda *_: StageResult(outputs={}),
+        depends_on=lambda config: [],
+        outputs=lambda config: [OfOneSeed(config)],
+        needs_spark=False,
+    )
+    made(None, config)
+    assert made.damage(config) == []
+    assert made.damage(config.model_copy(update={"seed": 99})) == []
+    monkeypatch.setattr(OfOneSeed, "is_whole", lambda self: False)
+    assert len(made.damage(config)) == 1
 
 
 def test_reading_a_damaged_table_names_the_file_and_the_stage_that_makes_it(stage, config) -> None:

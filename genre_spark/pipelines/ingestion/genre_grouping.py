@@ -141,12 +141,12 @@ def _group_any(lines: DataFrame, layout: CsvLayout, config: Config, fingerprint:
         if survey.cut_genre is not None:
             rows = reject_cut_row(checked, layout, genre=survey.cut_genre)
         rows = apply_cells(rows, survey.cells)
-        write_rejects(rows, survey, config, fingerprint)
-        if not survey.genres:
+        if not survey.genres:  # an earlier result stands, and its rejects with it
             raise InvalidInputError(
                 f"{layout.path}: none of its {survey.rows:,} rows can be used, expected rows of "
                 f"id,genre; {survey.explain_rejects()}"
             )
+        write_rejects(rows, survey, config, fingerprint)
         vocabulary = _vocabulary(config.genres, survey)
         totals = Observation()
         grouped = group_labels(rows.where(F.col(REASON).isNull()), vocabulary=vocabulary)
