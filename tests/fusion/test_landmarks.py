@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from genre_spark.config import LinearModelConfig
 from genre_spark.errors import InvalidInputError
-from genre_spark.fusion import landmarks
+from genre_spark.fusion.linear import landmarks
 from genre_spark.fusion.linear.model import LinearModel, fit_linear, fit_linear_in_folds
 
 PLACES = {"poster_embedding": slice(0, 6)}
