@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.serving.answers_folder import check_answers_folder, write_answers
 from genre_spark.pipelines.serving.find_model import find_movie_model
 from genre_spark.pipelines.serving.new_movies import IMAGE_FILE, ROW_HASH, new_movies
 from genre_spark.pipelines.stage import StageResult, stage
@@ -43,6 +44,7 @@ def _depends_on(config: Config) -> list[object]:
         raise InvalidConfigError(
             "paths.new: not set, expected a folder of movies without genres, or a Parquet table"
         )
+    check_answers_folder(config)
     system, inner = filesystem(config.paths.new)
     stamp = file_digest(config.paths.new) if system.exists(inner) else "missing"
     return [config.paths.new, stamp, config.model]
@@ -81,7 +83,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     rejected = _write_rejects(spark, config, place, tracked.digest)
     outputs = {"predictions": table.path, "rejects": config.paths.rejects("new")}
     if config.paths.new_csv is not None:
-        _write_csv(whole, config.paths.new_csv)
+        write_answers(whole, config.paths.new_csv)
         outputs["csv"] = config.paths.new_csv
     now, noted = (int(facts["now"]), int(facts["noted"])) if facts else (0, 0)
     return StageResult(
@@ -193,17 +195,3 @@ def _write_rejects(
     table.write(rejected_metadata(spark, place), fingerprint=fingerprint)
     counted = table.read(spark).groupBy(REASON).count().orderBy(REASON).collect()
     return {row[REASON]: row["count"] for row in counted}
-
-
-def _write_csv(predictions: DataFrame, folder: str) -> None:
-    flat = predictions.select(
-        MOVIE_ID,
-        "name",
-        F.array_join("genres", "|").alias("genres"),
-        F.to_json("probabilities").alias("probabilities"),
-        F.array_join(_NOTES, "; ").alias(_NOTES),
-        "model",
-        _VERSION,
-        "predicted_at",
-    )
-    flat.write.mode("overwrite").options(header=True, escape='"').csv(folder)
