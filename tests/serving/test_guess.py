@@ -39,6 +39,16 @@ def test_several_posters_make_one_json_list(tmp_path, capsys):
     assert answers[0]["probabilities"] != answers[1]["probabilities"]
 
 
+def test_what_could_not_be_used_is_a_note(tmp_path, capsys):
+    folder = write_package(tmp_path, FOREST)
+    words = ["guess", "--name", "One", "--date", "tomorrow", "--model", folder]
+    assert main([*words, "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["notes"] == ["date not used: 'tomorrow' has no year"]
+    assert main(words) == 0
+    assert "  note: date not used: 'tomorrow' has no year" in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
