@@ -202,3 +202,21 @@ def test_an_answer_that_goes_with_its_movie_is_a_change(spark, tmp_path, catalog
     (catalogue / "movies.csv").write_text(HEADER + "1,One,,,,,\n")
     assert not predict.run(spark, config).reused
     assert sorted(answers(config)) == [1]
+
+
+def test_a_model_that_is_not_there_is_answered_with_those_that_are(spark, tmp_path, catalogue):
+    config = recipe(tmp_path)
+    nope = config.model_copy(update={"model": "nope"})
+    expected = "^model: nope: no such packaged model, expected one of .*/work "
+    with pytest.raises(InvalidInputError, match=expected + r"\(none yet"):
+        predict.run(spark, nope)
+    (tmp_path / "work" / "movie_models").mkdir()
+    for name in ("forest", "linear"):
+        write_package(tmp_path / name, LINEAR)
+        (tmp_path / name / "package").rename(tmp_path / "work" / "movie_models" / name)
+    with pytest.raises(InvalidInputError, match=expected + r"\(forest, linear\), the folder of a"):
+        predict.run(spark, nope)
+    damaged = tmp_path / "package" / "movie_model.json"
+    damaged.write_text("{")
+    with pytest.raises(InvalidInputError, match=r"movie_model\.json: damaged"):
+        predict.run(spark, config)
