@@ -49,7 +49,7 @@ def check_answers_folder(config: Config) -> None:
     for name in ("new", "work", "shared"):
         place = getattr(paths, name)
         if place is not None and _is_within(place, paths.new_csv):
-            raise _unusable(paths.new_csv, f"paths.{name} ({place}) is there")
+            raise _unusable(paths.new_csv, f"it would replace paths.{name} ({place})")
     tables = [paths.table(name) for name in ("movie_predictions", "rejects", "scratch")]
     taken = tables if paths.new is None else [*tables, join(paths.new, "posters")]
     for place in taken:
