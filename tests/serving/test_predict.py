@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as F
 
 from genre_spark.config import Config, build_config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.pipelines import predict
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.serving.answers_folder import write_answers
 from tests.serving.packages import LINEAR, write_package
 from tests.stored_rows import read_rows
 
@@ -67,6 +69,18 @@ def test_answers_take_the_place_of_earlier_answers(spark, tmp_path, catalogue):
     assert sorted(entry.name for entry in catalogue.iterdir()) == ["answers", "movies.csv"]
 
 
+def test_answers_that_cannot_be_written_leave_the_earlier_ones(spark, tmp_path, catalogue):
+    config = recipe(tmp_path, new_csv=f"{catalogue}/answers")
+    predict.run(spark, config)
+    before = {file.name: file.read_bytes() for file in (catalogue / "answers").iterdir()}
+    table = Catalogue(config).movie_predictions.read(spark)
+    failing = table.withColumn("name", F.raise_error(F.lit("no more")).cast("string"))
+    with pytest.raises(Exception, match="no more"):
+        write_answers(failing, str(catalogue / "answers"))
+    assert {file.name: file.read_bytes() for file in (catalogue / "answers").iterdir()} == before
+    assert sorted(entry.name for entry in catalogue.iterdir()) == ["answers", "movies.csv"]
+
+
 @pytest.mark.parametrize(
     "place",
     [
@@ -116,6 +130,8 @@ def test_rows_of_a_table_that_cannot_be_read_are_rejects_as_those_of_csv_files_a
     config = recipe(tmp_path)
     result = predict.run(spark, config)
     assert sorted(answers(config)) == [1, 3, 4, 5]
+    notes = {movie: row["notes"] for movie, row in answers(config).items()}
+    assert notes == {1: [], 3: [], 4: ["date not used: 'tomorrow' has no year"], 5: []}
     line = "4,Four,tomorrow,abc,Infinity"
     assert rejects(config) == [
         ("new", "id is not a number", ",None,,90,3.5"),
