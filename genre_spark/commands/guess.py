@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genre_spark.errors import GenreSparkError, InvalidInputError
+from genre_spark.errors import GenreSparkError, InvalidInputError, made_again_by
 from genre_spark.redaction import redact
-from genre_spark.storage.files import read_checked_json
+from genre_spark.storage.files import file_exists, join, read_checked_json
 
 __all__ = ["main"]
 
@@ -19,6 +19,7 @@ _LISTS = ("countries", "languages", "studios", "people", "themes")
 _TEXTS = ("name", "date", "tagline", "description")
 _NUMBERS = ("minute", "rating", "budget", "revenue", "votes", "popularity")
 _SHOWN = 5
+_WORK = "work/demo"
 _HELP = {
     "languages": "with their kind, such as 'Spoken language English'",
     "people": "with their role, such as 'director Jane Campion'",
@@ -53,10 +54,11 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", nargs="*", metavar="NAME", help=_HELP.get(name))
     parser.add_argument(
         "--model",
-        default="work/demo",
+        default=_WORK,
         metavar="FOLDER",
         help="folder of a packaged model, or a work folder, whose best model is taken; or an "
-        "MLflow URI such as models:/genres@champion (default: %(default)s)",
+        "MLflow URI such as models:/genres@champion, in the store that MLFLOW_TRACKING_URI names "
+        "or in work/demo/mlflow.db (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     return parser
@@ -99,11 +101,18 @@ def _answer(model: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _folder(model: str) -> str:
     if model.startswith(("models:", "runs:")):
-        from genre_spark.config import MlflowConfig  # noqa: PLC0415
-        from genre_spark.tracking.movie_models import fetch_movie_model  # noqa: PLC0415 - mlflow
+        from genre_spark.tracking.movie_models import fetch_package  # noqa: PLC0415 - mlflow
+        from genre_spark.tracking.stores.addresses import open_existing_store  # noqa: PLC0415
 
-        return fetch_movie_model(model, MlflowConfig(), "work/demo")
-    best = read_checked_json(f"{model}/movie_models/best.json")
+        try:
+            store = open_existing_store(_WORK)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"--model {model}: {error}") from None
+        return fetch_package(model, store)
+    path = join(model, "movie_models", "best.json")
+    best = read_checked_json(path)
+    if best is None and file_exists(path):
+        raise InvalidInputError(f"{path}: damaged; {made_again_by('package-models')}")
     return f"{model}/movie_models/{best['model']}" if best else model
 
 

@@ -67,7 +67,9 @@ class PathsConfig(Section):
         "movie_id and raw fields",
     )
     new_csv: str | None = Field(
-        None, description="folder that `predict` writes its answers to as CSV; null: no CSV"
+        None,
+        description="folder that `predict` writes its answers to as CSV: one that is not there, is "
+        "empty or has earlier answers; null: no CSV",
     )
 
     tables: str | None = Field(

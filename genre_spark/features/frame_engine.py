@@ -28,6 +28,8 @@ from genre_spark.features.blocks import (
 from genre_spark.features.characters import CharacterCounter, pad_words
 from genre_spark.features.raw_fields import (
     column,
+    is_blank,
+    shown,
     to_bytes,
     to_names,
     to_number,
@@ -129,13 +131,27 @@ def _read(frame: pd.DataFrame, name: str, read: Callable[[Any], T]) -> Iterable[
             raise InvalidInputError(f"{name} of row {row}: {error}") from None
 
 
+def _read_numbers(frame: pd.DataFrame, name: str, notes: list[list[str]]) -> list[float | None]:
+    """Return a field's numbers, of "year" the years of dates; note what is there and is none."""
+    field, read, flaw = name, to_number, "is not a number"
+    if name == "year":
+        field, read, flaw = "date", to_year, "has no year"
+    found = list(_read(frame, field, read))
+    for mine, value, number in zip(notes, column(frame, field), found, strict=True):
+        if number is None and not is_blank(value):
+            note = f"{field} not used: {shown(value)} {flaw}"
+            if note not in mine:  # the decade reads the date too
+                mine.append(note)
+    return found
+
+
 def _numbers(
-    part: NumbersBlock, frame: pd.DataFrame, _notes: list[list[str]]
+    part: NumbersBlock, frame: pd.DataFrame, notes: list[list[str]]
 ) -> tuple[Vector, Known]:
     filled, missing = [], []
     for name, median in zip(part.fields, part.medians, strict=True):
-        read = _read(frame, "date", to_year) if name == "year" else _read(frame, name, to_number)
-        values = np.array([np.nan if value is None else value for value in read], np.float64)
+        found = _read_numbers(frame, name, notes)
+        values = np.array([np.nan if value is None else value for value in found], np.float64)
         gaps = np.isnan(values)
         filled.append(np.where(gaps, median, values))
         missing.append(gaps)
@@ -147,10 +163,10 @@ def _categories(
     part: CategoriesBlock,
     positions: dict[str, int],
     frame: pd.DataFrame,
-    _notes: list[list[str]],
+    notes: list[list[str]],
 ) -> tuple[sparse.csr_matrix, Known]:
     if part.name == DECADE:
-        years = _read(frame, "date", to_year)
+        years = _read_numbers(frame, "year", notes)
         rows: list[set[str]] = [set() if year is None else {decade(year)} for year in years]
     else:
         rows = list(_read(frame, part.name, to_names))

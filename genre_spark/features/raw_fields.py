@@ -13,9 +13,19 @@ import pandas as pd
 
 from genre_spark.errors import InvalidInputError
 from genre_spark.features.blocks import Vector
-from genre_spark.raw_values import clean_name, read_number, read_year
+from genre_spark.raw_values import clean_name, read_number, read_year, strip_blanks
 
-__all__ = ["is_missing", "to_bytes", "to_names", "to_number", "to_text", "to_vector", "to_year"]
+__all__ = [
+    "is_blank",
+    "is_missing",
+    "shown",
+    "to_bytes",
+    "to_names",
+    "to_number",
+    "to_text",
+    "to_vector",
+    "to_year",
+]
 
 _LARGEST_DATE = 1e15  # as a number; beyond it no digits of a year are exact
 
@@ -25,6 +35,13 @@ def is_missing(value: Any) -> bool:
     if value is None or value is pd.NA or value is pd.NaT:
         return True
     return isinstance(value, numbers.Real) and math.isnan(value)
+
+
+def is_blank(value: Any) -> bool:
+    """Say whether a field says nothing: it is missing, a text of blanks, or no point in time."""
+    if isinstance(value, str):
+        return not strip_blanks(value)
+    return is_missing(value) or (isinstance(value, np.datetime64) and bool(np.isnat(value)))
 
 
 def to_text(value: Any) -> str:
@@ -57,7 +74,7 @@ def to_year(value: Any) -> float | None:
     """Return the year of a date, however it is written, or None."""
     if isinstance(value, str):
         return read_year(value)
-    if is_missing(value) or (isinstance(value, np.datetime64) and np.isnat(value)):
+    if is_blank(value):
         return None
     if isinstance(value, np.datetime64):
         value = pd.Timestamp(value)
@@ -126,6 +143,11 @@ def column(frame: pd.DataFrame, name: str) -> Iterable[Any]:
     if copies > 1:
         raise InvalidInputError(f"{name}: {copies} columns of this name, expected one")
     return list(frame[name])
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: text in quotes, all else plain, cut to a length."""
+    return repr(value[:60]) if isinstance(value, str) else str(value)[:60]
 
 
 def _shown(value: Any) -> str:

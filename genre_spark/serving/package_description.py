@@ -8,7 +8,13 @@ from typing import Any
 
 from genre_spark.errors import InvalidInputError, explained_damage, made_again_by
 from genre_spark.features.blocks import PosterForm
-from genre_spark.storage.files import join, read_checked_json, read_json, write_checked_json
+from genre_spark.storage.files import (
+    file_exists,
+    join,
+    read_checked_json,
+    read_json,
+    write_checked_json,
+)
 from genre_spark.storage.inventory import FileState, find_damage, read_states
 
 __all__ = ["FORMAT", "ModelDescription", "TextSource"]
@@ -82,6 +88,8 @@ class ModelDescription:
         if value is None:
             if read_json(path) is not None:
                 raise InvalidInputError(f"{path}: it was changed; {_REMEDY}")
+            if file_exists(path):
+                raise InvalidInputError(f"{path}: damaged (not a whole JSON object); {_REMEDY}")
             raise InvalidInputError(
                 f"{path}: no such file, expected the folder of a packaged model (what "
                 "`genre-spark package-models` writes under movie_models/)"

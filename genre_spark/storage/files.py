@@ -26,6 +26,7 @@ __all__ = [
     "MANIFEST",
     "copy_folder",
     "file_digest",
+    "file_exists",
     "filesystem",
     "fingerprint",
     "is_local",
@@ -116,6 +117,12 @@ def file_digest(path: str) -> str:
         or info.get("etag")
     )
     return fingerprint(path.rsplit("/", 1)[-1], info.get("size"), str(stamp))
+
+
+def file_exists(path: str) -> bool:
+    """Return whether there is a file or folder at a path or URL."""
+    system, inner = filesystem(path)
+    return bool(system.exists(inner))
 
 
 def read_json(path: str) -> dict[str, Any] | None:

@@ -178,7 +178,8 @@ def fetch_package(uri: str, tracking_uri: str) -> str:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
         raise InvalidInputError(
-            f"model: {uri}: {error}, expected a model in {tracking_uri}"
+            f"model: {uri}: {error}, expected a model in {tracking_uri}; mlflow.tracking_uri of a "
+            "recipe or the environment variable MLFLOW_TRACKING_URI names another store"
         ) from None
     found = sorted(folder.rglob("movie_model.json"))
     if not found:

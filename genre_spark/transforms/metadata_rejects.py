@@ -18,10 +18,19 @@ from genre_spark.schemas import (
 from genre_spark.transforms.metadata import READ_NUMBERS, metadata_files, movie_id, read_text_csv
 from genre_spark.transforms.raw_columns import read_number, strip_blanks
 
-__all__ = ["FLAW", "RAW", "flaws_of_rows", "rejected_metadata"]
+__all__ = [
+    "FLAW",
+    "NO_NUMBER_AS_ID",
+    "RAW",
+    "flaw_where",
+    "flaws_of_rows",
+    "rejected_metadata",
+    "repeated_ids",
+]
 
 RAW = "_raw"
 FLAW = "flaw"
+NO_NUMBER_AS_ID = "id is not a number"
 
 
 def rejected_metadata(spark: SparkSession, folder: str, imported: str | None = None) -> DataFrame:
@@ -45,7 +54,7 @@ def rejected_metadata(spark: SparkSession, folder: str, imported: str | None = N
             ids = read_text_csv(spark, path, ("id",)).select(
                 movie_id()
             )  # a pass of its own, without the texts
-            parts.append(_repeated(ids).select(place, REASON, CONTENT))
+            parts.append(repeated_ids(ids).select(place, REASON, CONTENT))
         flaws = F.array_compact(F.array(*flaws_of_rows(name)))
         found = rows.select(F.explode(flaws).alias(FLAW))
         parts.append(found.select(place, f"{FLAW}.*"))
@@ -63,8 +72,8 @@ def flaws_of_rows(name: str, *, every_number: bool = False) -> list[Column]:
     columns = METADATA_CSVS[name]
     line = F.coalesce(RAW, F.concat_ws(",", *[F.coalesce(column, F.lit("")) for column in columns]))
     flaws = [
-        _flaw(F.col(MOVIE_ID).isNull(), "id is not a number", line),
-        _flaw(F.col(RAW).isNotNull(), "malformed row", line),
+        flaw_where(F.col(MOVIE_ID).isNull(), NO_NUMBER_AS_ID, line),
+        flaw_where(F.col(RAW).isNotNull(), "malformed row", line),
     ]
     numbers = {}
     if name == "movies":
@@ -72,7 +81,7 @@ def flaws_of_rows(name: str, *, every_number: bool = False) -> list[Column]:
     elif name == "numbers" and every_number:
         numbers = {column: (column, read_number) for column in columns[1:]}
     return flaws + [
-        _flaw(
+        flaw_where(
             (strip_blanks(F.col(source)) != "") & read(F.col(source)).isNull(),
             f"{known} is not a number",
             line,
@@ -81,7 +90,8 @@ def flaws_of_rows(name: str, *, every_number: bool = False) -> list[Column]:
     ]
 
 
-def _flaw(condition: Column, reason: str, content: Column) -> Column:
+def flaw_where(condition: Column, reason: str, content: Column) -> Column:
+    """Return a struct of reason and content, cut to its length, where a condition holds."""
     return F.when(
         condition,
         F.struct(
@@ -90,8 +100,8 @@ def _flaw(condition: Column, reason: str, content: Column) -> Column:
     )
 
 
-def _repeated(ids: DataFrame) -> DataFrame:
-    """Return a row for each row of a movie that is one too many."""
+def repeated_ids(ids: DataFrame) -> DataFrame:
+    """Return reason and content for each row of a movie that is one too many."""
     counted = (
         ids.where(F.col(MOVIE_ID).isNotNull()).groupBy(MOVIE_ID).count().where(F.col("count") > 1)
     )

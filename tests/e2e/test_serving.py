@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 
 import mlflow
@@ -117,7 +118,7 @@ def test_every_movie_is_predicted_and_bad_rows_are_rejected(predicted, answers):
         assert set(row["genres"]) <= set(named)
     assert answers[1]["name"] == "One"
     for movie in (7, 8):
-        assert answers[movie]["notes"][0].startswith("image not used: ")
+        assert any(note.startswith("image not used: ") for note in answers[movie]["notes"])
     assert predicted["counts"]["with notes"] == sum(bool(row["notes"]) for row in answers.values())
 
 
@@ -217,8 +218,13 @@ def check(frame: pd.DataFrame, expected: dict[int, dict]) -> None:
         assert dict(row["probabilities"]) == pytest.approx(
             dict(expected[movie]["probabilities"]), abs=1e-9
         )
-        assert list(row["notes"]) == list(expected[movie]["notes"])
+        assert other_notes(row["notes"]) == other_notes(expected[movie]["notes"])
         assert row["model_version"] == expected[movie]["model_version"]
+
+
+def other_notes(notes: Iterable[str]) -> list[str]:
+    """Return the notes that do not depend on whether numbers come as numbers or as texts."""
+    return [note for note in notes if not note.startswith(("minute not used", "rating not used"))]
 
 
 def wait_for(url: str, server: subprocess.Popen) -> None:

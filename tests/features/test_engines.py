@@ -314,6 +314,25 @@ def test_an_image_that_cannot_be_read_is_said_and_the_movie_answered_from_the_re
     assert answered.known["words"].all()
 
 
+def test_a_number_or_date_that_cannot_be_read_is_said_and_counts_as_unknown() -> None:
+    specification = make_specification()
+    wrong = pd.DataFrame(
+        {
+            "date": ["tomorrow", " ", "1959", np.datetime64("NaT")],
+            "minute": ["abc", "", None, float("inf")],
+        }
+    )
+    found = FrameEngine(specification).transform(wrong)
+    assert found.notes == (
+        ("date not used: 'tomorrow' has no year", "minute not used: 'abc' is not a number"),
+        (),
+        (),
+        ("minute not used: inf is not a number",),
+    )
+    unknown = FrameEngine(specification).transform(pd.DataFrame({"date": [None, None, "1959", ""]}))
+    np.testing.assert_array_equal(found.dense(), unknown.dense())
+
+
 def test_real_movies_and_posters_have_the_same_vectors(spark, real_data: Path) -> None:
     folder = real_data / "letterboxd"
     with gzip.open(folder / "movies.csv.gz", "rt", newline="", encoding="utf-8") as file:

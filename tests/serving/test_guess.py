@@ -39,6 +39,16 @@ def test_several_posters_make_one_json_list(tmp_path, capsys):
     assert answers[0]["probabilities"] != answers[1]["probabilities"]
 
 
+def test_what_could_not_be_used_is_a_note(tmp_path, capsys):
+    folder = write_package(tmp_path, FOREST)
+    words = ["guess", "--name", "One", "--date", "tomorrow", "--model", folder]
+    assert main([*words, "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["notes"] == ["date not used: 'tomorrow' has no year"]
+    assert main(words) == 0
+    assert "  note: date not used: 'tomorrow' has no year" in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -52,6 +62,31 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(words, expected, capsys):
     printed = capsys.readouterr()
     assert expected in printed.err
     assert len(printed.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("address", [None, "sqlite:///elsewhere", "elsewhere"])
+def test_a_store_that_is_not_there_is_named_and_not_made(address, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if address is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    model = "models:/genres@champion"
+    assert main(["guess", "--name", "One", "--model", model]) == 2
+    printed = capsys.readouterr().err
+    place = "elsewhere" if address else "work/demo/mlflow.db"
+    assert f"--model {model}: {place}: no MLflow store there, expected one" in printed
+    assert "another in the environment variable MLFLOW_TRACKING_URI" in printed
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["movie_model.json", "movie_models/best.json"])
+def test_a_damaged_description_is_not_called_missing(name, tmp_path, capsys):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"format": 1, "na')
+    assert main(["guess", "--name", "One", "--model", str(tmp_path)]) == 2
+    printed = capsys.readouterr().err
+    assert f"{path}: damaged" in printed
+    assert "package-models" in printed
 
 
 def test_no_java_is_needed(tmp_path):

@@ -13,20 +13,24 @@ from pyspark.sql import functions as F
 from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.pipelines.catalogue import Catalogue
+from genre_spark.pipelines.serving.answers_folder import check_answers_folder, write_answers
 from genre_spark.pipelines.serving.find_model import find_movie_model
-from genre_spark.pipelines.serving.new_movies import IMAGE_FILE, ROW_HASH, new_movies
+from genre_spark.pipelines.serving.new_movies import (
+    IMAGE_FILE,
+    ROW_HASH,
+    new_movies,
+    rejected_movies,
+)
 from genre_spark.pipelines.stage import StageResult, stage
-from genre_spark.schemas import LIST_CSVS, MOVIE_ID, MOVIE_PREDICTIONS_SCHEMA, REASON
+from genre_spark.schemas import MOVIE_ID, MOVIE_PREDICTIONS_SCHEMA, REASON
 from genre_spark.serving.local_copy import local_package
 from genre_spark.serving.movie_model import INPUTS, MovieModel
 from genre_spark.serving.package_description import ModelDescription
 from genre_spark.spark.session import count_task_slots, job_progress
-from genre_spark.storage.files import file_digest, filesystem, remove_folder
-from genre_spark.storage.tables import Table
+from genre_spark.storage.files import file_digest, filesystem
+from genre_spark.storage.tables import Table, read_summary
 from genre_spark.tracking import TrackedRun
 from genre_spark.tracking.movie_models import fetch_package
-from genre_spark.transforms.metadata import find_csv
-from genre_spark.transforms.metadata_rejects import rejected_metadata
 from genre_spark.workers.errors import worker_errors
 from genre_spark.workers.spreading import spread_by
 from genre_spark.workers.tasks import short_task
@@ -43,6 +47,7 @@ def _depends_on(config: Config) -> list[object]:
         raise InvalidConfigError(
             "paths.new: not set, expected a folder of movies without genres, or a Parquet table"
         )
+    check_answers_folder(config)
     system, inner = filesystem(config.paths.new)
     stamp = file_digest(config.paths.new) if system.exists(inner) else "missing"
     return [config.paths.new, stamp, config.model]
@@ -63,8 +68,10 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     description = ModelDescription.load(folder)
     tracked.log_params({"model": description.name, "model_version": description.version})
     tracked.log_params({"rule": description.rule, "new": place})
+    rejected = _write_rejects(spark, config, place, tracked.digest)
     movies = new_movies(spark, place)
     table = Catalogue(config).movie_predictions
+    before = read_summary(table.path)
     kept, wanted = _what_is_left(spark, movies, table, description.version)
     with job_progress(spark, f"genres by {description.name}"), worker_errors():
         source = (config.model or "", tracked.tracking_uri)
@@ -78,10 +85,9 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
         F.count_if(F.col("predicted_at") >= F.lit(started)).alias("now"),
         F.count_if(F.size(_NOTES) > 0).alias("noted"),
     ).first()
-    rejected = _write_rejects(spark, config, place, tracked.digest)
     outputs = {"predictions": table.path, "rejects": config.paths.rejects("new")}
     if config.paths.new_csv is not None:
-        _write_csv(whole, config.paths.new_csv)
+        write_answers(whole, config.paths.new_csv)
         outputs["csv"] = config.paths.new_csv
     now, noted = (int(facts["now"]), int(facts["noted"])) if facts else (0, 0)
     return StageResult(
@@ -93,7 +99,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
             **{f"rejected/{reason}": count for reason, count in rejected.items()},
         },
         notes=(f"model {description.name}, version {description.version}",),
-        reused=now == 0,
+        reused=now == 0 and before is not None and before.rows == manifest.rows,
     )
 
 
@@ -183,27 +189,8 @@ def _read_image(file: object) -> bytes | None:
 def _write_rejects(
     spark: SparkSession, config: Config, place: str, fingerprint: str
 ) -> dict[str, int]:
-    """Write the rows of the folder's CSV files that could not be used; return them by reason."""
+    """Write what of the catalogue cannot be used; return how many rows and files, by reason."""
     table = Catalogue(config).rejects("new")
-    system, inner = filesystem(place)
-    names = ("movies", *LIST_CSVS)
-    if not system.isdir(inner) or not any(find_csv(place, name) for name in names):
-        remove_folder(table.path)
-        return {}
-    table.write(rejected_metadata(spark, place), fingerprint=fingerprint)
+    table.write(rejected_movies(spark, place), fingerprint=fingerprint)
     counted = table.read(spark).groupBy(REASON).count().orderBy(REASON).collect()
     return {row[REASON]: row["count"] for row in counted}
-
-
-def _write_csv(predictions: DataFrame, folder: str) -> None:
-    flat = predictions.select(
-        MOVIE_ID,
-        "name",
-        F.array_join("genres", "|").alias("genres"),
-        F.to_json("probabilities").alias("probabilities"),
-        F.array_join(_NOTES, "; ").alias(_NOTES),
-        "model",
-        _VERSION,
-        "predicted_at",
-    )
-    flat.write.mode("overwrite").options(header=True, escape='"').csv(folder)

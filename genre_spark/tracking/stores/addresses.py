@@ -11,7 +11,7 @@ import mlflow
 from mlflow import MlflowClient
 
 from genre_spark.config import MlflowConfig
-from genre_spark.errors import InvalidConfigError
+from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.tracking.stores.servers import wait_for_server
 from genre_spark.tracking.stores.sqlite_files import check_store, point_artifacts_here
 from genre_spark.tracking.stores.templates import make_store
@@ -20,6 +20,7 @@ __all__ = [
     "UNSENT",
     "experiment_id",
     "is_kept_back",
+    "open_existing_store",
     "open_store",
     "resolve_tracking_uri",
     "unsent_uri",
@@ -29,6 +30,8 @@ __all__ = [
 UNSENT = "mlflow-unsent"
 """Folder under the work folder with the runs that no server has yet."""
 _VARIABLE = "MLFLOW_TRACKING_URI"
+_SQLITE = "sqlite:///"
+_LOCAL = re.compile(r"(?:sqlite:///|file://|file:)?((?!databricks)[^:]+)")  # a file or folder here
 _DATABASE, _ARTIFACTS = "mlflow.db", "mlartifacts"
 _MEANS_ELSE = re.compile(r"\?|%[0-9A-Fa-f]{2}")  # within the address of an SQLite file
 _unreachable: set[str] = set()  # servers that this process goes on without
@@ -79,14 +82,37 @@ def open_store(config: MlflowConfig, work: str) -> str:
             )
         _unreachable.add(uri)
         uri = unsent_uri(work)
-    if uri.startswith("sqlite:///"):
-        file = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith(_SQLITE):
+        file = Path(uri.removeprefix(_SQLITE))
         check_store(file, seconds=config.timeout)
         if "://" not in work and file.parent in (Path(work), Path(work) / UNSENT):
             if not file.exists():
                 make_store(file)
             point_artifacts_here(file, file.parent / _ARTIFACTS)
     return uri
+
+
+def open_existing_store(work: str) -> str:
+    """Return the address of the store that a recipe without one would use; nothing is made.
+
+    Args:
+        work: work folder, which holds the default store.
+
+    Raises:
+        InvalidInputError: there is none, or its file is not MLflow's, damaged or locked.
+        StageFailedError: its server does not answer.
+    """
+    chosen = os.environ.get(_VARIABLE)
+    file = None if os.environ.get("DATABRICKS_RUNTIME_VERSION") else Path(work) / _DATABASE
+    if chosen:
+        local = _LOCAL.fullmatch(chosen)
+        file = Path(local[1]) if local else None
+    if file is not None and not file.exists():
+        raise InvalidInputError(
+            f"{file}: no MLflow store there, expected one, or the address of another in the "
+            f"environment variable {_VARIABLE}"
+        )
+    return open_store(MlflowConfig(), work)
 
 
 def use_store(uri: str) -> None:
@@ -121,7 +147,7 @@ def _store_in(folder: Path) -> str:
             "it, expected another folder, or a server in mlflow.tracking_uri"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / _DATABASE}"
+    return f"{_SQLITE}{folder / _DATABASE}"
 
 
 def experiment_id(client: MlflowClient, config: MlflowConfig, work: str) -> str:
@@ -134,7 +160,7 @@ def experiment_id(client: MlflowClient, config: MlflowConfig, work: str) -> str:
         return str(experiment.experiment_id)
     uri, folder = client.tracking_uri, Path(work)
     location = None
-    if uri.startswith("sqlite:///") and "://" not in work:
+    if uri.startswith(_SQLITE) and "://" not in work:
         inner = folder / UNSENT if is_kept_back(uri) else folder
         location = (inner / _ARTIFACTS).absolute().as_uri()
     return str(client.create_experiment(config.experiment, artifact_location=location))
