@@ -38,7 +38,8 @@ from training_measures import (
 )
 
 from genre_spark.spark.session import spark_session
-from genre_spark.vision.devices import choose_device, cores
+from genre_spark.vision.devices import choose_device
+from genre_spark.workers.cores import cores
 
 
 def main() -> None:

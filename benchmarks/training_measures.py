@@ -25,7 +25,6 @@ from training_inputs import (
 )
 
 from genre_spark.config import CnnConfig, EmbeddingsConfig
-from genre_spark.vision.devices import cores
 from genre_spark.vision.feed.poster_feed import PosterFeed
 from genre_spark.vision.inference.decoded_posters import read_posters
 from genre_spark.vision.inference.embedded_posters import embed_posters
@@ -41,6 +40,7 @@ from genre_spark.vision.training.launch import launch
 from genre_spark.vision.training.loop import train
 from genre_spark.vision.training.losses import BinaryCrossEntropy
 from genre_spark.vision.training.processes import ProcessGroup
+from genre_spark.workers.cores import cores
 
 
 def train_with(
