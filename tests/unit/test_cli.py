@@ -65,6 +65,25 @@ def test_an_unknown_stage_ends_with_2(capsys) -> None:
             "skip_stages.0: 'train-lenet', expected 'make-sample'",
         ),
         (["run", "skip_stages=[group-genres]", "sample_data=null"], "posters: no such folder"),
+        (["run", "cnn.architecture=lenett"], "cnn.architecture: 'lenett', expected one of effic"),
+        (
+            ["run", "stack.models={a: [binary_relevance, nothing]}"],
+            "stack.models.a: 'nothing', expected models that the recipe trains or that have "
+            "predictions: binary_relevance, lenet\n",
+        ),
+        (
+            ["run", "stack.models={a: [lenet]}", "skip_stages=[train-cnn]"],
+            "stack.models.a: 'lenet', expected models",
+        ),
+        (
+            ["run", "linear.models.text.blocks={word: 1}"],
+            "linear.models.text.blocks: word, expected blocks that are switched on",
+        ),
+        (["train-stack", "stack.models={a: [nothing]}"], "stack.models.a: 'nothing', expected"),
+        (
+            ["train-stack", "stack.models={a: [lenet]}"],
+            "the output of `genre-spark train-cnn`",
+        ),
         (["run", f"skip_stages={IN_RUN}"], "expected at least one stage to be left"),
     ],
 )

@@ -17,6 +17,7 @@ from genre_spark.vision.models import (
 )
 from genre_spark.vision.models.weights import load_pretrained
 from genre_spark.vision.plans.from_scratch import FROM_SCRATCH
+from genre_spark.vision.plans.known_names import KNOWN
 from genre_spark.vision.plans.poster_form import Normalisation
 
 
@@ -214,6 +215,10 @@ def test_weights_that_are_not_installed_are_reported_with_the_ways_to_get_them(m
 
 def test_networks_from_scratch_need_no_weights():
     assert load_pretrained(build_network("lenet", 3, 80, 76, seed=0), "auto") is None
+
+
+def test_the_names_that_are_known_without_torch_are_those_of_the_package():
+    assert sorted(KNOWN) == architecture_names()
 
 
 def test_what_starts_from_scratch_is_known_without_torch():
