@@ -51,7 +51,7 @@ def test_an_unknown_stage_ends_with_2(capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["group-genres"], "genres.csv: no such file"),
+        (["group-genres"], "genre-spark: group-genres: paths.genres_csv: /"),
         (["run"], "genres.csv: no such file"),
         (["explore"], "genres.csv: no such file"),
         (["explore", "explore.genres=0"], "explore.genres: 0, expected"),
