@@ -65,10 +65,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _show_runs(config, options.port)
         with working():
             results = _run(options, config)
+        shown = _summary(options, config, results)
     except BaseException as error:
         return _failed(options.stage, error, config)
     if interruption() is not None:  # some library swallowed it
         return end_interrupted()
+    if shown is not None:
+        print(shown)
+    return 0
+
+
+def _summary(
+    options: argparse.Namespace, config: Config, results: Sequence[StageResult]
+) -> str | None:
+    """Return what is printed behind the results: all of them as JSON, or where to see them."""
     if options.json:
         value: Any = (
             [asdict(result) for result in results]
@@ -76,10 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else asdict(results[-1])
         )
         value = redact_tree(value)
-        print(json.dumps({"stage": "run", "stages": value} if options.stage == "run" else value))
-    elif options.stage in ("run", "evaluate", "compare"):
-        print(redact(how_to_open(config)))
-    return 0
+        return json.dumps({"stage": "run", "stages": value} if options.stage == "run" else value)
+    if options.stage in ("run", "evaluate", "compare"):
+        return redact(how_to_open(config))
+    return None
 
 
 def _failed(stage: str, error: BaseException, config: Config | None) -> int:

@@ -79,7 +79,9 @@ def test_a_session_that_does_not_start_is_left_to_the_stage_that_asks(tmp_path):
 
 
 def test_a_store_that_cannot_be_opened_is_left_to_the_run_that_asks(tmp_path):
-    with opening_store(config_of(tmp_path, mlflow={"tracking_uri": "no-such-scheme://nowhere"})):
+    with opening_store(
+        config_of(tmp_path, mlflow={"tracking_uri": "mysql+no_such_driver://nowhere"})
+    ):
         pass
 
 

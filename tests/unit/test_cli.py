@@ -101,6 +101,15 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(
     assert "Traceback" not in captured.err
 
 
+def test_an_address_of_the_environment_that_mlflow_does_not_know_ends_with_2(
+    recipe, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://x")
+    monkeypatch.setattr("genre_spark.cli._run", lambda *_: [])
+    assert main(["compare", "--config", str(recipe)]) == 2
+    assert "compare: MLFLOW_TRACKING_URI: foo://x, expected an address" in capsys.readouterr().err
+
+
 def test_a_run_leaves_out_the_stages_that_the_recipe_skips(recipe: Path) -> None:
     assert get_args(RunStage) == tuple(IN_RUN)
     forests = load_config(recipe, ["skip_stages=[train-cnn]"])

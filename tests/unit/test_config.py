@@ -100,6 +100,15 @@ def test_no_path_of_a_shipped_recipe_swallows_its_comment(recipe: Path) -> None:
             "^spark.serverless: 'maybe', expected 'auto' or true or false$",
         ),
         ({"paths": PATHS, "cnn": 3}, "^cnn: 3, expected a section with settings such as cnn.arch"),
+        (
+            {"paths": PATHS, "spark": {"master": "foo"}},
+            r"^spark.master: 'foo', expected local\[\*\], .* or yarn$",
+        ),
+        ({"paths": PATHS, "spark": {"master": "local[x]"}}, r"^spark.master: 'local\[x\]', exp"),
+        (
+            {"paths": PATHS, "mlflow": {"tracking_uri": "foo://x"}},
+            "^mlflow.tracking_uri: 'foo://x', expected an address that MLflow knows: https://host",
+        ),
         ({"paths": PATHS, "cnn": None}, "^cnn: null, expected a section"),
         ({"paths": PATHS, "seed": 1e99}, r"^seed: 1e\+99, expected a whole number >= 0 and < 2147"),
         (
@@ -123,6 +132,40 @@ def test_no_path_of_a_shipped_recipe_swallows_its_comment(recipe: Path) -> None:
 def test_a_mistake_is_told_with_its_path_and_what_was_expected(values: dict, message: str) -> None:
     with pytest.raises(InvalidConfigError, match=message):
         build_config(values)
+
+
+@pytest.mark.parametrize(
+    "master",
+    [
+        "local",
+        "local[*]",
+        "local[4]",
+        "local[*,2]",
+        "local-cluster[2,1,1024]",
+        "yarn",
+        "spark://a:7077,b:7077",
+        "k8s://https://host:443",
+    ],
+)
+def test_every_kind_of_master_is_taken(master: str) -> None:
+    assert build_config({"paths": PATHS, "spark": {"master": master}}).spark.master == master
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://host:5000",
+        "sqlite:///a.db",
+        "postgresql+psycopg2://u@host/db",
+        "file:/x",
+        "runs",
+        "databricks",
+        "databricks://profile",
+    ],
+)
+def test_every_kind_of_mlflow_store_is_taken(uri: str) -> None:
+    config = build_config({"paths": PATHS, "mlflow": {"tracking_uri": uri}})
+    assert config.mlflow.tracking_uri == uri
 
 
 def test_several_mistakes_are_told_at_once() -> None:

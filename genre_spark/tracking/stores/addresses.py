@@ -11,6 +11,7 @@ import mlflow
 from mlflow import MlflowClient
 
 from genre_spark.config import MlflowConfig
+from genre_spark.config.runtime import check_store as check_address
 from genre_spark.errors import InvalidConfigError
 from genre_spark.tracking.stores.servers import wait_for_server
 from genre_spark.tracking.stores.sqlite_files import check_store, point_artifacts_here
@@ -42,11 +43,16 @@ def resolve_tracking_uri(config: MlflowConfig, work: str) -> str:
     its server, it is the store of unsent runs.
 
     Raises:
-        InvalidConfigError: no store is configured and the work folder is not on a local disk.
+        InvalidConfigError: no store is configured and the work folder is not on a local disk, or
+            the environment's address is none of MLflow's.
     """
     chosen = config.tracking_uri or os.environ.get(_VARIABLE)
     if chosen:
         uri = _without_credentials(chosen)
+        try:
+            check_address(uri)
+        except ValueError as error:  # of the environment's: the recipe's has been checked
+            raise InvalidConfigError(f"{_VARIABLE}: {uri}, expected {error}") from None
         return unsent_uri(work) if uri in _unreachable else uri
     if os.environ.get("DATABRICKS_RUNTIME_VERSION"):
         return "databricks"
