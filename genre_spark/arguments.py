@@ -42,6 +42,12 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--force", action="store_true", help="repeat the stage even if nothing has changed"
     )
-    parser.add_argument("--port", type=int, default=5000, help="port of ui (5000)")
+    parser.add_argument("--port", type=_port, default=5000, help="port of ui (5000)")
     parser.add_argument("--version", action="version", version=f"genre-spark {__version__}")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 to 65535")
+    return int(text)

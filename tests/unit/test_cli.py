@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shlex
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -157,12 +161,75 @@ def test_the_store_is_served_on_loopback_alone_and_the_printed_command_takes_any
     ]
     assert shlex.split(line)[2:4] == ["--backend-store-uri", f"sqlite:///{work}/mlflow.db"]
     served: list[list[str]] = []
-    answer = SimpleNamespace(returncode=0)
-    monkeypatch.setattr("genre_spark.cli.subprocess.run", lambda c, **_: served.append(c) or answer)
+    monkeypatch.setattr("genre_spark.cli._serve", lambda command: served.append(command) or 0)
     monkeypatch.setattr("genre_spark.cli.experiment_address", lambda *_: "http://127.0.0.1:5000/x")
-    monkeypatch.setattr("genre_spark.cli.signal.signal", lambda *_: None)
-    assert main(["ui", *words]) == 0
+    monkeypatch.setattr("genre_spark.cli.existing_store", lambda *_: f"sqlite:///{work}/mlflow.db")
+    assert main(["ui", *words, "--port", str(free_port())]) == 0
     assert served[0][served[0].index("--host") + 1] == "127.0.0.1"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_ui_says_that_a_port_is_in_use(recipe: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("genre_spark.cli.experiment_address", lambda *_: "http://127.0.0.1:5000/x")
+    monkeypatch.setattr("genre_spark.cli.existing_store", lambda *_: "sqlite:///mlflow.db")
+    monkeypatch.setattr("genre_spark.cli._serve", lambda _: pytest.fail("nothing to serve at"))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert main(["ui", "--config", str(recipe), "--port", str(port)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"genre-spark: ui: --port {port}: another program uses it, expected a free port\n"
+    )
+
+
+def test_the_ui_of_a_work_folder_without_runs_makes_nothing(recipe: Path, capsys) -> None:
+    assert main(["ui", "--config", str(recipe), "--port", str(free_port())]) == 2
+    work = recipe.parent / "work"
+    assert not work.exists()
+    assert capsys.readouterr().err == (
+        f"genre-spark: ui: paths.work: {work}: no MLflow store in it, expected the work folder of "
+        "a stage that has been run\n"
+    )
+
+
+def test_ctrl_c_ends_the_ui_and_its_server_with_one_sentence(recipe: Path) -> None:
+    """The server stands for MLflow's, which answers Ctrl-C at its start with tracebacks."""
+    server = "import time; print('server', flush=True); time.sleep(60)"
+    program = (
+        "import sys\n"
+        "from genre_spark import cli, signals\n"
+        "signals.handle_signals('genre-spark: ui')\n"
+        "cli.existing_store = lambda *_: 'sqlite:///mlflow.db'\n"
+        "cli.experiment_address = lambda *_: 'http://127.0.0.1'\n"
+        "serve = cli._serve\n"
+        f"cli._serve = lambda _: serve([sys.executable, '-c', {server!r}])\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    words = ["ui", "--config", str(recipe), "--port", str(free_port())]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a terminal's foreground group
+    )
+    assert process.stdout is not None
+    while process.stdout.readline() not in ("server\n", ""):
+        pass
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said == (
+        "genre-spark: ui: interrupted; start it again and it goes on with what is left to do\n"
+    )
 
 
 def test_every_stage_is_named_like_its_module_and_found_in_the_package() -> None:

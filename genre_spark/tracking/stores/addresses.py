@@ -12,13 +12,14 @@ from mlflow import MlflowClient
 
 from genre_spark.config import MlflowConfig
 from genre_spark.config.runtime import check_store as check_address
-from genre_spark.errors import InvalidConfigError
+from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.tracking.stores.servers import wait_for_server
 from genre_spark.tracking.stores.sqlite_files import check_store, point_artifacts_here
 from genre_spark.tracking.stores.templates import make_store
 
 __all__ = [
     "UNSENT",
+    "existing_store",
     "experiment_id",
     "is_kept_back",
     "open_store",
@@ -93,6 +94,22 @@ def open_store(config: MlflowConfig, work: str) -> str:
                 make_store(file)
             point_artifacts_here(file, file.parent / _ARTIFACTS)
     return uri
+
+
+def existing_store(config: MlflowConfig, work: str) -> str:
+    """Return the address of the store as `open_store` does, but make no folder and no database.
+
+    Raises:
+        InvalidInputError: nothing has been logged to the work folder yet.
+    """
+    elsewhere = config.tracking_uri or os.environ.get(_VARIABLE)
+    local = "://" not in work and not os.environ.get("DATABRICKS_RUNTIME_VERSION")
+    if local and not elsewhere and not (Path(work) / _DATABASE).is_file():
+        raise InvalidInputError(
+            f"paths.work: {work}: no MLflow store in it, expected the work folder of a stage that "
+            "has been run"
+        )
+    return open_store(config, work)
 
 
 def use_store(uri: str) -> None:
