@@ -61,7 +61,7 @@ def _read_words(words: Sequence[str]) -> argparse.Namespace:
     from genre_spark.arguments import argument_parser  # noqa: PLC0415
     from genre_spark.extras import EXTRAS, require  # noqa: PLC0415
 
-    options = argument_parser().parse_intermixed_args(words)  # --help, and words that are wrong
+    options = argument_parser(words).parse_intermixed_args(words)  # --help, and wrong words
     require(*EXTRAS["spark"], *EXTRAS["pipeline"])
     return options
 

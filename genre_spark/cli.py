@@ -60,7 +60,8 @@ _PATIENCE = 3.0  # seconds that a server may take to end
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a stage, or all of them, and return the exit code."""
-    options = argument_parser().parse_intermixed_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = argument_parser(words).parse_intermixed_args(words)
     handler = LineHandler()
     handler.setFormatter(RedactingFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -16,6 +16,7 @@ from typing import get_args
 import pytest
 
 from genre_spark import pipelines
+from genre_spark.__main__ import _COMMANDS
 from genre_spark.cli import main
 from genre_spark.config import load_config
 from genre_spark.config.root import RunStage
@@ -43,6 +44,31 @@ def test_help_lists_every_stage(capsys) -> None:
     assert stopped.value.code == 0
     text = capsys.readouterr().out
     assert all(name in text for name in [*STAGES, "run"])
+    assert all(f"genre-spark {name} " in text for name in _COMMANDS)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_help_of_a_stage_is_about_that_stage(stage: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--config", "x", stage, "--help"])
+    assert stopped.value.code == 0
+    usage, first, _, says = capsys.readouterr().out.replace("\n\n", "\n", 1).splitlines()[:4]
+    assert usage.startswith(f"usage: genre-spark {stage} [-h] --config FILE")
+    assert first == f"{stage}: {STAGES[stage].summary}"
+    assert says == (STAGES[stage].load().__doc__ or "").splitlines()[0]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from genre_spark.__main__ import main\n"
+        "try: main(['train-cnn', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print({'numpy', 'pydantic', 'pyspark', 'mlflow', 'torch', 'yaml'} & {*sys.modules})"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_an_unknown_stage_ends_with_2(capsys) -> None:
