@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from genre_spark.config import Config, FusedNetworkConfig, LinearConfig, StackConfig
+from genre_spark.config.architectures import FAMILIES, KNOWN
 from genre_spark.config.multilabel import BASELINES
 from genre_spark.errors import InvalidConfigError
 from genre_spark.extras import require
 from genre_spark.storage.files import filesystem
-from genre_spark.vision.plans.known_names import FAMILIES, KNOWN
 
 __all__ = [
     "check_members",

