@@ -9,6 +9,7 @@ from importlib import import_module
 
 from genre_spark.collecting import without_collecting
 from genre_spark.signals import handle_signals
+from genre_spark.streams import make_streams_tolerant
 
 _COMMANDS = {
     "init": "genre_spark.commands.init",
@@ -21,6 +22,7 @@ _COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command or a stage and return the exit code."""
+    make_streams_tolerant()
     words = list(sys.argv[1:] if arguments is None else arguments)
     handle_signals(": ".join(["genre-spark", *words[:1]]))  # before imports: Ctrl-C may be early
     command = words.pop(0) if words and words[0] in _COMMANDS else None
@@ -59,7 +61,7 @@ def _read_words(words: Sequence[str]) -> argparse.Namespace:
     from genre_spark.arguments import argument_parser  # noqa: PLC0415
     from genre_spark.extras import EXTRAS, require  # noqa: PLC0415
 
-    options = argument_parser().parse_intermixed_args(words)  # --help, and words that are wrong
+    options = argument_parser(words).parse_intermixed_args(words)  # --help, and wrong words
     require(*EXTRAS["spark"], *EXTRAS["pipeline"])
     return options
 

@@ -8,14 +8,17 @@ goes to standard error.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import logging
+import os
 import signal
+import socket
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,9 @@ from genre_spark.arguments import argument_parser
 from genre_spark.config import Config, load_config
 from genre_spark.errors import (
     GenreSparkError,
+    InvalidInputError,
     SparkEndedError,
+    StageFailedError,
     UserError,
     describe_full_disk,
     describe_path_error,
@@ -48,12 +53,15 @@ from genre_spark.signals import (
 )
 from genre_spark.spark.launch import drop_early_context
 from genre_spark.spark.session import cancel_jobs, recipe_session
-from genre_spark.tracking import experiment_address, open_store
+from genre_spark.tracking import existing_store, experiment_address
+
+_PATIENCE = 3.0  # seconds that a server may take to end
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a stage, or all of them, and return the exit code."""
-    options = argument_parser().parse_intermixed_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = argument_parser(words).parse_intermixed_args(words)
     handler = LineHandler()
     handler.setFormatter(RedactingFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -61,14 +69,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config: Config | None = None
     try:
         config = load_config(options.config, options.overrides)
-        if options.stage == "ui":
-            return _show_runs(config, options.port)
         with working():
+            if options.stage == "ui":
+                return _show_runs(config, options.port)
             results = _run(options, config)
+        shown = _summary(options, config, results)
     except BaseException as error:
         return _failed(options.stage, error, config)
     if interruption() is not None:  # some library swallowed it
         return end_interrupted()
+    if shown is not None:
+        print(shown)
+    return 0
+
+
+def _summary(
+    options: argparse.Namespace, config: Config, results: Sequence[StageResult]
+) -> str | None:
+    """Return what is printed behind the results: all of them as JSON, or where to see them."""
     if options.json:
         value: Any = (
             [asdict(result) for result in results]
@@ -76,10 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else asdict(results[-1])
         )
         value = redact_tree(value)
-        print(json.dumps({"stage": "run", "stages": value} if options.stage == "run" else value))
-    elif options.stage in ("run", "evaluate", "compare"):
-        print(redact(how_to_open(config)))
-    return 0
+        return json.dumps({"stage": "run", "stages": value} if options.stage == "run" else value)
+    if options.stage in ("run", "evaluate", "compare"):
+        return redact(how_to_open(config))
+    return None
 
 
 def _failed(stage: str, error: BaseException, config: Config | None) -> int:
@@ -128,16 +146,57 @@ def _run(options: argparse.Namespace, config: Config) -> list[StageResult]:
 
 
 def _show_runs(config: Config, port: int) -> int:
-    """Print the address of the ranked models; serve the store where it is a file."""
-    uri = open_store(config.mlflow, config.paths.work)
-    address = experiment_address(config, f"http://127.0.0.1:{port}")
-    if not uri.startswith("sqlite:///") or address is None:
+    """Print the address of the ranked models; serve the store where it is a file.
+
+    Raises:
+        InvalidInputError: there are no runs yet, or the port cannot be had.
+        StageFailedError: the server ended by itself.
+    """
+    uri = existing_store(config.mlflow, config.paths.work)
+    if not uri.startswith("sqlite:///"):
         print(redact(how_to_open(config)))
         return 0
+    address = experiment_address(config, f"http://127.0.0.1:{port}")
+    if address is None:
+        raise InvalidInputError(
+            f"mlflow.experiment: {config.mlflow.experiment}: no such experiment in {uri}, expected "
+            "one that a stage has logged to"
+        )
+    _require_free(port)
     print(redact(f"The models, ranked:\n  {address}\nStop with Ctrl-C."), flush=True)
     command = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
-    signal.signal(signal.SIGINT, lambda *_: None)  # the server's business, which ends then
-    return subprocess.run([sys.executable, "-m", "mlflow", *command], check=False).returncode
+    code = _serve([sys.executable, "-m", "mlflow", *command])
+    if code:
+        raise StageFailedError(f"MLflow's server ended with exit code {code}")
+    return 0
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            used = error.errno == errno.EADDRINUSE
+            why = "another program uses it" if used else str(error.strerror)
+            raise InvalidInputError(f"--port {port}: {why}, expected a free port") from None
+
+
+def _serve(command: Sequence[str]) -> int:
+    """Run a server until it ends; a signal ends it and all its processes.
+
+    Ctrl-C is for this process alone: at its start the server would answer with tracebacks.
+    """
+    server = subprocess.Popen(command, start_new_session=True)
+    try:
+        return server.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(server.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(timeout=_PATIENCE)
+                break
 
 
 def _session_on_demand(stack: ExitStack, stage: str, config: Config) -> Callable[[], SparkSession]:

@@ -101,11 +101,12 @@ def _answer(model: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _folder(model: str) -> str:
     if model.startswith(("models:", "runs:")):
+        from genre_spark.config import MlflowConfig  # noqa: PLC0415 - pydantic
         from genre_spark.tracking.movie_models import fetch_package  # noqa: PLC0415 - mlflow
-        from genre_spark.tracking.stores.addresses import open_existing_store  # noqa: PLC0415
+        from genre_spark.tracking.stores.addresses import existing_store  # noqa: PLC0415
 
         try:
-            store = open_existing_store(_WORK)
+            store = existing_store(MlflowConfig(), _WORK)
         except InvalidInputError as error:
             raise InvalidInputError(f"--model {model}: {error}") from None
         return fetch_package(model, store)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from genre_spark.config.mistakes import Keys, describe_mistakes
 from genre_spark.config.root import Config
+from genre_spark.config.yaml_values import Lines, parse_yaml
 from genre_spark.errors import InvalidConfigError
 from genre_spark.recipes import find_recipe
 from genre_spark.redaction import remember_secrets
@@ -27,17 +28,6 @@ _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:/")
 _NO_PATHS = frozenset({"layout", "tables"})  # of the section `paths`
 # settings of the sections of `collect` that are paths
 _COLLECT_PATHS = frozenset({"ids", "journal", "links", "movies", "source"})
-
-
-class _Loader(yaml.SafeLoader):
-    """A safe loader that reads 1e-3 as a number; YAML 1.1 takes it for text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -59,7 +49,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise InvalidConfigError(
             f"--config {path}: {error.strerror}, expected a readable YAML file"
         ) from None
-    values = _parse(text, name=str(path))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InvalidConfigError(
+            f"--config {path}: line {line} is not UTF-8, expected a YAML file in UTF-8"
+        ) from None
+    values, lines = parse_yaml(text, name=str(path), file=True)
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -67,9 +62,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
             f"{path}: a {type(values).__name__}, expected sections such as `paths:`"
         )
     values = _absolute_paths(values, folder, settings=file.absolute().parent)
-    for word in overrides:
-        _override(values, word)
-    config = build_config(values)
+    overridden = [_override(values, word) for word in overrides]
+    config = _checked(values, lambda keys: _place(path, keys, lines, overridden))
     if folder != file.absolute().parent:
         logger.info("recipe %s of the package; its paths start at %s", file.name, folder.parent)
     return config
@@ -83,24 +77,30 @@ def build_config(values: Mapping[str, Any]) -> Config:
     Raises:
         InvalidConfigError: a key is unknown, of the wrong type or out of range.
     """
+    return _checked(values, lambda _: "")
+
+
+def _checked(values: Mapping[str, Any], place: Callable[[Keys], str]) -> Config:
+    """Check plain values; `place` says what stands before a wrong key."""
     remember_secrets(values)
     values = _absolute_paths(values, Path.cwd(), settings=Path.cwd())
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise InvalidConfigError(
-            "\n".join(_explain(problem) for problem in error.errors())
-        ) from None
+        raise InvalidConfigError(describe_mistakes(error, Config, place)) from None
 
 
-def _parse(text: str, *, name: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)  # _Loader is a SafeLoader
-    except yaml.YAMLError as error:
-        raise InvalidConfigError(f"{name}: not valid YAML: {error}") from None
+def _place(path: str | Path, keys: Keys, lines: Lines, overridden: Sequence[Keys]) -> str:
+    """Return the file and the line of a key, nothing where an override has a part in it."""
+    for changed in overridden:
+        shared = min(len(changed), len(keys))
+        if keys[:shared] == changed[:shared]:
+            return ""
+    return f"{path}, line {lines[keys]}: " if keys in lines else f"{path}: "
 
 
-def _override(values: dict[str, Any], word: str) -> None:
+def _override(values: dict[str, Any], word: str) -> Keys:
+    """Set one value and return its keys."""
     key, equals, text = word.partition("=")
     if not equals or not key:
         raise InvalidConfigError(f"{word!r}: expected key=value, for example sampling.total=1000")
@@ -111,7 +111,8 @@ def _override(values: dict[str, Any], word: str) -> None:
         if not isinstance(inner, dict):
             inner = section[parent] = {}
         section = inner
-    section[last] = _parse(text, name=key)
+    section[last], _ = parse_yaml(text, name=key)
+    return (*parents, last)
 
 
 def _absolute_paths(values: Mapping[str, Any], folder: Path, *, settings: Path) -> dict[str, Any]:
@@ -141,23 +142,3 @@ def _absolute(path: object, folder: Path) -> object:
     if not isinstance(path, str) or not path or _URL.match(path):
         return path
     return os.path.normpath(folder / Path(path).expanduser())
-
-
-def _explain(problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "configuration"
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key; known here: {', '.join(_known_keys(problem['loc'][:-1]))}"
-    if problem["type"] == "missing":
-        return f"{key}: missing, expected a value"
-    message = problem["msg"]
-    for prefix in ("Input should be ", "Value error, "):
-        message = message.removeprefix(prefix)
-    return f"{key}: {problem['input']!r}, expected {message}"
-
-
-def _known_keys(location: Sequence[object]) -> list[str]:
-    model: Any = Config
-    for part in location:
-        field = getattr(model, "model_fields", {}).get(part)
-        model = field.annotation if field is not None else None
-    return sorted(getattr(model, "model_fields", {}))

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import entry_points
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from genre_spark.config.section import Section
 
 __all__ = [
     "MlflowConfig",
     "SparkConfig",
+    "check_store",
 ]
+
+_MASTER = re.compile(
+    r"yarn|local|local\[(\d+|\*)(,\s*\d+)?\]|local-cluster\[[\d,\s]+\]|[a-z][\w+.-]*://.+"
+)
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_STORES = ("", "file", "http", "https", *_DATABASES, "databricks", "databricks-uc", "uc")
+
+
+def check_store(uri: str) -> None:
+    """Raise ValueError where MLflow has no store behind addresses of this kind.
+
+    Packages can bring others (entry points `mlflow.tracking_store`).
+    """
+    scheme = urlsplit(uri).scheme
+    if scheme in _STORES or scheme.partition("+")[0] in _DATABASES:
+        return
+    if scheme not in entry_points(group="mlflow.tracking_store").names:
+        raise ValueError(
+            "an address that MLflow knows: https://host, sqlite:///file, postgresql://host, ..."
+        )
 
 
 class SparkConfig(Section):
@@ -38,6 +62,13 @@ class SparkConfig(Section):
     settings: dict[str, str] = Field(
         default_factory=dict, description="Spark settings that win over those of conf_file"
     )
+
+    @field_validator("master")
+    @classmethod
+    def _known_master(cls, value: str | None) -> str | None:
+        if value is not None and not _MASTER.fullmatch(value.strip()):
+            raise ValueError("local[*], local[4], spark://host:7077, k8s://https://host or yarn")
+        return value
 
     @model_validator(mode="after")
     def _one_place(self) -> SparkConfig:
@@ -81,3 +112,10 @@ class MlflowConfig(Section):
     log_movie_models: bool = Field(
         True, description="log packaged models, which take movies, with the runs that trained them"
     )
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _known_store(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_store(value)
+        return value

@@ -56,4 +56,4 @@ def pretrained_source(config: Config) -> list[object]:
         return [cnn.architecture, weights.package, weights.file]
     if cnn.pretrained == "download":
         return [cnn.architecture, "download"]
-    return [cnn.architecture, file_digest(cnn.pretrained)]
+    return [cnn.architecture, file_digest(cnn.pretrained, setting="cnn.pretrained")]

@@ -14,6 +14,7 @@ from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.pipelines.ahead import Ahead, start_early
 from genre_spark.pipelines.ingestion.import_metadata import large_csvs
+from genre_spark.pipelines.model_settings import check_models
 from genre_spark.pipelines.seeds import list_steps, run_of_seed
 from genre_spark.pipelines.stage import StageResult, git_commit
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
@@ -66,7 +67,8 @@ def run(
         announce: called with the stage, its number and the number of stages before each begins.
 
     Raises:
-        UserError: an input is missing or cannot be used; those of every stage are looked at first.
+        UserError: an input is missing or cannot be used; those of every stage are looked at first,
+            and the names of models.
     """
     entries = stages_of(config)
     checked = _check_inputs(entries, config)
@@ -182,7 +184,11 @@ def _restate(tracked: TrackedRun, result: StageResult) -> None:
 
 
 def _check_inputs(entries: Sequence[StageEntry], config: Config) -> str:
-    """Check what the first stage reads, and the user's files of the others; return its digest."""
+    """Check names, what the first stage reads, and the user's files of the others.
+
+    Returns the first stage's digest.
+    """
+    check_models(config, [entry.name for entry in entries])
     if config.multilabel.forest.backend == "spark":
         from genre_spark.pipelines.models.multilabel_methods import (  # noqa: PLC0415 - sklearn
             require_backend,

@@ -90,19 +90,24 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
-def file_digest(path: str) -> str:
+def file_digest(path: str, *, setting: str = "") -> str:
     """Return a digest that changes when a file does.
 
     It is of the name and the content of a file of this machine up to 64 MiB, so that a copy has the
     same, of a larger or a remote one of name, size and time of modification. Of a table it is the
     fingerprint of its content.
 
+    Args:
+        path: the file.
+        setting: the setting that names it, for the message.
+
     Raises:
         InvalidInputError: there is no such file.
     """
     system, inner = filesystem(path)
     if not system.exists(inner):
-        raise InvalidInputError(f"{path}: no such file or folder")
+        given = f"{setting}: {path}" if setting else path
+        raise InvalidInputError(f"{given}: no such file or folder")
     manifest = read_json(join(path, MANIFEST)) if system.isdir(inner) else None
     if manifest is not None and "fingerprint" in manifest:
         return fingerprint(path.rsplit("/", 1)[-1], manifest["fingerprint"])

@@ -33,7 +33,7 @@ from genre_spark.tracking.registry import (
 from genre_spark.tracking.runs import TrackedRun, open_run, opening_store
 from genre_spark.tracking.scoring import RegisteredModel, open_registered
 from genre_spark.tracking.spark_models import log_spark_model
-from genre_spark.tracking.stores.addresses import open_store, resolve_tracking_uri
+from genre_spark.tracking.stores.addresses import existing_store, resolve_tracking_uri
 from genre_spark.tracking.stores.sending import send_kept_runs
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "TrialLogger",
     "describe_experiment",
     "describe_version",
+    "existing_store",
     "experiment_address",
     "find_model_run",
     "find_version",
@@ -60,7 +61,6 @@ __all__ = [
     "model_run",
     "open_registered",
     "open_run",
-    "open_store",
     "opening_store",
     "packaged_version",
     "register_challenger",

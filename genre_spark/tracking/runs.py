@@ -30,6 +30,7 @@ from mlflow.utils.mlflow_tags import (
 
 from genre_spark.collecting import without_collecting
 from genre_spark.config import Config
+from genre_spark.errors import StageFailedError
 from genre_spark.redaction import redact, redact_tree
 from genre_spark.signals import interruption
 from genre_spark.tracking.leftovers import end_leftovers, process_tags
@@ -49,6 +50,7 @@ __all__ = [
 ]
 
 _LONGEST_NOTE = 5000  # characters that a tag holds in every release
+_failed: dict[tuple[str | None, str], StageFailedError] = {}  # what `opening_store` has waited for
 _BATCH = 900  # a batch call of MLflow takes at most 1,000 metrics
 
 
@@ -210,8 +212,14 @@ def open_run(
         name: name of the run, for a stage that of the stage.
         parent: id of the run that this one belongs to.
         tags: tags by which runs can be told apart in the UI.
+
+    Raises:
+        InvalidInputError: the store is a file that is not MLflow's, damaged or locked.
+        StageFailedError: the store's server does not answer, and `mlflow.required` is true.
     """
     _silence()
+    if (told := _failed.pop(_store_key(config), None)) is not None:
+        raise told
     uri = open_store(config.mlflow, config.paths.work)
     use_store(uri)
     client = MlflowClient(uri)
@@ -229,20 +237,29 @@ def opening_store(config: Config) -> Iterator[None]:
     """Open the configured store in a thread while the block does something else.
 
     What MLflow imports for a store, and a new database's tables, take seconds. A store that cannot
-    be opened is named by `open_run`.
+    be opened is named by the next `open_run`, which does not wait for a server that has been waited
+    for here.
     """
 
     def work() -> None:
         _silence()
         with suppress(Exception), without_collecting():
-            MlflowClient(open_store(config.mlflow, config.paths.work))
+            try:
+                MlflowClient(open_store(config.mlflow, config.paths.work))
+            except StageFailedError as error:
+                _failed[_store_key(config)] = error
 
+    _failed.pop(_store_key(config), None)
     thread = threading.Thread(target=work, name="opening-store", daemon=True)
     thread.start()
     try:
         yield
     finally:
         thread.join()
+
+
+def _store_key(config: Config) -> tuple[str | None, str]:
+    return config.mlflow.tracking_uri, config.paths.work
 
 
 def _silence() -> None:

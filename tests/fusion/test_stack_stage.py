@@ -169,9 +169,19 @@ def test_labels_of_test_movies_do_not_move_anything(spark, config):
     assert np.array_equal(before[1], read(spark, config, "test"))
 
 
+def reading(config, models):
+    """The same recipe with one stack of these models."""
+    stack = config.stack.model_copy(update={"models": {"fused": models}})
+    return config.model_copy(update={"stack": stack})
+
+
 def test_models_of_other_genres_and_missing_predictions_are_rejected(spark, config):
-    with pytest.raises(MissingTableError, match="predictions/one/"):
+    with pytest.raises(
+        InvalidConfigError, match=r"stack\.models\.fused: 'one', expected models that"
+    ):
         train_stack.run(spark, config)
+    with pytest.raises(MissingTableError, match="predictions/lenet/"):
+        train_stack.run(spark, reading(config, ("lenet",)))
     labels = {"validation": draw_labels(40, 1), "test": draw_labels(40, 2)}
     write(config, labels)
     write(config, labels, vocabulary=["Comedy", "Drama", "Western"], models=("two",))

@@ -73,7 +73,7 @@ def test_a_store_that_is_not_there_is_named_and_not_made(address, tmp_path, monk
     assert main(["guess", "--name", "One", "--model", model]) == 2
     printed = capsys.readouterr().err
     place = "elsewhere" if address else "work/demo/mlflow.db"
-    assert f"--model {model}: {place}: no MLflow store there, expected one" in printed
+    assert f"--model {model}: {place}: no MLflow store there, expected that of" in printed
     assert "another in the environment variable MLFLOW_TRACKING_URI" in printed
     assert list(tmp_path.iterdir()) == []
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
+import time
 
 import pytest
 
 from genre_spark.config import Config
+from genre_spark.errors import StageFailedError
 from genre_spark.pipelines import ahead as module
 from genre_spark.pipelines.ahead import Ahead, start_early
 from genre_spark.pipelines.stage_list import STAGES, StageEntry
-from genre_spark.tracking import opening_store
+from genre_spark.tracking import open_run, opening_store
 
 NETWORK = StageEntry("models.train_cnn", "", imports=("ahead_first", "ahead_second"))
 
@@ -79,8 +82,27 @@ def test_a_session_that_does_not_start_is_left_to_the_stage_that_asks(tmp_path):
 
 
 def test_a_store_that_cannot_be_opened_is_left_to_the_run_that_asks(tmp_path):
-    with opening_store(config_of(tmp_path, mlflow={"tracking_uri": "no-such-scheme://nowhere"})):
+    with opening_store(
+        config_of(tmp_path, mlflow={"tracking_uri": "mysql+no_such_driver://nowhere"})
+    ):
         pass
+
+
+def test_a_server_that_does_not_answer_is_waited_for_once(tmp_path, monkeypatch):
+    for name in ("MAX_RETRIES", "TIMEOUT"):  # which the first wait sets for the whole process
+        monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", "1")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        server = f"http://127.0.0.1:{probe.getsockname()[1]}"  # nobody listens there
+        config = config_of(tmp_path, mlflow={"tracking_uri": server, "timeout": 3})
+        began = time.monotonic()
+        with opening_store(config):
+            pass
+        for _ in range(2):  # a second try waits anew
+            with pytest.raises(StageFailedError, match="did not answer"), open_run(config, "x"):
+                pass
+            waited, began = time.monotonic() - began, time.monotonic()
+            assert 1 < waited < 5
 
 
 def test_the_store_is_opened_while_the_block_works(tmp_path):

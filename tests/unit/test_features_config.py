@@ -36,7 +36,7 @@ def test_switches_of_earlier_recipes_stand_for_blocks() -> None:
         ),
         (
             {"blocks": {"words": "perhaps"}},
-            "features.blocks.words: 'perhaps', expected a valid bool",
+            "features.blocks.words: 'perhaps', expected true or false",
         ),
         (
             {"posters": False, "blocks": {"poster_summary": True}},

@@ -32,3 +32,25 @@ def test_what_computes_nothing_needs_no_torch(module):
 
 def test_a_training_without_changes_of_colour_needs_no_torchvision():
     assert not imports("genre_spark.vision.training.poster_training", "torchvision")
+
+
+def test_a_run_knows_the_names_of_networks_before_it_begins_without_torch(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(
+        "paths: {genres_csv: g.csv, posters: p, metadata: m, work: w}\n"
+        "stack: {models: {all: [binary_relevance, resnet18], more: [all, lenet]}}\n"
+    )
+    (tmp_path / "w" / "predictions" / "lenet").mkdir(parents=True)
+    program = (
+        "import sys\n"
+        "from genre_spark.config import load_config\n"
+        "from genre_spark.pipelines.model_settings import check_models\n"
+        "from genre_spark.pipelines.run import stages_of\n"
+        "for name in ('resnet18', 'torchvision_alexnet'):\n"
+        "    words = [f'cnn.architecture={name}', 'cnn.name=resnet18']\n"
+        "    config = load_config(sys.argv[1], words)\n"
+        "    check_models(config, [entry.name for entry in stages_of(config)])\n"
+        "print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "recipe.yaml")]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout.strip() == b"False"

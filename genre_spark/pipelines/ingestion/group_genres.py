@@ -24,7 +24,7 @@ from genre_spark.transforms.genre_lines import open_genres
 def _depends_on(config: Config) -> list[object]:
     if config.paths.layout != "letterboxd":
         Catalogue(config).imported("genres").manifest()  # or the error that names its stage
-    digest = file_digest(config.paths.genres_csv)
+    digest = file_digest(config.paths.genres_csv, setting="paths.genres_csv")
     if read_manifest(config.paths.genres_csv) is None:
         check_header(config.paths.genres_csv, GENRES_CSV)  # before Spark starts
     return [config.genres.model_dump(mode="json"), digest]

@@ -7,12 +7,13 @@ from dataclasses import asdict
 
 from pyspark.sql import DataFrame, SparkSession
 
-from genre_spark.config import Config, FusedNetworkConfig
+from genre_spark.config import Config
 from genre_spark.errors import InvalidConfigError
 from genre_spark.features.specification import FeatureSpecification
 from genre_spark.fusion.network.tables import fit_inputs, fused_rows, predict_fused
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
+from genre_spark.pipelines.model_settings import fused_settings
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS, MOVIE_ID, WEIGHT
 from genre_spark.spark.session import job_progress
@@ -38,14 +39,14 @@ _FIT = "genre_spark.fusion.network.fitting:fit_fused"
 def _depends_on(config: Config) -> list[object]:
     tables = Catalogue(config)
     read = [tables.features, *(tables.samples(split) for split in _SPLITS)]
-    settings = _settings(config).model_dump(mode="json", exclude={"threads", "device"})
+    settings = fused_settings(config).model_dump(mode="json", exclude={"threads", "device"})
     return [config.seed, settings, [table.manifest().fingerprint for table in read]]
 
 
 @stage(
     depends_on=_depends_on,
     outputs=lambda config: [
-        Catalogue(config).predictions(_settings(config).name, split) for split in _SPLITS[1:]
+        Catalogue(config).predictions(fused_settings(config).name, split) for split in _SPLITS[1:]
     ],
     logs_metrics=False,
 )
@@ -55,7 +56,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
     Counts: training movies, epochs, the best epoch. Metrics: the best epoch's on validation, at
     threshold 0.5.
     """
-    settings = _settings(config)
+    settings = fused_settings(config)
     specification = FeatureSpecification.load(config.paths.model("features"))
     missing = [
         block
@@ -97,7 +98,7 @@ def _train(
     specification: FeatureSpecification,
 ) -> TrainingOutcome:
     """Write the inputs, train, and save the model and the curves of its training."""
-    settings, tables = _settings(config), Catalogue(config)
+    settings, tables = fused_settings(config), Catalogue(config)
     vocabulary = tuple(tables.samples("train").manifest().details["vocabulary"])
     with job_progress(spark, "inputs of the fused network"), worker_errors():
         inputs = fit_inputs(_with_features(spark, config, "train"), specification, settings.parts)
@@ -145,7 +146,7 @@ def _predict(
     digest: str,
     run_id: str,
 ) -> None:
-    settings, tables = _settings(config), Catalogue(config)
+    settings, tables = fused_settings(config), Catalogue(config)
     details = {
         "vocabulary": list(tables.samples("train").manifest().details["vocabulary"]),
         "family": "fused",
@@ -163,38 +164,10 @@ def _predict(
 
 
 def _file(config: Config) -> str:
-    return join(config.paths.model(_settings(config).name), "fused.pt")
+    return join(config.paths.model(fused_settings(config).name), "fused.pt")
 
 
 def _with_features(spark: SparkSession, config: Config, split: str) -> DataFrame:
     tables = Catalogue(config)
     samples = tables.samples(split).read(spark).select(MOVIE_ID, LABELS, WEIGHT)
     return samples.join(tables.features.read(spark), MOVIE_ID)
-
-
-def _settings(config: Config) -> FusedNetworkConfig:
-    """Return the section, checked against the rest of the recipe."""
-    settings = config.fused_network
-    if settings is None:
-        raise InvalidConfigError(
-            "fused_network: no such section, expected one (fused_network: {} for its defaults)"
-        )
-    others = {config.cnn.model_name}
-    others |= set(config.linear.models if config.linear is not None else ())
-    others |= set(config.stack.models if config.stack is not None else ())
-    if settings.name in others:
-        raise InvalidConfigError(
-            f"fused_network.name: {settings.name}, another model's name, expected one of its own"
-        )
-    off = [
-        block
-        for blocks in settings.parts.values()
-        for block in blocks
-        if block not in config.features.on
-    ]
-    if off:
-        raise InvalidConfigError(
-            f"fused_network.parts: {off[0]}, expected blocks that are switched on in "
-            f"features.blocks: {', '.join(config.features.on)}"
-        )
-    return settings

@@ -23,6 +23,7 @@ from genre_spark.fusion.linear.tables import (
 from genre_spark.fusion.stacks.tables import fold_of
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import feature_input, sample_inputs
+from genre_spark.pipelines.model_settings import linear_settings
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.schemas import LABELS, MOVIE_ID
 from genre_spark.spark.threads import run_in_threads
@@ -45,12 +46,12 @@ def _depends_on(config: Config) -> list[object]:
     fingerprints = [table.manifest().fingerprint for table in read]
     in_folds = _in_folds(config)
     folds = [config.stack.folds, in_folds] if config.stack is not None and in_folds else []
-    return [_settings(config).model_dump(mode="json"), fingerprints, *folds]
+    return [linear_settings(config).model_dump(mode="json"), fingerprints, *folds]
 
 
 def _outputs(config: Config) -> list[Table]:
     tables = Catalogue(config)
-    names = _settings(config).models
+    names = linear_settings(config).models
     return [
         *(tables.predictions(name, split) for name in names for split in _SPLITS[1:]),
         *(tables.predictions(name, "train") for name in _in_folds(config)),
@@ -73,7 +74,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
     Counts: training movies, and seconds of fitting.
     """
-    settings, tables = _settings(config), Catalogue(config)
+    settings, tables = linear_settings(config), Catalogue(config)
     vocabulary = list(tables.samples("train").manifest().details["vocabulary"])
     specification = FeatureSpecification.load(config.paths.model("features"))
     _check_blocks(settings, specification)
@@ -126,7 +127,7 @@ def _fit_all(
     config: Config, train: DataFrame, specification: FeatureSpecification
 ) -> dict[str, list[LinearModel]]:
     """Return each model fitted on all movies, and behind it those fitted without one fold."""
-    settings, in_folds = _settings(config), set(_in_folds(config))
+    settings, in_folds = linear_settings(config), set(_in_folds(config))
     folds = _folds(config)
     jobs = [
         partial(
@@ -189,26 +190,6 @@ def _predict(
         chosen = {fold: of_fold[first : first + step] for fold, of_fold in models.items()}
         predict = partial(predict_batches, models=chosen, size=size)
         write_in_one_pass(inputs, predict, new[first : first + step], fingerprint=tracked.digest)
-
-
-def _settings(config: Config) -> LinearConfig:
-    """Return the section, checked against the rest of the recipe."""
-    if config.linear is None:
-        raise InvalidConfigError(
-            "linear: no such section, expected linear.models with the blocks that each model reads"
-        )
-    for name, model in config.linear.models.items():
-        if name == config.cnn.model_name:
-            raise InvalidConfigError(
-                f"linear.models.{name}: the network's name, expected one of its own"
-            )
-        off = [block for block in model.blocks if block not in config.features.on]
-        if off:
-            raise InvalidConfigError(
-                f"linear.models.{name}.blocks: {off[0]}, expected blocks that are switched on in "
-                f"features.blocks: {', '.join(config.features.on)}"
-            )
-    return config.linear
 
 
 def _check_blocks(settings: LinearConfig, specification: FeatureSpecification) -> None:

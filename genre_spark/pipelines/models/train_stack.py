@@ -9,12 +9,13 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 
-from genre_spark.config import Config, StackConfig
-from genre_spark.errors import InvalidConfigError, InvalidInputError
+from genre_spark.config import Config
+from genre_spark.errors import InvalidInputError
 from genre_spark.fusion.stacks.stacking import patterns_of
 from genre_spark.fusion.stacks.tables import CrossFittedStack, fit_cross_fitted, predict_stack
 from genre_spark.pipelines.catalogue import Catalogue
 from genre_spark.pipelines.model_inputs import sample_inputs
+from genre_spark.pipelines.model_settings import check_members, stack_settings
 from genre_spark.pipelines.models.stack_inputs import StackInputs, lacking_senses
 from genre_spark.pipelines.stage import StageResult, stage
 from genre_spark.spark.threads import run_in_threads
@@ -30,7 +31,8 @@ _VERSION = 2  # of what the stage writes: a table of an older one is written aga
 
 
 def _depends_on(config: Config) -> list[object]:
-    settings = _settings(config)
+    check_members(config)
+    settings = stack_settings(config)
     tables = Catalogue(config)
     on_folds = settings.on_folds(config.linear)
     read = {
@@ -50,7 +52,7 @@ def _depends_on(config: Config) -> list[object]:
     depends_on=_depends_on,
     outputs=lambda config: [
         Catalogue(config).predictions(name, split)
-        for name in _settings(config).models
+        for name in stack_settings(config).models
         for split in _SPLITS
     ],
 )
@@ -64,7 +66,7 @@ def run(spark: SparkSession, config: Config, tracked: TrackedRun) -> StageResult
 
     Counts: movies that each stack was fitted on. Metrics: their log loss, each by the other folds.
     """
-    settings = _settings(config)
+    settings = stack_settings(config)
     counts: dict[str, float] = {}
     losses: dict[str, float] = {}
     notes = []
@@ -89,7 +91,7 @@ def _train(
     config: Config, tracked: TrackedRun, name: str, fit_on: str, read: StackInputs
 ) -> CrossFittedStack:
     """Fit a stack, save it, and write its predictions."""
-    settings, tables = _settings(config), Catalogue(config)
+    settings, tables = stack_settings(config), Catalogue(config)
     models = settings.models[name]
     tags = {"stage": run.name}
     with model_run(tracked, name, family="stack", method="stack", tags=tags) as child:
@@ -132,21 +134,6 @@ def _train(
             writes.append(partial(write, predicted, fingerprint=tracked.digest, details=details))
         run_in_threads(joined["test"].sparkSession, writes, parallelism=len(writes))
     return stack
-
-
-def _settings(config: Config) -> StackConfig:
-    """Return the section, checked against the rest of the recipe."""
-    if config.stack is None:
-        raise InvalidConfigError(
-            "stack: no such section, expected stack.models with the models that each stack reads"
-        )
-    linear = config.linear.models if config.linear is not None else {}
-    for name in config.stack.models:
-        if name in linear or name == config.cnn.model_name:
-            raise InvalidConfigError(
-                f"stack.models.{name}: another model's name, expected one of its own"
-            )
-    return config.stack
 
 
 def _vocabulary(config: Config, models: tuple[str, ...]) -> list[str]:

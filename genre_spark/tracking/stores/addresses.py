@@ -11,6 +11,7 @@ import mlflow
 from mlflow import MlflowClient
 
 from genre_spark.config import MlflowConfig
+from genre_spark.config.runtime import check_store as check_address
 from genre_spark.errors import InvalidConfigError, InvalidInputError
 from genre_spark.tracking.stores.servers import wait_for_server
 from genre_spark.tracking.stores.sqlite_files import check_store, point_artifacts_here
@@ -18,9 +19,9 @@ from genre_spark.tracking.stores.templates import make_store
 
 __all__ = [
     "UNSENT",
+    "existing_store",
     "experiment_id",
     "is_kept_back",
-    "open_existing_store",
     "open_store",
     "resolve_tracking_uri",
     "unsent_uri",
@@ -45,11 +46,16 @@ def resolve_tracking_uri(config: MlflowConfig, work: str) -> str:
     its server, it is the store of unsent runs.
 
     Raises:
-        InvalidConfigError: no store is configured and the work folder is not on a local disk.
+        InvalidConfigError: no store is configured and the work folder is not on a local disk, or
+            the environment's address is none of MLflow's.
     """
     chosen = config.tracking_uri or os.environ.get(_VARIABLE)
     if chosen:
         uri = _without_credentials(chosen)
+        try:
+            check_address(uri)
+        except ValueError as error:  # of the environment's: the recipe's has been checked
+            raise InvalidConfigError(f"{_VARIABLE}: {uri}, expected {error}") from None
         return unsent_uri(work) if uri in _unreachable else uri
     if os.environ.get("DATABRICKS_RUNTIME_VERSION"):
         return "databricks"
@@ -92,27 +98,26 @@ def open_store(config: MlflowConfig, work: str) -> str:
     return uri
 
 
-def open_existing_store(work: str) -> str:
-    """Return the address of the store that a recipe without one would use; nothing is made.
-
-    Args:
-        work: work folder, which holds the default store.
+def existing_store(config: MlflowConfig, work: str) -> str:
+    """Return the address of the store as `open_store` does, but make no folder and no database.
 
     Raises:
+        InvalidConfigError: the address is of no kind that MLflow knows.
         InvalidInputError: there is none, or its file is not MLflow's, damaged or locked.
         StageFailedError: its server does not answer.
     """
-    chosen = os.environ.get(_VARIABLE)
-    file = None if os.environ.get("DATABRICKS_RUNTIME_VERSION") else Path(work) / _DATABASE
+    chosen = config.tracking_uri or os.environ.get(_VARIABLE)
+    elsewhere = "://" in work or os.environ.get("DATABRICKS_RUNTIME_VERSION")
+    file = None if elsewhere else Path(work) / _DATABASE
     if chosen:
         local = _LOCAL.fullmatch(chosen)
         file = Path(local[1]) if local else None
     if file is not None and not file.exists():
         raise InvalidInputError(
-            f"{file}: no MLflow store there, expected one, or the address of another in the "
-            f"environment variable {_VARIABLE}"
+            f"{file}: no MLflow store there, expected that of a stage that has been run, or the "
+            f"address of another in the environment variable {_VARIABLE}"
         )
-    return open_store(MlflowConfig(), work)
+    return open_store(config, work)
 
 
 def use_store(uri: str) -> None:

@@ -122,8 +122,12 @@ def architecture_names() -> list[str]:
     return sorted(_ARCHITECTURES)
 
 
-def find_architecture(name: str) -> Architecture:
+def find_architecture(name: str, *, setting: str = "cnn.architecture") -> Architecture:
     """Return an architecture by name.
+
+    Args:
+        name: the architecture.
+        setting: where the name was given, for the message.
 
     Raises:
         InvalidConfigError: there is none with that name; the text lists the known ones.
@@ -136,6 +140,6 @@ def find_architecture(name: str) -> Architecture:
             return find(name.removeprefix(prefix))
     others = " or ".join(f"{prefix}NAME" for prefix in _FAMILIES)
     raise InvalidConfigError(
-        f"cnn.architecture: {name!r}, expected one of {', '.join(architecture_names())}, or "
+        f"{setting}: {name!r}, expected one of {', '.join(architecture_names())}, or "
         f"{others} with a file of weights"
     )
