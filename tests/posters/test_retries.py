@@ -102,12 +102,12 @@ def test_a_table_that_grows_into_parts_tries_again_too(spark, source, tmp_path):
     assert prepare(spark, source, tmp_path / "work").unchanged
 
 
-def test_chunks_without_such_posters_stand(spark, source, tmp_path, monkeypatch):
+def test_chunks_without_such_posters_stand(classic, source, tmp_path, monkeypatch):
     monkeypatch.setattr("genre_spark.posters.plan.planning.rows_per_chunk", lambda _: 16)
-    prepare(spark, source, tmp_path / "work")
+    prepare(classic, source, tmp_path / "work")
     before = set(read_manifest(str(tmp_path / "work/table")).paths)
     come(source, 38)
-    assert prepare(spark, source, tmp_path / "work").decoded == 1
+    assert prepare(classic, source, tmp_path / "work").decoded == 1
     after = set(read_manifest(str(tmp_path / "work/table")).paths)
     assert (len(before), len(before & after)) == (3, 2)
 
@@ -137,21 +137,21 @@ def test_a_table_whose_ledger_is_damaged_stands_after_another_try(spark, source,
     assert prepare(spark, source, tmp_path / "work").unchanged
 
 
-def test_nothing_is_asked_for_where_no_file_was_missing(spark, source, tmp_path, monkeypatch):
+def test_nothing_is_asked_for_where_no_file_was_missing(classic, source, tmp_path, monkeypatch):
     come(source, 38, 39)  # what is left is a link to the web
     (source / "60.jpg").write_bytes(b"no picture")
-    prepare(spark, source, tmp_path / "work")
+    prepare(classic, source, tmp_path / "work")
     monkeypatch.setattr(retries, "read_posters", _killed)
-    assert prepare(spark, source, tmp_path / "work").unchanged
+    assert prepare(classic, source, tmp_path / "work").unchanged
 
 
-def test_a_network_that_fails_leaves_the_table_as_it_is(spark, source, tmp_path, monkeypatch):
-    prepare(spark, source, tmp_path / "work")
+def test_a_network_that_fails_leaves_the_table_as_it_is(classic, source, tmp_path, monkeypatch):
+    prepare(classic, source, tmp_path / "work")
     come(source, 38)
     with monkeypatch.context() as patch:
         patch.setattr(retries, "read_posters", _no_network)
-        assert prepare(spark, source, tmp_path / "work").unchanged
-    assert prepare(spark, source, tmp_path / "work").decoded == 1
+        assert prepare(classic, source, tmp_path / "work").unchanged
+    assert prepare(classic, source, tmp_path / "work").decoded == 1
 
 
 def _no_network(*_: object, **__: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -51,6 +52,7 @@ def test_after_a_failure_no_further_function_is_started(spark) -> None:
             failing.set()
             raise ValueError("first")
         failing.wait(30)
+        time.sleep(0.02)  # all of them take longer than hearing of the failure does
 
     with pytest.raises(ValueError, match="first"):
         run_in_threads(spark, [partial(work, number) for number in range(200)], parallelism=2)
